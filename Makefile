@@ -1,0 +1,266 @@
+# Penstock, a SOCKS5 gateway for Linux.  `make help` lists the targets.
+#
+# Everything that is built lands in $(BUILD)/FLAVOUR/.  A flavour is a set of compiler options:
+#   release  what is installed            debug  assertions, used by `make test`
+#   asan     address + undefined          tsan   thread
+#   fuzz     clang's libFuzzer + address + undefined
+#
+# Variables: CXX, CPPFLAGS, CXXFLAGS, LDFLAGS and LDLIBS are appended to the project's own options.
+#   BUILD=DIR   build somewhere else       WERROR=1  treat warnings as errors (CI=true does so too)
+#   LTO=1       link-time optimisation     V=1       print whole commands
+#   PREFIX=DIR, DESTDIR=DIR                ARGS=, TEST_ARGS=, BENCH_FLAGS=, TIME= as described in `make help`
+
+BUILD ?= build
+PREFIX ?= /usr/local
+TIME ?= 60
+FUZZ_CXX ?= clang++
+CLANG_FORMAT ?= clang-format
+INSTALL ?= install
+
+FLAVOURS := release debug asan tsan fuzz
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# All CPUs, unless the caller said how many jobs to run (a sub-make has a job server already).
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
+  MAKEFLAGS += -j$(shell nproc)
+endif
+
+Q := $(if $(V),,@)
+
+# --- sources ----------------------------------------------------------------------------------
+
+LIB_SRCS     := $(filter-out src/main.cc,$(sort $(wildcard src/*.cc)))
+SUPPORT_SRCS := $(sort $(wildcard test/main.cc test/support/*.cc))
+UNIT_SRCS    := $(sort $(wildcard test/*_test.cc))
+GATEWAY_SRCS := $(sort $(wildcard test/gateway/*_test.cc))
+FUZZ_NAMES   := $(patsubst test/fuzz/%_fuzz.cc,%,$(sort $(wildcard test/fuzz/*_fuzz.cc)))
+FORMAT_FILES := $(sort $(wildcard src/*.cc include/penstock/*.h test/*.cc test/*.h test/*/*.cc test/*/*.h \
+                  scripts/*/*.cc))
+SUITES       := $(if $(UNIT_SRCS),unit) $(if $(GATEWAY_SRCS),gateway)
+
+# --- options ----------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast \
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wcast-qual -Wformat=2 -Wimplicit-fallthrough \
+  -Wdouble-promotion -Wextra-semi -Wvla -Wno-missing-field-initializers
+ifneq ($(filter 1 true yes,$(WERROR) $(if $(WERROR),,$(CI))),)
+  ERRORS := -Werror
+endif
+
+COMMON_FLAGS := -std=c++20 -pthread $(WARNINGS)
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+SANITIZER_FLAGS := -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls
+
+ifeq ($(LTO),1)
+  IS_CLANG := $(findstring clang,$(shell $(CXX) --version))
+  LTO_FLAGS := $(if $(IS_CLANG),-flto=thin,-flto=auto)
+  release_AR := $(if $(IS_CLANG),llvm-ar,gcc-ar)
+endif
+
+release_FLAGS   := $(ERRORS) -O2 -g -DNDEBUG -fPIE -fno-plt $(HARDENING) $(LTO_FLAGS)
+release_LDFLAGS := -pie -Wl,-z,relro,-z,now $(LTO_FLAGS)
+debug_FLAGS     := $(ERRORS) -Og -g -fPIE -D_GLIBCXX_ASSERTIONS
+debug_LDFLAGS   := -pie
+# No -Werror here: instrumented code makes the compilers warn about things that are not there.
+asan_FLAGS      := $(SANITIZER_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
+asan_LDFLAGS    := -fsanitize=address,undefined
+tsan_FLAGS      := $(SANITIZER_FLAGS) -fPIE -fsanitize=thread
+tsan_LDFLAGS    := -pie -fsanitize=thread
+fuzz_FLAGS      := $(SANITIZER_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz_LDFLAGS    := -fsanitize=fuzzer,address,undefined
+fuzz_CXX        := $(FUZZ_CXX)
+
+# The tests themselves are not optimised: with their many checks that takes several times as long to compile.
+debug_TEST_FLAGS := -O0
+asan_TEST_FLAGS  := -O0
+tsan_TEST_FLAGS  := -O0
+
+PENSTOCK_LDLIBS := -lresolv
+
+# Records a text that some targets depend on: `$(call stamp,FILE,TEXT)` touches FILE when TEXT changed.
+stamp = @mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $(1) || \
+  printf '%s\n' '$(subst ','\'',$(2))' > $(1)
+
+# --- rules of one flavour ---------------------------------------------------------------------
+
+define FLAVOUR_RULES
+$(1)_CXX ?= $$(CXX)
+$(1)_AR ?= $$(AR)
+$(1)_DIR := $$(BUILD)/$(1)
+$(1)_COMPILE = $$($(1)_CXX) -Iinclude -I. $$(CPPFLAGS) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(TEST_FLAGS) $$(CXXFLAGS)
+$(1)_LINK = $$($(1)_CXX) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(CXXFLAGS) -Wl,--as-needed $$($(1)_LDFLAGS) $$(LDFLAGS)
+$(1)_LIB_OBJS := $$(LIB_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_SUPPORT_OBJS := $$(SUPPORT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_UNIT_OBJS := $$(UNIT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_GATEWAY_OBJS := $$(GATEWAY_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+
+$$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  CXX  $(1) $$<')
+	$$(Q)$$($(1)_COMPILE) -MMD -MP -MF $$(@:.o=.d) -c -o $$@ $$<
+
+$$($(1)_DIR)/obj/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
+
+# The archive is made afresh, and again when the list of its members changed.
+$$($(1)_DIR)/libpenstock.a: $$($(1)_LIB_OBJS) $$($(1)_DIR)/members
+	$$(Q)rm -f $$@
+	$$(Q)$$($(1)_AR) rcs $$@ $$($(1)_LIB_OBJS)
+
+$$($(1)_DIR)/penstock: $$($(1)_DIR)/obj/src/main.o $$($(1)_DIR)/libpenstock.a
+	$$(if $$(Q),@echo '  LINK $$@')
+	$$(Q)$$($(1)_LINK) -o $$@ $$^ $$(PENSTOCK_LDLIBS) $$(LDLIBS)
+
+$$($(1)_DIR)/test/unit: $$($(1)_UNIT_OBJS) $$($(1)_SUPPORT_OBJS) $$($(1)_DIR)/libpenstock.a $$($(1)_DIR)/test-members
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  LINK $$@')
+	$$(Q)$$($(1)_LINK) -o $$@ $$(filter %.o %.a,$$^) $$(PENSTOCK_LDLIBS) $$(LDLIBS)
+
+$$($(1)_DIR)/test/gateway: $$($(1)_GATEWAY_OBJS) $$($(1)_SUPPORT_OBJS) $$($(1)_DIR)/libpenstock.a $$($(1)_DIR)/test-members
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  LINK $$@')
+	$$(Q)$$($(1)_LINK) -o $$@ $$(filter %.o %.a,$$^) $$(PENSTOCK_LDLIBS) $$(LDLIBS)
+
+# A fuzz entry point with an ordinary main() that replays files.
+$$($(1)_DIR)/replay/%: $$($(1)_DIR)/obj/test/fuzz/%_fuzz.o $$($(1)_DIR)/obj/test/fuzz/replay.o $$($(1)_DIR)/libpenstock.a
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  LINK $$@')
+	$$(Q)$$($(1)_LINK) -o $$@ $$^ $$(PENSTOCK_LDLIBS) $$(LDLIBS)
+
+$$($(1)_DIR)/flags: FORCE
+	$$(call stamp,$$@,$$($(1)_COMPILE) | $$($(1)_TEST_FLAGS) | $$($(1)_LINK) $$(PENSTOCK_LDLIBS) $$(LDLIBS))
+
+$$($(1)_DIR)/members: FORCE
+	$$(call stamp,$$@,$$(LIB_SRCS))
+
+$$($(1)_DIR)/test-members: FORCE
+	$$(call stamp,$$@,$$(UNIT_SRCS) $$(GATEWAY_SRCS) $$(SUPPORT_SRCS))
+
+.PHONY: $(1)-tests
+$(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$(FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
+	@:
+
+-include $$(wildcard $$($(1)_DIR)/obj/src/*.d $$($(1)_DIR)/obj/test/*.d $$($(1)_DIR)/obj/test/*/*.d)
+endef
+
+$(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
+
+# Objects stay, although some are only reached through pattern rules.
+.SECONDARY:
+
+.PHONY: FORCE
+FORCE:
+
+# --- programs ---------------------------------------------------------------------------------
+
+.PHONY: all release debug run
+all: release ## build the gateway (the same as `make release`)
+
+release: $(BUILD)/release/penstock ## build build/release/penstock, optimised and hardened
+	@:
+
+debug: $(BUILD)/debug/penstock ## build build/debug/penstock, with assertions
+	@:
+
+run: ## build the gateway and start it on 127.0.0.1:1080 (ARGS= passes options)
+	@CXX='$(CXX)' scripts/deps build
+	@$(MAKE) --no-print-directory release
+	$(BUILD)/release/penstock $(ARGS)
+
+# What scripts/test reads.
+export BUILD TEST_ARGS
+
+# --- tests ------------------------------------------------------------------------------------
+
+.PHONY: test asan tsan fuzz tests
+test: ## install what the tests need, run them all, end with `N passed, N failed` (TEST_ARGS= to doctest)
+	@CXX='$(CXX)' scripts/deps test
+	@$(MAKE) --no-print-directory debug-tests release
+	@scripts/test debug
+
+asan: ## run the tests under the address and undefined behaviour sanitizers
+	@CXX='$(CXX)' scripts/deps test
+	@$(MAKE) --no-print-directory asan-tests asan-penstock
+	@scripts/test asan
+
+tsan: ## run the tests under the thread sanitizer
+	@CXX='$(CXX)' scripts/deps test
+	@$(MAKE) --no-print-directory tsan-tests tsan-penstock
+	@scripts/test tsan
+
+tests: debug-tests ## build the test programs without running them
+
+.PHONY: asan-penstock tsan-penstock
+asan-penstock tsan-penstock: %-penstock: $(BUILD)/%/penstock
+	@:
+
+# --- fuzzing ----------------------------------------------------------------------------------
+
+FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
+
+$(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/test/fuzz/%_fuzz.o $(BUILD)/fuzz/libpenstock.a
+	$(if $(Q),@echo '  LINK $@')
+	$(Q)$(fuzz_LINK) -o $@ $^ $(PENSTOCK_LDLIBS) $(LDLIBS)
+
+.PHONY: fuzz-programs $(FUZZ_NAMES:%=fuzz-run-%)
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+fuzz: $(FUZZ_NAMES:%=fuzz-run-%) ## run each fuzz entry point for TIME=60 seconds; finds go to build/fuzz/
+	@test -n '$(FUZZ_NAMES)' || { echo 'There is no test/fuzz/*_fuzz.cc.' >&2; exit 1; }
+
+# libFuzzer writes new inputs to the first directory and only reads the others.
+$(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: $(BUILD)/fuzz/%
+	@mkdir -p $(BUILD)/fuzz/found/$* $(BUILD)/fuzz/crash $(BUILD)/fuzz/log
+	@echo '  FUZZ $* for $(TIME) s'
+	@$< -max_total_time=$(TIME) -timeout=10 -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/crash/$*- \
+	    $(BUILD)/fuzz/found/$* $(wildcard test/fuzz/corpus/$*) >$(BUILD)/fuzz/log/$*.log 2>&1 </dev/null \
+	  || { tail -n 60 $(BUILD)/fuzz/log/$*.log; echo "not ok fuzz $*: see $(BUILD)/fuzz/log/$*.log"; exit 1; }
+	@awk '/number_of_executed_units/ { n = $$2 } END { print "ok fuzz $*: " n " inputs" }' $(BUILD)/fuzz/log/$*.log
+
+# --- benchmarks -------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: ## measure the gateway (BENCH_FLAGS= passes options to scripts/bench)
+	@CXX='$(CXX)' scripts/deps bench
+	@$(MAKE) --no-print-directory release
+	@scripts/bench --penstock '$(BUILD)/release/penstock' $(BENCH_FLAGS)
+
+# --- source checks ----------------------------------------------------------------------------
+
+.PHONY: format format-check lint floors
+format: ## rewrite the sources with clang-format
+	@$(CLANG_FORMAT) -i $(FORMAT_FILES)
+
+format-check: ## fail when clang-format would change a source file
+	@$(CLANG_FORMAT) --dry-run --Werror $(FORMAT_FILES)
+
+lint: ## run clang-tidy over src/ and shellcheck over the scripts; a warning is an error
+	@scripts/lint
+
+floors: ## check that modules include only what lies below them
+	@scripts/floors
+
+# --- installation -----------------------------------------------------------------------------
+
+MAN_PAGE := $(wildcard src/penstock.1)
+
+.PHONY: install uninstall clean help
+install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin'
+	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
+ifneq ($(MAN_PAGE),)
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/share/man/man1'
+	$(INSTALL) -m 644 $(MAN_PAGE) '$(DESTDIR)$(PREFIX)/share/man/man1/penstock.1'
+endif
+
+uninstall: ## remove what `make install` installed
+	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(DESTDIR)$(PREFIX)/share/man/man1/penstock.1'
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

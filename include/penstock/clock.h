@@ -1,0 +1,25 @@
+// The time, read once per turn of a loop.
+// Owned by a worker; its own thread only.
+// Invariant: within one turn now() does not change, so deadlines set in one turn keep their order.
+// Deliberately not here: the time of day, which only log lines show.
+#pragma once
+
+#include <chrono>
+
+namespace penstock {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+
+class Clock {
+ public:
+  TimePoint now() const { return now_; }
+  void Read() { now_ = std::chrono::steady_clock::now(); }
+
+  // A time of the caller's own, for tests that do not want to wait.
+  void Set(TimePoint now) { now_ = now; }
+
+ private:
+  TimePoint now_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace penstock

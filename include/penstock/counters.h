@@ -1,0 +1,53 @@
+// What one worker has counted since it started.
+// Owned by the worker, who alone writes; any thread may read at any time.
+// Invariant: a count never goes down, so a reader that adds up the workers sees every event at most once; gauges
+// ("how many now") are differences of two counts.
+// Deliberately not here: names for the outside, sums over workers, rates.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace penstock {
+
+class Counter {
+ public:
+  // A plain load and store: only one thread writes, so no locked instruction is needed.
+  void Add(std::uint64_t count = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  // Sessions.
+  Counter accepted;          // connections taken from a listener
+  Counter ended;             // sessions released; accepted - ended are alive
+  Counter accept_exhausted;  // pauses: no descriptor, no memory
+  Counter accept_full;       // pauses: --max-connections reached
+
+  // Handshakes.
+  Counter not_socks5;
+  Counter malformed;
+  Counter handshake_expired;
+  Counter replies[9];  // by REP
+
+  // Relays.
+  Counter relays_begun;
+  Counter relays_ended;  // both sides said goodbye
+  Counter relays_reset;  // a reset was passed on
+  Counter relays_expired;
+  Counter bytes_up;       // client to target
+  Counter bytes_down;     // target to client
+  Counter pipes_missing;  // a bulk flow went on by copying
+
+  // Names.
+  Counter names_cached;
+  Counter names_asked;
+  Counter names_failed;
+};
+
+}  // namespace penstock

@@ -1,0 +1,121 @@
+// One direction of a relay: bytes from a source socket to a sink socket, in order, each exactly once.
+// A member of Relay; its worker's thread only. The sockets are borrowed for the length of a call.
+// Invariant: a latch may be wrongly true (it costs one system call), never wrongly false (it would hang the
+// connection): source_ready_ falls only when a read proved the source empty, sink_ready_ only when a write proved the
+// sink full. With edge triggering nobody will say it again.
+// Deliberately not here: what the end of one direction means for the other (relay.h), and deadlines.
+//
+//            source_ready_                          sink_ready_
+//   source ───────────────▶ copy buffer, or pipe ───────────────▶ sink
+//                                   │
+//                              stash or pipe: what the sink would not take yet
+//
+// Nothing is read while the sink is full or while something is held: backpressure is the source's own receive window.
+//
+// What the kernel's answers prove:
+//   - a read that filled less than its room: the source is empty (epoll(7)), unless an edge said that the stream is
+//     closing or has an urgent byte in it: then only "again", the end or an error prove anything;
+//   - a short splice(2) proves nothing, for the pipe may have run out of slots; "again" with an empty pipe does;
+//   - a short send(2): the sink is full. A short splice(2) into it proves nothing; "again" does.
+//
+// Small messages are copied: two system calls for each, where splice needs a third to see that no more came. A run of
+// full copies turns a flow to splice, a run of small splices turns it back (kBulkAfter, kCopyAfter).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "penstock/clock.h"
+#include "penstock/counters.h"
+#include "penstock/io.h"
+#include "penstock/pipe.h"
+#include "penstock/poller.h"
+#include "penstock/stash.h"
+
+namespace penstock {
+
+// What a worker lends to the flow whose turn it is.
+struct FlowTools {
+  std::span<std::uint8_t> copy_room;  // kCopyBytes, scratch
+  StashPool& stashes;
+  PipePool& pipes;
+  Counters& counters;
+  const Clock& clock;
+};
+
+// In life order; all but the first are final.
+enum class FlowState : std::uint8_t {
+  kOpen,       // bytes may still come
+  kEnded,      // the source finished, and the sink has everything
+  kBroken,     // the source broke, and the sink has everything that came before
+  kAbandoned,  // the sink broke: nothing can be delivered any more
+};
+
+class Flow {
+ public:
+  Flow() = default;
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+  ~Flow();  // Release() has been called, or nothing was ever held
+
+  void OnSource(const Events& events);
+  void OnSink(const Events& events);
+
+  // Bytes, kStashBytes at most, that were received before the flow began: they go first. False when there is nowhere to
+  // keep what the sink might not take.
+  [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
+
+  // Moves what can be moved, kTurnBytes at most.
+  void Step(int source, int sink, const FlowTools& tools);
+
+  // The sink broke: drops what is held.
+  void Abandon(const FlowTools& tools);
+
+  // The source is known to have broken, though perhaps not through a read: what was received is still delivered, but
+  // an end that follows is no clean end. (The error is told only once per socket, and a write may have got it.)
+  void OnSourceBroken();
+
+  // Gives back what is lent.
+  void Release(const FlowTools& tools);
+
+  FlowState state() const { return state_; }
+  bool open() const { return state_ == FlowState::kOpen; }
+  bool unfinished() const { return unfinished_; }  // the turn ended before the work did: needs another one
+  std::uint64_t bytes() const { return bytes_; }   // that the sink has taken
+
+ private:
+  static constexpr std::uint8_t kBulkAfter = 2;  // full copies in a row
+  static constexpr std::uint8_t kCopyAfter = 8;  // small splices in a row
+  static constexpr std::size_t kSmallSplice = kCopyBytes / 2;
+
+  bool holds() const { return in_pipe_ > 0 || stash_ != nullptr; }
+  bool Deliver(int sink, const FlowTools& tools);
+  bool DeliverStash(int sink, const FlowTools& tools);
+  bool DeliverPipe(int sink, const FlowTools& tools);
+  std::size_t Fetch(int source, int sink, const FlowTools& tools);
+  std::size_t FetchCopy(int source, int sink, const FlowTools& tools);
+  std::size_t FetchPeeked(int source, int sink, const FlowTools& tools);
+  std::size_t FetchSplice(int source);
+  void SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools);
+  void NoteRead(const IoResult& result, std::size_t room);
+  void CheckInvariants() const;
+
+  std::unique_ptr<Pipe> pipe_;
+  std::unique_ptr<Stash> stash_;
+  std::uint64_t bytes_ = 0;
+  std::uint32_t in_pipe_ = 0;
+  FlowState state_ = FlowState::kOpen;
+  std::uint8_t run_ = 0;  // of full copies, or of small splices
+  bool source_ready_ : 1 = false;
+  bool sink_ready_ : 1 = false;
+  bool read_to_end_ : 1 = false;    // a short read proves nothing any more
+  bool source_over_ : 1 = false;    // the end or an error was read
+  bool source_broken_ : 1 = false;  // ... and it was no clean end
+  bool bulk_ : 1 = false;           // splice
+  bool urgent_ : 1 = false;         // splice(2) stops for good in front of an urgent byte; recv(2) passes it
+  bool unfinished_ : 1 = false;
+};
+
+}  // namespace penstock

@@ -1,0 +1,120 @@
+// Every bound of the program that is not an operator's setting, in one place, and how the bounds relate to each other.
+// Values only: no state, no owner, any thread.
+// Invariant: a bound that follows from another is tied to it by a static_assert, so neither can change alone.
+// Deliberately not here: what an operator may choose (config.h) and the numbers of the wire format (socks5.h).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace penstock {
+
+// --- The handshake -------------------------------------------------------------------------------------------------
+
+// The longest message of each kind: RFC 1928 sections 3 and 4, RFC 1929 section 2.
+inline constexpr std::size_t kGreetingBytesMax = 1 + 1 + 255;
+inline constexpr std::size_t kCredentialsBytesMax = 1 + 1 + 255 + 1 + 255;
+inline constexpr std::size_t kRequestBytesMax = 4 + 1 + 255 + 2;
+
+// One buffer receives the whole handshake, however it is split or glued. What a client sends beyond it stays in the
+// kernel until its target is connected.
+inline constexpr std::size_t kHandshakeBytes = 1280;
+static_assert(kGreetingBytesMax + kCredentialsBytesMax + kRequestBytesMax <= kHandshakeBytes,
+              "a client may send all of it at once");
+
+// A refused client may go on sending for this long and this much before it is cut off: enough for the refusal to
+// arrive, too little to be worth an attacker's while.
+inline constexpr std::chrono::milliseconds kLingerMax{2'000};
+inline constexpr std::size_t kLingerBytesMax = 64 * 1024;
+
+// --- Names and dialling --------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 section 2.3.4, in text, without the final dot
+inline constexpr std::size_t kLabelBytesMax = 63;
+inline constexpr std::size_t kAddressesPerName = 16;               // more are left out, evenly by family
+inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
+inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3
+
+// Questions to name servers, per worker. Each try is a socket; a lookup begins with two (A and AAAA), and later tries
+// and TCP need the rest. Lookups beyond those in flight wait for their turn; beyond that names fail at once.
+inline constexpr std::size_t kLookupsInFlight = 256;
+inline constexpr std::size_t kLookupsMax = kLookupsInFlight + 4096;
+inline constexpr std::size_t kNameTriesMax = 3 * kLookupsInFlight;
+inline constexpr std::size_t kNameWaitersMax = 16 * 1024;
+static_assert(kNameTriesMax >= 2 * kLookupsInFlight, "every lookup in flight must be able to ask for both families");
+
+// When a server has not answered for this long the next one is asked too. resolv.conf's `timeout` (5 s) is how long an
+// answer still counts; a client of a gateway should not wait that long for a server that is down.
+inline constexpr std::chrono::milliseconds kNextTryDelay{1'000};
+
+// A server that kept silent is asked last for this long.
+inline constexpr std::chrono::seconds kServerDoubt{10};
+
+// Datagrams on one socket that are no answer to its query: with so many somebody is guessing, and TCP takes over.
+inline constexpr int kForeignAnswersMax = 32;
+
+inline constexpr std::size_t kNameServersMax = 3;  // resolv.conf(5), MAXNS
+inline constexpr std::size_t kSearchMax = 32;      // domains of the search list; one more is the name as it is
+inline constexpr std::size_t kAliasesMax = 16;     // CNAMEs in a row
+inline constexpr std::size_t kRecordsMax = 512;    // of an answer; what comes after is not looked at
+
+inline constexpr std::size_t kNamesCached = 4096;  // per worker
+inline constexpr std::chrono::seconds kNameTtlMax{24 * 60 * 60};
+inline constexpr std::chrono::seconds kNoNameTtlMax{60 * 60};  // RFC 2308 section 5: one to three hours
+inline constexpr std::chrono::seconds kNoAnswerTtl{1};         // RFC 9520 section 3.2: one second at least
+
+inline constexpr std::chrono::seconds kNameFilesInterval{1};  // how often resolv.conf and hosts are looked at
+inline constexpr std::chrono::seconds kFamiliesInterval{5};   // how often the host's own addresses are looked at
+inline constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
+inline constexpr std::size_t kHostsBytesMax = 16 * 1024 * 1024;  // block lists of some megabytes are common
+
+// --- The relay -----------------------------------------------------------------------------------------------------
+
+// Small messages are copied through one buffer of this size per worker; a read that fills it is the sign of bulk.
+inline constexpr std::size_t kCopyBytes = 16 * 1024;
+
+// What a copy could not deliver waits in a stash, lent by the worker. Beyond the bound a slow reader costs one more
+// system call a turn instead of memory.
+inline constexpr std::size_t kStashBytes = kCopyBytes;
+inline constexpr std::size_t kStashesPerWorker = 1024;
+static_assert(kStashBytes >= kCopyBytes, "one read must fit one stash");
+static_assert(kStashBytes >= kHandshakeBytes, "what came early must fit one stash");
+
+// A pipe of this nominal size has a slot for each 4 KiB of it, and a slot may hold 1,448 bytes or 32 KiB. Where the
+// quota of pipe(7) does not allow the first size, the second one still pays; below that, copying is as good.
+inline constexpr std::size_t kPipeBytes = 1024 * 1024;
+inline constexpr std::size_t kPipeBytesMin = 256 * 1024;
+inline constexpr std::size_t kIdlePipesPerWorker = 16;
+
+// What one splice(2) may move into an empty pipe.
+inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
+
+// What one flow may move before the others of its worker have their turn.
+inline constexpr std::size_t kTurnBytes = 1024 * 1024;
+static_assert(kTurnBytes >= kSpliceBytes);
+
+// A reset waits for the bytes before it to leave, this long at most, and looks this often whether they have.
+inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
+inline constexpr std::chrono::milliseconds kResetPollInterval{10};
+
+// --- The worker ----------------------------------------------------------------------------------------------------
+
+inline constexpr int kEventsPerTurn = 256;
+inline constexpr int kAcceptsPerTurn = 64;
+inline constexpr std::chrono::milliseconds kAcceptRetryDelay{100};  // out of descriptors or memory, and no session ends
+inline constexpr std::size_t kWorkersMax = 1024;
+inline constexpr std::size_t kListenersMax = 64;
+
+// Descriptors that are not a session's: standard streams, and per worker the poller, the wake-up, the listeners, name
+// queries and a few pipes.
+inline constexpr std::size_t kDescriptorsOfProcess = 16;
+inline constexpr std::size_t kDescriptorsPerWorker = 24;
+inline constexpr std::size_t kDescriptorsPerSession = 2;
+
+// --- The log -------------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kLogQueueBytes = 1024 * 1024;  // a reader slower than this loses lines, which are counted
+inline constexpr std::size_t kLogLineBytes = 1024;
+
+}  // namespace penstock

@@ -1,0 +1,100 @@
+// Log lines on a descriptor, one an event, "key=value", that never block whoever writes them.
+// One Log per process, used by every thread; a thread of its own does the writing.
+// Invariant: a line is written whole or not at all. When the reader is slower than the lines, lines are dropped, and
+// how many is told as soon as there is room.
+// Deliberately not here: what is worth a line, and rotation (send standard error to a program that does it).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "penstock/clock.h"
+#include "penstock/endpoint.h"
+#include "penstock/limits.h"
+
+namespace penstock {
+
+enum class LogLevel : std::uint8_t {
+  kError,   // it cannot go on
+  kWarn,    // the operator should know
+  kNotice,  // start and stop
+  kInfo,    // a line a session
+};
+
+std::string_view Describe(LogLevel level);
+
+// One line in the making, on the stack: "session-end client=127.0.0.1:4711 reply=0". A value that is longer than the
+// room left is cut. Foreign bytes go through Text, which escapes everything but printable ASCII as \xNN, quotes what
+// has blanks or quotes, and so cannot forge a line or a field.
+class LogLine {
+ public:
+  LogLine(LogLevel level, std::string_view event);
+
+  LogLine& Text(std::string_view key, std::string_view foreign);
+  LogLine& Number(std::string_view key, std::uint64_t value);
+  LogLine& Address(std::string_view key, const Endpoint& endpoint);
+  LogLine& Seconds(std::string_view key, std::chrono::nanoseconds duration);  // "12.345"
+
+  LogLevel level() const { return level_; }
+  std::string_view text() const { return {text_.data(), size_}; }
+
+ private:
+  void Put(std::string_view text);
+  void Key(std::string_view key);
+
+  LogLevel level_;
+  std::size_t size_ = 0;
+  std::array<char, kLogLineBytes> text_;
+};
+
+// At most one line a second of a kind that strangers can cause at will.
+class LogPace {
+ public:
+  bool Due(TimePoint now) {
+    if (now < next_) return false;
+    next_ = now + std::chrono::seconds(1);
+    return true;
+  }
+
+ private:
+  TimePoint next_{};
+};
+
+class Log {
+ public:
+  // Writes to `fd`, which is borrowed and stays as it is (it may be shared with other programs, so it is never made
+  // non-blocking). Lines above `level` are not written.
+  Log(int fd, LogLevel level);
+
+  // Writes out what is queued, waiting a second at most for a reader that does not read.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  bool wants(LogLevel level) const { return level <= level_; }
+
+  // Queues a line with the time of day before it. Takes a lock, for as long as it takes to copy the line.
+  void Write(const LogLine& line);
+
+ private:
+  void WriteQueued();
+  bool WriteOut(std::string_view text);
+
+  const int fd_;
+  const LogLevel level_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string queue_;
+  std::uint64_t dropped_ = 0;
+  bool stopping_ = false;
+  std::thread writer_;
+};
+
+}  // namespace penstock

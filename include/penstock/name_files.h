@@ -1,0 +1,92 @@
+// The two files of this host that say how names are looked up: resolv.conf(5) and hosts(5).
+// Plain values, and a NameFiles that is owned by a resolver; its own thread only.
+// Invariant: what a file says is taken line by line; a line that makes no sense is skipped, and a file that is missing,
+// unreadable or too long counts as empty. Nothing else is trusted: not the environment, not the host's own name.
+// Deliberately not here: nsswitch.conf(5), and the options of resolv.conf that are about glibc's own workings.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "penstock/clock.h"
+#include "penstock/endpoint.h"
+#include "penstock/file.h"
+#include "penstock/limits.h"
+#include "penstock/name_cache.h"
+
+namespace penstock {
+
+struct ResolvConf {
+  // In the order of the file; 127.0.0.1 when it names none. Besides the bare address of resolv.conf(5) (with %scope), a
+  // line may give the port too: "nameserver 127.0.0.1:5353", "nameserver [::1]:5353".
+  std::vector<Endpoint> servers;
+  std::vector<std::string> search;  // lower case, no final dot; the last `search` or `domain` line
+  std::chrono::seconds timeout{5};  // 1 to 30
+  int attempts = 2;                 // 1 to 5
+  std::size_t ndots = 1;            // 0 to 15
+  bool rotate = false;
+
+  bool operator==(const ResolvConf&) const = default;
+};
+
+ResolvConf ParseResolvConf(std::string_view text);
+
+class Hosts {
+ public:
+  Hosts() = default;
+
+  // At most 4 GiB of text.
+  explicit Hosts(std::string text);
+
+  // What the file says of `name` (NameText); nothing when it does not know it.
+  std::optional<NameAnswer> Find(std::string_view name) const;
+
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::uint32_t offset;  // of the name in text_
+    std::uint32_t bytes;
+    IpAddress address;
+  };
+
+  std::string_view NameOf(const Entry& entry) const;
+  void AddLine(std::string_view line);
+
+  std::string text_;
+  std::vector<Entry> entries_;  // by name; those of one name in the order of the file
+};
+
+class NameFiles {
+ public:
+  NameFiles(std::string resolv_conf, std::string hosts_file, TimePoint now);
+
+  // Looks at the files again, at most once per kNameFilesInterval. True when resolv.conf was read anew and says
+  // something else now.
+  bool Refresh(TimePoint now);
+
+  const ResolvConf& resolv_conf() const { return resolv_conf_; }
+  const Hosts& hosts() const { return hosts_; }
+
+ private:
+  struct Watched {
+    std::string path;
+    FileStamp stamp{};
+  };
+
+  // The text when it has changed since the last time.
+  static std::optional<std::string> ReadChanged(Watched& file, std::size_t bytes_max);
+
+  Watched resolv_conf_file_;
+  Watched hosts_file_;
+  ResolvConf resolv_conf_;
+  Hosts hosts_;
+  TimePoint looked_at_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,129 @@
+// Absolute names asked of the name servers: each name once at a time, for all who wait for it, and remembered.
+// Owned by a resolver; its own thread only. Who waits is a handle, which is handed back and never touched.
+// Invariant: every handle that was made to wait is yielded by TakeAnswer exactly once, after a bounded time: each
+// question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups that have
+// not started are started by those that end.
+// Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
+//
+//   waiters --> lookup: one name --> question: AAAA --> tries: one server, one socket each
+//                               \--> question: A    --> tries
+//
+// A question is asked of one server; after kNextTryDelay, or at once when that server fails, of the next one as well.
+// Each try keeps its socket for the `timeout` of resolv.conf, so that a slow answer still counts, and the first usable
+// answer ends the question. A server is tried `attempts` times at most, and not again after it told a failure
+// (SERVFAIL, REFUSED...) or turned out not to be there. When one family has addresses, the other has
+// kFamilyGraceDelay; what comes later is for the cache.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "penstock/clock.h"
+#include "penstock/counters.h"
+#include "penstock/io.h"
+#include "penstock/limits.h"
+#include "penstock/name_cache.h"
+#include "penstock/name_files.h"
+#include "penstock/name_servers.h"
+#include "penstock/poller.h"
+#include "penstock/slab.h"
+#include "penstock/socket.h"
+#include "penstock/timers.h"
+
+namespace penstock {
+
+class NameLookups {
+ public:
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`.
+  NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag);
+  ~NameLookups();
+  NameLookups(const NameLookups&) = delete;
+  NameLookups& operator=(const NameLookups&) = delete;
+
+  // Takes over servers and times. Tries go on with the server that they have, and questions may ask all new ones. What
+  // the old servers said may be wrong by the new ones (a VPN came up), so it is forgotten.
+  void Configure(const ResolvConf& conf);
+
+  // The families to ask for from now on; not neither.
+  void SetFamilies(Families families) { families_ = families; }
+
+  // What is known of `name` (NameText), without asking; nothing when Wait is the way. Does not allocate.
+  std::optional<NameAnswer> Find(std::string_view name);
+
+  // Makes `waiter` wait for `name`. False when there is no room.
+  [[nodiscard]] bool Wait(std::string_view name, Handle waiter);
+
+  void OnEvent(Handle handle, const Events& events);
+  void OnTime();
+
+  // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
+  std::optional<TimePoint> next_deadline() const;
+
+  struct Finished {
+    Handle waiter;
+    NameAnswer answer;
+  };
+  std::optional<Finished> TakeAnswer();
+
+ private:
+  struct Question;
+  struct Lookup;
+  struct Try;
+
+  // A lookup, from its beginning to its end.
+  Lookup* Begin(std::string_view name);
+  void StartWaiting();
+  void Start(Lookup& lookup);
+  void CheckProgress(Lookup& lookup);
+  void TellWaiters(Lookup& lookup);
+  void EndLookups();
+
+  // A question, and its tries.
+  void AskNext(Lookup& lookup, Family family);
+  Fault AskServer(Lookup& lookup, Family family, std::size_t server);
+  void EndTry(Try& ended);
+  void EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer, std::chrono::seconds ttl);
+
+  // What happens to them.
+  void OnAnswer(Try& answered);
+  void OnServerFailed(Try& failed);
+  void OnNoDescriptor(Try& failed);
+  void OnPatienceEnded(Try& silent);
+  void OnNextTryDue(Lookup& lookup, Family family);
+
+  bool wants(Family family) const { return family == Family::kIpv6 ? families_.v6 : families_.v4; }
+
+  Poller& poller_;
+  const Clock& clock_;
+  Counters& counters_;
+  const std::uint8_t tag_;
+  std::random_device random_;  // IDs must not be guessed (RFC 5452 section 4.3)
+  Families families_;
+  NameServers servers_;
+  std::uint32_t servers_epoch_ = 0;  // changes with the list of servers
+  bool rotate_ = false;
+  std::size_t rotation_ = 0;
+  NameCache cache_;
+
+  // Queues outlive the deadlines in them, so they come before what holds those.
+  std::unique_ptr<DeadlineQueue> patience_;  // a try: the server has not answered
+  DeadlineQueue next_try_;                   // a question: time to ask one server more
+  DeadlineQueue grace_;                      // a lookup: one family has addresses, the other takes too long
+  Slab<Lookup> lookups_;
+  Slab<Try> tries_;
+  std::unordered_map<std::string_view, Lookup*> lookup_of_;  // keys are the lookups' own names
+  std::deque<Handle> not_started_;                           // lookups, first come, first served
+  std::vector<Handle> ended_;                                // lookups whose waiters have not been told yet
+  std::size_t in_flight_ = 0;
+  std::deque<Finished> finished_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,52 @@
+// Pipes for splice(2), and the pool that lends them.
+// The pool is owned by a worker, its own thread only; a pipe is lent to one flow while bytes of that flow are inside.
+// Invariant: a pipe in the pool is empty. One that comes back with bytes inside is closed instead of kept, for those
+// bytes belong to somebody.
+// Deliberately not here: moving bytes (io.h), and when a pipe is worth its descriptors (flow.h).
+//
+// A pipe holds slots, not bytes: each fragment of a segment takes one, so 16 slots hold 23 KB of 1,448-byte segments.
+// So a larger size is asked for, and what the kernel granted is read back. An unprivileged user owns
+// pipe-user-pages-soft pages of pipes (pipe(7)); beyond that pipes cannot grow, and shrink to two slots. Such a pipe is
+// worse than a copy: it is refused here, and the flow copies.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "penstock/clock.h"
+#include "penstock/fd.h"
+
+namespace penstock {
+
+struct Pipe {
+  Fd read_end;
+  Fd write_end;
+};
+
+class PipePool {
+ public:
+  // Keeps at most `idle_max` of the pipes that nobody uses.
+  explicit PipePool(std::size_t idle_max) : idle_max_(idle_max) {}
+
+  // An empty pipe of kPipeBytesMin at least, or null when the system gives none; after such a refusal it is not asked
+  // again for a second, or until a pipe comes back.
+  std::unique_ptr<Pipe> Lend(TimePoint now);
+
+  // Takes a pipe back. `empty` says that no byte is inside.
+  void Return(std::unique_ptr<Pipe> pipe, bool empty);
+
+  std::size_t lent() const { return lent_; }
+  std::size_t idle() const { return idle_.size(); }
+
+ private:
+  static std::unique_ptr<Pipe> Make();
+
+  const std::size_t idle_max_;
+  std::vector<std::unique_ptr<Pipe>> idle_;
+  std::size_t lent_ = 0;
+  TimePoint refused_until_{};
+};
+
+}  // namespace penstock

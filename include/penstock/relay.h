@@ -1,0 +1,65 @@
+// Both directions between a client and its target, and what the end of one means for the other.
+// A member of Session; its worker's thread only. The sockets are borrowed for the length of a call.
+// Invariant: a clean end is passed on as a clean end (FIN after the last byte), a break as a break; a truncated
+// transfer never looks like a whole one.
+// Deliberately not here: closing the sockets, idleness, and waiting for bytes to leave before a reset (session.h).
+//
+//   up    client ──▶ target          down    target ──▶ client
+//
+//   source ended    -> shut down sending on the sink; the other direction goes on as long as it likes
+//   source broke    -> deliver what came before; the other direction has no sink any more
+//   sink broke      -> the other direction reads on to the error: bytes that came before a reset are still bytes
+//   both are over   -> kEnded when both ended cleanly, else kBroken: the side that still stands gets a reset
+#pragma once
+
+#include <cstdint>
+
+#include "penstock/flow.h"
+#include "penstock/poller.h"
+
+namespace penstock {
+
+class Relay {
+ public:
+  enum class Turn : std::uint8_t {
+    kWaiting,     // an edge will wake it
+    kUnfinished,  // give it another turn
+    kEnded,       // close both
+    kBroken,      // reset whatever side is not broken itself, after what it was sent has arrived
+  };
+
+  // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. `early`
+  // is what the client sent beyond its request. False when there was no memory for it.
+  [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
+                           std::span<const std::uint8_t> early, const FlowTools& tools);
+
+  void OnClient(const Events& events) { OnSide(events, up_, down_); }
+  void OnTarget(const Events& events) { OnSide(events, down_, up_); }
+
+  Turn Step(int client, int target, const FlowTools& tools);
+
+  // Gives back what is lent.
+  void Release(const FlowTools& tools);
+
+  bool client_broken() const { return Broke(up_, down_); }
+  bool target_broken() const { return Broke(down_, up_); }
+
+  // One side will never send again.
+  bool half_closed() const { return hung_up_ || !up_.open() || !down_.open(); }
+
+  std::uint64_t bytes_up() const { return up_.bytes(); }
+  std::uint64_t bytes_down() const { return down_.bytes(); }
+
+ private:
+  static bool Broke(const Flow& from, const Flow& to) {
+    return from.state() == FlowState::kBroken || to.state() == FlowState::kAbandoned;
+  }
+  void OnSide(const Events& events, Flow& from, Flow& to);
+  static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, const FlowTools& tools);
+
+  Flow up_;
+  Flow down_;
+  bool hung_up_ = false;  // a side is gone altogether, though bytes of it may still be on their way
+};
+
+}  // namespace penstock

@@ -1,0 +1,84 @@
+// Names to addresses, without ever waiting: names with a meaning of their own, the hosts file, and the name servers
+// through the search list, over the poller of whoever owns this.
+// Owned by a worker; its own thread only. Who waits is a handle, which is handed back and never touched: it may go
+// stale. Invariant: every handle that Resolve made wait is yielded by TakeAnswer exactly once, after a bounded time,
+// and next_deadline() says "now" while an answer lies ready: whoever asks it before waiting forgets nobody.
+// Deliberately not here: dialling (dialer.h), whether an address may be used (rules.h), address literals (endpoint.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "penstock/clock.h"
+#include "penstock/counters.h"
+#include "penstock/dns_message.h"
+#include "penstock/name_cache.h"
+#include "penstock/name_files.h"
+#include "penstock/name_lookups.h"
+#include "penstock/poller.h"
+#include "penstock/slab.h"
+#include "penstock/socket.h"
+
+namespace penstock {
+
+struct ResolverSettings {
+  std::string resolv_conf = "/etc/resolv.conf";
+  std::string hosts_file = "/etc/hosts";
+  std::optional<Families> families;  // which addresses to ask for; unless set, those of the families that the host has
+};
+
+class Resolver {
+ public:
+  // Reads both files. `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside
+  // it are the resolver's own. The references must outlive the resolver.
+  Resolver(const ResolverSettings& settings, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it for `who`. A `name`
+  // that is no host name (IsHostName) does not exist. Does not allocate for a name in the cache.
+  std::optional<NameAnswer> Resolve(std::string_view name, Handle who);
+
+  // An event whose cookie has the tag. A stale handle is ignored.
+  void OnEvent(Handle handle, const Events& events);
+
+  // Does what is due at the clock's now().
+  void OnTime();
+
+  // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
+  std::optional<TimePoint> next_deadline() const;
+
+  struct Finished {
+    Handle waiter;
+    NameAnswer answer;
+  };
+
+  // The next answer that lies ready, in the order in which they came; nothing when none is left.
+  std::optional<Finished> TakeAnswer();
+
+ private:
+  struct Place;
+  struct Waiter;
+
+  void RefreshHost();
+  std::optional<NameAnswer> KnownByRule(std::string_view name) const;
+  std::optional<NameText> CandidateAt(std::string_view name, const Place& place) const;
+  bool Settles(const NameAnswer& answer, std::string_view name, Place& place) const;
+  std::optional<NameAnswer> Search(std::string_view name, Place& place);
+  [[nodiscard]] bool Wait(const Waiter& waiter);
+  std::optional<NameAnswer> AfterLookup(Waiter& waiter, const NameAnswer& answer);
+
+  const Clock& clock_;
+  Counters& counters_;
+  const std::optional<Families> families_fixed_;
+  TimePoint families_read_;
+  NameFiles files_;
+  NameLookups lookups_;
+  Slab<Waiter> waiters_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,78 @@
+// The whole gateway in one object: listeners, workers, their threads, and how it ends.
+// Owned by main, or by a test; its functions are called from the thread that made it.
+// Invariant: while a Server exists its workers run, and when it is destroyed no thread, descriptor or session of it
+// is left.
+// Deliberately not here: signals and the command line (main, config.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "penstock/counters.h"
+#include "penstock/log.h"
+#include "penstock/poller.h"
+#include "penstock/rules.h"
+#include "penstock/settings.h"
+#include "penstock/worker.h"
+
+namespace penstock {
+
+// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
+std::size_t RaiseDescriptorLimit();
+
+// How many sessions fit in `descriptors` with `workers`; 0 when not one does.
+std::size_t SessionsFor(std::size_t descriptors, std::size_t workers);
+
+class Server {
+ public:
+  // Listens and starts the workers. Null on failure; then `*error` is a sentence that names what stood in the way.
+  // `log` must outlive the server. A connections_max of 0, or one that the descriptor limit does not allow, becomes
+  // what it allows.
+  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error);
+
+  ~Server();  // Stop(), and waits for the threads
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Where it listens, with the ports that the kernel picked, in the order of Settings::listen.
+  const std::vector<Endpoint>& listening() const { return settings_.listen; }
+  const Settings& settings() const { return settings_; }
+
+  // Nobody new comes in; when the last session has ended, the workers end.
+  void Drain() { Enter(Phase::kDraining); }
+
+  // Sessions are cut off, and the workers end.
+  void Stop() { Enter(Phase::kStopping); }
+
+  // A descriptor that is readable once a worker has ended; finished() is true when all have.
+  int finished_fd() const { return finished_.fd(); }
+  void ClearFinished() const { finished_.Clear(); }
+  bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
+
+  // A count over all workers.
+  std::uint64_t Sum(Counter Counters::*counter) const;
+  std::uint64_t Replies(std::size_t rep) const;
+
+  std::size_t sessions() const { return shared_.sessions.load(std::memory_order_relaxed); }
+
+ private:
+  Server(Settings settings, Log& log);
+  bool Open(std::string* error);
+  bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
+  std::vector<IpAddress> OwnAddresses() const;
+  void Enter(Phase phase);
+
+  Settings settings_;
+  Log& log_;
+  Guard guard_;
+  WorkersShared shared_;
+  WakeUp finished_;
+  std::atomic<std::size_t> running_{0};
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace penstock

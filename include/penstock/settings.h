@@ -1,0 +1,38 @@
+// What the operator has chosen. Made by config.h, or by a test, before the server starts.
+// Owned by the server, shared with every thread as const.
+// Invariant: it never changes while anyone reads it.
+// Deliberately not here: text, and whether values make sense together (config.h).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <vector>
+
+#include "penstock/endpoint.h"
+#include "penstock/limits.h"
+#include "penstock/log.h"
+#include "penstock/resolver.h"
+#include "penstock/socket.h"
+
+namespace penstock {
+
+struct Settings {
+  std::vector<Endpoint> listen;  // port 0: the kernel picks one
+  std::size_t workers = 1;
+
+  std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer
+  std::chrono::milliseconds half_close_timeout = std::chrono::minutes(10);  // one side has finished, no bytes
+  std::chrono::milliseconds idle_timeout = std::chrono::hours(2);           // no bytes
+  std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+  KeepAlive keepalive;
+
+  std::size_t connections_max = 0;              // over all workers; 0: as many as descriptors allow
+  std::size_t pipes_max = kIdlePipesPerWorker;  // kept per worker while unused
+  std::size_t stashes_max = kStashesPerWorker;
+
+  ResolverSettings names;
+  LogLevel log_level = LogLevel::kNotice;
+};
+
+}  // namespace penstock

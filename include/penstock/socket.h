@@ -1,0 +1,83 @@
+// Sockets: listen, accept, connect, what they are called, and how they end.
+// Stateless; any thread. A descriptor is owned by the Fd that a function returns and borrowed where it takes an int.
+// Invariant: every socket made here is non-blocking and close-on-exec, and never raises SIGPIPE through io.h.
+// Deliberately not here: waiting for a socket (poller.h) and moving its bytes (io.h).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+#include "penstock/io.h"
+
+namespace penstock {
+
+// How a dead peer is found (tcp(7)): after `idle` without a segment, a probe each `interval`, `probes` of them.
+struct KeepAlive {
+  std::chrono::seconds idle{60};
+  std::chrono::seconds interval{15};
+  int probes = 4;
+};
+
+// A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR, whose accepted sockets inherit TCP_NODELAY and
+// SO_OOBINLINE (an urgent byte is a byte of the stream, in its place; without this, recv(2) would drop it). IPv6
+// sockets are IPV6_V6ONLY, so that 0.0.0.0 and :: can be listened on side by side. On failure the Fd is invalid and
+// `*error` is a sentence that names the address.
+Fd Listen(const Endpoint& at, std::string* error);
+
+// True exactly when somebody listens on `at` already. SO_REUSEPORT would let a second gateway of the same user share
+// the port without a word.
+bool InUse(const Endpoint& at);
+
+struct Accepted {
+  enum class Status : std::uint8_t {
+    kTaken,
+    kNone,       // nobody is waiting
+    kGone,       // the next one left before it was taken (ECONNABORTED and kin, accept(2)): try again
+    kExhausted,  // no descriptor or no memory; whoever waits goes on waiting
+  };
+  Status status;
+  Fd socket;
+  Endpoint peer;
+};
+
+// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+Accepted Accept(int listener);
+
+struct Connecting {
+  Fd socket;    // invalid exactly when `fault` is set
+  Fault fault;  // the answer came at once (no route, no descriptor...)
+};
+
+// Begins to connect. The outcome shows as writability; ask ConnectFault then.
+Connecting Connect(const Endpoint& to);
+
+// A UDP socket that sends to `to` and hears only from it, from a port that the kernel picks at random.
+Connecting ConnectUdp(const Endpoint& to);
+
+// SO_ERROR, which it clears: kNone when the socket is connected; a reset while connecting is a refusal.
+Fault ConnectFault(int socket);
+
+Endpoint LocalEndpoint(int socket);  // getsockname(2)
+void ShutdownSend(int socket);       // sends FIN after what is queued; the other direction goes on
+void AbortOnClose(int socket);       // SO_LINGER {1, 0}: closing sends a reset and drops what is queued
+void EnableKeepAlive(int socket, const KeepAlive& keepalive);
+
+// Bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); 0 too when the connection is gone.
+std::uint32_t UnsentBytes(int socket);
+
+// Which address families an answer could be dialled in. A family counts when the host has an address in it beyond
+// loopback and link-local; where neither has, both count (a machine on loopback alone is for tests).
+struct Families {
+  bool v4 = true;
+  bool v6 = true;
+};
+Families HostFamilies();
+
+// Every address of this host's interfaces (getifaddrs(3)), as they are now.
+std::vector<IpAddress> HostAddresses();
+
+}  // namespace penstock

@@ -1,0 +1,113 @@
+// One thread of the gateway: its listeners, its poller, its sessions and everything that it lends to them.
+// Owned by the Server; all of it belongs to the thread that runs Run(), but for Wake() and counters().
+// Invariant: only the worker destroys sessions, and only after their step has returned; everybody else holds handles.
+// Nothing on the data path is shared with another worker.
+// Deliberately not here: what a session does with its turn (session.h), signals and threads (server.h).
+//
+// A turn:
+//
+//   1. wait for events (not at all while the ready list has somebody), read the clock once
+//   2. each event: find whom it is for (a stale handle: nobody), raise latches, drive
+//   3. names that were found: to the sessions that wait for them
+//   4. each session on the ready list: one more turn. With edge triggering, whoever stops before "again" must be on it.
+//   5. deadlines
+//   6. accept, a bounded number
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "penstock/clock.h"
+#include "penstock/counters.h"
+#include "penstock/fd.h"
+#include "penstock/log.h"
+#include "penstock/pipe.h"
+#include "penstock/poller.h"
+#include "penstock/resolver.h"
+#include "penstock/rules.h"
+#include "penstock/session.h"
+#include "penstock/settings.h"
+#include "penstock/slab.h"
+#include "penstock/stash.h"
+
+namespace penstock {
+
+// In life order.
+enum class Phase : std::uint8_t {
+  kServing,
+  kDraining,  // nobody new comes in; sessions go on
+  kStopping,  // sessions are cut off
+};
+
+// What all workers of a server share, besides constants. Touched when a session comes or goes, never for a byte.
+struct WorkersShared {
+  std::atomic<Phase> phase{Phase::kServing};
+  std::atomic<std::size_t> sessions{0};
+};
+
+class Worker {
+ public:
+  // `listeners` are non-blocking. Throws std::system_error when the system has no descriptor for its poller.
+  Worker(const Settings& settings, const Guard& guard, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
+  ~Worker();
+
+  // Serves until the phase says otherwise: while draining, until the last session has ended.
+  void Run();
+
+  // Makes Run look at the phase. Any thread.
+  void Wake() const { wake_.Raise(); }
+
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Listener {
+    Fd socket;
+    bool ready = true;  // a latch: somebody may be waiting
+  };
+
+  void Turn();
+  std::optional<std::chrono::nanoseconds> Patience() const;
+  void Dispatch(const Poller::Event& event);
+  void OnWake();
+  void DeliverNames();
+  void RunReadyList();
+  void ExpireDeadlines();
+
+  void AcceptAll();
+  void AcceptFrom(Listener& listener);
+  bool Admit(Accepted& accepted);
+  void PauseAccepting(Counter& reason);
+  bool accepting_paused() const { return accept_again_ > clock_.now(); }
+
+  void After(Session& session, Session::Next next);
+  void Release(Session& session);
+
+  const Settings& settings_;
+  Log& log_;
+  WorkersShared& shared_;
+  Counters counters_;
+  Clock clock_;
+  Poller poller_;
+  WakeUp wake_;
+  std::vector<Listener> listeners_;
+  TimePoint accept_again_{};
+
+  std::unique_ptr<std::uint8_t[]> copy_room_;
+  PipePool pipes_;
+  StashPool stashes_;
+  Resolver resolver_;
+  Slab<Handshake> handshakes_;
+  SessionDeadlines deadlines_;
+  LogPace complaints_;
+  LogPace pauses_;
+  SessionTools tools_;
+  Slab<Session> sessions_;
+  std::vector<Handle> ready_;
+  std::vector<Handle> ready_now_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,253 @@
+#include "penstock/config.h"
+
+#include <getopt.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "penstock/limits.h"
+
+namespace penstock {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Takes an option's value into the settings; returns what is accepted when the value is not.
+using Take = std::optional<std::string> (*)(std::string_view value, Settings& settings);
+
+struct Option {
+  const char* name;
+  const char* value;  // what the help calls its value; null when it takes none
+  const char* help;   // "%" stands for the default
+  Take take;
+  std::string (*standard)(const Settings& settings);
+};
+
+constexpr milliseconds kDurationMax = std::chrono::hours(24 * 365);
+
+struct Unit {
+  std::string_view name;
+  milliseconds length;
+};
+constexpr Unit kUnits[] = {{"h", std::chrono::hours(1)},
+                           {"m", std::chrono::minutes(1)},
+                           {"s", std::chrono::seconds(1)},
+                           {"ms", milliseconds(1)}};
+
+std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t low, std::uint64_t high) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < low || number > high) return std::nullopt;
+  return number;
+}
+
+template <class Number>
+std::optional<std::string> TakeNumber(std::string_view value, Number low, Number high, Number& into) {
+  const auto number = ParseNumber(value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
+  if (!number) return "a number from " + std::to_string(low) + " to " + std::to_string(high);
+  into = static_cast<Number>(*number);
+  return std::nullopt;
+}
+
+template <class Duration>
+std::optional<std::string> TakeDuration(std::string_view value, Duration& into) {
+  const auto duration = ParseDuration(value);
+  const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
+  if (!duration || rounded != *duration) {
+    return std::string("a time such as ") + (Duration(std::chrono::seconds(1)).count() == 1 ? "" : "250ms, ") +
+           "10s, 5m or 2h, up to 365 days";
+  }
+  into = rounded;
+  return std::nullopt;
+}
+
+// tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
+std::optional<std::string> TakeKeepAliveTime(std::string_view value, std::chrono::seconds& into) {
+  auto mistake = TakeDuration(value, into);
+  if (!mistake && into > std::chrono::seconds(32'767)) mistake = "a time such as 60s or 5m, up to 32767 seconds";
+  return mistake;
+}
+
+std::optional<std::string> TakeListen(std::string_view value, Settings& settings) {
+  const auto endpoint = Endpoint::Parse(value);
+  if (!endpoint) return "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
+  if (settings.listen.size() == kListenersMax) {
+    return "at most " + std::to_string(kListenersMax) + " addresses in all";
+  }
+  settings.listen.push_back(*endpoint);
+  return std::nullopt;
+}
+
+std::optional<std::string> TakeLogLevel(std::string_view value, Settings& settings) {
+  for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
+    if (value == Describe(level)) {
+      settings.log_level = level;
+      return std::nullopt;
+    }
+  }
+  return "one of error, warn, notice, info";
+}
+
+std::optional<std::string> TakeFile(std::string_view value, std::string& into) {
+  if (value.empty()) return "the name of a file";
+  into = value;
+  return std::nullopt;
+}
+
+// In the order in which the help shows them.
+const Option kOptions[] = {
+    {"listen", "ADDR:PORT", "Listen here, IPv4 or [IPv6]; may be given several times (%)", TakeListen,
+     [](const Settings&) { return std::string("127.0.0.1:1080"); }},
+    {"workers", "N", "Threads that serve clients (one for each usable CPU)",
+     [](std::string_view value, Settings& s) { return TakeNumber(value, std::size_t{1}, kWorkersMax, s.workers); },
+     nullptr},
+    {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
+     [](std::string_view value, Settings& s) {
+       return TakeNumber(value, std::size_t{1}, std::size_t{100'000'000}, s.connections_max);
+     },
+     nullptr},
+    {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.handshake_timeout); },
+     [](const Settings& s) { return FormatDuration(s.handshake_timeout); }},
+    {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.connect_timeout); },
+     [](const Settings& s) { return FormatDuration(s.connect_timeout); }},
+    {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.half_close_timeout); },
+     [](const Settings& s) { return FormatDuration(s.half_close_timeout); }},
+    {"idle-timeout", "TIME", "Without a byte (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.idle_timeout); },
+     [](const Settings& s) { return FormatDuration(s.idle_timeout); }},
+    {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, on both sides (%)",
+     [](std::string_view value, Settings& s) { return TakeKeepAliveTime(value, s.keepalive.idle); },
+     [](const Settings& s) { return FormatDuration(s.keepalive.idle); }},
+    {"keepalive-interval", "TIME", "Between probes (%)",
+     [](std::string_view value, Settings& s) { return TakeKeepAliveTime(value, s.keepalive.interval); },
+     [](const Settings& s) { return FormatDuration(s.keepalive.interval); }},
+    {"keepalive-probes", "N", "Unanswered probes after which a peer is dead (%)",
+     [](std::string_view value, Settings& s) { return TakeNumber(value, 1, 127, s.keepalive.probes); },
+     [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
+    {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.drain_timeout); },
+     [](const Settings& s) { return FormatDuration(s.drain_timeout); }},
+    {"resolv-conf", "FILE", "Name servers, as resolv.conf(5) (%)",
+     [](std::string_view value, Settings& s) { return TakeFile(value, s.names.resolv_conf); },
+     [](const Settings& s) { return s.names.resolv_conf; }},
+    {"hosts-file", "FILE", "Names known without asking, as hosts(5) (%)",
+     [](std::string_view value, Settings& s) { return TakeFile(value, s.names.hosts_file); },
+     [](const Settings& s) { return s.names.hosts_file; }},
+    {"log-level", "LEVEL", "error, warn, notice or info: info has a line for each session (%)", TakeLogLevel,
+     [](const Settings& s) { return std::string(Describe(s.log_level)); }},
+    {"help", nullptr, "Print this and exit", nullptr, nullptr},
+    {"version", nullptr, "Print the version and exit", nullptr, nullptr},
+};
+
+CommandLine Mistake(std::string sentence) {
+  CommandLine line;
+  line.wish = CommandLine::Wish::kMistake;
+  line.mistake = std::move(sentence);
+  return line;
+}
+
+// The table above as getopt_long(3) wants it.
+std::vector<option> LongOptions() {
+  std::vector<option> options;
+  for (const Option& entry : kOptions) {
+    options.push_back({entry.name, entry.value != nullptr ? required_argument : no_argument, nullptr, 0});
+  }
+  options.push_back({});
+  return options;
+}
+
+// What getopt_long stumbled over: optopt is a short option's letter, and 0 for a long one.
+std::string Stumbled(int result, char* const arguments[]) {
+  const std::string word = optopt != 0 ? std::string{'-', static_cast<char>(optopt)} : arguments[optind - 1];
+  if (result == ':') return "option " + word + " wants a value; see --help";
+  return "unknown option " + word + "; see --help";
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus) {
+  CommandLine line;
+  line.settings.workers = std::min(cpus, kWorkersMax);
+  const std::vector<option> long_options = LongOptions();
+  ::optind = 0;  // glibc: start afresh, for tests call this often
+  ::opterr = 0;
+  for (;;) {
+    int index = -1;
+    const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), &index);
+    if (result == -1) break;
+    if (result == '?' || result == ':') return Mistake(Stumbled(result, arguments));
+    const std::string_view name = result == 'h' ? "help" : result == 'V' ? "version" : kOptions[index].name;
+    if (name == "help" || name == "version") {
+      line.wish = name == "help" ? CommandLine::Wish::kHelp : CommandLine::Wish::kVersion;
+      return line;
+    }
+    if (const auto accepted = kOptions[index].take(optarg, line.settings)) {
+      return Mistake("--" + std::string(name) + ": '" + optarg + "' is not accepted; give " + *accepted);
+    }
+  }
+  if (optind < count) {
+    return Mistake("unexpected word '" + std::string(arguments[optind]) + "'; everything is an option, see --help");
+  }
+  if (line.settings.listen.empty()) line.settings.listen.push_back(*Endpoint::Parse("127.0.0.1:1080"));
+  return line;
+}
+
+std::string HelpText() {
+  constexpr std::size_t kColumn = 30;
+  std::string text =
+      "Usage: penstock [OPTION]...\n"
+      "A SOCKS5 gateway: clients connect through it to IPv4 and IPv6 addresses and to names.\n\n";
+  const Settings standard;
+  for (const Option& entry : kOptions) {
+    std::string left = std::string("  --") + entry.name;
+    if (entry.value != nullptr) left += std::string(" ") + entry.value;
+    left.resize(std::max(kColumn, left.size() + 1), ' ');
+    std::string help = entry.help;
+    if (const auto percent = help.find('%'); percent != std::string::npos) {
+      help.replace(percent, 1, entry.standard(standard));
+    }
+    text += left + help + '\n';
+  }
+  return text +
+         "\nTIME is a number with ms, s, m or h; without a unit it is seconds. In brackets: what holds by default.\n"
+         "SIGTERM and SIGINT stop accepting and wait for the sessions to end; a second one ends them.\n"
+         "Exit status: 0 after a stop, 1 when it cannot run, 2 for a mistake on the command line.\n";
+}
+
+std::size_t UsableCpus() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+std::optional<milliseconds> ParseDuration(std::string_view text) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::string_view name = digits == text.size() ? "s" : text.substr(digits);
+  for (const Unit& unit : kUnits) {
+    if (name != unit.name) continue;
+    const auto high = static_cast<std::uint64_t>(kDurationMax / unit.length);
+    const auto number = ParseNumber(text.substr(0, digits), 1, high);
+    if (!number) return std::nullopt;
+    return unit.length * static_cast<milliseconds::rep>(*number);
+  }
+  return std::nullopt;
+}
+
+std::string FormatDuration(milliseconds duration) {
+  for (const Unit& unit : kUnits) {
+    if (duration % unit.length == milliseconds(0)) {
+      return std::to_string(duration / unit.length) + std::string(unit.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace penstock

@@ -1,0 +1,201 @@
+#include "penstock/flow.h"
+
+#include <cassert>
+#include <utility>
+
+#include "penstock/io.h"
+#include "penstock/limits.h"
+
+namespace penstock {
+
+Flow::~Flow() { assert(pipe_ == nullptr && stash_ == nullptr); }
+
+void Flow::OnSource(const Events& events) {
+  source_ready_ |= events.readable;
+  read_to_end_ |= events.closing || events.urgent;
+  urgent_ |= events.urgent;
+}
+
+void Flow::OnSink(const Events& events) { sink_ready_ |= events.writable; }
+
+bool Flow::Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools) {
+  if (early.empty()) return true;
+  if (!tools.stashes.Ready()) return false;
+  SendOrKeep(sink, early, tools);
+  return true;
+}
+
+void Flow::Step(int source, int sink, const FlowTools& tools) {
+  unfinished_ = false;
+  std::size_t moved = 0;
+  while (open()) {
+    if (holds() && !Deliver(sink, tools)) break;
+    if (source_over_) {
+      state_ = source_broken_ ? FlowState::kBroken : FlowState::kEnded;
+      break;
+    }
+    if (!source_ready_ || !sink_ready_) break;
+    if (moved >= kTurnBytes) {
+      unfinished_ = true;
+      break;
+    }
+    moved += Fetch(source, sink, tools);
+  }
+  if (pipe_ != nullptr && in_pipe_ == 0) tools.pipes.Return(std::move(pipe_), true);
+  CheckInvariants();
+}
+
+void Flow::Abandon(const FlowTools& tools) {
+  if (!open()) return;
+  state_ = FlowState::kAbandoned;
+  Release(tools);
+}
+
+void Flow::OnSourceBroken() { source_ready_ = read_to_end_ = source_broken_ = true; }
+
+void Flow::Release(const FlowTools& tools) {
+  if (pipe_ != nullptr) tools.pipes.Return(std::move(pipe_), in_pipe_ == 0);
+  if (stash_ != nullptr) tools.stashes.Return(std::move(stash_));
+  in_pipe_ = 0;
+}
+
+// True when nothing is held any more.
+bool Flow::Deliver(int sink, const FlowTools& tools) {
+  if (!sink_ready_) return false;
+  return stash_ != nullptr ? DeliverStash(sink, tools) : DeliverPipe(sink, tools);
+}
+
+bool Flow::DeliverStash(int sink, const FlowTools& tools) {
+  const IoResult sent = Send(sink, stash_->waiting());
+  if (sent.status == IoStatus::kFault) {
+    Abandon(tools);
+    return false;
+  }
+  bytes_ += sent.bytes;
+  stash_->Consume(sent.bytes);
+  if (!stash_->empty()) {
+    sink_ready_ = false;
+    return false;
+  }
+  tools.stashes.Return(std::move(stash_));
+  return true;
+}
+
+bool Flow::DeliverPipe(int sink, const FlowTools& tools) {
+  while (in_pipe_ > 0) {
+    const IoResult sent = SpliceOut(pipe_->read_end.get(), sink, in_pipe_);
+    if (sent.status == IoStatus::kAgain) {
+      sink_ready_ = false;
+      return false;
+    }
+    if (sent.status != IoStatus::kDone) {
+      Abandon(tools);
+      return false;
+    }
+    bytes_ += sent.bytes;
+    in_pipe_ -= static_cast<std::uint32_t>(sent.bytes);
+  }
+  return true;
+}
+
+// Receives once; the ways differ in where the bytes are kept. Returns how many came.
+std::size_t Flow::Fetch(int source, int sink, const FlowTools& tools) {
+  if (bulk_ && !urgent_) {
+    if (pipe_ == nullptr) pipe_ = tools.pipes.Lend(tools.clock.now());
+    if (pipe_ != nullptr) return FetchSplice(source);
+    tools.counters.pipes_missing.Add();
+  }
+  return tools.stashes.Ready() ? FetchCopy(source, sink, tools) : FetchPeeked(source, sink, tools);
+}
+
+std::size_t Flow::FetchCopy(int source, int sink, const FlowTools& tools) {
+  const IoResult read = Receive(source, tools.copy_room);
+  NoteRead(read, tools.copy_room.size());
+  if (read.status != IoStatus::kDone) return 0;
+  if (read.bytes < tools.copy_room.size()) {
+    run_ = 0;
+  } else if (++run_ >= kBulkAfter) {
+    bulk_ = true;
+    run_ = 0;
+  }
+  SendOrKeep(sink, tools.copy_room.first(read.bytes), tools);
+  return read.bytes;
+}
+
+// With nowhere to keep bytes, they are taken from the source only once the sink has them: a third system call.
+std::size_t Flow::FetchPeeked(int source, int sink, const FlowTools& tools) {
+  const IoResult seen = Peek(source, tools.copy_room);
+  if (seen.status != IoStatus::kDone) {
+    NoteRead(seen, tools.copy_room.size());
+    return 0;
+  }
+  const IoResult sent = Send(sink, tools.copy_room.first(seen.bytes));
+  if (sent.status == IoStatus::kFault) {
+    Abandon(tools);
+    return 0;
+  }
+  bytes_ += sent.bytes;
+  if (sent.bytes < seen.bytes) sink_ready_ = false;
+  if (sent.bytes > 0) Discard(source, sent.bytes);
+  return sent.bytes;
+}
+
+std::size_t Flow::FetchSplice(int source) {
+  const IoResult read = SpliceIn(source, pipe_->write_end.get(), kSpliceBytes);
+  if (read.status != IoStatus::kDone) {
+    NoteRead(read, 0);
+    return 0;
+  }
+  in_pipe_ = static_cast<std::uint32_t>(read.bytes);
+  run_ = read.bytes < kSmallSplice ? static_cast<std::uint8_t>(run_ + 1) : std::uint8_t{0};
+  if (run_ >= kCopyAfter) {
+    bulk_ = false;
+    run_ = 0;
+  }
+  return read.bytes;
+}
+
+// What a full sink would not take goes into a stash, of which StashPool::Ready() has spoken.
+void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools) {
+  const IoResult sent = Send(sink, bytes);
+  if (sent.status == IoStatus::kFault) {
+    Abandon(tools);
+    return;
+  }
+  bytes_ += sent.bytes;
+  if (sent.bytes < bytes.size()) {
+    sink_ready_ = false;
+    stash_ = tools.stashes.Lend();
+    stash_->Fill(bytes.subspan(sent.bytes));
+  }
+}
+
+// Draws from a read of at most `room` bytes what it proves.
+void Flow::NoteRead(const IoResult& result, std::size_t room) {
+  switch (result.status) {
+    case IoStatus::kDone:
+      if (result.bytes < room && !read_to_end_) source_ready_ = false;
+      break;
+    case IoStatus::kAgain:
+      source_ready_ = false;
+      break;
+    case IoStatus::kFault:
+      source_broken_ = true;
+      source_over_ = true;
+      break;
+    case IoStatus::kEnd:
+      source_over_ = true;
+      break;
+  }
+}
+
+void Flow::CheckInvariants() const {
+  assert((in_pipe_ > 0) == (pipe_ != nullptr));
+  assert(stash_ == nullptr || !stash_->empty());
+  assert(stash_ == nullptr || pipe_ == nullptr);
+  assert(open() || !holds());
+  // Something will wake us: an edge of the source, an edge of the sink, or the next turn.
+  assert(!open() || unfinished_ || !source_ready_ || !sink_ready_);
+}
+
+}  // namespace penstock

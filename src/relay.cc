@@ -1,0 +1,62 @@
+#include "penstock/relay.h"
+
+#include "penstock/socket.h"
+
+namespace penstock {
+
+bool Relay::Begin(const Events& client, const Events& target, int target_socket, std::span<const std::uint8_t> early,
+                  const FlowTools& tools) {
+  OnClient(client);
+  OnTarget(target);
+  if (!up_.Prime(target_socket, early, tools)) return false;
+  if (!up_.open()) down_.OnSourceBroken();
+  return true;
+}
+
+void Relay::OnSide(const Events& events, Flow& from, Flow& to) {
+  from.OnSource(events);
+  to.OnSink(events);
+  hung_up_ |= events.broken;
+}
+
+Relay::Turn Relay::Step(int client, int target, const FlowTools& tools) {
+  const std::uint64_t up_before = up_.bytes();
+  const std::uint64_t down_before = down_.bytes();
+  StepFlow(up_, down_, client, target, tools);
+  StepFlow(down_, up_, target, client, tools);
+  // The second may have told the first, which had its turn already, that its source broke.
+  if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, tools);
+  tools.counters.bytes_up.Add(up_.bytes() - up_before);
+  tools.counters.bytes_down.Add(down_.bytes() - down_before);
+
+  if (up_.open() || down_.open()) {
+    return up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
+  }
+  return client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
+}
+
+void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, const FlowTools& tools) {
+  if (!flow.open()) return;
+  flow.Step(source, sink, tools);
+  switch (flow.state()) {
+    case FlowState::kOpen:
+      break;
+    case FlowState::kEnded:
+      // When both have ended, closing the sockets says the same.
+      if (reverse.open()) ShutdownSend(sink);
+      break;
+    case FlowState::kBroken:
+      reverse.Abandon(tools);
+      break;
+    case FlowState::kAbandoned:
+      reverse.OnSourceBroken();
+      break;
+  }
+}
+
+void Relay::Release(const FlowTools& tools) {
+  up_.Release(tools);
+  down_.Release(tools);
+}
+
+}  // namespace penstock

@@ -1,0 +1,171 @@
+#include "penstock/resolver.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace penstock {
+namespace {
+
+// True exactly when `name` is `domain` or lies below it.
+bool IsWithin(std::string_view name, std::string_view domain) {
+  if (!name.ends_with(domain)) return false;
+  name.remove_suffix(domain.size());
+  return name.empty() || name.ends_with('.');
+}
+
+NameAnswer Loopback() {
+  static const FamilyAnswer kIpv6{NameStatus::kFound, {*IpAddress::Parse("::1")}};
+  static const FamilyAnswer kIpv4{NameStatus::kFound, {*IpAddress::Parse("127.0.0.1")}};
+  return Combine(&kIpv6, &kIpv4);
+}
+
+NameAnswer Nothing(NameStatus status) {
+  NameAnswer answer;
+  answer.status = status;
+  return answer;
+}
+
+}  // namespace
+
+struct Resolver::Place {
+  bool absolute = false;      // a final dot: no search list
+  bool failed = false;        // a candidate had no answer
+  std::size_t candidate = 0;  // see CandidateAt
+};
+
+struct Resolver::Waiter {
+  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place)
+      : self(self_handle), who(who_waits), name(the_name), place(the_place) {}
+
+  const Handle self;
+  const Handle who;
+  const std::string name;  // as it was asked for
+  Place place;             // its candidate is what is being looked up
+};
+
+Resolver::Resolver(const ResolverSettings& settings, Poller& poller, const Clock& clock, Counters& counters,
+                   std::uint8_t tag)
+    : clock_(clock),
+      counters_(counters),
+      families_fixed_(settings.families),
+      families_read_(clock.now()),
+      files_(settings.resolv_conf, settings.hosts_file, clock.now()),
+      lookups_(files_.resolv_conf(), poller, clock, counters, tag),
+      waiters_(kNameWaitersMax) {
+  lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
+}
+
+Resolver::~Resolver() = default;
+
+std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who) {
+  if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
+  RefreshHost();
+  const NameText text(name);
+  if (const auto known = KnownByRule(text.view())) return known;
+  Place place;
+  place.absolute = name.ends_with('.');
+  if (const auto remembered = Search(text.view(), place)) {
+    counters_.names_cached.Add();
+    return remembered;
+  }
+  Waiter* const waiter = waiters_.Acquire(who, text.view(), place);
+  if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
+  if (waiter != nullptr) waiters_.Release(waiter->self);
+  counters_.names_failed.Add();
+  return Nothing(NameStatus::kNoAnswer);
+}
+
+// Looks whether the files or the host's addresses have changed; most of the time this only compares times.
+void Resolver::RefreshHost() {
+  const TimePoint now = clock_.now();
+  if (files_.Refresh(now)) lookups_.Configure(files_.resolv_conf());
+  if (families_fixed_ || now - families_read_ < kFamiliesInterval) return;
+  lookups_.SetFamilies(HostFamilies());
+  families_read_ = now;
+}
+
+std::optional<NameAnswer> Resolver::KnownByRule(std::string_view name) const {
+  if (IsWithin(name, "localhost")) return Loopback();                  // RFC 6761 section 6.3
+  if (IsWithin(name, "invalid")) return Nothing(NameStatus::kNoName);  // RFC 6761 section 6.4
+  if (const auto listed = files_.hosts().Find(name)) return listed;
+  // A query for it cannot be made (dns_message.h).
+  if (name.find('\\') != std::string_view::npos) return Nothing(NameStatus::kNoName);
+  return std::nullopt;
+}
+
+// The names to try for `name`, in order (resolv.conf(5), ndots): as it is first when it has dots enough, then with each
+// domain of the search list; otherwise as it is last. An empty text is to be passed over, nothing is the end.
+std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place& place) const {
+  const ResolvConf& conf = files_.resolv_conf();
+  const auto dots = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.'));
+  const bool as_it_is_first = place.absolute || dots >= conf.ndots;
+  const std::size_t domains = place.absolute ? 0 : conf.search.size();
+  if (place.candidate > domains) return std::nullopt;
+  if (place.candidate == (as_it_is_first ? 0 : domains)) return NameText(name);
+  return NameText(name, conf.search[as_it_is_first ? place.candidate - 1 : place.candidate]);
+}
+
+// Whether `answer` for the candidate at `place` is the answer for `name`; else the next candidate's turn has come. No
+// answer for a candidate with a domain is passed over: one broken domain must not take all short names along. No
+// answer for the name as it is ends the search: else a wildcard in a search domain would take the place of every
+// name whose own servers are down.
+bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& place) const {
+  switch (answer.status) {
+    case NameStatus::kFound:
+      return true;
+    case NameStatus::kNoName:
+      return false;
+    case NameStatus::kNoAnswer:
+      place.failed = true;
+      const auto candidate = CandidateAt(name, place);
+      return candidate && candidate->view() == name;
+  }
+  return true;
+}
+
+// Goes on from `place` until a candidate settles it or has to be asked for: then nothing, and `place` is there.
+std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) {
+  for (;; ++place.candidate) {
+    const auto candidate = CandidateAt(name, place);
+    if (!candidate) return Nothing(place.failed ? NameStatus::kNoAnswer : NameStatus::kNoName);
+    if (candidate->view().empty()) continue;
+    const auto answer = lookups_.Find(candidate->view());
+    if (!answer || Settles(*answer, name, place)) return answer;
+  }
+}
+
+bool Resolver::Wait(const Waiter& waiter) {
+  const auto candidate = CandidateAt(waiter.name, waiter.place);
+  assert(candidate && !candidate->view().empty());  // Search stopped there
+  return lookups_.Wait(candidate->view(), waiter.self);
+}
+
+void Resolver::OnEvent(Handle handle, const Events& events) { lookups_.OnEvent(handle, events); }
+
+void Resolver::OnTime() { lookups_.OnTime(); }
+
+std::optional<TimePoint> Resolver::next_deadline() const { return lookups_.next_deadline(); }
+
+std::optional<Resolver::Finished> Resolver::TakeAnswer() {
+  while (const auto finished = lookups_.TakeAnswer()) {
+    Waiter& waiter = *waiters_.Resolve(finished->waiter);
+    const auto answer = AfterLookup(waiter, finished->answer);
+    if (!answer) continue;
+    const Handle who = waiter.who;
+    waiters_.Release(waiter.self);
+    return Finished{who, *answer};
+  }
+  return std::nullopt;
+}
+
+// The answer for `waiter`, whose candidate has this one; nothing when it waits again, for a later candidate.
+std::optional<NameAnswer> Resolver::AfterLookup(Waiter& waiter, const NameAnswer& answer) {
+  if (Settles(answer, waiter.name, waiter.place)) return answer;
+  ++waiter.place.candidate;
+  if (const auto known = Search(waiter.name, waiter.place)) return known;
+  if (Wait(waiter)) return std::nullopt;
+  return Nothing(NameStatus::kNoAnswer);
+}
+
+}  // namespace penstock

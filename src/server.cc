@@ -1,0 +1,118 @@
+#include "penstock/server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "penstock/limits.h"
+#include "penstock/socket.h"
+
+namespace penstock {
+
+std::size_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // what POSIX systems start with
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
+}
+
+std::size_t SessionsFor(std::size_t descriptors, std::size_t workers) {
+  const std::size_t reserved = kDescriptorsOfProcess + workers * kDescriptorsPerWorker;
+  return descriptors > reserved ? (descriptors - reserved) / kDescriptorsPerSession : 0;
+}
+
+std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
+  ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
+  const std::size_t descriptors = RaiseDescriptorLimit();
+  const std::size_t fit = SessionsFor(descriptors, settings.workers);
+  if (fit == 0) {
+    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
+             "(ulimit -n, LimitNOFILE=) or use fewer workers";
+    return nullptr;
+  }
+  const std::size_t asked = settings.connections_max;
+  settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
+  if (asked > fit) {
+    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
+                  .Number("asked", asked)
+                  .Number("descriptors", descriptors)
+                  .Number("sessions", fit));
+  }
+  std::unique_ptr<Server> server(new Server(std::move(settings), log));
+  if (!server->Open(error)) return nullptr;
+  return server;
+}
+
+Server::Server(Settings settings, Log& log) : settings_(std::move(settings)), log_(log), guard_(OwnAddresses()) {}
+
+Server::~Server() {
+  Stop();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+bool Server::Open(std::string* error) try {
+  std::vector<std::vector<Fd>> listeners(settings_.workers);
+  if (!ListenEverywhere(&listeners, error)) return false;
+  for (auto& of_one : listeners) {
+    workers_.push_back(std::make_unique<Worker>(settings_, guard_, log_, shared_, std::move(of_one)));
+  }
+  for (const auto& worker : workers_) {
+    running_.fetch_add(1, std::memory_order_relaxed);
+    threads_.emplace_back([this, &worker = *worker] {
+      worker.Run();
+      running_.fetch_sub(1, std::memory_order_release);
+      finished_.Raise();
+    });
+  }
+  return true;
+} catch (const std::system_error& failure) {
+  *error = std::string("cannot start a worker: ") + failure.what();
+  return false;
+}
+
+// Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.
+bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error) {
+  for (Endpoint& at : settings_.listen) {
+    if (at.port != 0 && InUse(at)) {
+      *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
+      return false;
+    }
+    for (std::vector<Fd>& listeners : *per_worker) {
+      Fd socket = Listen(at, error);
+      if (!socket.valid()) return false;
+      at.port = LocalEndpoint(socket.get()).port;
+      listeners.push_back(std::move(socket));
+    }
+  }
+  return true;
+}
+
+std::vector<IpAddress> Server::OwnAddresses() const {
+  std::vector<IpAddress> own = HostAddresses();
+  for (const Endpoint& at : settings_.listen) own.push_back(at.ip);
+  return own;
+}
+
+void Server::Enter(Phase phase) {
+  if (phase <= shared_.phase.load(std::memory_order_relaxed)) return;
+  shared_.phase.store(phase, std::memory_order_release);
+  for (const auto& worker : workers_) worker->Wake();
+}
+
+std::uint64_t Server::Sum(Counter Counters::*counter) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += (worker->counters().*counter).value();
+  return sum;
+}
+
+std::uint64_t Server::Replies(std::size_t rep) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->counters().replies[rep].value();
+  return sum;
+}
+
+}  // namespace penstock

@@ -1,0 +1,146 @@
+#include "penstock/socket.h"
+
+#include <ifaddrs.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace penstock {
+namespace {
+
+// For options that this kernel is known to have and whose values are valid: nothing can fail that could be handled.
+void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
+
+Fd NewSocket(const Endpoint& peer, int type) {
+  const int family = peer.ip.is_v4() ? AF_INET : AF_INET6;
+  return Fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+void PrepareStream(int socket) {
+  SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(socket, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+Connecting BeginConnect(Fd socket, const Endpoint& to) {
+  if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+  sockaddr_storage address;
+  const socklen_t size = to.ToSockaddr(&address);
+  const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
+  return {Fd(), FaultOfErrno(errno)};
+}
+
+}  // namespace
+
+Fd Listen(const Endpoint& at, std::string* error) {
+  const auto fail = [&](std::string_view what) {
+    *error = "cannot " + std::string(what) + ' ' + at.ToString() + ": " + std::strerror(errno);
+    return Fd();
+  };
+  Fd socket = NewSocket(at, SOCK_STREAM);
+  if (!socket.valid()) return fail("make a socket for");
+  const int fd = socket.get();
+  SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (!at.ip.is_v4()) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  PrepareStream(fd);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0) return fail("bind");
+  if (::listen(fd, SOMAXCONN) != 0) return fail("listen on");
+  return socket;
+}
+
+bool InUse(const Endpoint& at) {
+  const Fd probe = NewSocket(at, SOCK_STREAM);
+  if (!probe.valid()) return false;
+  SetOption(probe.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  if (!at.ip.is_v4()) SetOption(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno == EADDRINUSE;
+}
+
+Accepted Accept(int listener) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  Fd socket(::accept4(listener, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (socket.valid()) return {Accepted::Status::kTaken, std::move(socket), Endpoint::FromSockaddr(address)};
+  if (errno == EAGAIN) return {Accepted::Status::kNone, Fd(), {}};
+  const bool exhausted = FaultOfErrno(errno) == Fault::kExhausted;
+  // accept(2) also reports what happened to the connection that it would have returned: that one is gone.
+  return {exhausted ? Accepted::Status::kExhausted : Accepted::Status::kGone, Fd(), {}};
+}
+
+Connecting Connect(const Endpoint& to) {
+  Fd socket = NewSocket(to, SOCK_STREAM);
+  if (socket.valid()) PrepareStream(socket.get());
+  return BeginConnect(std::move(socket), to);
+}
+
+Connecting ConnectUdp(const Endpoint& to) { return BeginConnect(NewSocket(to, SOCK_DGRAM), to); }
+
+Fault ConnectFault(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return Fault::kOther;
+  return error == ECONNRESET ? Fault::kRefused : FaultOfErrno(error);
+}
+
+Endpoint LocalEndpoint(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return Endpoint::FromSockaddr(address);
+}
+
+void ShutdownSend(int socket) { ::shutdown(socket, SHUT_WR); }
+
+void AbortOnClose(int socket) {
+  const linger abort{1, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+}
+
+void EnableKeepAlive(int socket, const KeepAlive& keepalive) {
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive.idle.count()));
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(keepalive.interval.count()));
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
+  SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+std::uint32_t UnsentBytes(int socket) {
+  int bytes = 0;
+  return ::ioctl(socket, SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;
+}
+
+std::vector<IpAddress> HostAddresses() {
+  std::vector<IpAddress> found;
+  ifaddrs* raw = nullptr;
+  if (::getifaddrs(&raw) != 0) return found;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> list(raw, &::freeifaddrs);
+  for (const ifaddrs* entry = raw; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    sockaddr_storage address{};
+    std::memcpy(&address, entry->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    found.push_back(Endpoint::FromSockaddr(address).ip);
+  }
+  return found;
+}
+
+Families HostFamilies() {
+  Families found{false, false};
+  for (const IpAddress& ip : HostAddresses()) {
+    if (!ip.is_loopback() && !ip.is_link_local()) (ip.is_v4() ? found.v4 : found.v6) = true;
+  }
+  return found.v4 || found.v6 ? found : Families{};
+}
+
+}  // namespace penstock

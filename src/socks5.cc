@@ -1,0 +1,142 @@
+#include "penstock/socks5.h"
+
+#include <algorithm>
+
+#include "penstock/bytes.h"
+
+namespace penstock::socks5 {
+namespace {
+
+enum AddressType : std::uint8_t { kIpv4 = 1, kDomainName = 3, kIpv6 = 4 };
+
+std::string_view AsText(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Request Malformed(RequestFault fault, std::size_t size) {
+  Request request;
+  request.decoded = Decoded::kMalformed;
+  request.fault = fault;
+  request.size = size;
+  return request;
+}
+
+bool IsCommand(std::uint8_t value) {
+  return value >= static_cast<std::uint8_t>(Command::kConnect) &&
+         value <= static_cast<std::uint8_t>(Command::kUdpAssociate);
+}
+
+}  // namespace
+
+Greeting DecodeGreeting(std::span<const std::uint8_t> bytes) {
+  Greeting greeting;
+  if (!bytes.empty() && bytes[0] != kVersion) {
+    greeting.decoded = Decoded::kNotSocks5;
+    return greeting;
+  }
+  ByteReader reader(bytes);
+  reader.U8();
+  const std::uint8_t count = reader.U8();
+  if (reader.ok() && count == 0) {
+    greeting.decoded = Decoded::kMalformed;
+    return greeting;
+  }
+  const auto methods = reader.Take(count);
+  if (!reader.ok()) return greeting;
+  const auto offers = [&](Method method) {
+    return std::ranges::find(methods, static_cast<std::uint8_t>(method)) != methods.end();
+  };
+  greeting.decoded = Decoded::kWhole;
+  greeting.size = reader.position();
+  greeting.offers_none = offers(Method::kNone);
+  greeting.offers_password = offers(Method::kPassword);
+  return greeting;
+}
+
+Request DecodeRequest(std::span<const std::uint8_t> bytes) {
+  Request request;
+  if (!bytes.empty() && bytes[0] != kVersion) {
+    request.decoded = Decoded::kNotSocks5;
+    return request;
+  }
+  ByteReader reader(bytes);
+  reader.U8();  // VER
+  const std::uint8_t command = reader.U8();
+  reader.U8();  // RSV
+  const std::uint8_t address_type = reader.U8();
+  if (!reader.ok()) return request;
+
+  switch (address_type) {
+    case kIpv4:
+      if (const auto address = reader.Take(4); reader.ok()) {
+        request.address = IpAddress::FromV4(address.first<4>());
+      }
+      break;
+    case kIpv6:
+      if (const auto address = reader.Take(16); reader.ok()) {
+        request.address = IpAddress::FromV6(address.first<16>());
+      }
+      break;
+    case kDomainName: {
+      const std::uint8_t length = reader.U8();
+      if (reader.ok() && length == 0) return Malformed(RequestFault::kEmptyName, reader.position());
+      request.name = AsText(reader.Take(length));
+      break;
+    }
+    default:
+      return Malformed(RequestFault::kAddressType, reader.position());
+  }
+  request.port = reader.U16();
+  if (!reader.ok()) return Request{};
+  if (!IsCommand(command)) return Malformed(RequestFault::kCommand, reader.position());
+  request.command = static_cast<Command>(command);
+  request.decoded = Decoded::kWhole;
+  request.size = reader.position();
+  return request;
+}
+
+std::array<std::uint8_t, 2> EncodeChoice(Method method) { return {kVersion, static_cast<std::uint8_t>(method)}; }
+
+std::span<const std::uint8_t> EncodeReply(Reply reply, const Endpoint& bound,
+                                          std::span<std::uint8_t, kReplyBytesMax> room) {
+  ByteWriter writer(room);
+  writer.U8(kVersion);
+  writer.U8(static_cast<std::uint8_t>(reply));
+  writer.U8(0);
+  writer.U8(bound.ip.is_v4() ? kIpv4 : kIpv6);
+  writer.Put(bound.ip.bytes());
+  writer.U16(bound.port);
+  return writer.written();
+}
+
+Endpoint Unbound() {
+  Endpoint endpoint;
+  endpoint.ip = IpAddress::FromV4(std::array<std::uint8_t, 4>{});
+  return endpoint;
+}
+
+std::string_view Describe(Reply reply) {
+  switch (reply) {
+    case Reply::kSucceeded:
+      return "succeeded";
+    case Reply::kGeneralFailure:
+      return "general SOCKS server failure";
+    case Reply::kNotAllowed:
+      return "connection not allowed by ruleset";
+    case Reply::kNetworkUnreachable:
+      return "network unreachable";
+    case Reply::kHostUnreachable:
+      return "host unreachable";
+    case Reply::kConnectionRefused:
+      return "connection refused";
+    case Reply::kTtlExpired:
+      return "TTL expired";
+    case Reply::kCommandNotSupported:
+      return "command not supported";
+    case Reply::kAddressTypeNotSupported:
+      return "address type not supported";
+  }
+  return "unassigned";
+}
+
+}  // namespace penstock::socks5

@@ -1,0 +1,207 @@
+#include "penstock/worker.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "penstock/limits.h"
+#include "penstock/socket.h"
+
+namespace penstock {
+
+Worker::Worker(const Settings& settings, const Guard& guard, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
+    : settings_(settings),
+      log_(log),
+      shared_(shared),
+      copy_room_(new std::uint8_t[kCopyBytes]),
+      pipes_(settings.pipes_max),
+      stashes_(settings.stashes_max),
+      resolver_(settings.names, poller_, clock_, counters_, kTagNames),
+      handshakes_(settings.connections_max),
+      deadlines_(settings),
+      tools_{settings,   guard,       log,
+             poller_,    resolver_,   handshakes_,
+             deadlines_, complaints_, {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+      sessions_(settings.connections_max) {
+  bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
+  for (Fd& socket : listeners) {
+    const auto slot = static_cast<std::uint32_t>(listeners_.size());
+    registered = poller_.Add(socket.get(), {kTagListener, {slot, 0}}) && registered;
+    listeners_.push_back({std::move(socket)});
+  }
+  if (!registered) throw std::system_error(std::make_error_code(std::errc::not_enough_memory), "epoll_ctl");
+}
+
+Worker::~Worker() {
+  sessions_.ForEach([this](Session& session) { Release(session); });
+}
+
+void Worker::Run() {
+  for (;;) {
+    const Phase phase = shared_.phase.load(std::memory_order_acquire);
+    if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && listeners_.empty())) break;
+    Turn();
+  }
+  sessions_.ForEach([this](Session& session) {
+    session.Stop();
+    Release(session);
+  });
+}
+
+void Worker::Turn() {
+  const int count = poller_.Wait(Patience());
+  clock_.Read();
+  for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
+  DeliverNames();
+  RunReadyList();
+  ExpireDeadlines();
+  AcceptAll();
+}
+
+// How long nothing can happen but events. Nothing: for ever.
+std::optional<std::chrono::nanoseconds> Worker::Patience() const {
+  if (!ready_.empty()) return std::chrono::nanoseconds(0);
+  std::optional<TimePoint> next = resolver_.next_deadline();
+  const auto consider = [&](std::optional<TimePoint> candidate) {
+    if (candidate && (!next || *candidate < *next)) next = candidate;
+  };
+  for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
+  if (std::ranges::any_of(listeners_, &Listener::ready)) consider(accept_again_);
+  if (!next) return std::nullopt;
+  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - std::chrono::steady_clock::now()));
+}
+
+void Worker::Dispatch(const Poller::Event& event) {
+  const auto [tag, handle] = event.cookie;
+  if (tag == kTagWake) return OnWake();
+  if (tag == kTagNames) return resolver_.OnEvent(handle, event.events);
+  if (tag == kTagListener) {
+    listeners_[handle.slot].ready = true;
+    return;
+  }
+  Session* const session = sessions_.Resolve(handle);
+  if (session == nullptr) return;  // it ended earlier in this turn
+  if (tag == kTagClient) {
+    After(*session, session->OnClient(event.events, tools_));
+  } else {
+    After(*session, session->OnTarget(tag - kTagTarget, event.events, tools_));
+  }
+}
+
+void Worker::OnWake() {
+  wake_.Clear();
+  if (shared_.phase.load(std::memory_order_acquire) == Phase::kServing) return;
+  // Who is in the backlog has been told that it is connected: it still comes in.
+  for (Listener& listener : listeners_) {
+    listener.ready = true;
+    while (listener.ready && !accepting_paused()) AcceptFrom(listener);
+  }
+  listeners_.clear();
+}
+
+void Worker::DeliverNames() {
+  while (const auto finished = resolver_.TakeAnswer()) {
+    Session* const session = sessions_.Resolve(finished->waiter);
+    if (session != nullptr) After(*session, session->OnName(finished->answer, tools_));
+  }
+}
+
+void Worker::RunReadyList() {
+  ready_now_.swap(ready_);
+  for (const Handle handle : ready_now_) {
+    Session* const session = sessions_.Resolve(handle);
+    if (session == nullptr) continue;
+    session->on_ready_list = false;
+    After(*session, session->OnTurn(tools_));
+  }
+  ready_now_.clear();
+}
+
+void Worker::ExpireDeadlines() {
+  for (DeadlineQueue* queue : deadlines_.all) {
+    while (const auto due = queue->Expire(clock_.now())) {
+      Session* const session = sessions_.Resolve(due->handle);
+      if (session == nullptr) continue;
+      const bool attempt_delay = due->tag == kTagAttemptDelay;
+      After(*session, attempt_delay ? session->OnAttemptDelay(tools_) : session->OnDeadline(tools_));
+    }
+  }
+  resolver_.OnTime();
+  DeliverNames();
+}
+
+void Worker::AcceptAll() {
+  for (Listener& listener : listeners_) {
+    if (accepting_paused()) return;
+    if (listener.ready) AcceptFrom(listener);
+  }
+}
+
+void Worker::AcceptFrom(Listener& listener) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (shared_.sessions.fetch_add(1, std::memory_order_relaxed) >= settings_.connections_max) {
+      shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+      return PauseAccepting(counters_.accept_full);
+    }
+    Accepted accepted = Accept(listener.socket.get());
+    if (accepted.status == Accepted::Status::kTaken && Admit(accepted)) continue;
+    shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    switch (accepted.status) {
+      case Accepted::Status::kNone:
+        listener.ready = false;
+        return;
+      case Accepted::Status::kGone:
+        break;
+      case Accepted::Status::kTaken:  // and not admitted
+      case Accepted::Status::kExhausted:
+        return PauseAccepting(counters_.accept_exhausted);
+    }
+  }
+}
+
+// Makes a session of a connection. False when there is no memory for it; then the connection is closed.
+bool Worker::Admit(Accepted& accepted) {
+  Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, clock_.now());
+  if (session == nullptr) return false;
+  if (!session->Begin(tools_)) {
+    sessions_.Release(session->handle());
+    return false;
+  }
+  counters_.accepted.Add();
+  return true;
+}
+
+// Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
+void Worker::PauseAccepting(Counter& reason) {
+  reason.Add();
+  accept_again_ = clock_.now() + kAcceptRetryDelay;
+  if (!pauses_.Due(clock_.now())) return;
+  const bool full = &reason == &counters_.accept_full;
+  log_.Write(LogLine(LogLevel::kWarn, "accept-paused")
+                 .Text("reason", full ? "max-connections" : "out of descriptors or memory")
+                 .Number("sessions", shared_.sessions.load(std::memory_order_relaxed)));
+}
+
+void Worker::After(Session& session, Session::Next next) {
+  switch (next) {
+    case Session::Next::kWait:
+      break;
+    case Session::Next::kAgain:
+      if (session.on_ready_list) break;
+      session.on_ready_list = true;
+      ready_.push_back(session.handle());
+      break;
+    case Session::Next::kRelease:
+      Release(session);
+      break;
+  }
+}
+
+void Worker::Release(Session& session) {
+  session.Finish(tools_);
+  sessions_.Release(session.handle());
+  shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+  accept_again_ = {};  // there is room again
+}
+
+}  // namespace penstock

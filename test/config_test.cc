@@ -1,0 +1,314 @@
+#include "penstock/config.h"
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using Wish = CommandLine::Wish;
+
+CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4) {
+  words.insert(words.begin(), "penstock");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  const int count = static_cast<int>(arguments.size());
+  arguments.push_back(nullptr);
+  return ParseCommandLine(count, arguments.data(), cpus);
+}
+
+Settings Good(std::vector<std::string> words) {
+  const CommandLine line = Parse(std::move(words));
+  CHECK_MESSAGE(line.wish == Wish::kRun, line.mistake);
+  CHECK(line.mistake == "");
+  return line.settings;
+}
+
+std::string MistakeIn(std::vector<std::string> words) {
+  const CommandLine line = Parse(std::move(words));
+  CHECK(line.wish == Wish::kMistake);
+  return line.mistake;
+}
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+TEST_CASE("config: without options it listens on loopback with a worker for each CPU") {
+  const CommandLine line = Parse({}, 6);
+  CHECK(line.wish == Wish::kRun);
+  REQUIRE(line.settings.listen.size() == 1);
+  CHECK(line.settings.listen[0].ToString() == "127.0.0.1:1080");
+  CHECK(line.settings.workers == 6);
+  CHECK(line.settings.connections_max == 0);
+  CHECK(line.settings.handshake_timeout == 10s);
+  CHECK(line.settings.connect_timeout == 10s);
+  CHECK(line.settings.half_close_timeout == 10min);
+  CHECK(line.settings.idle_timeout == 2h);
+  CHECK(line.settings.drain_timeout == 30s);
+  CHECK(line.settings.log_level == LogLevel::kNotice);
+  CHECK(Parse({}, 1'000'000).settings.workers == kWorkersMax);
+}
+
+TEST_CASE("config: every option reaches its setting, with = or as the next word") {
+  const auto check = [](const Settings& s) {
+    REQUIRE(s.listen.size() == 2);
+    CHECK(s.listen[0].ToString() == "0.0.0.0:1080");
+    CHECK(s.listen[1].ToString() == "[::1]:0");
+    CHECK(s.workers == 3);
+    CHECK(s.connections_max == 500);
+    CHECK(s.handshake_timeout == 250ms);
+    CHECK(s.connect_timeout == 7s);
+    CHECK(s.half_close_timeout == 1min);
+    CHECK(s.idle_timeout == 24h);
+    CHECK(s.keepalive.idle == 30s);
+    CHECK(s.keepalive.interval == 5s);
+    CHECK(s.keepalive.probes == 9);
+    CHECK(s.drain_timeout == 1ms);
+    CHECK(s.names.resolv_conf == "/tmp/resolv");
+    CHECK(s.names.hosts_file == "/tmp/hosts");
+    CHECK(s.log_level == LogLevel::kInfo);
+  };
+  const std::pair<std::string, std::string> options[] = {
+      {"--listen", "0.0.0.0:1080"},     {"--listen", "[::1]:0"},          {"--workers", "3"},
+      {"--max-connections", "500"},     {"--handshake-timeout", "250ms"}, {"--connect-timeout", "7"},
+      {"--half-close-timeout", "1m"},   {"--idle-timeout", "24h"},        {"--keepalive-idle", "30s"},
+      {"--keepalive-interval", "5"},    {"--keepalive-probes", "9"},      {"--drain-timeout", "1ms"},
+      {"--resolv-conf", "/tmp/resolv"}, {"--hosts-file", "/tmp/hosts"},   {"--log-level", "info"},
+  };
+  std::vector<std::string> joined, apart;
+  for (const auto& [option, value] : options) {
+    joined.push_back(option + "=" + value);
+    apart.push_back(option);
+    apart.push_back(value);
+  }
+  check(Good(joined));
+  check(Good(apart));
+}
+
+TEST_CASE("config: good values at the ends of their ranges") {
+  const std::vector<std::string> good[] = {
+      {"--workers=1"},
+      {"--workers=1024"},
+      {"--max-connections=1"},
+      {"--max-connections=100000000"},
+      {"--keepalive-probes=1"},
+      {"--keepalive-probes=127"},
+      {"--keepalive-idle=32767s"},
+      {"--keepalive-interval=1s"},
+      {"--keepalive-idle=2000ms"},
+      {"--idle-timeout=8760h"},
+      {"--idle-timeout=1ms"},
+      {"--log-level=error"},
+      {"--log-level=warn"},
+      {"--log-level=notice"},
+      {"--listen=[::ffff:127.0.0.1]:65535"},
+      std::vector<std::string>(kListenersMax, "--listen=127.0.0.1:0"),
+  };
+  for (const auto& words : good) {
+    CAPTURE(words[0]);
+    Good(words);
+  }
+}
+
+TEST_CASE("config: a bad value is a sentence with the option, the value and what is accepted") {
+  const std::string kEndpoint = "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
+  const std::string kTime = "a time such as 250ms, 10s, 5m or 2h, up to 365 days";
+  const std::string kSeconds = "a time such as 10s, 5m or 2h, up to 365 days";
+  const std::string kKeepAlive = "a time such as 60s or 5m, up to 32767 seconds";
+  const std::string kLevel = "one of error, warn, notice, info";
+  const struct {
+    std::string option;
+    std::string value;
+    std::string accepted;
+  } bad[] = {
+      {"listen", "", kEndpoint},
+      {"listen", "1080", kEndpoint},
+      {"listen", "127.0.0.1", kEndpoint},
+      {"listen", "localhost:1080", kEndpoint},
+      {"listen", "127.0.0.1:65536", kEndpoint},
+      {"listen", "::1:1080", kEndpoint},
+      {"workers", "0", "a number from 1 to 1024"},
+      {"workers", "1025", "a number from 1 to 1024"},
+      {"workers", "-1", "a number from 1 to 1024"},
+      {"workers", "+1", "a number from 1 to 1024"},
+      {"workers", "two", "a number from 1 to 1024"},
+      {"workers", "2 ", "a number from 1 to 1024"},
+      {"workers", "", "a number from 1 to 1024"},
+      {"max-connections", "0", "a number from 1 to 100000000"},
+      {"max-connections", "100000001", "a number from 1 to 100000000"},
+      {"max-connections", "18446744073709551617", "a number from 1 to 100000000"},
+      {"handshake-timeout", "0", kTime},
+      {"handshake-timeout", "soon", kTime},
+      {"connect-timeout", "1.5s", kTime},
+      {"half-close-timeout", "-1s", kTime},
+      {"idle-timeout", "8761h", kTime},
+      {"drain-timeout", "10 s", kTime},
+      {"keepalive-idle", "250ms", kSeconds},
+      {"keepalive-idle", "0", kSeconds},
+      {"keepalive-idle", "32768s", kKeepAlive},
+      {"keepalive-interval", "1500ms", kSeconds},
+      {"keepalive-interval", "24h", kKeepAlive},
+      {"keepalive-probes", "0", "a number from 1 to 127"},
+      {"keepalive-probes", "128", "a number from 1 to 127"},
+      {"resolv-conf", "", "the name of a file"},
+      {"hosts-file", "", "the name of a file"},
+      {"log-level", "", kLevel},
+      {"log-level", "debug", kLevel},
+      {"log-level", "INFO", kLevel},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.option);
+    CAPTURE(row.value);
+    CHECK(MistakeIn({"--" + row.option + "=" + row.value}) ==
+          "--" + row.option + ": '" + row.value + "' is not accepted; give " + row.accepted);
+  }
+}
+
+TEST_CASE("config: too many addresses to listen on are a mistake") {
+  const std::string sentence = MistakeIn(std::vector<std::string>(kListenersMax + 1, "--listen=127.0.0.1:0"));
+  CHECK(Contains(sentence, "at most 64 addresses"));
+}
+
+TEST_CASE("config: what is no option is a mistake that names it") {
+  const struct {
+    std::vector<std::string> words;
+    std::string sentence;
+  } bad[] = {
+      {{"--frobnicate"}, "unknown option --frobnicate; see --help"},
+      {{"--frobnicate=1"}, "unknown option --frobnicate=1; see --help"},
+      {{"-x"}, "unknown option -x; see --help"},
+      {{"-xyz"}, "unknown option -x; see --help"},
+      {{"--listen"}, "option --listen wants a value; see --help"},
+      {{"--workers=2", "--log-level"}, "option --log-level wants a value; see --help"},
+      {{"1080"}, "unexpected word '1080'; everything is an option, see --help"},
+      {{"--workers=2", "start"}, "unexpected word 'start'; everything is an option, see --help"},
+      {{"--", "--workers=2"}, "unexpected word '--workers=2'; everything is an option, see --help"},
+      {{""}, "unexpected word ''; everything is an option, see --help"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.words[0]);
+    CHECK(MistakeIn(row.words) == row.sentence);
+  }
+}
+
+TEST_CASE("config: an option without a value that is given one is not called unknown") {
+  for (const char* word : {"--help=me", "--version=2"}) {
+    CAPTURE(word);
+    CHECK_FALSE(Contains(MistakeIn({word}), "unknown"));
+  }
+}
+
+TEST_CASE("config: a mistake in one call leaves nothing behind for the next") {
+  MistakeIn({"--frobnicate", "--workers=2"});
+  MistakeIn({"-xyz"});
+  CHECK(Good({"--workers=2"}).workers == 2);
+}
+
+TEST_CASE("config: help and version are wishes of their own") {
+  CHECK(Parse({"--help"}).wish == Wish::kHelp);
+  CHECK(Parse({"-h"}).wish == Wish::kHelp);
+  CHECK(Parse({"--version"}).wish == Wish::kVersion);
+  CHECK(Parse({"-V"}).wish == Wish::kVersion);
+  CHECK(Parse({"--workers=2", "--help"}).wish == Wish::kHelp);
+  CHECK(Parse({"--workers=none", "--help"}).wish == Wish::kMistake);  // what comes first counts
+}
+
+TEST_CASE("config: the help has a line for every option, with its default") {
+  const std::string help = HelpText();
+  for (const char* option :
+       {"--listen ADDR:PORT", "--workers N", "--max-connections N", "--handshake-timeout TIME",
+        "--connect-timeout TIME", "--half-close-timeout TIME", "--idle-timeout TIME", "--keepalive-idle TIME",
+        "--keepalive-interval TIME", "--keepalive-probes N", "--drain-timeout TIME", "--resolv-conf FILE",
+        "--hosts-file FILE", "--log-level LEVEL", "--help", "--version"}) {
+    CAPTURE(option);
+    CHECK(Contains(help, std::string("\n  ") + option + ' '));
+  }
+  for (const char* standard : {"(127.0.0.1:1080)", "(10s)", "(10m)", "(2h)", "(30s)", "(1m)", "(15s)", "(4)",
+                               "(/etc/resolv.conf)", "(/etc/hosts)", "(notice)"}) {
+    CAPTURE(standard);
+    CHECK(Contains(help, standard));
+  }
+  CHECK_FALSE(Contains(help, "%"));
+  CHECK(help.ends_with('\n'));
+}
+
+TEST_CASE("config: durations are read") {
+  const struct {
+    std::string_view text;
+    std::chrono::milliseconds duration;
+  } good[] = {
+      {"1ms", 1ms},
+      {"250ms", 250ms},
+      {"10s", 10s},
+      {"10", 10s},
+      {"5m", 5min},
+      {"2h", 2h},
+      {"007s", 7s},
+      {"8760h", 8760h},
+      {"525600m", 8760h},
+      {"31536000", 8760h},
+      {"31536000000ms", 8760h},
+  };
+  for (const auto& row : good) {
+    CAPTURE(row.text);
+    CHECK(ParseDuration(row.text) == row.duration);
+  }
+  const std::string_view bad[] = {
+      "",
+      "0",
+      "0ms",
+      "0h",
+      "s",
+      "ms",
+      "-1s",
+      "+1s",
+      "1.5s",
+      "1,5s",
+      "1e3",
+      " 1s",
+      "1s ",
+      "1 s",
+      "1S",
+      "1H",
+      "1d",
+      "1w",
+      "1us",
+      "1min",
+      "1m30s",
+      "10ss",
+      "0x10",
+      "ten",
+      "8761h",
+      "31536001",
+      "31536000001ms",
+      "18446744073709551615h",
+      "99999999999999999999",
+      "18446744073709551616ms",
+  };
+  for (const std::string_view text : bad) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseDuration(text).has_value());
+  }
+}
+
+TEST_CASE("config: durations are written in their largest whole unit, and read back") {
+  const struct {
+    std::chrono::milliseconds duration;
+    std::string_view text;
+  } rows[] = {
+      {1ms, "1ms"}, {250ms, "250ms"}, {1500ms, "1500ms"}, {1s, "1s"}, {10s, "10s"}, {90s, "90s"},
+      {60s, "1m"},  {10min, "10m"},   {90min, "90m"},     {1h, "1h"}, {2h, "2h"},   {8760h, "8760h"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    CHECK(FormatDuration(row.duration) == row.text);
+    CHECK(ParseDuration(row.text) == row.duration);
+  }
+}
+
+TEST_CASE("config: there is at least one CPU") { CHECK(UsableCpus() >= 1); }
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,24 @@
+// Whatever a name server may send. The first byte picks the type that was asked for; the rest is the message.
+
+#include "penstock/dns_message.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using penstock::DnsAnswer;
+  if (size == 0) return 0;
+  const auto type = data[0] % 2 == 0 ? penstock::DnsType::kA : penstock::DnsType::kAaaa;
+  const penstock::DnsQuery query = penstock::EncodeQuery("www.example", type, 0x1234);
+  const std::span message(data + 1, size - 1);
+  const DnsAnswer answer = penstock::DecodeAnswer(message, query);
+
+  const bool found = answer.kind == DnsAnswer::Kind::kAddresses;
+  if (found != (answer.count > 0) || answer.count > penstock::kAddressesPerName) std::abort();
+  if (answer.ttl.count() < 0 || answer.ttl > penstock::kNameTtlMax) std::abort();
+  const bool may_answer = message.size() >= query.size && message[0] == 0x12 && message[1] == 0x34;
+  if (!may_answer && answer.kind != DnsAnswer::Kind::kForeign) std::abort();
+  return 0;
+}

@@ -1,0 +1,86 @@
+// What of a session can be seen without one; what sessions do is in test/gateway.
+#include "penstock/session.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using socks5::Reply;
+
+TEST_CASE("session: each fault of connecting has its reply") {
+  const struct {
+    Fault fault;
+    Reply reply;
+  } rows[] = {
+      {Fault::kNone, Reply::kSucceeded},
+      {Fault::kRefused, Reply::kConnectionRefused},
+      {Fault::kReset, Reply::kConnectionRefused},
+      {Fault::kNetworkUnreachable, Reply::kNetworkUnreachable},
+      {Fault::kHostUnreachable, Reply::kHostUnreachable},
+      {Fault::kTimedOut, Reply::kTtlExpired},
+      {Fault::kDenied, Reply::kNotAllowed},
+      {Fault::kNoFamily, Reply::kAddressTypeNotSupported},
+      {Fault::kExhausted, Reply::kGeneralFailure},
+      {Fault::kOther, Reply::kGeneralFailure},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(static_cast<int>(row.fault));
+    CHECK(ReplyFor(row.fault) == row.reply);
+  }
+}
+
+TEST_CASE("session: every end has a word of its own") {
+  using End = Session::End;
+  std::vector<std::string_view> seen;
+  for (const End end : {End::kNone, End::kClosed, End::kReset, End::kRefused, End::kBadRequest, End::kClientLeft,
+                        End::kHandshakeExpired, End::kIdle, End::kStopped, End::kExhausted}) {
+    const std::string_view word = Describe(end);
+    CHECK_FALSE(word.empty());
+    CHECK(word.find(' ') == std::string_view::npos);
+    CHECK(std::ranges::find(seen, word) == seen.end());
+    seen.push_back(word);
+  }
+}
+
+TEST_CASE("session: idleness is looked for often enough to keep its deadline, and not more often") {
+  Settings settings;
+  const auto check_interval = [&](std::chrono::milliseconds half_close, std::chrono::milliseconds idle) {
+    settings.half_close_timeout = half_close;
+    settings.idle_timeout = idle;
+    return SessionDeadlines(settings).relay_check.duration();
+  };
+  CHECK(check_interval(10min, 2h) == 30s);
+  CHECK(check_interval(40s, 2h) == 10s);
+  CHECK(check_interval(2h, 40s) == 10s);
+  CHECK(check_interval(1ms, 1ms) == 10ms);
+}
+
+TEST_CASE("session: the other deadlines are as the settings say") {
+  Settings settings;
+  settings.handshake_timeout = 123ms;
+  settings.connect_timeout = 456ms;
+  const SessionDeadlines deadlines(settings);
+  CHECK(deadlines.handshake.duration() == 123ms);
+  CHECK(deadlines.connect.duration() == 456ms);
+  CHECK(deadlines.attempt_delay.duration() == kAttemptDelay);
+  CHECK(deadlines.linger.duration() == 123ms);  // a refused client has no longer than one that is heard
+  CHECK(deadlines.reset_poll.duration() == kResetPollInterval);
+  settings.handshake_timeout = 10min;
+  CHECK(SessionDeadlines(settings).linger.duration() == kLingerMax);
+}
+
+TEST_CASE("session: every queue of deadlines is among those that are looked at") {
+  const SessionDeadlines deadlines{Settings()};
+  for (const DeadlineQueue* queue : {&deadlines.handshake, &deadlines.connect, &deadlines.attempt_delay,
+                                     &deadlines.relay_check, &deadlines.linger, &deadlines.reset_poll}) {
+    CHECK(std::ranges::find(deadlines.all, queue) != deadlines.all.end());
+  }
+}
+
+}  // namespace
+}  // namespace penstock

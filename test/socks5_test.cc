@@ -1,0 +1,261 @@
+#include "penstock/socks5.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/limits.h"
+
+namespace penstock::socks5 {
+namespace {
+
+using Message = std::vector<std::uint8_t>;
+
+Message Concatenate(Message first, const Message& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+// `count` bytes that begin with `head`, filled up with `filler`.
+Message Filled(const Message& head, std::size_t count, std::uint8_t filler) {
+  Message message = head;
+  message.resize(head.size() + count, filler);
+  return message;
+}
+
+Message AsMessage(std::span<const std::uint8_t> bytes) { return {bytes.begin(), bytes.end()}; }
+
+// What may follow a message in one segment: more of the protocol, data that looks like anything.
+const Message kGlue[] = {
+    {5, 1, 0}, {5, 1, 0, 1, 127, 0, 0, 1, 0, 80}, {0}, {0xff, 0xff, 0xff}, {'G', 'E', 'T', ' ', '/'},
+};
+
+struct GoodGreeting {
+  Message bytes;
+  bool none;
+  bool password;
+};
+
+const GoodGreeting kGoodGreetings[] = {
+    {{5, 1, 0}, true, false},
+    {{5, 1, 2}, false, true},
+    {{5, 1, 1}, false, false},
+    {{5, 1, 0xff}, false, false},
+    {{5, 2, 0, 1}, true, false},
+    {{5, 2, 0, 2}, true, true},
+    {{5, 3, 2, 1, 0}, true, true},
+    {{5, 2, 0, 0}, true, false},
+    {Filled({5, 255}, 255, 0x80), false, false},
+    {Concatenate(Filled({5, 255}, 254, 0x80), {0}), true, false},
+};
+
+TEST_CASE("socks5: every good greeting is decoded, whatever follows it") {
+  for (const GoodGreeting& row : kGoodGreetings) {
+    CAPTURE(row.bytes.size());
+    std::vector<Message> followed = {row.bytes};
+    for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
+    for (const Message& bytes : followed) {
+      const Greeting greeting = DecodeGreeting(bytes);
+      CHECK(greeting.decoded == Decoded::kWhole);
+      CHECK(greeting.size == row.bytes.size());
+      CHECK(greeting.offers_none == row.none);
+      CHECK(greeting.offers_password == row.password);
+    }
+  }
+}
+
+TEST_CASE("socks5: every beginning of a good greeting is incomplete") {
+  for (const GoodGreeting& row : kGoodGreetings) {
+    for (std::size_t split = 0; split < row.bytes.size(); ++split) {
+      CAPTURE(row.bytes.size());
+      CAPTURE(split);
+      // A copy of exactly this size, so that a sanitizer sees a read beyond it.
+      const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
+      const Greeting greeting = DecodeGreeting(beginning);
+      CHECK(greeting.decoded == Decoded::kIncomplete);
+      CHECK(greeting.size == 0);
+      CHECK_FALSE(greeting.offers_none);
+    }
+  }
+}
+
+TEST_CASE("socks5: bad greetings are told apart from unfinished ones") {
+  const struct {
+    Message bytes;
+    Decoded decoded;
+  } bad[] = {
+      {{0}, Decoded::kNotSocks5},
+      {{4}, Decoded::kNotSocks5},
+      {{4, 1, 0, 80, 127, 0, 0, 1, 0}, Decoded::kNotSocks5},  // SOCKS4
+      {{6, 1, 0}, Decoded::kNotSocks5},
+      {{0xff, 5, 1, 0}, Decoded::kNotSocks5},
+      {{'G', 'E', 'T', ' '}, Decoded::kNotSocks5},
+      {{0x16, 0x03, 0x01}, Decoded::kNotSocks5},  // TLS
+      {{5, 0}, Decoded::kMalformed},
+      {{5, 0, 0}, Decoded::kMalformed},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(static_cast<int>(row.bytes[0]));
+    const Greeting greeting = DecodeGreeting(row.bytes);
+    CHECK(greeting.decoded == row.decoded);
+    CHECK(greeting.size == 0);
+    CHECK_FALSE(greeting.offers_none);
+    CHECK_FALSE(greeting.offers_password);
+  }
+}
+
+struct GoodRequest {
+  Message bytes;
+  Command command;
+  std::string_view ip;  // empty for a name
+  std::string name;
+  std::uint16_t port;
+};
+
+const GoodRequest kGoodRequests[] = {
+    {{5, 1, 0, 1, 127, 0, 0, 1, 0x04, 0x38}, Command::kConnect, "127.0.0.1", "", 1080},
+    {{5, 2, 0, 1, 0, 0, 0, 0, 0, 0}, Command::kBind, "0.0.0.0", "", 0},
+    {{5, 3, 0, 1, 255, 255, 255, 255, 0xff, 0xff}, Command::kUdpAssociate, "255.255.255.255", "", 65535},
+    {{5, 1, 0xff, 1, 1, 2, 3, 4, 0, 80}, Command::kConnect, "1.2.3.4", "", 80},  // RSV is not looked at
+    {{5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb}, Command::kConnect, "::1", "", 443},
+    {{5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1, 0, 80}, Command::kConnect, "10.0.0.1", "", 80},
+    {{5, 1, 0, 3, 1, 'a', 0, 80}, Command::kConnect, "", "a", 80},
+    {{5, 1, 0, 3, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm', 0x20, 0xfb},
+     Command::kConnect,
+     "",
+     "example.com",
+     8443},
+    {{5, 3, 0, 3, 1, '0', 0, 0}, Command::kUdpAssociate, "", "0", 0},
+    {{5, 1, 0, 3, 3, 'a', 0, 'b', 0, 80}, Command::kConnect, "", std::string("a\0b", 3), 80},  // for others to judge
+    {Concatenate(Filled({5, 1, 0, 3, 255}, 255, 'x'), {0, 80}), Command::kConnect, "", std::string(255, 'x'), 80},
+};
+
+TEST_CASE("socks5: every good request is decoded, whatever follows it") {
+  for (const GoodRequest& row : kGoodRequests) {
+    CAPTURE(row.ip);
+    CAPTURE(row.name);
+    std::vector<Message> followed = {row.bytes};
+    for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
+    for (const Message& bytes : followed) {
+      const Request request = DecodeRequest(bytes);
+      CHECK(request.decoded == Decoded::kWhole);
+      CHECK(request.fault == RequestFault::kNone);
+      CHECK(request.size == row.bytes.size());
+      CHECK(request.command == row.command);
+      CHECK(request.name == row.name);
+      CHECK(request.port == row.port);
+      if (!row.ip.empty()) CHECK(request.address == IpAddress::Parse(row.ip));
+    }
+  }
+}
+
+TEST_CASE("socks5: every beginning of a good request is incomplete") {
+  for (const GoodRequest& row : kGoodRequests) {
+    for (std::size_t split = 0; split < row.bytes.size(); ++split) {
+      CAPTURE(row.bytes.size());
+      CAPTURE(split);
+      const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
+      const Request request = DecodeRequest(beginning);
+      CHECK(request.decoded == Decoded::kIncomplete);
+      CHECK(request.size == 0);
+      CHECK(request.name.empty());
+    }
+  }
+}
+
+struct BadRequest {
+  Message bytes;
+  RequestFault fault;
+  std::size_t told_at;  // how many bytes it takes to see the fault
+};
+
+const BadRequest kBadRequests[] = {
+    // An unknown command is told once the whole request is there, so that closing leaves nothing of it unread.
+    {{5, 0, 0, 1, 127, 0, 0, 1, 0, 80}, RequestFault::kCommand, 10},
+    {{5, 4, 0, 1, 127, 0, 0, 1, 0, 80}, RequestFault::kCommand, 10},
+    {{5, 0xff, 0, 3, 1, 'a', 0, 80}, RequestFault::kCommand, 8},
+    {{5, 9, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 80}, RequestFault::kCommand, 22},
+    // An unknown address type is told at once, for its end cannot be known.
+    {{5, 1, 0, 0, 1, 2, 3}, RequestFault::kAddressType, 4},
+    {{5, 1, 0, 2, 1, 2, 3}, RequestFault::kAddressType, 4},
+    {{5, 1, 0, 5}, RequestFault::kAddressType, 4},
+    {{5, 1, 0, 0xff}, RequestFault::kAddressType, 4},
+    {{5, 9, 0, 9}, RequestFault::kAddressType, 4},
+    {{5, 1, 0, 3, 0, 0, 80}, RequestFault::kEmptyName, 5},
+};
+
+TEST_CASE("socks5: every bad request tells its fault as soon as it can, and no sooner") {
+  for (const BadRequest& row : kBadRequests) {
+    for (std::size_t split = 0; split <= row.bytes.size(); ++split) {
+      CAPTURE(static_cast<int>(row.bytes[1]));
+      CAPTURE(static_cast<int>(row.bytes[3]));
+      CAPTURE(split);
+      const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
+      const Request request = DecodeRequest(beginning);
+      CHECK(request.decoded == (split < row.told_at ? Decoded::kIncomplete : Decoded::kMalformed));
+      CHECK(request.fault == (split < row.told_at ? RequestFault::kNone : row.fault));
+    }
+  }
+}
+
+TEST_CASE("socks5: a request of another version is not SOCKS5 from its first byte on") {
+  const Message bad[] = {{0}, {4}, {4, 1, 0, 1, 127, 0, 0, 1, 0, 80}, {1, 1, 'u', 1, 'p'}, {0xff}};
+  for (const Message& bytes : bad) {
+    const Request request = DecodeRequest(bytes);
+    CHECK(request.decoded == Decoded::kNotSocks5);
+    CHECK(request.size == 0);
+  }
+}
+
+TEST_CASE("socks5: the longest messages are as long as the limits say") {
+  CHECK(kGoodGreetings[8].bytes.size() == kGreetingBytesMax);
+  CHECK(kGoodRequests[std::size(kGoodRequests) - 1].bytes.size() == kRequestBytesMax);
+}
+
+TEST_CASE("socks5: a choice of method is two bytes") {
+  const auto bytes = [](Method method) { return AsMessage(EncodeChoice(method)); };
+  CHECK(bytes(Method::kNone) == Message{5, 0});
+  CHECK(bytes(Method::kPassword) == Message{5, 2});
+  CHECK(bytes(Method::kUnacceptable) == Message{5, 0xff});
+}
+
+TEST_CASE("socks5: a reply has the address in the form of its family") {
+  const struct {
+    Reply reply;
+    std::string_view bound;
+    Message bytes;
+  } rows[] = {
+      {Reply::kSucceeded, "127.0.0.1:1080", {5, 0, 0, 1, 127, 0, 0, 1, 0x04, 0x38}},
+      {Reply::kSucceeded, "[::1]:443", {5, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb}},
+      {Reply::kSucceeded, "[::ffff:10.0.0.1]:65535", {5, 0, 0, 1, 10, 0, 0, 1, 0xff, 0xff}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.bound);
+    std::array<std::uint8_t, kReplyBytesMax> room;
+    CHECK(AsMessage(EncodeReply(row.reply, Endpoint::Parse(row.bound).value(), room)) == row.bytes);
+  }
+}
+
+TEST_CASE("socks5: a refusal is ten bytes without an address") {
+  for (std::uint8_t rep = 1; rep <= 8; ++rep) {
+    std::array<std::uint8_t, kReplyBytesMax> room;
+    CHECK(AsMessage(EncodeReply(static_cast<Reply>(rep), Unbound(), room)) == Message{5, rep, 0, 1, 0, 0, 0, 0, 0, 0});
+  }
+}
+
+TEST_CASE("socks5: every reply has words of its own") {
+  std::vector<std::string_view> seen;
+  for (std::uint8_t rep = 0; rep <= 8; ++rep) {
+    const std::string_view words = Describe(static_cast<Reply>(rep));
+    CHECK_FALSE(words.empty());
+    CHECK(std::ranges::find(seen, words) == seen.end());
+    seen.push_back(words);
+  }
+  CHECK(Describe(Reply::kConnectionRefused) == "connection refused");
+  CHECK(Describe(static_cast<Reply>(9)) == "unassigned");
+}
+
+}  // namespace
+}  // namespace penstock::socks5

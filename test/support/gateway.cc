@@ -1,0 +1,131 @@
+#include "test/support/gateway.h"
+
+#include <dirent.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+namespace penstock::test {
+namespace {
+
+// Calls the kernel past the sanitizers' interceptors: the descriptor belongs to a worker, which may close it at any time.
+// Whatever happens then, it is one wrong look of many.
+std::optional<Endpoint> RemoteOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::syscall(SYS_getpeername, fd, &address, &size) != 0) return std::nullopt;
+  return Endpoint::FromSockaddr(address);
+}
+
+// The descriptor, in this process, of the other end of a connection.
+int OtherEndOf(const Endpoint& local) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename().string());
+    if (RemoteOf(fd) == local) return fd;
+  }
+  return -1;
+}
+
+}  // namespace
+
+Settings TestSettings() {
+  Settings settings;
+  settings.listen = {kLoopback};
+  settings.pipes_max = 0;
+  settings.names.resolv_conf = "/dev/null";
+  settings.log_level = LogLevel::kInfo;
+  return settings;
+}
+
+LogFile::LogFile() : file_(::memfd_create("log", MFD_CLOEXEC)) {}
+
+std::string LogFile::Text() const {
+  std::string text;
+  char room[4096];
+  for (;;) {
+    const ssize_t size = ::pread(fd(), room, sizeof room, static_cast<off_t>(text.size()));
+    if (size <= 0) return text;
+    text.append(room, static_cast<std::size_t>(size));
+  }
+}
+
+TestGateway::TestGateway(Settings settings, int log_fd) : threads_before_(Threads()), before_(Descriptors()) {
+  log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.log_level);
+  std::string error;
+  server_ = Server::Start(std::move(settings), *log_, &error);
+  if (server_ == nullptr) throw std::runtime_error(error);
+  at_rest_ = Held();
+}
+
+TestGateway::~TestGateway() {
+  if (!server_->finished()) ExpectNothingLeft();
+  server_.reset();
+  log_.reset();
+  CHECK(ToText(Descriptors()) == ToText(before_));
+  CHECK(WaitUntil([&] { return Threads() <= threads_before_; }));
+}
+
+Peer TestGateway::GreetedClient(Peer::Buffers buffers) const {
+  Peer client = Client(buffers);
+  client.Send(kGreeting);
+  const std::string choice = client.Receive(kChosenNone.size());
+  if (choice != kChosenNone) throw std::runtime_error("the gateway chose " + Hex(choice));
+  return client;
+}
+
+std::string TestGateway::AnswerTo(std::string_view request) const {
+  const Peer client = GreetedClient();
+  client.Send(request);
+  return client.ReceiveToEnd();
+}
+
+TestGateway::Session TestGateway::Open(const TargetListener& target, Peer::Buffers client_buffers) const {
+  Session session{GreetedClient(client_buffers), Peer()};
+  session.client.Send(ConnectRequest(target.at()));
+  session.target = target.Accept();
+  const std::string success = Success(session.target.remote());
+  const std::string reply = session.client.Receive(success.size());
+  if (reply != success) throw std::runtime_error("wanted the reply " + Hex(success) + ", got " + Hex(reply));
+  return session;
+}
+
+std::size_t TestGateway::UnreadFrom(const Peer& client) const {
+  int unread = 0;
+  const int fd = OtherEndOf(client.local());
+  return fd >= 0 && ::syscall(SYS_ioctl, fd, SIOCINQ, &unread) == 0 ? static_cast<std::size_t>(unread) : 0;
+}
+
+bool TestGateway::WaitUntilRead(const Peer& peer) const {
+  peer.WaitUntilTaken();
+  return WaitUntil([&] { return OtherEndOf(peer.local()) >= 0 && UnreadFrom(peer) == 0; });
+}
+
+bool TestGateway::WaitForSessions(std::size_t count) const {
+  return WaitUntil([&] { return server_->sessions() == count; });
+}
+
+std::map<std::string, std::size_t> TestGateway::Held() const {
+  auto held = Descriptors();
+  if (forgive_sockets_) held.erase("socket");
+  return held;
+}
+
+void TestGateway::ExpectNothingLeft() const {
+  CHECK(WaitForSessions(0));
+  CHECK(Count(&Counters::accepted) == Count(&Counters::ended));
+  auto at_rest = at_rest_;
+  if (forgive_sockets_) at_rest.erase("socket");
+  CHECK(ToText(Held()) == ToText(at_rest));
+}
+
+}  // namespace penstock::test

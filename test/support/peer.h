@@ -1,0 +1,108 @@
+// Scripted peers: the clients and targets of a test, over real sockets.
+// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most, and whatever does not
+// come as the script says is a std::runtime_error that tells what came instead.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+#include "test/support/wait.h"
+
+namespace penstock::test {
+
+inline const Endpoint kLoopback = *Endpoint::Parse("127.0.0.1:0");
+inline const Endpoint kLoopback6 = *Endpoint::Parse("[::1]:0");
+
+class Peer {
+ public:
+  Peer() = default;
+  explicit Peer(Fd connected);
+
+  // Buffer sizes for setsockopt(2); 0 leaves the kernel's own, which grow.
+  struct Buffers {
+    int receive = 0;
+    int send = 0;
+  };
+  static Peer To(const Endpoint& to, Buffers buffers);
+  static Peer To(const Endpoint& to) { return To(to, {}); }
+
+  // In two steps, for when no descriptor will be left.
+  static Peer Unconnected(const Endpoint& like, Buffers buffers);
+  void Connect(const Endpoint& to);
+
+  Endpoint local() const;
+  Endpoint remote() const;
+  int fd() const { return socket_.get(); }
+
+  void Send(std::string_view bytes) const;
+  void SendUrgent(char byte) const;
+  // As much as goes at once without waiting; returns how much. 0 also when the connection is broken.
+  std::size_t SendSome(std::string_view bytes) const;
+
+  std::string Receive(std::size_t count) const;  // exactly
+  // What is there, `room` at most, without waiting; empty when nothing is.
+  std::string ReceiveSome(std::size_t room) const;
+  std::string ReceiveToEnd() const;    // the other side finished in order
+  std::string ReceiveToReset() const;  // it did not
+  std::string ReceiveToClose() const;  // either
+
+  // True when nothing happens for this long: no byte, no end, no reset.
+  [[nodiscard]] bool Silent(milliseconds how_long) const;
+  // Waits until the other side's kernel has all that was sent.
+  void WaitUntilTaken() const;
+
+  void HalfClose() const;
+  void Abort();  // with a reset
+  void Close() { socket_.Close(); }
+
+ private:
+  enum class Ending { kOpen, kEnd, kReset };
+  Ending ReceiveMore(std::string& into, std::size_t room) const;
+  std::string ReceiveAll(Ending& ending) const;
+
+  Fd socket_;
+};
+
+class TargetListener {
+ public:
+  explicit TargetListener(const Endpoint& at = kLoopback, int backlog = 1024);
+
+  const Endpoint& at() const { return at_; }
+  Peer Accept() const;
+  bool SomebodyWaits() const;
+
+ private:
+  Fd socket_;
+  Endpoint at_;
+};
+
+// A target that neither accepts nor refuses until Open() is called: the backlog of its listener is full.
+class SilentTarget {
+ public:
+  explicit SilentTarget(const Endpoint& at = kLoopback);
+
+  const Endpoint& at() const { return listener_.at(); }
+  // Makes room for one; it comes in when its kernel tries again (about a second).
+  void Open();
+  Peer Accept() const { return listener_.Accept(); }
+
+ private:
+  TargetListener listener_;
+  Peer filler_;
+};
+
+// An address on which nobody listens, and where nobody will while this exists.
+class ClosedPort {
+ public:
+  explicit ClosedPort(const Endpoint& at = kLoopback);
+  const Endpoint& at() const { return at_; }
+
+ private:
+  Fd socket_;
+  Endpoint at_;
+};
+
+}  // namespace penstock::test

@@ -1,0 +1,51 @@
+// What this process holds and uses: descriptors by kind, threads, memory, CPU time.
+// Read from /proc; any thread.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "penstock/fd.h"
+#include "test/support/wait.h"
+
+namespace penstock::test {
+
+// How many descriptors of each kind are open: "socket", "pipe", "anon_inode:[eventpoll]", "/dev/null"...
+std::map<std::string, std::size_t> Descriptors();
+std::string ToText(const std::map<std::string, std::size_t>& descriptors);
+
+// Descriptors of pipes; each pipe has two.
+std::size_t PipeEnds();
+
+std::size_t Threads();
+
+// Memory that this process occupies.
+std::size_t ResidentBytes();
+
+// CPU time of all threads.
+milliseconds CpuTime();
+
+// True in a build whose sanitizer has memory and time of its own.
+bool IsSanitized();
+
+// While it exists, this process gets no new descriptor but those that become free.
+class NoMoreDescriptors {
+ public:
+  NoMoreDescriptors();
+  ~NoMoreDescriptors();
+  NoMoreDescriptors(const NoMoreDescriptors&) = delete;
+  NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
+
+  // Makes room for `count`, as if others had closed something.
+  void Free(std::size_t count);
+
+ private:
+  rlimit before_{};
+  std::vector<Fd> fillers_;
+};
+
+}  // namespace penstock::test
