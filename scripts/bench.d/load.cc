@@ -1,0 +1,721 @@
+// Load generator of scripts/bench: one program that is both the target behind a gateway and the clients in front of it.
+//
+//   load target   --listen ADDR:PORT --stats FILE [--threads N]      the server; prints port=N
+//   load ready    --via ADDR:PORT                                    exit status 0: something accepts there
+//   load connect  --target ADDR:PORT [options]                       new tunnels per second
+//   load pingpong --target ADDR:PORT [options]                       round trips of one 64-byte message per tunnel
+//   load upload   --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the target
+//   load download --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the client
+//   load idle     --target ADDR:PORT [options]                       holds tunnels open until stdin ends
+//
+// Options of the clients: --via ADDR:PORT (the gateway; without it the target is contacted directly), --no-socks (the
+// gateway is a plain forwarder), --conns N, --threads N, --seconds S, --targets N (spread over N consecutive target
+// addresses), --sources N (spread over N source addresses 127.0.1.1 and up).
+//
+// A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr size_t kMessageSize = 64;
+constexpr size_t kBulkSize = 256 * 1024;
+constexpr int kMaxErrors = 1000;      // a gateway that refuses everything must not make a client spin
+constexpr size_t kMaxOpening = 64;    // handshakes under way per thread; some peers listen with a backlog of 100
+constexpr milliseconds kWarmUp{200};  // left out of the rates: threads start, TCP windows grow
+constexpr milliseconds kOpenDeadline{15'000};   // for all kept tunnels together
+constexpr milliseconds kDrainDeadline{10'000};  // for what is under way when the measurement ends
+
+// The first byte a client sends tells the target what to do with the connection, so that one target serves all rows.
+constexpr char kEcho = 'e';
+constexpr char kSink = 's';
+constexpr char kSource = 'd';
+
+// Target and client share a mapped file. Counting at the receiving end without sending the count through the gateway
+// works with every peer (many cannot half-close) and across network namespaces.
+struct Stats {
+  std::atomic<uint64_t> sunk;  // bytes received by all sink connections so far
+  std::atomic<uint64_t> stop;  // a source ends its stream when this changes
+};
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+[[noreturn]] void Die(const std::string& what) {
+  std::fprintf(stderr, "load: %s\n", what.c_str());
+  std::exit(2);
+}
+
+[[noreturn]] void DieErrno(const std::string& what) { Die(what + ": " + std::strerror(errno)); }
+
+double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+// ---------------------------------------------------------------- options and addresses
+
+class Options {
+ public:
+  Options(int argc, char** argv) {
+    for (int i = 2; i < argc; ++i) {
+      const std::string_view arg = argv[i];
+      if (!arg.starts_with("--")) Die("unexpected argument " + std::string(arg));
+      const bool has_value = i + 1 < argc && !std::string_view(argv[i + 1]).starts_with("--");
+      values_[std::string(arg.substr(2))] = has_value ? argv[++i] : "";
+    }
+  }
+
+  bool Has(const std::string& name) const { return values_.contains(name); }
+
+  std::string Text(const std::string& name) const {
+    const auto it = values_.find(name);
+    if (it == values_.end() || it->second.empty()) Die("--" + name + " VALUE is needed");
+    return it->second;
+  }
+
+  double Number(const std::string& name, double fallback) const {
+    return Has(name) ? std::strtod(Text(name).c_str(), nullptr) : fallback;
+  }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  int Family() const { return storage.ss_family; }
+  sockaddr* Raw() { return reinterpret_cast<sockaddr*>(&storage); }
+  const sockaddr* Raw() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr_in& V4() { return reinterpret_cast<sockaddr_in&>(storage); }
+  sockaddr_in6& V6() { return reinterpret_cast<sockaddr_in6&>(storage); }
+  const sockaddr_in& V4() const { return reinterpret_cast<const sockaddr_in&>(storage); }
+  const sockaddr_in6& V6() const { return reinterpret_cast<const sockaddr_in6&>(storage); }
+};
+
+// "127.0.0.1:80" or "[::1]:80"; numeric only.
+Address ParseAddress(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) Die("no port in address " + text);
+  const uint16_t port = htons(static_cast<uint16_t>(std::atoi(text.c_str() + colon + 1)));
+  std::string host = text.substr(0, colon);
+  Address address;
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+    address.V6().sin6_family = AF_INET6;
+    address.V6().sin6_port = port;
+    address.size = sizeof(sockaddr_in6);
+    if (inet_pton(AF_INET6, host.c_str(), &address.V6().sin6_addr) != 1) Die("bad address " + text);
+  } else {
+    address.V4().sin_family = AF_INET;
+    address.V4().sin_port = port;
+    address.size = sizeof(sockaddr_in);
+    if (inet_pton(AF_INET, host.c_str(), &address.V4().sin_addr) != 1) Die("bad address " + text);
+  }
+  return address;
+}
+
+// One pair of addresses has only as many ports as the ephemeral range, and a closed connection keeps its port for a
+// minute (TIME_WAIT). Short connections are therefore spread over consecutive addresses.
+Address Advance(Address address, uint32_t steps) {
+  if (address.Family() == AF_INET) {
+    in_addr& host = address.V4().sin_addr;
+    host.s_addr = htonl(ntohl(host.s_addr) + steps);
+  } else {
+    address.V6().sin6_addr.s6_addr[15] += static_cast<uint8_t>(steps);
+  }
+  return address;
+}
+
+Stats* MapStats(const std::string& path, bool create) {
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+  if (fd < 0) DieErrno(path);
+  if (create && ftruncate(fd, sizeof(Stats)) != 0) DieErrno(path);
+  void* map = mmap(nullptr, sizeof(Stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED) DieErrno("mmap");
+  close(fd);
+  return static_cast<Stats*>(map);  // a new file is zeroes, which is the initial value of both counters
+}
+
+void Watch(int epoll, int operation, int fd, uint32_t events, void* data) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = data;
+  if (epoll_ctl(epoll, operation, fd, &event) != 0) DieErrno("epoll_ctl");
+}
+
+using Events = std::array<epoll_event, 256>;
+
+size_t WaitEvents(int epoll, Events& events, int timeout_ms) {
+  return static_cast<size_t>(
+      std::max(0, epoll_wait(epoll, events.data(), static_cast<int>(events.size()), timeout_ms)));
+}
+
+// The result of a successful recv or send.
+size_t Size(ssize_t bytes) { return static_cast<size_t>(bytes); }
+
+// ---------------------------------------------------------------- the target
+
+class Target {
+ public:
+  Target(int listener, Stats* stats) : listener_(listener), stats_(stats), buffer_(kBulkSize, kSource) {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    Watch(epoll_, EPOLL_CTL_ADD, listener_, EPOLLIN, nullptr);
+  }
+
+  [[noreturn]] void Run() {
+    Events events;
+    for (;;) {
+      const size_t count = WaitEvents(epoll_, events, -1);
+      for (size_t i = 0; i < count; ++i) {
+        auto* peer = static_cast<Peer*>(events[i].data.ptr);
+        if (peer == nullptr) {
+          Accept();
+        } else if (!Serve(*peer)) {
+          close(peer->fd);
+          delete peer;
+        }
+      }
+    }
+  }
+
+ private:
+  struct Peer {
+    int fd;
+    char role = 0;  // 0 until the first byte has come
+    uint64_t stop_at_start = 0;
+  };
+
+  void Accept() {
+    for (;;) {
+      const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) return;
+      Watch(epoll_, EPOLL_CTL_ADD, fd, EPOLLIN, new Peer{fd});
+    }
+  }
+
+  // False: the connection is over.
+  bool Serve(Peer& peer) {
+    if (peer.role == kSource) return Feed(peer);
+    // One recv per event and level-triggered epoll: the connections of a thread get equal turns.
+    const ssize_t got = recv(peer.fd, buffer_.data(), buffer_.size(), 0);
+    if (got < 0) return errno == EAGAIN;
+    if (got == 0) return false;
+    if (peer.role == 0) {
+      peer.role = buffer_[0];
+      if (peer.role == kSource) {
+        peer.stop_at_start = stats_->stop.load();
+        Watch(epoll_, EPOLL_CTL_MOD, peer.fd, EPOLLOUT, &peer);
+      }
+    }
+    switch (peer.role) {
+      case kEcho:
+        // The client waits for each answer, so the send buffer always has room for it.
+        return send(peer.fd, buffer_.data(), Size(got), MSG_NOSIGNAL) == got;
+      case kSink:
+        stats_->sunk.fetch_add(Size(got), std::memory_order_relaxed);
+        return true;
+      case kSource:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  bool Feed(const Peer& peer) {
+    // Ending the stream after a sent byte (rather than cutting it) lets the client drain everything the gateway
+    // relayed, so that CPU time per byte divides by all bytes.
+    if (stats_->stop.load(std::memory_order_relaxed) != peer.stop_at_start) return false;
+    return send(peer.fd, buffer_.data(), buffer_.size(), MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+  }
+
+  int listener_;
+  int epoll_;
+  Stats* stats_;
+  std::vector<char> buffer_;
+};
+
+int Listen(const Address& address) {
+  const int fd = socket(address.Family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+  if (bind(fd, address.Raw(), address.size) != 0) DieErrno("bind");
+  if (listen(fd, 4096) != 0) DieErrno("listen");
+  return fd;
+}
+
+int RunTarget(const Options& options) {
+  Address address = ParseAddress(options.Text("listen"));
+  Stats* stats = MapStats(options.Text("stats"), true);
+  const int threads = static_cast<int>(options.Number("threads", 1));
+  std::vector<std::thread> pool;
+  for (int i = 0; i < threads; ++i) {
+    const int listener = Listen(address);
+    // The kernel chose the port of the first listener; the others share it.
+    if (getsockname(listener, address.Raw(), &address.size) != 0) DieErrno("getsockname");
+    pool.emplace_back([listener, stats] { Target(listener, stats).Run(); });
+  }
+  const uint16_t port = address.Family() == AF_INET ? address.V4().sin_port : address.V6().sin6_port;
+  std::printf("port=%d\n", ntohs(port));
+  std::fflush(stdout);
+  for (std::thread& thread : pool) thread.join();
+  return 0;
+}
+
+// ---------------------------------------------------------------- the clients
+
+enum class Mode { kConnect, kPingpong, kUpload, kDownload, kIdle };
+
+// kRun: load; kStop: start nothing new, finish what is under way; kClose: close all that is still open.
+enum class Phase { kRun, kStop, kClose };
+
+struct Plan {
+  Mode mode;
+  bool socks;
+  std::vector<Address> targets;
+  std::vector<Address> gateway;  // empty: contact the targets directly
+  uint32_t sources;
+  size_t conns;
+};
+
+// What all client threads share.
+struct Board {
+  std::atomic<Phase> phase{Phase::kRun};
+  std::atomic<uint64_t> up{0};     // tunnels whose handshake is complete (kept ones)
+  std::atomic<uint64_t> done{0};   // connections or round trips completed
+  std::atomic<uint64_t> bytes{0};  // bytes sent (upload) or received (download)
+  std::atomic<uint64_t> errors{0};
+  std::mutex mutex;
+  std::string first_error;  // guarded by mutex
+
+  void Fail(const std::string& what) {
+    ++errors;
+    const std::lock_guard lock(mutex);
+    if (first_error.empty()) first_error = what;
+  }
+};
+
+class Client {
+ public:
+  Client(const Plan& plan, Board& board, size_t first, size_t count)
+      : plan_(plan), board_(board), buffer_(kBulkSize, kSink), tunnels_(count), serial_(first) {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    message_.fill(plan.mode == Mode::kDownload ? kSource : kEcho);
+  }
+
+  void Run() {
+    Events events;
+    Clock::time_point deadline = Clock::time_point::max();
+    for (;;) {
+      const Phase phase = board_.phase.load();
+      if (phase == Phase::kRun) {
+        OpenMore();
+      } else if (deadline == Clock::time_point::max()) {
+        deadline = Clock::now() + kDrainDeadline + milliseconds(1000);
+      }
+      if (phase == Phase::kClose) CloseAll();
+      if (phase != Phase::kRun && open_ == 0) return;
+      if (Clock::now() > deadline) {
+        for (Tunnel& tunnel : tunnels_) {
+          if (tunnel.fd >= 0) Fail(tunnel, "unfinished at the end");
+        }
+        return;
+      }
+      const size_t count = WaitEvents(epoll_, events, 5);
+      for (size_t i = 0; i < count; ++i) Step(*static_cast<Tunnel*>(events[i].data.ptr), events[i].events);
+    }
+  }
+
+ private:
+  enum class State { kClosed, kConnecting, kGreeting, kRequest, kFirstEcho, kUp };
+
+  struct Tunnel {
+    int fd = -1;
+    State state = State::kClosed;
+    size_t have = 0;  // bytes in `in`
+    std::array<uint8_t, kMessageSize> in;
+    const Address* target = nullptr;
+    bool failed = false;  // a kept tunnel that broke isn't opened again
+  };
+
+  void OpenMore() {
+    for (size_t i = next_; i < tunnels_.size() && opening_ < kMaxOpening; ++i) {
+      if (tunnels_[i].fd < 0 && !tunnels_[i].failed) Open(tunnels_[i]);
+      next_ = i + 1;
+    }
+  }
+
+  void Open(Tunnel& tunnel) {
+    const size_t serial = serial_++;
+    tunnel.target = &plan_.targets[serial % plan_.targets.size()];
+    const Address& to = plan_.gateway.empty() ? *tunnel.target : plan_.gateway[0];
+    tunnel.fd = socket(to.Family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (tunnel.fd < 0) DieErrno("socket");
+    tunnel.state = State::kConnecting;
+    tunnel.have = 0;
+    ++open_;
+    ++opening_;
+    const int on = 1;
+    setsockopt(tunnel.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (plan_.sources > 0) {
+      // The port is left to connect(), which may share it between connections to different destinations.
+      setsockopt(tunnel.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+      const Address source = Advance(ParseAddress("127.0.1.1:0"), static_cast<uint32_t>(serial) % plan_.sources);
+      if (bind(tunnel.fd, source.Raw(), source.size) != 0) DieErrno("bind");
+    }
+    if (connect(tunnel.fd, to.Raw(), to.size) != 0 && errno != EINPROGRESS) return Fail(tunnel, "connect");
+    // Edge-triggered for both directions: the handshake needs a single epoll_ctl.
+    Watch(epoll_, EPOLL_CTL_ADD, tunnel.fd, EPOLLIN | EPOLLOUT | EPOLLET, &tunnel);
+  }
+
+  void Close(Tunnel& tunnel) {
+    if (tunnel.state != State::kUp) --opening_;
+    close(tunnel.fd);
+    tunnel.fd = -1;
+    tunnel.state = State::kClosed;
+    --open_;
+  }
+
+  void CloseAll() {
+    for (Tunnel& tunnel : tunnels_) {
+      if (tunnel.fd >= 0) Close(tunnel);
+    }
+  }
+
+  void Fail(Tunnel& tunnel, const std::string& what) {
+    board_.Fail(what + (errno != 0 ? std::string(": ") + std::strerror(errno) : ""));
+    Close(tunnel);
+    tunnel.failed = true;
+    Reopen(tunnel);
+  }
+
+  // Short connections follow one another in the same slot.
+  void Reopen(Tunnel& tunnel) {
+    if (plan_.mode != Mode::kConnect || board_.phase.load() != Phase::kRun || board_.errors > kMaxErrors) return;
+    // A refused connection is not retried from here, or refusals would recurse; the loop does it.
+    if (tunnel.failed) {
+      tunnel.failed = false;
+      next_ = 0;
+    } else {
+      Open(tunnel);
+    }
+  }
+
+  void Send(Tunnel& tunnel, const void* data, size_t size, State next) {
+    tunnel.state = next;
+    tunnel.have = 0;
+    errno = 0;
+    if (send(tunnel.fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) Fail(tunnel, "send");
+  }
+
+  // Reads until `want` bytes are there. A short read took all there was, so epoll will report the rest.
+  bool Receive(Tunnel& tunnel, size_t want, const char* what) {
+    errno = 0;
+    const ssize_t got = recv(tunnel.fd, tunnel.in.data() + tunnel.have, want - tunnel.have, 0);
+    if (got <= 0) {
+      if (got < 0 && errno == EAGAIN) return false;
+      Fail(tunnel, got == 0 ? std::string("closed by the gateway, ") + what : what);
+      return false;
+    }
+    tunnel.have += Size(got);
+    return tunnel.have == want;
+  }
+
+  void Step(Tunnel& tunnel, uint32_t events) {
+    switch (tunnel.state) {
+      case State::kClosed:
+        return;
+      case State::kConnecting:
+        if (events & (EPOLLERR | EPOLLHUP)) {
+          int error = 0;
+          socklen_t size = sizeof error;
+          getsockopt(tunnel.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+          errno = error;
+          return Fail(tunnel, "connect");
+        }
+        if (!(events & EPOLLOUT)) return;
+        if (!plan_.socks) return Established(tunnel);
+        return Send(tunnel, "\x05\x01\x00", 3, State::kGreeting);
+      case State::kGreeting:
+        if (!(events & EPOLLIN) || !Receive(tunnel, 2, "greeting")) return;
+        if (tunnel.in[0] != 5 || tunnel.in[1] != 0) return Fail(tunnel, "SOCKS method refused");
+        return SendRequest(tunnel);
+      case State::kRequest:
+        if (events & EPOLLIN) ReadReply(tunnel);
+        return;
+      case State::kFirstEcho:
+        if ((events & EPOLLIN) && Receive(tunnel, kMessageSize, "first message")) FirstEcho(tunnel);
+        return;
+      case State::kUp:
+        return Relay(tunnel, events);
+    }
+  }
+
+  void SendRequest(Tunnel& tunnel) {
+    std::array<uint8_t, 22> request{5, 1, 0};
+    size_t size;
+    if (tunnel.target->Family() == AF_INET) {
+      request[3] = 1;
+      std::memcpy(&request[4], &tunnel.target->V4().sin_addr, 4);
+      std::memcpy(&request[8], &tunnel.target->V4().sin_port, 2);
+      size = 10;
+    } else {
+      request[3] = 4;
+      std::memcpy(&request[4], &tunnel.target->V6().sin6_addr, 16);
+      std::memcpy(&request[20], &tunnel.target->V6().sin6_port, 2);
+      size = 22;
+    }
+    Send(tunnel, request.data(), size, State::kRequest);
+  }
+
+  // The target says nothing before the client does, so reading as much as comes cannot eat tunnel data.
+  void ReadReply(Tunnel& tunnel) {
+    errno = 0;
+    const ssize_t got = recv(tunnel.fd, tunnel.in.data() + tunnel.have, tunnel.in.size() - tunnel.have, 0);
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) return Fail(tunnel, "reply");
+    tunnel.have += Size(got);
+    if (tunnel.have >= 2 && tunnel.in[1] != 0) {
+      return Fail(tunnel, "CONNECT refused with " + std::to_string(tunnel.in[1]));
+    }
+    if (tunnel.have < 4) return;
+    const size_t want = tunnel.in[3] == 4 ? 22 : 10;
+    if (tunnel.have < want) return;
+    if (tunnel.have > want || tunnel.in[0] != 5) return Fail(tunnel, "malformed reply");
+    Established(tunnel);
+  }
+
+  void Established(Tunnel& tunnel) {
+    switch (plan_.mode) {
+      case Mode::kUpload:
+        Up(tunnel);
+        Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, EPOLLOUT, &tunnel);
+        return;
+      case Mode::kDownload:
+        Send(tunnel, message_.data(), message_.size(), State::kUp);
+        if (tunnel.fd < 0) return;
+        Up(tunnel);
+        // Level-triggered for bulk: a bounded amount per event gives all tunnels equal turns.
+        Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, EPOLLIN, &tunnel);
+        return;
+      default:
+        // A round trip proves that the way to the target is open; also idle tunnels have carried something once.
+        Send(tunnel, message_.data(), message_.size(), State::kFirstEcho);
+    }
+  }
+
+  void Up(Tunnel& tunnel) {
+    tunnel.state = State::kUp;
+    --opening_;
+    ++board_.up;
+  }
+
+  void FirstEcho(Tunnel& tunnel) {
+    if (plan_.mode == Mode::kConnect) {
+      ++board_.done;
+      Close(tunnel);
+      return Reopen(tunnel);
+    }
+    Up(tunnel);
+    if (plan_.mode == Mode::kPingpong) Ping(tunnel);
+  }
+
+  void Ping(Tunnel& tunnel) {
+    if (board_.phase.load(std::memory_order_relaxed) != Phase::kRun) return Close(tunnel);
+    Send(tunnel, message_.data(), message_.size(), State::kUp);
+  }
+
+  void Relay(Tunnel& tunnel, uint32_t events) {
+    errno = 0;
+    switch (plan_.mode) {
+      case Mode::kPingpong:
+        if (!(events & EPOLLIN) || !Receive(tunnel, kMessageSize, "message")) return;
+        board_.done.fetch_add(1, std::memory_order_relaxed);
+        return Ping(tunnel);
+      case Mode::kUpload: {
+        if (events & (EPOLLERR | EPOLLHUP)) return Fail(tunnel, "upload cut");
+        if (board_.phase.load(std::memory_order_relaxed) != Phase::kRun) {
+          return Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, 0, &tunnel);  // stay open while the gateway drains
+        }
+        const ssize_t sent = send(tunnel.fd, buffer_.data(), buffer_.size(), MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN) return Fail(tunnel, "upload");
+        if (sent > 0) board_.bytes.fetch_add(Size(sent), std::memory_order_relaxed);
+        return;
+      }
+      case Mode::kDownload: {
+        const ssize_t got = recv(tunnel.fd, buffer_.data(), buffer_.size(), 0);
+        if (got > 0) board_.bytes.fetch_add(Size(got), std::memory_order_relaxed);
+        if (got > 0 || (got < 0 && errno == EAGAIN)) return;
+        if (got == 0 && board_.phase.load() != Phase::kRun) return Close(tunnel);  // as asked of the source
+        return Fail(tunnel, "download cut");
+      }
+      case Mode::kIdle:
+        if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) Fail(tunnel, "idle tunnel cut");
+        return;
+      case Mode::kConnect:
+        return;
+    }
+  }
+
+  const Plan& plan_;
+  Board& board_;
+  std::vector<char> buffer_;
+  std::array<char, kMessageSize> message_;
+  std::vector<Tunnel> tunnels_;
+  size_t serial_;       // number of connections opened; picks source and target addresses
+  size_t next_ = 0;     // first slot that may still have to be opened
+  size_t open_ = 0;     // slots with a socket
+  size_t opening_ = 0;  // of these, in their handshake
+  int epoll_;
+};
+
+// Polls `done` until it holds; false: the deadline came first.
+template <typename Condition>
+bool WaitFor(milliseconds deadline, Condition done) {
+  const Clock::time_point end = Clock::now() + deadline;
+  while (!done()) {
+    if (Clock::now() > end) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return true;
+}
+
+Plan MakePlan(Mode mode, const Options& options) {
+  Plan plan{};
+  plan.mode = mode;
+  plan.socks = options.Has("via") && !options.Has("no-socks");
+  if (options.Has("via")) plan.gateway.push_back(ParseAddress(options.Text("via")));
+  const auto targets = static_cast<uint32_t>(options.Number("targets", 1));
+  for (uint32_t i = 0; i < targets; ++i) plan.targets.push_back(Advance(ParseAddress(options.Text("target")), i));
+  plan.sources = static_cast<uint32_t>(options.Number("sources", 0));
+  plan.conns = static_cast<size_t>(options.Number("conns", 64));
+  return plan;
+}
+
+void AwaitEndOfStdin() {
+  std::array<char, 256> ignored;
+  while (read(STDIN_FILENO, ignored.data(), ignored.size()) > 0) {
+  }
+}
+
+int RunClient(Mode mode, const Options& options) {
+  const Plan plan = MakePlan(mode, options);
+  const bool bulk = mode == Mode::kUpload || mode == Mode::kDownload;
+  Stats* stats = bulk ? MapStats(options.Text("stats"), false) : nullptr;
+  const auto duration = std::chrono::duration<double>(options.Number("seconds", 2));
+  const size_t threads = std::clamp<size_t>(static_cast<size_t>(options.Number("threads", 1)), 1, plan.conns);
+
+  Board board;
+  const uint64_t sunk_before = bulk ? stats->sunk.load() : 0;
+  // The quantity whose growth is the rate, always taken at the receiving end.
+  const auto count = [&]() -> uint64_t {
+    if (mode == Mode::kUpload) return stats->sunk.load() - sunk_before;
+    return mode == Mode::kDownload ? board.bytes.load() : board.done.load();
+  };
+
+  std::vector<std::thread> pool;
+  for (size_t i = 0; i < threads; ++i) {
+    const size_t first = plan.conns * i / threads;
+    const size_t end = plan.conns * (i + 1) / threads;
+    pool.emplace_back([&plan, &board, first, end] { Client(plan, board, first, end - first).Run(); });
+  }
+  if (mode != Mode::kConnect &&
+      !WaitFor(kOpenDeadline, [&] { return board.up + board.errors >= plan.conns || board.errors > kMaxErrors; })) {
+    board.Fail("only " + std::to_string(board.up) + " of " + std::to_string(plan.conns) + " tunnels came up in time");
+  }
+
+  uint64_t counted = 0;
+  Clock::duration elapsed{1};
+  if (mode == Mode::kIdle) {
+    std::printf("open=%lu errors=%lu\n", static_cast<unsigned long>(board.up.load()),
+                static_cast<unsigned long>(board.errors.load()));
+    std::fflush(stdout);
+    AwaitEndOfStdin();
+    board.phase = Phase::kClose;
+  } else if (board.errors == 0) {
+    std::this_thread::sleep_for(kWarmUp);
+    const uint64_t begin = count();
+    const Clock::time_point start = Clock::now();
+    std::this_thread::sleep_for(duration);
+    counted = count() - begin;
+    elapsed = Clock::now() - start;
+  }
+
+  if (mode != Mode::kIdle) board.phase = Phase::kStop;
+  if (mode == Mode::kDownload) ++stats->stop;
+  if (mode == Mode::kUpload) {
+    // All that was sent has to arrive: it proves that nothing was lost, and CPU per byte needs the final number.
+    // The client may still be in a last send() when it learns of the stop; both counters then settle together.
+    const auto settled = [&] {
+      const uint64_t sent = board.bytes.load();
+      return count() == sent && (std::this_thread::sleep_for(milliseconds(20)), board.bytes.load() == sent);
+    };
+    if (board.errors == 0 && !WaitFor(kDrainDeadline, settled)) {
+      board.Fail("sent " + std::to_string(board.bytes) + " bytes but the target received " + std::to_string(count()));
+    }
+    board.phase = Phase::kClose;
+  }
+  for (std::thread& thread : pool) thread.join();
+
+  std::printf("count=%lu seconds=%.6f rate=%.3f total=%lu errors=%lu first_error=%s\n",
+              static_cast<unsigned long>(counted), Seconds(elapsed), static_cast<double>(counted) / Seconds(elapsed),
+              static_cast<unsigned long>(count()), static_cast<unsigned long>(board.errors.load()),
+              board.first_error.c_str());
+  return 0;
+}
+
+// Whether something accepts connections at --via. Done here and not in the orchestrator because this program can be
+// started inside a network namespace.
+int RunReady(const Options& options) {
+  const Address to = ParseAddress(options.Text("via"));
+  const int fd = socket(to.Family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return 1;
+  if (connect(fd, to.Raw(), to.size) == 0) return 0;
+  pollfd waiting{fd, POLLOUT, 0};
+  if (errno != EINPROGRESS || poll(&waiting, 1, 1000) != 1) return 1;
+  return (waiting.revents & (POLLERR | POLLHUP)) != 0 ? 1 : 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  const std::string mode = argc > 1 ? argv[1] : "";
+  const Options options(argc, argv);
+  if (mode == "target") return RunTarget(options);
+  if (mode == "ready") return RunReady(options);
+  if (mode == "connect") return RunClient(Mode::kConnect, options);
+  if (mode == "pingpong") return RunClient(Mode::kPingpong, options);
+  if (mode == "upload") return RunClient(Mode::kUpload, options);
+  if (mode == "download") return RunClient(Mode::kDownload, options);
+  if (mode == "idle") return RunClient(Mode::kIdle, options);
+  Die("usage: load target|ready|connect|pingpong|upload|download|idle [options]; see the head of load.cc");
+}
