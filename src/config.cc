@@ -154,20 +154,28 @@ CommandLine Mistake(std::string sentence) {
   return line;
 }
 
+// What getopt_long(3) returns for the first option of the table; no letter has such a value.
+constexpr int kFirstOption = 256;
+
 // The table above as getopt_long(3) wants it.
 std::vector<option> LongOptions() {
   std::vector<option> options;
   for (const Option& entry : kOptions) {
-    options.push_back({entry.name, entry.value != nullptr ? required_argument : no_argument, nullptr, 0});
+    const int value = kFirstOption + static_cast<int>(options.size());
+    options.push_back({entry.name, entry.value != nullptr ? required_argument : no_argument, nullptr, value});
   }
   options.push_back({});
   return options;
 }
 
-// What getopt_long stumbled over: optopt is a short option's letter, and 0 for a long one.
+// What getopt_long stumbled over: optopt is the option's value when it knows the option, a letter when it does not know
+// the letter, and 0 for a long name that it does not know or that could be several.
 std::string Stumbled(int result, char* const arguments[]) {
+  if (optopt >= kFirstOption) {
+    const std::string name = kOptions[optopt - kFirstOption].name;
+    return "option --" + name + (result == ':' ? " wants a value" : " takes no value") + "; see --help";
+  }
   const std::string word = optopt != 0 ? std::string{'-', static_cast<char>(optopt)} : arguments[optind - 1];
-  if (result == ':') return "option " + word + " wants a value; see --help";
   return "unknown option " + word + "; see --help";
 }
 
@@ -180,16 +188,17 @@ CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpu
   ::optind = 0;  // glibc: start afresh, for tests call this often
   ::opterr = 0;
   for (;;) {
-    int index = -1;
-    const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), &index);
+    const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), nullptr);
     if (result == -1) break;
     if (result == '?' || result == ':') return Mistake(Stumbled(result, arguments));
-    const std::string_view name = result == 'h' ? "help" : result == 'V' ? "version" : kOptions[index].name;
+    const std::string_view name = result == 'h'   ? "help"
+                                  : result == 'V' ? "version"
+                                                  : kOptions[result - kFirstOption].name;
     if (name == "help" || name == "version") {
       line.wish = name == "help" ? CommandLine::Wish::kHelp : CommandLine::Wish::kVersion;
       return line;
     }
-    if (const auto accepted = kOptions[index].take(optarg, line.settings)) {
+    if (const auto accepted = kOptions[result - kFirstOption].take(optarg, line.settings)) {
       return Mistake("--" + std::string(name) + ": '" + optarg + "' is not accepted; give " + *accepted);
     }
   }

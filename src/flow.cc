@@ -112,12 +112,7 @@ std::size_t Flow::FetchCopy(int source, int sink, const FlowTools& tools) {
   const IoResult read = Receive(source, tools.copy_room);
   NoteRead(read, tools.copy_room.size());
   if (read.status != IoStatus::kDone) return 0;
-  if (read.bytes < tools.copy_room.size()) {
-    run_ = 0;
-  } else if (++run_ >= kBulkAfter) {
-    bulk_ = true;
-    run_ = 0;
-  }
+  NoteCopy(read.bytes == tools.copy_room.size());
   SendOrKeep(sink, tools.copy_room.first(read.bytes), tools);
   return read.bytes;
 }
@@ -129,6 +124,7 @@ std::size_t Flow::FetchPeeked(int source, int sink, const FlowTools& tools) {
     NoteRead(seen, tools.copy_room.size());
     return 0;
   }
+  NoteCopy(seen.bytes == tools.copy_room.size());
   const IoResult sent = Send(sink, tools.copy_room.first(seen.bytes));
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
@@ -147,12 +143,22 @@ std::size_t Flow::FetchSplice(int source) {
     return 0;
   }
   in_pipe_ = static_cast<std::uint32_t>(read.bytes);
-  run_ = read.bytes < kSmallSplice ? static_cast<std::uint8_t>(run_ + 1) : std::uint8_t{0};
-  if (run_ >= kCopyAfter) {
-    bulk_ = false;
-    run_ = 0;
-  }
+  NoteSplice(read.bytes < kSmallSplice);
   return read.bytes;
+}
+
+void Flow::NoteCopy(bool full) {
+  run_ = full ? static_cast<std::uint8_t>(run_ + 1) : std::uint8_t{0};
+  if (run_ < kBulkAfter) return;
+  bulk_ = true;
+  run_ = 0;
+}
+
+void Flow::NoteSplice(bool small) {
+  run_ = small ? static_cast<std::uint8_t>(run_ + 1) : std::uint8_t{0};
+  if (run_ < kCopyAfter) return;
+  bulk_ = false;
+  run_ = 0;
 }
 
 // What a full sink would not take goes into a stash, of which StashPool::Ready() has spoken.

@@ -100,6 +100,8 @@ class Flow {
   std::size_t FetchSplice(int source);
   void SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools);
   void NoteRead(const IoResult& result, std::size_t room);
+  void NoteCopy(bool full);
+  void NoteSplice(bool small);
   void CheckInvariants() const;
 
   std::unique_ptr<Pipe> pipe_;
