@@ -13,6 +13,7 @@ Flow::~Flow() { assert(pipe_ == nullptr && stash_ == nullptr); }
 void Flow::OnSource(const Events& events) {
   source_ready_ |= events.readable;
   read_to_end_ |= events.closing || events.urgent;
+  source_ended_ |= events.closing && !events.broken;
   urgent_ |= events.urgent;
 }
 
@@ -51,7 +52,10 @@ void Flow::Abandon(const FlowTools& tools) {
   Release(tools);
 }
 
-void Flow::OnSourceBroken() { source_ready_ = read_to_end_ = source_broken_ = true; }
+void Flow::OnSourceBroken() {
+  source_ready_ = read_to_end_ = true;
+  source_broken_ |= !source_ended_;
+}
 
 void Flow::Release(const FlowTools& tools) {
   if (pipe_ != nullptr) tools.pipes.Return(std::move(pipe_), in_pipe_ == 0);

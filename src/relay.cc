@@ -13,10 +13,10 @@ bool Relay::Begin(const Events& client, const Events& target, int target_socket,
   return true;
 }
 
-void Relay::OnSide(const Events& events, Flow& from, Flow& to) {
+void Relay::OnSide(const Events& events, Flow& from, Flow& to, bool& gone) {
   from.OnSource(events);
   to.OnSink(events);
-  hung_up_ |= events.broken;
+  gone |= events.broken;
 }
 
 Relay::Turn Relay::Step(int client, int target, const FlowTools& tools) {
@@ -26,6 +26,9 @@ Relay::Turn Relay::Step(int client, int target, const FlowTools& tools) {
   StepFlow(down_, up_, target, client, tools);
   // The second may have told the first, which had its turn already, that its source broke.
   if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, tools);
+  // A side whose end was read before it broke will show its break to nobody who only waits for the other side's bytes.
+  if (client_gone_ && !up_.open()) down_.Abandon(tools);
+  if (target_gone_ && !down_.open()) up_.Abandon(tools);
   tools.counters.bytes_up.Add(up_.bytes() - up_before);
   tools.counters.bytes_down.Add(down_.bytes() - down_before);
 
@@ -43,7 +46,7 @@ void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, const Flow
       break;
     case FlowState::kEnded:
       // When both have ended, closing the sockets says the same.
-      if (reverse.open()) ShutdownSend(sink);
+      if (reverse.state() != FlowState::kEnded) ShutdownSend(sink);
       break;
     case FlowState::kBroken:
       reverse.Abandon(tools);

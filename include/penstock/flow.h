@@ -74,7 +74,8 @@ class Flow {
   void Abandon(const FlowTools& tools);
 
   // The source is known to have broken, though perhaps not through a read: what was received is still delivered, but
-  // an end that follows is no clean end. (The error is told only once per socket, and a write may have got it.)
+  // an end that follows is no clean end, unless it had come before. (The error is told only once per socket, and a
+  // write may have got it.)
   void OnSourceBroken();
 
   // Gives back what is lent.
@@ -114,6 +115,7 @@ class Flow {
   bool sink_ready_ : 1 = false;
   bool read_to_end_ : 1 = false;    // a short read proves nothing any more
   bool source_over_ : 1 = false;    // the end or an error was read
+  bool source_ended_ : 1 = false;   // an edge told of the end, and of no break: the end came first
   bool source_broken_ : 1 = false;  // ... and it was no clean end
   bool bulk_ : 1 = false;           // splice
   bool urgent_ : 1 = false;         // splice(2) stops for good in front of an urgent byte; recv(2) passes it

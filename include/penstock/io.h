@@ -54,7 +54,8 @@ IoResult Send(int socket, std::span<const std::uint8_t> bytes);
 // At most `bytes` from `socket` into the pipe's write end. kAgain is ambiguous while the pipe has bytes inside.
 IoResult SpliceIn(int socket, int pipe_write, std::size_t bytes);
 
-// At most `bytes`, which must be in the pipe, from its read end to `socket`.
+// At most `bytes`, which must be in the pipe, from its read end to `socket`. splice(2) has no MSG_NOSIGNAL: the
+// process must ignore SIGPIPE.
 IoResult SpliceOut(int pipe_read, int socket, std::size_t bytes);
 
 }  // namespace penstock

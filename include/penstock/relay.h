@@ -9,6 +9,7 @@
 //   source ended    -> shut down sending on the sink; the other direction goes on as long as it likes
 //   source broke    -> deliver what came before; the other direction has no sink any more
 //   sink broke      -> the other direction reads on to the error: bytes that came before a reset are still bytes
+//   source ended, and then its socket broke -> the other direction has no sink any more
 //   both are over   -> kEnded when both ended cleanly, else kBroken: the side that still stands gets a reset
 #pragma once
 
@@ -33,8 +34,8 @@ class Relay {
   [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
                            std::span<const std::uint8_t> early, const FlowTools& tools);
 
-  void OnClient(const Events& events) { OnSide(events, up_, down_); }
-  void OnTarget(const Events& events) { OnSide(events, down_, up_); }
+  void OnClient(const Events& events) { OnSide(events, up_, down_, client_gone_); }
+  void OnTarget(const Events& events) { OnSide(events, down_, up_, target_gone_); }
 
   Turn Step(int client, int target, const FlowTools& tools);
 
@@ -45,7 +46,7 @@ class Relay {
   bool target_broken() const { return Broke(down_, up_); }
 
   // One side will never send again.
-  bool half_closed() const { return hung_up_ || !up_.open() || !down_.open(); }
+  bool half_closed() const { return client_gone_ || target_gone_ || !up_.open() || !down_.open(); }
 
   std::uint64_t bytes_up() const { return up_.bytes(); }
   std::uint64_t bytes_down() const { return down_.bytes(); }
@@ -54,12 +55,13 @@ class Relay {
   static bool Broke(const Flow& from, const Flow& to) {
     return from.state() == FlowState::kBroken || to.state() == FlowState::kAbandoned;
   }
-  void OnSide(const Events& events, Flow& from, Flow& to);
+  static void OnSide(const Events& events, Flow& from, Flow& to, bool& gone);
   static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, const FlowTools& tools);
 
   Flow up_;
   Flow down_;
-  bool hung_up_ = false;  // a side is gone altogether, though bytes of it may still be on their way
+  bool client_gone_ = false;  // altogether, though bytes from it may still have to be read
+  bool target_gone_ = false;
 };
 
 }  // namespace penstock

@@ -1,6 +1,6 @@
 // Sockets: listen, accept, connect, what they are called, and how they end.
 // Stateless; any thread. A descriptor is owned by the Fd that a function returns and borrowed where it takes an int.
-// Invariant: every socket made here is non-blocking and close-on-exec, and never raises SIGPIPE through io.h.
+// Invariant: every socket made here is non-blocking and close-on-exec.
 // Deliberately not here: waiting for a socket (poller.h) and moving its bytes (io.h).
 #pragma once
 

@@ -117,11 +117,16 @@ inline Pair TcpPair(int buffer_bytes = 0) {
   return pair;
 }
 
-// Closes with a reset, once everything that was sent has arrived.
-inline void Reset(Fd& socket) {
-  REQUIRE(WaitUntil([&] { return UnsentBytes(socket.get()) == 0; }));
+// Closes with a reset, whatever is still on its way.
+inline void AbortNow(Fd& socket) {
   AbortOnClose(socket.get());
   socket.Close();
+}
+
+// The same, once everything that was sent has arrived.
+inline void Reset(Fd& socket) {
+  REQUIRE(WaitUntil([&] { return UnsentBytes(socket.get()) == 0; }));
+  AbortNow(socket);
 }
 
 // Sends as much of `text` as the socket takes now; returns how much that was.

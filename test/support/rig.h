@@ -1,0 +1,71 @@
+// Two TCP connections with what a worker lends between them: the workbench of the flow and relay tests.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/clock.h"
+#include "penstock/counters.h"
+#include "penstock/flow.h"
+#include "penstock/limits.h"
+#include "penstock/pipe.h"
+#include "penstock/poller.h"
+#include "penstock/stash.h"
+#include "test/support/sockets.h"
+
+namespace penstock::unit {
+
+// Big enough for a turn's budget to fit a socket, where the system allows it; small enough to fill at once.
+inline constexpr int kWide = 8 * 1024 * 1024;
+inline constexpr int kNarrow = 16 * 1024;
+
+// What a worker lends. The pool without pipes makes every fetch of a bulk flow count as one whose pipe is missing: that
+// is how a test sees from outside in which way a flow reads.
+struct Tools {
+  explicit Tools(std::size_t stashes_max = 8) : stashes(stashes_max) {
+    ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
+    const NoDescriptors none;
+    no_pipes.Lend(clock.now() + std::chrono::hours(1));
+  }
+  ~Tools() {
+    CHECK(stashes.lent() == 0);
+    CHECK(pipes.lent() == 0);
+  }
+
+  FlowTools With(PipePool& pool) { return {room, stashes, pool, counters, clock}; }
+  FlowTools All() { return With(pipes); }
+  FlowTools NoPipes() { return With(no_pipes); }
+
+  std::vector<std::uint8_t> room = std::vector<std::uint8_t>(kCopyBytes);
+  StashPool stashes;
+  PipePool pipes{4};
+  PipePool no_pipes{0};
+  Counters counters;
+  Clock clock;
+};
+
+// Reads from `taker` until `condition` holds for what came so far, running `turn` all the while.
+template <class Turn, class Condition>
+std::string Collect(const Fd& taker, Turn turn, Condition condition) {
+  std::string text;
+  CHECK(WaitUntil([&] {
+    turn();
+    text += ReceiveSome(taker.get());
+    return condition(text);
+  }));
+  return text;
+}
+
+// All bytes that were sent have arrived at the other end's kernel, so the next read finds them.
+inline void WaitUntilArrived(const Fd& sender) {
+  REQUIRE(WaitUntil([&] { return UnsentBytes(sender.get()) == 0; }));
+}
+
+}  // namespace penstock::unit
