@@ -263,7 +263,7 @@ Session::Next Session::StepClosing(const SessionTools& tools) {
 Session::Next Session::StepResetting(const SessionTools& tools) {
   const bool pending = (!relay_.client_broken() && UnsentBytes(client_.get()) > 0) ||
                        (!relay_.target_broken() && UnsentBytes(target_.get()) > 0);
-  if (pending && tools.now() - active_ < kResetDrainMax) {
+  if (pending && tools.now() - active_ < std::min(kResetDrainMax, tools.settings.half_close_timeout)) {
     tools.deadlines.reset_poll.Arm(deadline_, tools.now());  // an empty queue raises no edge
     return Next::kWait;
   }

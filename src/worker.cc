@@ -76,7 +76,8 @@ void Worker::Dispatch(const Poller::Event& event) {
   if (tag == kTagWake) return OnWake();
   if (tag == kTagNames) return resolver_.OnEvent(handle, event.events);
   if (tag == kTagListener) {
-    listeners_[handle.slot].ready = true;
+    // An edge of a listener may stand behind the wake-up that closed it.
+    if (handle.slot < listeners_.size()) listeners_[handle.slot].ready = true;
     return;
   }
   Session* const session = sessions_.Resolve(handle);

@@ -1,5 +1,5 @@
 // A gateway inside the test's process, the way in, and the proof that nothing of it is left.
-// Declare it before its peers: they end first, and then the destructor expects every session to end too, and
+// Declare it before its peers and listeners: they end first, and then the destructor expects every session to end too, and
 // descriptors and threads to be as they were.
 #pragma once
 
@@ -16,8 +16,8 @@
 
 namespace penstock::test {
 
-// Listens on a free port of 127.0.0.1 with one worker, keeps no idle pipes, knows no names but the hosts file's, and has
-// the standard deadlines.
+// Listens on a free port of 127.0.0.1 with one worker, keeps no idle pipes, has no name server, and the standard
+// deadlines.
 Settings TestSettings();
 
 // What a log line is written to, and can be read from.
@@ -63,14 +63,14 @@ class TestGateway {
 
   std::uint64_t Count(Counter Counters::*counter) const { return server_->Sum(counter); }
   bool WaitForSessions(std::size_t count) const;
-  // No session is left and no descriptor more than at the start. The destructor expects it too.
-  void ExpectNothingLeft() const;
+  void Drain();
 
   // Name servers may still be asked for what nobody waits for any more: sockets of the running gateway do not count.
   void ForgiveSockets() { forgive_sockets_ = true; }
 
  private:
   std::map<std::string, std::size_t> Held() const;
+  void ExpectAtRest() const;
 
   LogFile log_file_;
   std::size_t threads_before_;
@@ -79,6 +79,7 @@ class TestGateway {
   std::unique_ptr<Server> server_;
   std::map<std::string, std::size_t> at_rest_;
   bool forgive_sockets_ = false;
+  bool draining_ = false;
 };
 
 }  // namespace penstock::test

@@ -1,0 +1,74 @@
+// What a client sends, taken as a greeting and as a request: what is decoded must be in the bytes, and the same however
+// the stream is split or glued.
+
+#include "penstock/socks5.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+#include "penstock/limits.h"
+
+namespace {
+
+using penstock::socks5::Decoded;
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+// `decode` looks at every beginning of `bytes`. Once the answer is not "incomplete" it stays what it is, for the bytes
+// after a message are no part of it.
+template <class Decode>
+void DecodeEveryBeginning(std::span<const std::uint8_t> bytes, std::size_t size_max, Decode decode) {
+  const auto all = decode(bytes);
+  Require((all.decoded == Decoded::kWhole) <= (all.size > 0 && all.size <= bytes.size() && all.size <= size_max));
+  Require(all.decoded != Decoded::kIncomplete || (all.size == 0 && bytes.size() < size_max));
+  bool decided = false;
+  for (std::size_t split = 0; split <= bytes.size() && split <= size_max; ++split) {
+    // A copy, so that a sanitizer sees a read beyond it.
+    const std::vector<std::uint8_t> beginning(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(split));
+    const auto part = decode(beginning);
+    Require(!decided || part.decoded != Decoded::kIncomplete);
+    decided = part.decoded != Decoded::kIncomplete;
+    Require(!decided || (part.decoded == all.decoded && part.size == all.size));
+  }
+}
+
+void TakeRequest(std::span<const std::uint8_t> bytes) {
+  using penstock::socks5::RequestFault;
+  const auto request = penstock::socks5::DecodeRequest(bytes);
+  Require((request.fault != RequestFault::kNone) == (request.decoded == Decoded::kMalformed));
+  if (request.decoded != Decoded::kWhole) return;
+  if (!request.name.empty()) {
+    const auto* const name = reinterpret_cast<const std::uint8_t*>(request.name.data());
+    Require(name >= bytes.data() && name + request.name.size() + 2 == bytes.data() + request.size);
+    static_cast<void>(penstock::IsHostName(request.name));
+    static_cast<void>(penstock::AddressInName(request.name));
+    return;
+  }
+  // The answer to an address in a reply is that address.
+  std::array<std::uint8_t, penstock::socks5::kReplyBytesMax> room;
+  const auto reply =
+      penstock::socks5::EncodeReply(penstock::socks5::Reply::kSucceeded, {request.address, request.port}, room);
+  Require(reply.size() == 10 || reply.size() == 22);
+  std::vector<std::uint8_t> echoed(reply.begin(), reply.end());
+  echoed[1] = 1;  // REP becomes CMD
+  const auto again = penstock::socks5::DecodeRequest(echoed);
+  Require(again.decoded == Decoded::kWhole && again.address == request.address && again.port == request.port);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::span bytes(data, size);
+  DecodeEveryBeginning(bytes, penstock::kGreetingBytesMax, penstock::socks5::DecodeGreeting);
+  DecodeEveryBeginning(bytes, penstock::kRequestBytesMax, penstock::socks5::DecodeRequest);
+  TakeRequest(bytes);
+  const auto greeting = penstock::socks5::DecodeGreeting(bytes);
+  if (greeting.decoded == Decoded::kWhole) TakeRequest(bytes.subspan(greeting.size));
+  return 0;
+}

@@ -1,0 +1,251 @@
+// How a session ends: an end is passed on as an end, a reset as a reset, and neither overtakes a byte.
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("endings");
+
+constexpr std::size_t kMiB = 1024 * 1024;
+
+TEST_CASE("a client that has finished sending gets the whole answer") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const std::size_t size : {std::size_t{1}, 3 * kMiB}) {
+    CAPTURE(size);
+    const auto [client, target] = gateway.Open(listener);
+    client.Send("question");
+    client.HalfClose();
+    CHECK(target.ReceiveToEnd() == "question");
+    Exchange({target, client, size});
+    target.HalfClose();
+    CHECK(client.ReceiveToEnd().empty());
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_ended) == 2);
+}
+
+TEST_CASE("a target that has finished sending gets everything the client still sends") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const std::size_t size : {std::size_t{1}, 3 * kMiB}) {
+    CAPTURE(size);
+    const auto [client, target] = gateway.Open(listener);
+    target.Send("greeting");
+    target.HalfClose();
+    CHECK(client.ReceiveToEnd() == "greeting");
+    Exchange({client, target, size});
+    client.HalfClose();
+    CHECK(target.ReceiveToEnd().empty());
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_ended) == 2);
+}
+
+TEST_CASE("bulk that is followed by an end at once arrives whole, and then the end") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto [client, target] = gateway.Open(listener);
+  Stream up(client, target, 2 * kMiB);
+  Stream down(target, client, 2 * kMiB);
+  while (!up.sent_all()) up.Move();
+  client.HalfClose();
+  while (!down.sent_all()) down.Move();
+  target.HalfClose();
+  Stream both[] = {std::move(up), std::move(down)};
+  Exchange(both);
+  CHECK(client.ReceiveToEnd().empty());
+  CHECK(target.ReceiveToEnd().empty());
+}
+
+TEST_CASE("both sides may finish at the same time") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (int i = 0; i < 50; ++i) {
+    const auto [client, target] = gateway.Open(listener);
+    client.Send("up");
+    target.Send("down");
+    client.HalfClose();
+    target.HalfClose();
+    CHECK(client.ReceiveToEnd() == "down");
+    CHECK(target.ReceiveToEnd() == "up");
+  }
+}
+
+// --- Resets --------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a reset by the target is a reset for the client, behind every byte before it") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{10'000}, 3 * kMiB}) {
+    CAPTURE(size);
+    auto [client, target] = gateway.Open(listener);
+    Exchange({target, client, size});
+    // The last words are on their way when the reset comes.
+    target.Send("last words");
+    target.WaitUntilTaken();
+    target.Abort();
+    CHECK(client.ReceiveToReset() == "last words");
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_reset) == 4);
+}
+
+TEST_CASE("a reset by the client is a reset for the target, behind every byte before it") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{10'000}, 3 * kMiB}) {
+    CAPTURE(size);
+    auto [client, target] = gateway.Open(listener);
+    Exchange({client, target, size});
+    client.Send("last words");
+    client.WaitUntilTaken();
+    client.Abort();
+    CHECK(target.ReceiveToReset() == "last words");
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_reset) == 4);
+}
+
+TEST_CASE("a reset behind bulk that a slow client has not read yet comes after the last byte") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+  Stream stream(target, client, 2 * kMiB);
+  // Nothing is read before all is out of the target's hands.
+  while (!stream.sent_all()) {
+    if (!stream.Send()) stream.Receive();
+  }
+  while (stream.received() + 512 * 1024 < 2 * kMiB) stream.Receive();
+  target.WaitUntilTaken();
+  target.Abort();
+  Exchange({&stream, 1});
+  CHECK(client.ReceiveToReset().empty());
+}
+
+TEST_CASE("a reset after the client has finished sending still reaches it as a reset") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  client.HalfClose();
+  CHECK(target.ReceiveToEnd().empty());
+  target.Send("half an ans");
+  target.WaitUntilTaken();
+  target.Abort();
+  CHECK(client.ReceiveToReset() == "half an ans");
+}
+
+TEST_CASE("a reset after the target has finished sending still reaches it as a reset") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  target.HalfClose();
+  CHECK(client.ReceiveToEnd().empty());
+  client.Send("half a quest");
+  client.WaitUntilTaken();
+  client.Abort();
+  CHECK(target.ReceiveToReset() == "half a quest");
+}
+
+TEST_CASE("a side that is gone altogether after it had finished sending is a reset for the other, which is silent") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const bool client_goes : {true, false}) {
+    CAPTURE(client_goes);
+    auto [client, target] = gateway.Open(listener);
+    Peer& going = client_goes ? client : target;
+    const Peer& staying = client_goes ? target : client;
+    going.HalfClose();
+    CHECK(staying.ReceiveToEnd().empty());
+    going.Abort();
+    CHECK(gateway.WaitForSessions(0));
+    // The end was read before: what is left of a reset is an error for the next who writes.
+    CHECK(WaitUntil([&] { return staying.SendSome("x") == 0; }));
+  }
+}
+
+TEST_CASE("a side that is gone altogether after it had finished sending is a reset for the other, which sends") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const bool client_goes : {true, false}) {
+    CAPTURE(client_goes);
+    auto [client, target] = gateway.Open(listener);
+    Peer& going = client_goes ? client : target;
+    const Peer& staying = client_goes ? target : client;
+    going.HalfClose();
+    CHECK(staying.ReceiveToEnd().empty());
+    going.Close();
+    CHECK(WaitUntil([&] { return staying.SendSome("x") == 0; }));
+    CHECK(gateway.WaitForSessions(0));
+  }
+}
+
+TEST_CASE("a target that closes without reading is a reset for the client, behind its last words") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  client.Send("never read");
+  REQUIRE(gateway.WaitUntilRead(client));
+  REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::bytes_up) == 10; }));
+  target.Send("last words");
+  target.WaitUntilTaken();
+  target.Close();
+  CHECK(client.ReceiveToReset() == "last words");
+}
+
+TEST_CASE("a client that closes without reading is a reset for the target, behind its last words") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  target.Send("never read");
+  REQUIRE(gateway.WaitUntilRead(target));
+  REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::bytes_down) == 10; }));
+  client.Send("last words");
+  client.WaitUntilTaken();
+  client.Close();
+  CHECK(target.ReceiveToReset() == "last words");
+}
+
+TEST_CASE("a target that is gone while the client sends bulk is a reset for the client") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  Stream stream(client, target, 64 * kMiB, kMiB);
+  while (stream.received() < 2 * kMiB) stream.Move();
+  while (stream.sent() < stream.received() + kMiB) stream.Send();
+  target.Close();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(client.ReceiveToReset().empty());
+}
+
+TEST_CASE("a client that is gone while the target sends bulk is a reset for the target") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto [client, target] = gateway.Open(listener);
+  Stream stream(target, client, 64 * kMiB, kMiB);
+  while (stream.received() < 2 * kMiB) stream.Move();
+  while (stream.sent() < stream.received() + kMiB) stream.Send();
+  client.Close();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(target.ReceiveToReset().empty());
+}
+
+TEST_CASE("a client that is reset while it connects leaves no attempt behind") {
+  const TestGateway gateway;
+  const SilentTarget silent;
+  Peer client = gateway.GreetedClient();
+  client.Send(ConnectRequest(silent.at()));
+  REQUIRE(gateway.WaitUntilRead(client));
+  client.Abort();
+  CHECK(gateway.WaitForSessions(0));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,114 @@
+// When there is no room for another session, the others do not notice, and whoever waits gets in later.
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("exhaustion");
+
+// A client that the kernel has connected, and whose greeting waits to be read.
+Peer WaitingClient(const TestGateway& gateway, Peer client) {
+  client.Connect(gateway.at());
+  client.Send(kGreeting);
+  return client;
+}
+
+// Lets half a second pass, in which `client` hears nothing. Returns how much CPU time the process used.
+milliseconds CpuTimeWhileSilent(const Peer& client) {
+  const milliseconds before = CpuTime();
+  CHECK(client.Silent(milliseconds(500)));
+  return CpuTime() - before;
+}
+
+TEST_CASE("out of descriptors: who comes waits without costing CPU time, and sessions go on") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  Peer unconnected = Peer::Unconnected(gateway.at(), {});
+  NoMoreDescriptors none;
+  const Peer waiting = WaitingClient(gateway, std::move(unconnected));
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_exhausted) > 0; }));
+  PingPong(session, 10);
+
+  const std::uint64_t pauses_before = gateway.Count(&Counters::accept_exhausted);
+  CHECK(CpuTimeWhileSilent(waiting) < milliseconds(IsSanitized() ? 250 : 100));
+  CHECK(gateway.Count(&Counters::accept_exhausted) - pauses_before <= 10);
+  CHECK(gateway.server().sessions() == 1);
+  PingPong(session, 10);
+
+  none.Free(1);
+  CHECK(Hex(waiting.Receive(2)) == Hex(kChosenNone));
+}
+
+TEST_CASE("out of descriptors: the end of a session lets the next one in") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  Peer unconnected = Peer::Unconnected(gateway.at(), {});
+  const NoMoreDescriptors none;
+  const Peer waiting = WaitingClient(gateway, std::move(unconnected));
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_exhausted) > 0; }));
+  session.client.Abort();
+  session.target.Abort();
+  CHECK(Hex(waiting.Receive(2)) == Hex(kChosenNone));
+  CHECK(gateway.LogText().find("accept-paused") != std::string::npos);
+}
+
+TEST_CASE("out of descriptors: a client whose target needs one is told of a general failure") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const Peer client = gateway.GreetedClient();
+  const NoMoreDescriptors none;
+  client.Send(ConnectRequest(listener.at()));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(1)));
+}
+
+TEST_CASE("--max-connections: who comes waits without costing CPU time, and gets in when a session ends") {
+  for (const std::size_t workers : {1, 2}) {
+    CAPTURE(workers);
+    Settings settings = TestSettings();
+    settings.workers = workers;
+    settings.connections_max = 2;
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    auto first = gateway.Open(listener);
+    const auto second = gateway.Open(listener);
+    const Peer third = WaitingClient(gateway, Peer::Unconnected(gateway.at(), {}));
+    const Peer fourth = WaitingClient(gateway, Peer::Unconnected(gateway.at(), {}));
+    CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_full) > 0; }));
+    PingPong(second, 10);
+
+    const std::uint64_t pauses_before = gateway.Count(&Counters::accept_full);
+    CHECK(CpuTimeWhileSilent(third) < milliseconds(IsSanitized() ? 250 : 100));
+    CHECK(gateway.Count(&Counters::accept_full) - pauses_before <= 10 * workers);
+    CHECK(gateway.server().sessions() == 2);
+
+    first.client.Close();
+    first.target.Close();
+    // Which of the two is served first depends on their workers.
+    CHECK(WaitUntil([&] { return !third.Silent(milliseconds(1)) || !fourth.Silent(milliseconds(1)); }));
+    const bool third_came = !third.Silent(milliseconds(0));
+    CHECK(Hex((third_came ? third : fourth).Receive(2)) == Hex(kChosenNone));
+    CHECK((third_came ? fourth : third).Silent(milliseconds(150)));
+    CHECK(gateway.server().sessions() == 2);
+  }
+}
+
+TEST_CASE("a burst of more clients than are accepted in one turn is served whole") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  std::vector<Peer> clients;
+  for (int i = 0; i < 200; ++i) clients.push_back(gateway.Client());
+  for (const Peer& client : clients) client.Send(kGreeting + ConnectRequest(listener.at()) + "x");
+  for (std::size_t i = 0; i < clients.size(); ++i) CHECK(listener.Accept().Receive(1) == "x");
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,193 @@
+// Clients that misbehave in every state leave nothing behind: no session, no descriptor, no pipe.
+#include <sys/socket.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("leaks");
+
+Settings ShortDeadlines() {
+  Settings settings = TestSettings();
+  settings.handshake_timeout = milliseconds(300);
+  settings.connect_timeout = milliseconds(300);
+  settings.half_close_timeout = milliseconds(300);
+  settings.idle_timeout = milliseconds(300);
+  return settings;
+}
+
+void Stall(Peer& /*client*/) {}
+void Flood(Peer& client) {
+  const std::string garbage(256 * 1024, 'x');
+  for (int i = 0; i < 16; ++i) client.SendSome(garbage);
+}
+void Reset(Peer& client) { client.Abort(); }
+void HalfClose(Peer& client) { ::shutdown(client.fd(), SHUT_WR); }  // of a connection that may be broken by now
+void Vanish(Peer& client) { client.Close(); }
+void FloodAndReset(Peer& client) {
+  Flood(client);
+  client.Abort();
+}
+void FloodAndHalfClose(Peer& client) {
+  Flood(client);
+  HalfClose(client);
+}
+void FloodAndVanish(Peer& client) {
+  Flood(client);
+  client.Close();
+}
+
+const std::pair<std::string, void (*)(Peer&)> kMisdeeds[] = {
+    {"stall", Stall},
+    {"flood", Flood},
+    {"reset", Reset},
+    {"half-close", HalfClose},
+    {"vanish", Vanish},
+    {"flood and reset", FloodAndReset},
+    {"flood and half-close", FloodAndHalfClose},
+    {"flood and vanish", FloodAndVanish},
+};
+
+// Brings a client into a state for each misdeed, lets all misbehave at once, and expects no session to be left while
+// those that have not gone by themselves are still connected. `others`: the other ends, where there are any.
+void MisbehaveFrom(const TestGateway& gateway, const std::function<Peer()>& bring,
+                   const std::vector<Peer>* others = nullptr) {
+  std::vector<Peer> clients;
+  for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) clients.push_back(bring());
+  for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) kMisdeeds[i].second(clients[i]);
+  const Stopwatch watch;
+  const auto read_all = [&](const std::vector<Peer>& peers) {
+    for (const Peer& peer : peers) peer.ReceiveSome(256 * 1024);
+  };
+  CHECK(WaitUntil([&] {
+    // A reset waits for the bytes before it, up to kResetDrainMax: too long for a test. So who stalls reads in the end.
+    if (others != nullptr && watch.elapsed() > milliseconds(500)) {
+      read_all(clients);
+      read_all(*others);
+    }
+    return gateway.server().sessions() == 0;
+  }));
+}
+
+TEST_CASE("misbehaviour before the greeting leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] { return gateway.Client(); });
+}
+
+TEST_CASE("misbehaviour inside the greeting leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] {
+    Peer client = gateway.Client();
+    client.Send("05 09 00"_hex);
+    return client;
+  });
+}
+
+TEST_CASE("misbehaviour before the request leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] { return gateway.GreetedClient(); });
+}
+
+TEST_CASE("misbehaviour inside the request leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] {
+    Peer client = gateway.GreetedClient();
+    client.Send("05 01 00 03 fe"_hex);
+    return client;
+  });
+}
+
+TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  const SilentTarget silent;
+  MisbehaveFrom(gateway, [&] {
+    Peer client = gateway.GreetedClient();
+    client.Send(ConnectRequest(silent.at()));
+    return client;
+  });
+}
+
+TEST_CASE("misbehaviour in a relay leaves nothing, whatever the target does") {
+  const TestGateway gateway(ShortDeadlines());
+  const TargetListener listener;
+  for (const auto& [what, deed] : kMisdeeds) {
+    CAPTURE(what);
+    std::vector<Peer> targets;
+    MisbehaveFrom(
+        gateway,
+        [&, deed = deed] {
+          auto [client, target] = gateway.Open(listener);
+          deed(target);
+          targets.push_back(std::move(target));
+          return std::move(client);
+        },
+        &targets);
+  }
+}
+
+TEST_CASE("misbehaviour in the middle of bulk leaves no pipe") {
+  const TestGateway gateway(ShortDeadlines());
+  const TargetListener listener;
+  std::vector<Peer> targets;
+  MisbehaveFrom(
+      gateway,
+      [&] {
+        auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+        Stream stream(target, client, 32 << 20, 1 << 20);
+        while (stream.received() < 1 << 20) stream.Move();
+        while (stream.Send()) {
+        }
+        targets.push_back(std::move(target));
+        return std::move(client);
+      },
+      &targets);
+}
+
+TEST_CASE("misbehaviour after a refusal leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] {
+    Peer client = gateway.GreetedClient();
+    client.Send("05 01 00 09"_hex);
+    CHECK(Hex(client.Receive(10)) == Hex(Refusal(8)));
+    return client;
+  });
+}
+
+TEST_CASE("a server that is destroyed with sessions in every state leaves nothing") {
+  const TargetListener listener;
+  const SilentTarget silent;
+  std::vector<Peer> peers;
+  const auto before = Descriptors();
+  {
+    Log log(LogFile().fd(), LogLevel::kInfo);
+    Settings settings = TestSettings();
+    settings.workers = 2;
+    std::string error;
+    const auto server = Server::Start(settings, log, &error);
+    REQUIRE_MESSAGE(server != nullptr, error);
+    for (const std::string& bytes :
+         {std::string(), "05"_hex, kGreeting, kGreeting + ConnectRequest(silent.at()),
+          kGreeting + ConnectRequest(listener.at()) + "data", kGreeting + "05 01 00 09"_hex, "05 00"_hex}) {
+      Peer client = Peer::To(server->listening()[0]);
+      client.Send(bytes);
+      peers.push_back(std::move(client));
+    }
+    peers.push_back(listener.Accept());
+    CHECK(WaitUntil([&] { return server->sessions() == 7; }));
+  }
+  peers.clear();
+  CHECK(ToText(Descriptors()) == ToText(before));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,232 @@
+// Clients that ask for names: what the name servers do or do not say, and what the client is told.
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include <doctest/doctest.h>
+
+#include "test/support/dns_server.h"
+#include "test/support/gateway.h"
+#include "test/support/temp_directory.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("names");
+
+using Behaviour = DnsServer::Behaviour;
+
+// A gateway that asks `dns`, with `hosts` as its hosts file.
+struct NamedGateway {
+  explicit NamedGateway(const DnsServer& dns, std::string_view hosts = "", milliseconds connect_timeout = kPatience)
+      : gateway(SettingsFor(dns, hosts, connect_timeout)) {
+    gateway.ForgiveSockets();
+  }
+
+  Settings SettingsFor(const DnsServer& dns, std::string_view hosts, milliseconds connect_timeout) const {
+    Settings settings = TestSettings();
+    settings.connect_timeout = connect_timeout;
+    settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+    settings.names.hosts_file = directory.Write("hosts", hosts);
+    settings.names.families = Families{true, true};
+    return settings;
+  }
+
+  // A client that has asked for `name`.
+  Peer Asking(std::string_view name, std::uint16_t port) const {
+    Peer client = gateway.GreetedClient();
+    client.Send(ConnectRequest(name, port));
+    return client;
+  }
+
+  // The client is connected to the next one whom `listener` accepts.
+  void ExpectConnected(const Peer& client, const TargetListener& listener) const {
+    const Peer target = listener.Accept();
+    const std::string success = Success(target.remote());
+    CHECK(Hex(client.Receive(success.size())) == Hex(success));
+  }
+
+  TempDirectory directory;
+  TestGateway gateway;
+};
+
+TEST_CASE("a name that the name server knows is connected, IPv4 and IPv6") {
+  DnsServer dns;
+  dns.Add("four.example", "127.0.0.1");
+  dns.Add("six.example", "::1");
+  dns.Alias("www.four.example", "four.example");
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  const TargetListener listener6(kLoopback6);
+  for (const std::string name : {"four.example", "FOUR.Example", "four.example.", "www.four.example"}) {
+    CAPTURE(name);
+    named.ExpectConnected(named.Asking(name, listener.at().port), listener);
+  }
+  named.ExpectConnected(named.Asking("six.example", listener6.at().port), listener6);
+}
+
+TEST_CASE("a name is asked for once, and then remembered") {
+  DnsServer dns;
+  dns.Add("four.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  for (int i = 0; i < 5; ++i) named.ExpectConnected(named.Asking("four.example", listener.at().port), listener);
+  CHECK(dns.Queries("four.example", DnsType::kA) == 1);
+}
+
+TEST_CASE("a name that does not exist, has no address, or that nobody wants to look up is \"host unreachable\"") {
+  DnsServer dns;
+  dns.Alias("nowhere.example", "gone.example");
+  dns.Behave("failing.example", Behaviour::kServerFailure);
+  dns.Behave("refused.example", Behaviour::kRefused);
+  const NamedGateway named(dns);
+  for (const std::string name : {"gone.example", "nowhere.example", "failing.example", "refused.example"}) {
+    CAPTURE(name);
+    const Stopwatch watch;
+    CHECK(Hex(named.Asking(name, 80).ReceiveToEnd()) == Hex(Refusal(4)));
+    CHECK(watch.elapsed() < kPatience / 2);  // not at the deadline
+  }
+}
+
+TEST_CASE("a name server that never answers is \"host unreachable\" at the connect deadline, and delays nobody else") {
+  DnsServer dns;
+  dns.Add("four.example", "127.0.0.1");
+  dns.Behave("lost.example", Behaviour::kSilent);
+  const milliseconds deadline(800);
+  const NamedGateway named(dns, "127.0.0.1 known.example\n", deadline);
+  const TargetListener listener;
+  const Stopwatch watch;
+  const Peer lost = named.Asking("lost.example", 80);
+  REQUIRE(dns.AwaitQueries("lost.example", DnsType::kA, 1));
+  named.ExpectConnected(named.Asking("four.example", listener.at().port), listener);
+  named.ExpectConnected(named.Asking("known.example", listener.at().port), listener);
+  named.ExpectConnected(named.Asking("127.0.0.1", listener.at().port), listener);
+  CHECK(lost.Silent(milliseconds(0)));  // the others came first
+  CHECK(Hex(lost.ReceiveToEnd()) == Hex(Refusal(4)));
+  CHECK(watch.elapsed() >= deadline);
+}
+
+TEST_CASE("a client that leaves while its name is being looked up disturbs nobody") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", Behaviour::kHold);
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  Peer leaving = named.Asking("slow.example", listener.at().port);
+  const Peer staying = named.Asking("slow.example", listener.at().port);
+  REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
+  REQUIRE(named.gateway.WaitUntilRead(staying));
+  leaving.Abort();
+  CHECK(named.gateway.WaitForSessions(1));
+  dns.Release("slow.example");
+  named.ExpectConnected(staying, listener);
+}
+
+TEST_CASE("an answer that does not fit a datagram is fetched over TCP") {
+  DnsServer dns;
+  dns.Add("big.example", "127.0.0.1");
+  dns.Behave("big.example", Behaviour::kTruncated);
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  named.ExpectConnected(named.Asking("big.example", listener.at().port), listener);
+}
+
+TEST_CASE("forged answers are not believed") {
+  DnsServer dns;
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  for (const auto& [name, behaviour] :
+       {std::pair("id.example", Behaviour::kWrongId), std::pair("question.example", Behaviour::kWrongQuestion),
+        std::pair("source.example", Behaviour::kOtherSource), std::pair("garbage.example", Behaviour::kGarbage)}) {
+    CAPTURE(std::string(name));
+    dns.Add(name, "127.0.0.1");
+    dns.Behave(name, behaviour);
+    named.ExpectConnected(named.Asking(name, listener.at().port), listener);
+  }
+}
+
+// --- Several addresses ---------------------------------------------------------------------------------------------
+
+TEST_CASE("a name whose first address refuses is connected at its second, at once") {
+  DnsServer dns;
+  dns.Add("both.example", "::1");
+  dns.Add("both.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const TargetListener listener;  // on IPv4 only; ::1 refuses
+  const Stopwatch watch;
+  named.ExpectConnected(named.Asking("both.example", listener.at().port), listener);
+  CHECK(watch.elapsed() < kPatience / 2);
+}
+
+TEST_CASE("a name whose first address keeps silent is connected at its second after the attempt delay") {
+  const SilentTarget silent(*Endpoint::Parse("127.0.0.2:0"));
+  const TargetListener listener(Endpoint{*IpAddress::Parse("127.0.0.3"), silent.at().port});
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.2");
+  dns.Add("slow.example", "127.0.0.3");
+  dns.Behave("slow.example", DnsType::kAaaa, Behaviour::kAnswer);
+  const NamedGateway named(dns);
+  const Stopwatch watch;
+  const Peer client = named.Asking("slow.example", silent.at().port);
+  named.ExpectConnected(client, listener);
+  CHECK(watch.elapsed() >= kAttemptDelay);
+}
+
+TEST_CASE("of several failures the client is told the most informative one") {
+  // "Refused" beats "unreachable" beats "timed out".
+  const ClosedPort closed(*Endpoint::Parse("127.0.0.2:0"));
+  const std::uint16_t port = closed.at().port;
+  DnsServer dns;
+  dns.Add("refused-first.example", "127.0.0.2");
+  dns.Add("refused-first.example", "255.255.255.255");
+  dns.Add("refused-last.example", "255.255.255.255");
+  dns.Add("refused-last.example", "127.0.0.2");
+  dns.Add("unreachable.example", "255.255.255.255");
+  const NamedGateway named(dns);
+  CHECK(Hex(named.Asking("refused-first.example", port).ReceiveToEnd()) == Hex(Refusal(5)));
+  CHECK(Hex(named.Asking("refused-last.example", port).ReceiveToEnd()) == Hex(Refusal(5)));
+  CHECK(Hex(named.Asking("unreachable.example", port).ReceiveToEnd()) == Hex(Refusal(3)));
+}
+
+TEST_CASE("a refusal beats silence when the connect deadline comes") {
+  const SilentTarget silent(*Endpoint::Parse("127.0.0.2:0"));
+  const ClosedPort closed(Endpoint{*IpAddress::Parse("127.0.0.3"), silent.at().port});
+  DnsServer dns;
+  dns.Add("mixed.example", "127.0.0.3");
+  dns.Add("mixed.example", "127.0.0.2");
+  const NamedGateway named(dns, "", milliseconds(300));
+  CHECK(Hex(named.Asking("mixed.example", silent.at().port).ReceiveToEnd()) == Hex(Refusal(5)));
+}
+
+// --- The hosts file ------------------------------------------------------------------------------------------------
+
+TEST_CASE("a name in the hosts file is connected without asking, and the file is read again when it changes") {
+  DnsServer dns;
+  const NamedGateway named(dns, "127.0.0.1 known.example alias # a comment\n");
+  const TargetListener listener;
+  named.ExpectConnected(named.Asking("known.example", listener.at().port), listener);
+  named.ExpectConnected(named.Asking("ALIAS", listener.at().port), listener);
+  CHECK(dns.Queries() == 0);
+  named.directory.Write("hosts", "127.0.0.1 known.example fresh.example\n");
+  CHECK(WaitUntil([&] {
+    const Peer client = named.Asking("fresh.example", listener.at().port);
+    if (client.Receive(2) != "05 00"_hex) return false;
+    const Peer target = listener.Accept();
+    return true;
+  }));
+}
+
+TEST_CASE("localhost is loopback, whatever a name server says") {
+  DnsServer dns;
+  dns.Add("localhost", "203.0.113.66");
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  named.ExpectConnected(named.Asking("localhost", listener.at().port), listener);
+  named.ExpectConnected(named.Asking("localhost.", listener.at().port), listener);
+  CHECK(dns.Queries() == 0);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,271 @@
+// Bytes arrive in order, each exactly once, whatever way they take.
+#include <atomic>
+#include <future>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/limits.h"
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("relay");
+
+constexpr std::size_t kMiB = 1024 * 1024;
+
+TEST_CASE("bytes of every size arrive intact, both ways at once") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{2}, kCopyBytes - 1, kCopyBytes,
+                                 kCopyBytes + 1, 4 * kCopyBytes, kPipeBytes, kTurnBytes + 1, 5 * kMiB}) {
+    for (const std::size_t chunk_max : {std::size_t{100}, 4 * kCopyBytes, kMiB}) {
+      if (size > 1000 * chunk_max) continue;
+      CAPTURE(size);
+      CAPTURE(chunk_max);
+      const auto session = gateway.Open(listener);
+      const std::uint64_t up = gateway.Count(&Counters::bytes_up);
+      const std::uint64_t down = gateway.Count(&Counters::bytes_down);
+      ExchangeBothWays(session, size, chunk_max);
+      session.client.HalfClose();
+      session.target.HalfClose();
+      CHECK(session.client.ReceiveToEnd().empty());
+      CHECK(session.target.ReceiveToEnd().empty());
+      CHECK(gateway.WaitForSessions(0));
+      CHECK(gateway.Count(&Counters::bytes_up) - up == size);
+      CHECK(gateway.Count(&Counters::bytes_down) - down == size);
+    }
+  }
+  CHECK(gateway.Count(&Counters::pipes_missing) == 0);
+}
+
+TEST_CASE("a flow that changes between bulk and small messages loses nothing") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  for (int round = 0; round < 5; ++round) {
+    Exchange({session.client, session.target, kMiB, kMiB});
+    PingPong(session, 30);
+    Exchange({session.target, session.client, kMiB, kMiB});
+    PingPong(session, 30);
+  }
+}
+
+TEST_CASE("64 sessions at once do not mix") {
+  Settings settings = TestSettings();
+  settings.workers = 2;
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 64; ++i) sessions.push_back(gateway.Open(listener));
+  std::vector<Stream> streams;
+  for (const auto& session : sessions) {
+    streams.emplace_back(session.client, session.target, 256 * 1024);
+    streams.emplace_back(session.target, session.client, 256 * 1024);
+  }
+  Exchange(streams);
+  CHECK(gateway.server().sessions() == 64);
+}
+
+TEST_CASE("a bulk flow does not starve the small ones of its worker") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto bulk = gateway.Open(listener);
+  const auto small = gateway.Open(listener);
+  std::atomic<bool> enough = false;
+  auto moving = std::async(std::launch::async, [&] {
+    Stream stream(bulk.client, bulk.target, 1024 * kMiB, kMiB);
+    while (!enough && !stream.done()) stream.Move();
+    return stream.done();
+  });
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::bytes_up) > kMiB; }));
+  PingPong(small, 300);
+  const std::uint64_t before = gateway.Count(&Counters::bytes_up);
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::bytes_up) > before + kMiB; }));
+  enough = true;
+  CHECK_FALSE(moving.get());
+}
+
+// --- Where bytes wait ----------------------------------------------------------------------------------------------
+
+// A receive buffer that does not grow, but still takes whole segments of the loopback interface.
+constexpr Peer::Buffers kSlowReader{.receive = 256 * 1024};
+
+// Sends until nobody takes any more.
+void SendUntilFull(std::span<Stream> streams) {
+  int still = 0;
+  CHECK(WaitUntil([&] {
+    bool moved = false;
+    for (Stream& stream : streams) moved = stream.Send() || moved;
+    still = moved ? 0 : still + 1;
+    return still == 30;
+  }));
+}
+
+TEST_CASE("a client that does not read costs bounded memory, and then gets everything") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto session = gateway.Open(listener, kSlowReader);
+  const std::size_t pipe_ends_before = PipeEnds();
+  const std::size_t memory_before = ResidentBytes();
+  Stream stream(session.target, session.client, 50 * kMiB, kMiB);
+  SendUntilFull({&stream, 1});
+  CHECK(stream.sent() < 20 * kMiB);  // the rest stays with the target: backpressure
+  CHECK(PipeEnds() <= pipe_ends_before + 2);
+  if (!IsSanitized()) CHECK(ResidentBytes() < memory_before + 4 * kMiB);
+  PingPong(gateway.Open(listener), 10);  // and the others go on
+  Exchange({&stream, 1});
+  CHECK(WaitUntil([&] { return PipeEnds() == pipe_ends_before; }));  // lent only while bytes are inside
+}
+
+TEST_CASE("many clients that do not read cost a pipe each at most") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 8; ++i) sessions.push_back(gateway.Open(listener, kSlowReader));
+  const std::size_t pipe_ends_before = PipeEnds();
+  const std::size_t memory_before = ResidentBytes();
+  std::vector<Stream> streams;
+  for (const auto& session : sessions) streams.emplace_back(session.target, session.client, 8 * kMiB, kMiB);
+  SendUntilFull(streams);
+  CHECK(PipeEnds() <= pipe_ends_before + 2 * sessions.size());
+  if (!IsSanitized()) CHECK(ResidentBytes() < memory_before + 8 * kMiB);
+  Exchange(streams);
+}
+
+TEST_CASE("without a stash, what a slow reader cannot take arrives exactly once") {
+  Settings settings = TestSettings();
+  settings.stashes_max = 0;
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(gateway.Open(listener, kSlowReader));
+  std::vector<Stream> streams;
+  for (const auto& session : sessions) {
+    streams.emplace_back(session.target, session.client, 3 * kMiB, 3000);
+    streams.emplace_back(session.client, session.target, 3 * kMiB, 3000);
+  }
+  SendUntilFull(streams);
+  Exchange(streams);
+}
+
+TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
+  for (const std::size_t stashes_max : {kStashesPerWorker, std::size_t{1}, std::size_t{0}}) {
+    CAPTURE(stashes_max);
+    Settings settings = TestSettings();
+    settings.stashes_max = stashes_max;
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    const auto first = gateway.Open(listener, kSlowReader);
+    const auto second = gateway.Open(listener, kSlowReader);
+    const NoMoreDescriptors none;
+    std::vector<Stream> streams;
+    for (const auto& [client, target] :
+         {std::tie(first.client, first.target), std::tie(second.client, second.target)}) {
+      streams.emplace_back(target, client, 3 * kMiB, kMiB);
+      streams.emplace_back(client, target, 3 * kMiB, kMiB);
+    }
+    SendUntilFull(streams);
+    Exchange(streams);
+    // Without a stash no read is a full copy, so bulk is never noticed.
+    if (stashes_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
+  }
+}
+
+TEST_CASE("a flow goes on with a pipe when there is one again") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto session = gateway.Open(listener, kSlowReader);
+  {
+    const NoMoreDescriptors none;
+    Exchange({session.target, session.client, 3 * kMiB, kMiB});
+    CHECK(gateway.Count(&Counters::pipes_missing) > 0);
+  }
+  // A refused pool is not asked again for a second.
+  CHECK(WaitUntil([&] {
+    const std::uint64_t before = gateway.Count(&Counters::pipes_missing);
+    Exchange({session.target, session.client, kMiB, kMiB});
+    return gateway.Count(&Counters::pipes_missing) == before;
+  }));
+}
+
+// --- Urgent bytes --------------------------------------------------------------------------------------------------
+
+TEST_CASE("an urgent byte is a byte of the stream, in its place") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const bool upward : {true, false}) {
+    CAPTURE(upward);
+    const auto session = gateway.Open(listener);
+    const Peer& from = upward ? session.client : session.target;
+    const Peer& to = upward ? session.target : session.client;
+    from.Send("before");
+    from.SendUrgent('!');
+    CHECK(to.Receive(7) == "before!");
+    from.Send("after");
+    CHECK(to.Receive(5) == "after");
+    from.SendUrgent('!');
+    from.HalfClose();
+    CHECK(to.ReceiveToEnd() == "!");
+    PingPong(gateway.Open(listener), 3);
+  }
+}
+
+TEST_CASE("an urgent byte in the middle of bulk neither stops the flow nor leaves its place") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const bool upward : {true, false}) {
+    CAPTURE(upward);
+    const auto session = gateway.Open(listener);
+    const Peer& from = upward ? session.client : session.target;
+    const Peer& to = upward ? session.target : session.client;
+    Pattern pattern(RunSeed());
+    std::string expected;
+    auto sending = std::async(std::launch::async, [&] {
+      for (int round = 0; round < 4; ++round) {
+        for (int i = 0; i < 8; ++i) {
+          expected += pattern.Next(100'000);
+          from.Send(std::string_view(expected).substr(expected.size() - 100'000));
+        }
+        expected += '!';
+        from.SendUrgent('!');
+      }
+      from.HalfClose();
+    });
+    const std::string received = to.ReceiveToEnd();
+    sending.get();
+    CHECK((received == expected));
+    CHECK(received.size() == expected.size());
+  }
+}
+
+TEST_CASE("an urgent byte behind the request reaches the target") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const Peer client = gateway.Client();
+  client.Send(kGreeting + ConnectRequest(listener.at()) + "data");
+  client.SendUrgent('!');
+  client.HalfClose();
+  const Peer target = listener.Accept();
+  CHECK(target.ReceiveToEnd() == "data!");
+}
+
+TEST_CASE("an urgent byte inside a handshake is a byte of the handshake") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const Peer client = gateway.Client();
+  const std::string handshake = kGreeting + ConnectRequest(listener.at());
+  client.Send(handshake.substr(0, 5));
+  client.SendUrgent(handshake[5]);
+  client.Send(handshake.substr(6));
+  const Peer target = listener.Accept();
+  CHECK(Hex(client.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,122 @@
+// Draining lets sessions end, stopping cuts them off, and both leave nothing.
+#include <poll.h>
+
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("stopping");
+
+bool IsRefused(const Endpoint& at) {
+  try {
+    Peer::To(at);
+    return false;
+  } catch (const std::runtime_error&) {
+    return true;
+  }
+}
+
+TEST_CASE("draining refuses who is new, lets sessions end, and then the workers end") {
+  Settings settings = TestSettings();
+  settings.workers = 2;
+  TestGateway gateway(settings);
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  gateway.Drain();
+  CHECK(WaitUntil([&] { return IsRefused(gateway.at()); }));
+  ExchangeBothWays(session, 1 << 20);
+  CHECK_FALSE(gateway.server().finished());
+  session.client.Close();
+  CHECK(session.target.ReceiveToEnd().empty());
+  session.target.Close();
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+  pollfd told{gateway.server().finished_fd(), POLLIN, 0};
+  CHECK(::poll(&told, 1, 0) == 1);
+}
+
+TEST_CASE("a handshake that has begun is finished while draining") {
+  TestGateway gateway;
+  const TargetListener listener;
+  const Peer client = gateway.GreetedClient();
+  gateway.Drain();
+  CHECK(WaitUntil([&] { return IsRefused(gateway.at()); }));
+  client.Send(ConnectRequest(listener.at()) + "question");
+  const Peer target = listener.Accept();
+  CHECK(Hex(client.Receive(10)) == Hex(Success(target.remote())));
+  CHECK(target.Receive(8) == "question");
+}
+
+TEST_CASE("a connection that the kernel had accepted before draining is served") {
+  TestGateway gateway;
+  const TargetListener listener;
+  for (int i = 0; i < 200; ++i) {
+    const Peer client = gateway.Client();
+    client.Send(kGreeting);
+  }
+  const Peer last = gateway.Client();
+  gateway.Drain();
+  last.Send(kGreeting + ConnectRequest(listener.at()) + "question");
+  const Peer target = listener.Accept();
+  CHECK(Hex(last.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
+  CHECK(target.Receive(8) == "question");
+}
+
+TEST_CASE("an idle gateway that drains has finished at once") {
+  TestGateway gateway;
+  gateway.Drain();
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+}
+
+TEST_CASE("stopping cuts off relays with a reset, so that nothing looks whole") {
+  Settings settings = TestSettings();
+  settings.workers = 2;
+  TestGateway gateway(settings);
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 8; ++i) sessions.push_back(gateway.Open(listener));
+  for (const auto& session : sessions) PingPong(session, 1);
+  sessions[0].client.HalfClose();
+  CHECK(sessions[0].target.ReceiveToEnd().empty());
+  gateway.server().Stop();
+  for (const auto& session : sessions) {
+    CHECK(session.client.ReceiveToReset().empty());
+    if (&session != &sessions[0]) CHECK(session.target.ReceiveToReset().empty());
+  }
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+  CHECK(gateway.server().sessions() == 0);
+}
+
+TEST_CASE("stopping ends a drain that is under way") {
+  TestGateway gateway;
+  const TargetListener listener;
+  const auto [client, target] = gateway.Open(listener);
+  gateway.Drain();
+  CHECK(WaitUntil([&] { return IsRefused(gateway.at()); }));
+  gateway.server().Stop();
+  CHECK(client.ReceiveToReset().empty());
+  CHECK(target.ReceiveToReset().empty());
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+}
+
+TEST_CASE("stopping does not wait for a target that does not answer") {
+  TestGateway gateway;
+  const SilentTarget silent;
+  const Peer client = gateway.GreetedClient();
+  client.Send(ConnectRequest(silent.at()));
+  REQUIRE(gateway.WaitUntilRead(client));
+  gateway.server().Stop();
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+  CHECK(client.ReceiveToClose().empty());
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

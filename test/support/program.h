@@ -1,0 +1,37 @@
+// The real program, as a process of its own on a free port of 127.0.0.1. It is gone when its object is.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "penstock/endpoint.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+
+class Program {
+ public:
+  // Starts it with --listen 127.0.0.1:0 and `options`, and waits until it listens. The program is PENSTOCK in the
+  // environment, or the one that was built beside this test.
+  explicit Program(std::vector<std::string> options);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  const Endpoint& at() const { return at_; }
+  std::string LogText() const { return log_file_.Text(); }
+  bool WaitForLog(std::string_view text) const;
+
+  void Signal(int signal) const;
+  // The exit status once it has ended; 128 + the signal when one ended it.
+  int Wait();
+
+ private:
+  LogFile log_file_;
+  pid_t pid_ = -1;
+  Endpoint at_;
+};
+
+}  // namespace penstock::test
