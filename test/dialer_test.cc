@@ -73,8 +73,8 @@ struct Rig {
   Dialer dialer{kOwner, kFirstTag, kDelayTag};
 };
 
-// Runs `body` with a port that is free on every address of the loopback network it binds: with another one when somebody
-// has it on one of them.
+// Runs `body` with a port that is free on every loopback address it binds: with another one when somebody has it on one
+// of them.
 template <class Body>
 void WithPort(Body body) {
   for (int attempt = 0;; ++attempt) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <vector>
 
@@ -149,6 +150,7 @@ TEST_CASE("pipe: past its user's quota the pool refuses instead of lending pipes
     MESSAGE("skipped: this system has no such quota, or fewer descriptors");
     return;
   }
+  std::fflush(nullptr);  // or the child has a copy of what is not written yet
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) ::_exit(ExhaustQuota(quota_pipes));

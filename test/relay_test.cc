@@ -112,7 +112,7 @@ struct Rig {
 
 void SendTo(const Fd& fd, std::string_view text) { REQUIRE(unit::SendSome(fd.get(), text) == text.size()); }
 
-// Keeps the client from being the only one that a rule holds for.
+// Every rule holds for both sides: tests run with the client as the first to act, then with the target.
 struct Sides {
   Fd& from;
   Fd& to;

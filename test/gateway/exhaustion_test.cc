@@ -56,7 +56,7 @@ TEST_CASE("out of descriptors: the end of a session lets the next one in") {
   session.client.Abort();
   session.target.Abort();
   CHECK(Hex(waiting.Receive(2)) == Hex(kChosenNone));
-  CHECK(gateway.LogText().find("accept-paused") != std::string::npos);
+  CHECK(WaitUntil([&] { return gateway.LogText().find("accept-paused") != std::string::npos; }));
 }
 
 TEST_CASE("out of descriptors: a client whose target needs one is told of a general failure") {

@@ -159,6 +159,18 @@ TEST_CASE("data that came with the handshake reaches the target first and exactl
   }
 }
 
+TEST_CASE("a gateway can be reached through itself") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const Peer client = gateway.GreetedClient();
+  client.Send(ConnectRequest(gateway.at()) + kGreeting + ConnectRequest(listener.at()) + "early");
+  const Peer target = listener.Accept();
+  CHECK(Hex(client.Receive(10).substr(0, 4)) == "05 00 00 01");
+  CHECK(Hex(client.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
+  CHECK(target.Receive(5) == "early");
+  ExpectBothWays(client, target);
+}
+
 TEST_CASE("an offer with \"no authentication\" anywhere in it is accepted") {
   const TestGateway gateway;
   const TargetListener listener;

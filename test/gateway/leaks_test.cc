@@ -161,6 +161,20 @@ TEST_CASE("misbehaviour after a refusal leaves nothing") {
   });
 }
 
+TEST_CASE("a session at rest costs two descriptors") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const std::size_t before = Descriptors()["socket"];
+  const std::size_t pipes_before = PipeEnds();
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 20; ++i) {
+    sessions.push_back(gateway.Open(listener));
+    ExchangeBothWays(sessions.back(), 1 << 20);
+  }
+  CHECK(WaitUntil([&] { return PipeEnds() == pipes_before; }));
+  CHECK(Descriptors()["socket"] - before == 20 * (2 + 2));  // its two, and its peers
+}
+
 TEST_CASE("a server that is destroyed with sessions in every state leaves nothing") {
   const TargetListener listener;
   const SilentTarget silent;

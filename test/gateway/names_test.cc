@@ -172,6 +172,18 @@ TEST_CASE("a name whose first address keeps silent is connected at its second af
   CHECK(watch.elapsed() >= kAttemptDelay);
 }
 
+TEST_CASE("a name whose IPv6 address keeps silent is connected over IPv4 after the attempt delay") {
+  const SilentTarget silent(kLoopback6);
+  const TargetListener listener(Endpoint{kLoopback.ip, silent.at().port});
+  DnsServer dns;
+  dns.Add("dual.example", "::1");
+  dns.Add("dual.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const Stopwatch watch;
+  named.ExpectConnected(named.Asking("dual.example", silent.at().port), listener);
+  CHECK(watch.elapsed() >= kAttemptDelay);
+}
+
 TEST_CASE("of several failures the client is told the most informative one") {
   // "Refused" beats "unreachable" beats "timed out".
   const ClosedPort closed(*Endpoint::Parse("127.0.0.2:0"));

@@ -110,6 +110,13 @@ TEST_CASE("what cannot be a name is unreachable, and nobody is asked for it") {
   CHECK(gateway.Count(&Counters::names_asked) == 0);
 }
 
+TEST_CASE("the longest handshake that can be sent is answered") {
+  const TestGateway gateway;
+  const std::string greeting = "05 ff"_hex + std::string(255, '\0');
+  CHECK(Hex(Told(gateway, greeting + Asking(std::string(255, 'a')) + std::string(5000, 'x'))) ==
+        Hex(kChosenNone + Refusal(4)));
+}
+
 TEST_CASE("a closed port is \"connection refused\"") {
   const TestGateway gateway;
   CHECK(Hex(gateway.AnswerTo(ConnectRequest(ClosedPort().at()))) == Hex(Refusal(5)));

@@ -70,6 +70,31 @@ TEST_CASE("64 sessions at once do not mix") {
   CHECK(gateway.server().sessions() == 64);
 }
 
+TEST_CASE("small messages and the tail of a large one are not held back") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  // Without TCP_NODELAY the second of two writes waits for a delayed acknowledgement: 40 ms.
+  Stopwatch watch;
+  for (int round = 0; round < 100; ++round) {
+    session.target.Send("one");
+    session.target.Send("two");
+    CHECK(session.client.Receive(6) == "onetwo");
+    session.client.Send("three");
+    session.client.Send("four");
+    CHECK(session.target.Receive(9) == "threefour");
+  }
+  CHECK(watch.elapsed() < milliseconds(100 * 40));
+  // With SPLICE_F_MORE the last piece waits for more: 200 ms.
+  watch = {};
+  for (int round = 0; round < 10; ++round) {
+    Exchange({session.target, session.client, kMiB, kMiB});
+    session.client.Send("ok");
+    CHECK(session.target.Receive(2) == "ok");
+  }
+  CHECK(watch.elapsed() < milliseconds(10 * 200));
+}
+
 TEST_CASE("a bulk flow does not starve the small ones of its worker") {
   const TestGateway gateway;
   const TargetListener listener;
@@ -141,14 +166,12 @@ TEST_CASE("without a stash, what a slow reader cannot take arrives exactly once"
   settings.stashes_max = 0;
   const TestGateway gateway(settings);
   const TargetListener listener;
-  std::vector<TestGateway::Session> sessions;
-  for (int i = 0; i < 4; ++i) sessions.push_back(gateway.Open(listener, kSlowReader));
-  std::vector<Stream> streams;
-  for (const auto& session : sessions) {
-    streams.emplace_back(session.target, session.client, 3 * kMiB, 3000);
-    streams.emplace_back(session.client, session.target, 3 * kMiB, 3000);
-  }
+  const auto first = gateway.Open(listener, kSlowReader);
+  const auto second = gateway.Open(listener, kSlowReader);
+  Stream streams[] = {{first.target, first.client, 24 * kMiB, 100'000},
+                      {second.target, second.client, 24 * kMiB, 100'000}};
   SendUntilFull(streams);
+  for (const Stream& stream : streams) CHECK_FALSE(stream.sent_all());
   Exchange(streams);
 }
 
@@ -159,16 +182,15 @@ TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
     settings.stashes_max = stashes_max;
     const TestGateway gateway(settings);
     const TargetListener listener;
-    const auto first = gateway.Open(listener, kSlowReader);
-    const auto second = gateway.Open(listener, kSlowReader);
+    const auto slow = gateway.Open(listener, kSlowReader);
+    const auto other = gateway.Open(listener);
     const NoMoreDescriptors none;
-    std::vector<Stream> streams;
-    for (const auto& [client, target] :
-         {std::tie(first.client, first.target), std::tie(second.client, second.target)}) {
-      streams.emplace_back(target, client, 3 * kMiB, kMiB);
-      streams.emplace_back(client, target, 3 * kMiB, kMiB);
-    }
+    Stream streams[] = {{slow.target, slow.client, 24 * kMiB, kMiB},
+                        {slow.client, slow.target, 3 * kMiB, kMiB},
+                        {other.target, other.client, 3 * kMiB, kMiB},
+                        {other.client, other.target, 3 * kMiB, kMiB}};
     SendUntilFull(streams);
+    CHECK_FALSE(streams[0].sent_all());
     Exchange(streams);
     // Without a stash no read is a full copy, so bulk is never noticed.
     if (stashes_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
@@ -190,6 +212,23 @@ TEST_CASE("a flow goes on with a pipe when there is one again") {
     Exchange({session.target, session.client, kMiB, kMiB});
     return gateway.Count(&Counters::pipes_missing) == before;
   }));
+}
+
+TEST_CASE("a pipe with bytes of a session that broke is never lent to another") {
+  Settings settings = TestSettings();
+  settings.pipes_max = 4;
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  for (int round = 0; round < 5; ++round) {
+    auto broken = gateway.Open(listener, kSlowReader);
+    Stream stream(broken.target, broken.client, 50 * kMiB, kMiB);
+    SendUntilFull({&stream, 1});
+    broken.client.Abort();
+    broken.target.Abort();
+    CHECK(gateway.WaitForSessions(0));
+    ExchangeBothWays(gateway.Open(listener), kMiB, kMiB);
+    CHECK(gateway.WaitForSessions(0));
+  }
 }
 
 // --- Urgent bytes --------------------------------------------------------------------------------------------------
