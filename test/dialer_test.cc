@@ -195,8 +195,7 @@ TEST_CASE("dialer: it goes on trying while one attempt is under way, though the 
   });
 }
 
-TEST_CASE("dialer: families take turns, the first address's family first") {
-  if (!HasV6()) return;
+TEST_CASE("dialer: families take turns, the first address's family first" * doctest::skip(!HasV6())) {
   WithPort([](std::uint16_t port) {
     const TargetListener v4(On("127.0.0.2", port));
     const TargetListener v6(On("::1", port));
@@ -213,8 +212,7 @@ TEST_CASE("dialer: families take turns, the first address's family first") {
   });
 }
 
-TEST_CASE("dialer: of more addresses than it tries, both families have their share") {
-  if (!HasV6()) return;
+TEST_CASE("dialer: of more addresses than it tries, both families have their share" * doctest::skip(!HasV6())) {
   WithPort([](std::uint16_t port) {
     const TargetListener v6(On("::1", port));
     Rig rig;

@@ -265,7 +265,7 @@ TEST_CASE("endpoint: other texts are no address with a port") {
 
 TEST_CASE("endpoint: a link-local address names its interface") {
   const unsigned loopback = ::if_nametoindex("lo");
-  if (loopback == 0) return;  // an unusual host
+  REQUIRE(loopback != 0);
   const auto endpoint = Endpoint::Parse("[fe80::1%lo]:1080");
   REQUIRE(endpoint.has_value());
   CHECK(endpoint->ip == Ip("fe80::1"));

@@ -70,8 +70,7 @@ TEST_CASE("socket: a listener that cannot be made is a sentence with its address
   CHECK(error == "cannot make a socket for 127.0.0.1:0: Too many open files");
 }
 
-TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side") {
-  if (!HasV6()) return;
+TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side" * doctest::skip(!HasV6())) {
   const Fd v4 = MustListen(At("0.0.0.0:0"));
   Endpoint at = At("[::]:0");
   at.port = LocalEndpoint(v4.get()).port;
@@ -93,8 +92,7 @@ TEST_CASE("socket: an address is in use exactly while somebody listens on it") {
   CHECK_FALSE(InUse(at));  // a connection of the port is no listener
 }
 
-TEST_CASE("socket: a listener of another family does not make an address used") {
-  if (!HasV6()) return;
+TEST_CASE("socket: a listener of another family does not make an address used" * doctest::skip(!HasV6())) {
   const Fd v6 = MustListen(At("[::1]:0"));
   Endpoint at = LocalEndpoint(v6.get());
   CHECK(InUse(at));

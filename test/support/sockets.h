@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +71,15 @@ inline bool IsOpen(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 inline std::size_t Readable(int fd) {
   int bytes = 0;
   return ::ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+// The largest socket buffer that this system grants to everyone (socket(7)).
+inline std::size_t BufferBytesMax() {
+  std::size_t receive = 0;
+  std::size_t send = 0;
+  std::ifstream("/proc/sys/net/core/rmem_max") >> receive;
+  std::ifstream("/proc/sys/net/core/wmem_max") >> send;
+  return std::min(receive, send);
 }
 
 inline Endpoint At(std::string_view text) { return Endpoint::Parse(text).value(); }
