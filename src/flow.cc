@@ -21,9 +21,13 @@ void Flow::OnSink(const Events& events) { sink_ready_ |= events.writable; }
 
 bool Flow::Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools) {
   if (early.empty()) return true;
-  if (!tools.stashes.Ready()) return false;
-  SendOrKeep(sink, early, tools);
-  return true;
+  const IoResult sent = Send(sink, early);
+  if (sent.status == IoStatus::kFault) {
+    Abandon(tools);
+    return true;
+  }
+  bytes_ += sent.bytes;
+  return sent.bytes == early.size() || Keep(early.subspan(sent.bytes), tools);
 }
 
 void Flow::Step(int source, int sink, const FlowTools& tools) {
@@ -136,14 +140,28 @@ std::size_t Flow::FetchPeeked(int source, int sink, const FlowTools& tools) {
   }
   bytes_ += sent.bytes;
   if (sent.bytes < seen.bytes) sink_ready_ = false;
-  if (sent.bytes > 0) Discard(source, sent.bytes);
+  for (std::size_t left = sent.bytes; left > 0;) {
+    const IoResult dropped = Discard(source, left);
+    if (dropped.status != IoStatus::kDone) {
+      NoteRead(dropped, left);  // what is gone cannot come twice
+      break;
+    }
+    left -= dropped.bytes;
+  }
   return sent.bytes;
 }
 
 std::size_t Flow::FetchSplice(int source) {
   const IoResult read = SpliceIn(source, pipe_->write_end.get(), kSpliceBytes);
+  if (read.status == IoStatus::kAgain) {
+    source_ready_ = false;  // for the pipe is empty
+    return 0;
+  }
   if (read.status != IoStatus::kDone) {
-    NoteRead(read, 0);
+    // No verdict: splice(2) also says "end" in front of an urgent byte whose edge has not been told yet, with bytes
+    // behind it. recv(2) will say what is true; but an error is told only once.
+    if (read.status == IoStatus::kFault) OnSourceBroken();
+    bulk_ = false;
     return 0;
   }
   in_pipe_ = static_cast<std::uint32_t>(read.bytes);
@@ -173,11 +191,16 @@ void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowT
     return;
   }
   bytes_ += sent.bytes;
-  if (sent.bytes < bytes.size()) {
-    sink_ready_ = false;
-    stash_ = tools.stashes.Lend();
-    stash_->Fill(bytes.subspan(sent.bytes));
-  }
+  if (sent.bytes < bytes.size()) Keep(bytes.subspan(sent.bytes), tools);
+}
+
+// For a sink that is full. False when there is no stash.
+bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
+  sink_ready_ = false;
+  if (!tools.stashes.Ready()) return false;
+  stash_ = tools.stashes.Lend();
+  stash_->Fill(bytes);
+  return true;
 }
 
 // Draws from a read of at most `room` bytes what it proves.

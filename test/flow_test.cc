@@ -506,11 +506,13 @@ TEST_CASE("flow: early bytes that the sink does not take yet are kept") {
   CHECK((rig.Take(all.size()) == all));
 }
 
-TEST_CASE("flow: early bytes need a stash, and no bytes need none") {
-  Rig rig(0, 0, 0);
+TEST_CASE("flow: early bytes need a stash only where the sink does not take them") {
+  Rig rig(0, kNarrow, 0);
   CHECK(rig.flow.Prime(rig.sink(), {}, rig.tools.All()));
-  CHECK_FALSE(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
-  CHECK(rig.flow.bytes() == 0);
+  CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.bytes() == 5);
+  unit::SendSome(rig.sink(), Pattern(kWide));
+  CHECK_FALSE(rig.flow.Prime(rig.sink(), Bytes("late"), rig.tools.All()));
 }
 
 TEST_CASE("flow: early bytes for a sink that broke abandon it") {
@@ -548,6 +550,21 @@ TEST_CASE("flow: an urgent byte is a byte of the stream, in its place") {
     CHECK((rig.TakeAll() == much));
     CHECK(rig.flow.state() == FlowState::kEnded);
   }
+}
+
+TEST_CASE("flow: bytes behind an urgent one are not lost when the end came before its edge was told") {
+  Rig rig(kWide, kWide);
+  rig.MakeBulk();
+  const std::string before = Pattern(100'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), before) == before.size());
+  REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+  REQUIRE(Send(rig.giver().get(), Bytes("tail")).bytes == 4);
+  rig.Finish();
+  REQUIRE(WaitFor(rig.source(), POLLRDHUP));
+  rig.flow.OnSource({.readable = true});  // all that the last look at the poller told
+  rig.Step();
+  CHECK((rig.TakeAll() == before + "!tail"));
+  CHECK(rig.flow.state() == FlowState::kEnded);
 }
 
 TEST_CASE("flow: bytes around an urgent one that are read all at once keep their order") {

@@ -145,9 +145,10 @@ TEST_CASE("relay: what the client sent beyond its request comes first, once") {
   CHECK(rig.relay.bytes_up() == 14);
 }
 
-TEST_CASE("relay: it does not begin without memory for the client's early bytes") {
+TEST_CASE("relay: it does not begin without memory for early bytes that its target does not take") {
   unit::Tools tools(0);
-  const Pair target = TcpPair();
+  const Pair target = TcpPair(kNarrow);
+  unit::SendSome(target.near.get(), Pattern(kWide));
   Relay relay;
   CHECK_FALSE(relay.Begin({}, {}, target.near.get(), Bytes("early"), tools.All()));
   relay.Release(tools.All());

@@ -16,6 +16,9 @@
 //   - a read that filled less than its room: the source is empty (epoll(7)), unless an edge said that the stream is
 //     closing or has an urgent byte in it: then only "again", the end or an error prove anything;
 //   - a short splice(2) proves nothing, for the pipe may have run out of slots; "again" with an empty pipe does;
+//   - the end, or an error, as splice(2) tells it: only that recv(2) must be asked. In front of an urgent byte it says
+//   "end"
+//     too, with bytes behind it;
 //   - a short send(2): the sink is full. A short splice(2) into it proves nothing; "again" does.
 //
 // Small messages are copied: two system calls for each, where splice needs a third to see that no more came. A run of
@@ -100,6 +103,7 @@ class Flow {
   std::size_t FetchPeeked(int source, int sink, const FlowTools& tools);
   std::size_t FetchSplice(int source);
   void SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools);
+  bool Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools);
   void NoteRead(const IoResult& result, std::size_t room);
   void NoteCopy(bool full);
   void NoteSplice(bool small);
