@@ -69,12 +69,6 @@ void Dialer::OnDelay(const DialTools& tools) {
   CheckInvariants();
 }
 
-void Dialer::Stop() {
-  for (Fd& attempt : attempts_) attempt.Close();
-  under_way_ = 0;
-  delay_.Disarm();
-}
-
 void Dialer::Interleave(std::span<const IpAddress> addresses) {
   const bool first_is_v4 = addresses.front().is_v4();
   std::size_t next[2] = {0, 0};  // of the first one's family, of the other
@@ -92,7 +86,7 @@ void Dialer::Interleave(std::span<const IpAddress> addresses) {
 // Starts the next attempt that does not fail at once. Without one, the dialer has failed when none is under way.
 void Dialer::StartNext(const DialTools& tools) {
   delay_.Disarm();
-  while (started_ < count_) {
+  while (started_ < count_ && under_way_ < kAttemptsAtOnce) {
     if (!StartAttempt(started_++, tools)) continue;
     if (started_ < count_) tools.attempt_delays.Arm(delay_, tools.clock.now());
     return;

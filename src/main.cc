@@ -28,6 +28,8 @@ Fd BlockStopSignals() {
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
   ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGQUIT);
+  ::signal(SIGHUP, SIG_IGN);  // there is nothing to reload, and a closed terminal is no reason to cut sessions off
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return Fd(::signalfd(-1, &signals, SFD_CLOEXEC));
 }

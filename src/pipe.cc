@@ -5,6 +5,8 @@
 
 #include <cassert>
 #include <chrono>
+#include <fstream>
+#include <limits>
 #include <utility>
 
 #include "penstock/limits.h"
@@ -16,7 +18,7 @@ std::unique_ptr<Pipe> PipePool::Lend(TimePoint now) {
   if (!idle_.empty()) {
     pipe = std::move(idle_.back());
     idle_.pop_back();
-  } else if (now >= refused_until_) {
+  } else if (lent_ < pipes_max_ && now >= refused_until_) {
     pipe = Make();
     if (pipe == nullptr) refused_until_ = now + std::chrono::seconds(1);
   }
@@ -27,7 +29,7 @@ std::unique_ptr<Pipe> PipePool::Lend(TimePoint now) {
 void PipePool::Return(std::unique_ptr<Pipe> pipe, bool empty) {
   assert(lent_ > 0);
   --lent_;
-  if (empty && idle_.size() < idle_max_) {
+  if (empty && keep_idle_) {
     idle_.push_back(std::move(pipe));
   } else {
     refused_until_ = {};  // its pages and descriptors are free again
@@ -43,6 +45,13 @@ std::unique_ptr<Pipe> PipePool::Make() {
     if (granted >= static_cast<int>(kPipeBytesMin)) return pipe;
   }
   return nullptr;
+}
+
+std::size_t PipesOfQuota() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/sys/fs/pipe-user-pages-soft") >> pages;
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return pages == 0 ? std::numeric_limits<std::size_t>::max() : pages * page_bytes / kPipeBytes;
 }
 
 }  // namespace penstock

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "penstock/limits.h"
+#include "penstock/pipe.h"
 #include "penstock/socket.h"
 
 namespace penstock {
@@ -20,15 +21,22 @@ std::size_t RaiseDescriptorLimit() {
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
 }
 
-std::size_t SessionsFor(std::size_t descriptors, std::size_t workers) {
-  const std::size_t reserved = kDescriptorsOfProcess + workers * kDescriptorsPerWorker;
-  return descriptors > reserved ? (descriptors - reserved) / kDescriptorsPerSession : 0;
+DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
+  const std::size_t share = descriptors / workers;
+  DescriptorBudget budget;
+  budget.name_tries = std::clamp(share / 16, kNameTriesMin, kNameTriesMax);
+  budget.pipes = std::clamp(share / 64, kPipesMin, kPipesMax);
+  const std::size_t reserved =
+      kDescriptorsOfProcess + workers * (kDescriptorsPerWorker + listeners + budget.name_tries + 2 * budget.pipes);
+  budget.sessions = descriptors > reserved ? (descriptors - reserved) / kDescriptorsPerSession : 0;
+  return budget;
 }
 
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
   ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   const std::size_t descriptors = RaiseDescriptorLimit();
-  const std::size_t fit = SessionsFor(descriptors, settings.workers);
+  const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
+  const std::size_t fit = budget.sessions;
   if (fit == 0) {
     *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
              "(ulimit -n, LimitNOFILE=) or use fewer workers";
@@ -36,6 +44,9 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
   }
   const std::size_t asked = settings.connections_max;
   settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
+  // TRIES
+  const std::size_t of_quota = std::max(PipesOfQuota() / settings.workers, std::size_t{1});
+  settings.pipes_max = std::min({settings.pipes_max, budget.pipes, of_quota});
   if (asked > fit) {
     log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
                   .Number("asked", asked)
@@ -47,7 +58,7 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
   return server;
 }
 
-Server::Server(Settings settings, Log& log) : settings_(std::move(settings)), log_(log), guard_(OwnAddresses()) {}
+Server::Server(Settings settings, Log& log) : settings_(std::move(settings)), log_(log) {}
 
 Server::~Server() {
   Stop();
@@ -58,7 +69,7 @@ bool Server::Open(std::string* error) try {
   std::vector<std::vector<Fd>> listeners(settings_.workers);
   if (!ListenEverywhere(&listeners, error)) return false;
   for (auto& of_one : listeners) {
-    workers_.push_back(std::make_unique<Worker>(settings_, guard_, log_, shared_, std::move(of_one)));
+    workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));
   }
   for (const auto& worker : workers_) {
     running_.fetch_add(1, std::memory_order_relaxed);
@@ -76,11 +87,13 @@ bool Server::Open(std::string* error) try {
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.
 bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error) {
+  // All of them first: 0.0.0.0 and 127.0.0.1 may stand side by side, and would find each other.
+  for (const Endpoint& at : settings_.listen) {
+    if (at.port == 0 || !InUse(at)) continue;
+    *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
+    return false;
+  }
   for (Endpoint& at : settings_.listen) {
-    if (at.port != 0 && InUse(at)) {
-      *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
-      return false;
-    }
     for (std::vector<Fd>& listeners : *per_worker) {
       Fd socket = Listen(at, error);
       if (!socket.valid()) return false;
@@ -89,12 +102,6 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
     }
   }
   return true;
-}
-
-std::vector<IpAddress> Server::OwnAddresses() const {
-  std::vector<IpAddress> own = HostAddresses();
-  for (const Endpoint& at : settings_.listen) own.push_back(at.ip);
-  return own;
 }
 
 void Server::Enter(Phase phase) {

@@ -30,7 +30,8 @@ SessionDeadlines::SessionDeadlines(const Settings& settings)
       attempt_delay(kAttemptDelay),
       relay_check(RelayCheckInterval(settings)),
       linger(std::min(kLingerMax, settings.handshake_timeout)),
-      reset_poll(kResetPollInterval) {}
+      reset_poll(kResetPollInterval),
+      reset_poll_slow(kResetPollIntervalSlow) {}
 
 Session::Session(Handle handle, Fd client, const Endpoint& peer, TimePoint now)
     : handle_(handle),
@@ -57,11 +58,7 @@ Session::Next Session::OnClient(const Events& events, const SessionTools& tools)
   if (state_ == State::kRelay) {
     relay_.OnClient(events);
   } else {
-    client_events_.readable |= events.readable;
-    client_events_.writable |= events.writable;
-    client_events_.closing |= events.closing;
-    client_events_.broken |= events.broken;
-    client_events_.urgent |= events.urgent;
+    client_events_ |= events;
   }
   return Drive(tools);
 }
@@ -69,8 +66,8 @@ Session::Next Session::OnClient(const Events& events, const SessionTools& tools)
 Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
   if (state_ == State::kConnecting) {
     handshake_->dialer.OnEvent(attempt, events, tools.dial());
-  } else if (state_ == State::kRelay) {
-    relay_.OnTarget(events);  // of whichever attempt: a latch may be wrongly true
+  } else if (state_ == State::kRelay && attempt == target_attempt_) {
+    relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
   }
   return Drive(tools);
 }
@@ -264,7 +261,9 @@ Session::Next Session::StepResetting(const SessionTools& tools) {
   const bool pending = (!relay_.client_broken() && UnsentBytes(client_.get()) > 0) ||
                        (!relay_.target_broken() && UnsentBytes(target_.get()) > 0);
   if (pending && tools.now() - active_ < std::min(kResetDrainMax, tools.settings.half_close_timeout)) {
-    tools.deadlines.reset_poll.Arm(deadline_, tools.now());  // an empty queue raises no edge
+    // An empty queue raises no edge. Most are empty within a round trip; the rest may take long.
+    const bool young = tools.now() - active_ < 10 * kResetPollInterval;
+    (young ? tools.deadlines.reset_poll : tools.deadlines.reset_poll_slow).Arm(deadline_, tools.now());
     return Next::kWait;
   }
   AbortOnClose(client_.get());
@@ -404,15 +403,20 @@ Session::Next Session::Dial(std::span<const IpAddress> addresses, const SessionT
 
 Session::Next Session::BeginRelay(const SessionTools& tools) {
   Dialer& dialer = handshake_->dialer;
+  const Endpoint local = LocalEndpoint(dialer.socket());
+  // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
+  if (local == dialer.peer()) return Refuse(Reply::kConnectionRefused, tools);
+  target_attempt_ = dialer.winner();
   target_ = dialer.TakeSocket();
   target_endpoint_ = dialer.peer();
-  if (!SendReply(Reply::kSucceeded, LocalEndpoint(target_.get()), tools)) {
+  if (!SendReply(Reply::kSucceeded, local, tools)) {
     AbortOnClose(target_.get());
     return OverAs(End::kClientLeft);
   }
   client_events_.writable = true;
   if (!relay_.Begin(client_events_, dialer.events(), target_.get(), handshake_->unread(), tools.flow)) {
     AbortOnClose(client_.get());
+    AbortOnClose(target_.get());
     return OverAs(End::kExhausted);
   }
   ReturnHandshake(tools);

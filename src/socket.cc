@@ -27,12 +27,33 @@ void PrepareStream(int socket) {
   SetOption(socket, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
+// accept(2) also reports what has happened to the connection that it would have returned. Everything else is a state of
+// this host, which trying again at once would not change.
+Accepted::Status AcceptStatus(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return Accepted::Status::kGone;
+    default:
+      return Accepted::Status::kExhausted;
+  }
+}
+
 Connecting BeginConnect(Fd socket, const Endpoint& to) {
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
   sockaddr_storage address;
   const socklen_t size = to.ToSockaddr(&address);
   const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
   if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
+  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port.
+  if (errno == EADDRNOTAVAIL && to.ip.is_v4()) return {Fd(), Fault::kExhausted};
   return {Fd(), FaultOfErrno(errno)};
 }
 
@@ -73,9 +94,7 @@ Accepted Accept(int listener) {
   Fd socket(::accept4(listener, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket.valid()) return {Accepted::Status::kTaken, std::move(socket), Endpoint::FromSockaddr(address)};
   if (errno == EAGAIN) return {Accepted::Status::kNone, Fd(), {}};
-  const bool exhausted = FaultOfErrno(errno) == Fault::kExhausted;
-  // accept(2) also reports what happened to the connection that it would have returned: that one is gone.
-  return {exhausted ? Accepted::Status::kExhausted : Accepted::Status::kGone, Fd(), {}};
+  return {AcceptStatus(errno), Fd(), {}};
 }
 
 Connecting Connect(const Endpoint& to) {

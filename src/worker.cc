@@ -9,17 +9,18 @@
 
 namespace penstock {
 
-Worker::Worker(const Settings& settings, const Guard& guard, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
+Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
     : settings_(settings),
       log_(log),
       shared_(shared),
+      guard_(clock_),
       copy_room_(new std::uint8_t[kCopyBytes]),
-      pipes_(settings.pipes_max),
+      pipes_(settings.pipes_max, settings.keep_idle_pipes),
       stashes_(settings.stashes_max),
       resolver_(settings.names, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
       deadlines_(settings),
-      tools_{settings,   guard,       log,
+      tools_{settings,   guard_,      log,
              poller_,    resolver_,   handshakes_,
              deadlines_, complaints_, {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {

@@ -15,16 +15,24 @@ namespace {
 
 using unit::At;
 
-TEST_CASE("server: descriptors that are left over make sessions") {
-  constexpr std::size_t kOneWorker = kDescriptorsOfProcess + kDescriptorsPerWorker;
-  CHECK(SessionsFor(0, 1) == 0);
-  CHECK(SessionsFor(kOneWorker, 1) == 0);
-  CHECK(SessionsFor(kOneWorker + kDescriptorsPerSession - 1, 1) == 0);
-  CHECK(SessionsFor(kOneWorker + kDescriptorsPerSession, 1) == 1);
-  CHECK(SessionsFor(kOneWorker + 1000 * kDescriptorsPerSession, 1) == 1000);
-  CHECK(SessionsFor(kOneWorker + 1000 * kDescriptorsPerSession, 2) < 1000);
-  CHECK(SessionsFor(1024, kWorkersMax) == 0);
-  CHECK(SessionsFor(1024, 4) > 100);
+TEST_CASE("server: what pipes, names and the workers themselves do not need is for sessions") {
+  for (const std::size_t descriptors : {128U, 1024U, 20'000U, 1'000'000U}) {
+    for (const std::size_t workers : {1U, 2U, 8U}) {
+      CAPTURE(descriptors);
+      CAPTURE(workers);
+      const DescriptorBudget budget = BudgetFor(descriptors, workers, 2);
+      CHECK(budget.pipes >= kPipesMin);
+      CHECK(budget.name_tries >= kNameTriesMin);
+      const std::size_t others = workers * (kDescriptorsPerWorker + 2 + budget.name_tries + 2 * budget.pipes);
+      const std::size_t all = kDescriptorsOfProcess + others + budget.sessions * kDescriptorsPerSession;
+      CHECK((budget.sessions == 0 || all <= descriptors));
+      CHECK((budget.sessions == 0 || all + kDescriptorsPerSession > descriptors));
+    }
+  }
+  CHECK(BudgetFor(1024, 2, 1).sessions > 400);
+  CHECK(BudgetFor(20'000, 2, 1).sessions > 9'000);
+  CHECK(BudgetFor(1024, kWorkersMax, 1).sessions == 0);
+  CHECK(BudgetFor(0, 1, 1).sessions == 0);
 }
 
 // Starting raises the soft limit of descriptors; the tests after it shall find it as it was.
@@ -118,7 +126,7 @@ TEST_CASE("server: an address that somebody else has is refused with a sentence"
 
 TEST_CASE("server: the number of sessions is what descriptors allow, at most") {
   Starter starter;
-  const std::size_t fit = SessionsFor(RaiseDescriptorLimit(), 1);
+  const std::size_t fit = BudgetFor(RaiseDescriptorLimit(), 1, 1).sessions;
   const std::pair<std::size_t, std::size_t> rows[] = {{0, fit}, {1, 1}, {fit, fit}, {fit + 1, fit}};
   for (const auto& [asked, given] : rows) {
     starter.settings.connections_max = asked;

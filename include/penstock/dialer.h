@@ -4,7 +4,8 @@
 // Deliberately not here: names (resolver.h), which addresses are allowed (rules.h), and the deadline for all of it.
 //
 // Families take turns, the first address's family first; an attempt gets kAttemptDelay before the next one starts
-// beside it, and one that fails makes the next one start at once. The first to connect wins; the rest are closed.
+// beside it, and one that fails makes the next one start at once. No more than kAttemptsAtOnce are under way, for each
+// costs a descriptor. The first to connect wins; the rest are closed.
 #pragma once
 
 #include <array>
@@ -44,13 +45,12 @@ class Dialer {
   void OnEvent(std::size_t attempt, const Events& events, const DialTools& tools);
   void OnDelay(const DialTools& tools);
 
-  // Closes what is under way; the status stays.
-  void Stop();
-
   Status status() const { return status_; }
 
   // When kConnected: the socket, which is registered already; who it is connected to; and what the poller told of it.
+  int socket() const { return attempts_[winner_].get(); }
   Fd TakeSocket() { return std::move(attempts_[winner_]); }
+  std::uint8_t winner() const { return static_cast<std::uint8_t>(winner_); }  // the number of its attempt
   Endpoint peer() const { return {addresses_[winner_], port_}; }
   const Events& events() const { return events_; }
 

@@ -33,6 +33,7 @@ inline constexpr std::size_t kLingerBytesMax = 64 * 1024;
 inline constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 section 2.3.4, in text, without the final dot
 inline constexpr std::size_t kLabelBytesMax = 63;
 inline constexpr std::size_t kAddressesPerName = 16;               // more are left out, evenly by family
+inline constexpr std::size_t kAttemptsAtOnce = 6;
 inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
 inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3
 
@@ -85,7 +86,6 @@ static_assert(kStashBytes >= kHandshakeBytes, "what came early must fit one stas
 // quota of pipe(7) does not allow the first size, the second one still pays; below that, copying is as good.
 inline constexpr std::size_t kPipeBytes = 1024 * 1024;
 inline constexpr std::size_t kPipeBytesMin = 256 * 1024;
-inline constexpr std::size_t kIdlePipesPerWorker = 16;
 
 // What one splice(2) may move into an empty pipe.
 inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
@@ -97,6 +97,7 @@ static_assert(kTurnBytes >= kSpliceBytes);
 // A reset waits for the bytes before it to leave, this long at most, and looks this often whether they have.
 inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
 inline constexpr std::chrono::milliseconds kResetPollInterval{10};
+inline constexpr std::chrono::milliseconds kResetPollIntervalSlow{250};
 
 // --- The worker ----------------------------------------------------------------------------------------------------
 
@@ -106,15 +107,20 @@ inline constexpr std::chrono::milliseconds kAcceptRetryDelay{100};  // out of de
 inline constexpr std::size_t kWorkersMax = 1024;
 inline constexpr std::size_t kListenersMax = 64;
 
-// Descriptors that are not a session's: standard streams, and per worker the poller, the wake-up, the listeners, name
-// queries and a few pipes.
+// Descriptors that are not a session's: standard streams and the like, and per worker its poller, its wake-up and its
+// routing table, beside its listeners, its name queries and its pipes.
 inline constexpr std::size_t kDescriptorsOfProcess = 16;
-inline constexpr std::size_t kDescriptorsPerWorker = 24;
+inline constexpr std::size_t kDescriptorsPerWorker = 8;
+inline constexpr std::size_t kNameTriesMin = 16;
+inline constexpr std::size_t kPipesMin = 4;
+inline constexpr std::size_t kPipesMax = 64;
 inline constexpr std::size_t kDescriptorsPerSession = 2;
 
 // --- The log -------------------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kLogQueueBytes = 1024 * 1024;  // a reader slower than this loses lines, which are counted
-inline constexpr std::size_t kLogLineBytes = 1024;
+inline constexpr std::size_t kLogLineBytes = 2048;
+static_assert(kLogLineBytes > 4 * 255 + 512,
+              "a name of the longest kind, every byte escaped, leaves room for the rest");
 
 }  // namespace penstock

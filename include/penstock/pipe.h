@@ -27,8 +27,9 @@ struct Pipe {
 
 class PipePool {
  public:
-  // Keeps at most `idle_max` of the pipes that nobody uses.
-  explicit PipePool(std::size_t idle_max) : idle_max_(idle_max) {}
+  // Makes at most `pipes_max` pipes at a time, so that slow readers cannot take all descriptors and all of a user's
+  // quota. Pipes that nobody uses are kept if `keep_idle`.
+  explicit PipePool(std::size_t pipes_max, bool keep_idle = true) : pipes_max_(pipes_max), keep_idle_(keep_idle) {}
 
   // An empty pipe of kPipeBytesMin at least, or null when the system gives none; after such a refusal it is not asked
   // again for a second, or until a pipe comes back.
@@ -43,10 +44,15 @@ class PipePool {
  private:
   static std::unique_ptr<Pipe> Make();
 
-  const std::size_t idle_max_;
+  const std::size_t pipes_max_;
+  const bool keep_idle_;
   std::vector<std::unique_ptr<Pipe>> idle_;
   std::size_t lent_ = 0;
   TimePoint refused_until_{};
 };
+
+// How many pipes of kPipeBytes an unprivileged user may have (pipe-user-pages-soft, pipe(7)); "no limit" is a large
+// number.
+std::size_t PipesOfQuota();
 
 }  // namespace penstock

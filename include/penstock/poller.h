@@ -41,6 +41,15 @@ struct Events {
   bool closing = false;  // RDHUP, HUP or ERR: no verdict, but no further edge will announce bytes: read to the end
   bool broken = false;   // HUP or ERR: both directions are over
   bool urgent = false;   // PRI: an urgent byte is in the stream
+
+  Events& operator|=(const Events& more) {
+    readable |= more.readable;
+    writable |= more.writable;
+    closing |= more.closing;
+    broken |= more.broken;
+    urgent |= more.urgent;
+    return *this;
+  }
 };
 
 class Poller {

@@ -1,27 +1,42 @@
 // Who may reach what.
-// Made at start-up, then const: any thread.
+// Owned by a worker; its own thread only.
 // Invariant: the gateway never lends its own position to a remote client: what only this host may reach (its loopback,
-// its link, itself) stays closed to everyone who does not come from this host's loopback.
+// its link, itself) stays closed to everyone who does not come from this host's loopback. What counts as "itself" is
+// the kernel's answer, a second old at most, for hosts get and lose addresses.
 // Deliberately not here: names. Addresses are judged after resolution, so a name that resolves to 127.0.0.1 changes
 // nothing.
 #pragma once
 
-#include <vector>
+#include <array>
+#include <cstddef>
 
+#include "penstock/clock.h"
 #include "penstock/endpoint.h"
+#include "penstock/route.h"
 
 namespace penstock {
 
 class Guard {
  public:
-  // `own`: the addresses on which this gateway, or anything else on its host, is reached.
-  explicit Guard(std::vector<IpAddress> own);
+  explicit Guard(const Clock& clock) : clock_(clock) {}
 
-  // True exactly when `client` may be connected to `target`.
-  bool Allows(const IpAddress& client, const IpAddress& target) const;
+  // True exactly when `client` may be connected to `target`. Costs two system calls for an address that it has not
+  // judged within a second, none for clients on loopback.
+  bool Allows(const IpAddress& client, const IpAddress& target);
 
  private:
-  std::vector<IpAddress> own_;  // sorted
+  struct Judged {
+    IpAddress target;
+    TimePoint until{};
+    bool local = false;
+  };
+  static constexpr std::size_t kRemembered = 256;  // a power of two
+
+  bool IsLocal(const IpAddress& target);
+
+  const Clock& clock_;
+  RouteTable routes_;
+  std::array<Judged, kRemembered> judged_;
 };
 
 }  // namespace penstock

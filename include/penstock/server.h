@@ -14,7 +14,6 @@
 #include "penstock/counters.h"
 #include "penstock/log.h"
 #include "penstock/poller.h"
-#include "penstock/rules.h"
 #include "penstock/settings.h"
 #include "penstock/worker.h"
 
@@ -23,8 +22,15 @@ namespace penstock {
 // Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
 std::size_t RaiseDescriptorLimit();
 
-// How many sessions fit in `descriptors` with `workers`; 0 when not one does.
-std::size_t SessionsFor(std::size_t descriptors, std::size_t workers);
+// What the open files of a process are for: per worker so many sockets of name queries and so many pipes at a time, and
+// the rest for sessions (0 when there is none). Only a dialer's second and further attempts are not counted: where they
+// find no descriptor, they are left out.
+struct DescriptorBudget {
+  std::size_t sessions = 0;
+  std::size_t name_tries = 0;
+  std::size_t pipes = 0;
+};
+DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners);
 
 class Server {
  public:
@@ -62,12 +68,10 @@ class Server {
   Server(Settings settings, Log& log);
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
-  std::vector<IpAddress> OwnAddresses() const;
   void Enter(Phase phase);
 
   Settings settings_;
   Log& log_;
-  Guard guard_;
   WorkersShared shared_;
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};

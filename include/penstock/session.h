@@ -75,14 +75,16 @@ struct SessionDeadlines {
   DeadlineQueue relay_check;  // idleness is looked for this often, so that a byte costs no timer work
   DeadlineQueue linger;
   DeadlineQueue reset_poll;
+  DeadlineQueue reset_poll_slow;
 
-  const std::array<DeadlineQueue*, 6> all{&handshake, &connect, &attempt_delay, &relay_check, &linger, &reset_poll};
+  const std::array<DeadlineQueue*, 7> all{&handshake, &connect,    &attempt_delay,  &relay_check,
+                                          &linger,    &reset_poll, &reset_poll_slow};
 };
 
 // What a worker lends to the session whose turn it is.
 struct SessionTools {
   const Settings& settings;
-  const Guard& guard;
+  Guard& guard;
   Log& log;
   Poller& poller;
   Resolver& resolver;
@@ -200,6 +202,7 @@ class Session {
   State state_ = State::kNego;
   End end_ = End::kNone;
   std::uint8_t reply_ = kNoReply;
+  std::uint8_t target_attempt_ = 0;  // the one that won
   bool keepalive_ = false;
 };
 

@@ -27,8 +27,9 @@ struct Settings {
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   KeepAlive keepalive;
 
-  std::size_t connections_max = 0;              // over all workers; 0: as many as descriptors allow
-  std::size_t pipes_max = kIdlePipesPerWorker;  // kept per worker while unused
+  std::size_t connections_max = 0;    // over all workers; 0: as many as descriptors allow
+  std::size_t pipes_max = kPipesMax;  // per worker, lent and idle
+  bool keep_idle_pipes = true;        // a test that counts descriptors wants them closed
   std::size_t stashes_max = kStashesPerWorker;
 
   ResolverSettings names;

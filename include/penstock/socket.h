@@ -28,7 +28,7 @@ struct KeepAlive {
 // `*error` is a sentence that names the address.
 Fd Listen(const Endpoint& at, std::string* error);
 
-// True exactly when somebody listens on `at` already. SO_REUSEPORT would let a second gateway of the same user share
+// True exactly when a socket is bound to `at` already. SO_REUSEPORT would let a second gateway of the same user share
 // the port without a word.
 bool InUse(const Endpoint& at);
 
@@ -37,7 +37,7 @@ struct Accepted {
     kTaken,
     kNone,       // nobody is waiting
     kGone,       // the next one left before it was taken (ECONNABORTED and kin, accept(2)): try again
-    kExhausted,  // no descriptor or no memory; whoever waits goes on waiting
+    kExhausted,  // no descriptor, no memory, or not allowed; whoever waits goes on waiting
   };
   Status status;
   Fd socket;

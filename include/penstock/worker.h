@@ -52,7 +52,7 @@ struct WorkersShared {
 class Worker {
  public:
   // `listeners` are non-blocking. Throws std::system_error when the system has no descriptor for its poller.
-  Worker(const Settings& settings, const Guard& guard, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
+  Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
   ~Worker();
 
   // Serves until the phase says otherwise: while draining, until the last session has ended.
@@ -96,6 +96,7 @@ class Worker {
   std::vector<Listener> listeners_;
   TimePoint accept_again_{};
 
+  Guard guard_;
   std::unique_ptr<std::uint8_t[]> copy_room_;
   PipePool pipes_;
   StashPool stashes_;

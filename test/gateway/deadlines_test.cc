@@ -133,10 +133,10 @@ TEST_CASE("a client that does not read is cut off at the idle deadline") {
   settings.idle_timeout = kShort;
   const TestGateway gateway(settings);
   const TargetListener listener;
-  const auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+  const auto session = gateway.Open(listener, {.receive = 256 * 1024});
   const std::string chunk(256 * 1024, 'x');
   CHECK(WaitUntil([&] {
-    target.SendSome(chunk);
+    session.target.SendSome(chunk);
     return gateway.server().sessions() == 0;
   }));
   CHECK(gateway.Count(&Counters::relays_expired) == 1);

@@ -69,7 +69,7 @@ TEST_CASE("out of descriptors: a client whose target needs one is told of a gene
 }
 
 TEST_CASE("--max-connections: who comes waits without costing CPU time, and gets in when a session ends") {
-  for (const std::size_t workers : {1, 2}) {
+  for (const std::size_t workers : {std::size_t{1}, std::size_t{2}}) {
     CAPTURE(workers);
     Settings settings = TestSettings();
     settings.workers = workers;

@@ -118,14 +118,14 @@ TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
 TEST_CASE("misbehaviour in a relay leaves nothing, whatever the target does") {
   const TestGateway gateway(ShortDeadlines());
   const TargetListener listener;
-  for (const auto& [what, deed] : kMisdeeds) {
-    CAPTURE(what);
+  for (const auto& misdeed : kMisdeeds) {
+    CAPTURE(misdeed.first);
     std::vector<Peer> targets;
     MisbehaveFrom(
         gateway,
-        [&, deed = deed] {
+        [&] {
           auto [client, target] = gateway.Open(listener);
-          deed(target);
+          misdeed.second(target);
           targets.push_back(std::move(target));
           return std::move(client);
         },
@@ -181,7 +181,8 @@ TEST_CASE("a server that is destroyed with sessions in every state leaves nothin
   std::vector<Peer> peers;
   const auto before = Descriptors();
   {
-    Log log(LogFile().fd(), LogLevel::kInfo);
+    const LogFile log_file;
+    Log log(log_file.fd(), LogLevel::kInfo);
     Settings settings = TestSettings();
     settings.workers = 2;
     std::string error;

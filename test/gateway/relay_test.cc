@@ -119,6 +119,9 @@ TEST_CASE("a bulk flow does not starve the small ones of its worker") {
 // A receive buffer that does not grow, but still takes whole segments of the loopback interface.
 constexpr Peer::Buffers kSlowReader{.receive = 256 * 1024};
 
+// More than all buffers on the way can hold.
+constexpr std::size_t kEndless = 1024 * kMiB;
+
 // Sends until nobody takes any more.
 void SendUntilFull(std::span<Stream> streams) {
   int still = 0;
@@ -136,12 +139,13 @@ TEST_CASE("a client that does not read costs bounded memory, and then gets every
   const auto session = gateway.Open(listener, kSlowReader);
   const std::size_t pipe_ends_before = PipeEnds();
   const std::size_t memory_before = ResidentBytes();
-  Stream stream(session.target, session.client, 50 * kMiB, kMiB);
+  Stream stream(session.target, session.client, kEndless, kMiB);
   SendUntilFull({&stream, 1});
-  CHECK(stream.sent() < 20 * kMiB);  // the rest stays with the target: backpressure
+  CHECK_FALSE(stream.sent_all());  // the rest stays with the target: backpressure
   CHECK(PipeEnds() <= pipe_ends_before + 2);
   if (!IsSanitized()) CHECK(ResidentBytes() < memory_before + 4 * kMiB);
   PingPong(gateway.Open(listener), 10);  // and the others go on
+  stream.EndAfter(30 * kMiB);
   Exchange({&stream, 1});
   CHECK(WaitUntil([&] { return PipeEnds() == pipe_ends_before; }));  // lent only while bytes are inside
 }
@@ -168,15 +172,18 @@ TEST_CASE("without a stash, what a slow reader cannot take arrives exactly once"
   const TargetListener listener;
   const auto first = gateway.Open(listener, kSlowReader);
   const auto second = gateway.Open(listener, kSlowReader);
-  Stream streams[] = {{first.target, first.client, 24 * kMiB, 100'000},
-                      {second.target, second.client, 24 * kMiB, 100'000}};
+  Stream streams[] = {{first.target, first.client, kEndless, 100'000},
+                      {second.target, second.client, kEndless, 100'000}};
   SendUntilFull(streams);
-  for (const Stream& stream : streams) CHECK_FALSE(stream.sent_all());
+  for (Stream& stream : streams) {
+    CHECK_FALSE(stream.sent_all());
+    stream.EndAfter(kMiB);
+  }
   Exchange(streams);
 }
 
 TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
-  for (const std::size_t stashes_max : {kStashesPerWorker, std::size_t{1}, std::size_t{0}}) {
+  for (const std::size_t stashes_max : {kStashesPerWorker, std::size_t{0}}) {
     CAPTURE(stashes_max);
     Settings settings = TestSettings();
     settings.stashes_max = stashes_max;
@@ -185,12 +192,13 @@ TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
     const auto slow = gateway.Open(listener, kSlowReader);
     const auto other = gateway.Open(listener);
     const NoMoreDescriptors none;
-    Stream streams[] = {{slow.target, slow.client, 24 * kMiB, kMiB},
+    Stream streams[] = {{slow.target, slow.client, kEndless, kMiB},
                         {slow.client, slow.target, 3 * kMiB, kMiB},
                         {other.target, other.client, 3 * kMiB, kMiB},
                         {other.client, other.target, 3 * kMiB, kMiB}};
     SendUntilFull(streams);
     CHECK_FALSE(streams[0].sent_all());
+    streams[0].EndAfter(kMiB);
     Exchange(streams);
     // Without a stash no read is a full copy, so bulk is never noticed.
     if (stashes_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
@@ -217,11 +225,12 @@ TEST_CASE("a flow goes on with a pipe when there is one again") {
 TEST_CASE("a pipe with bytes of a session that broke is never lent to another") {
   Settings settings = TestSettings();
   settings.pipes_max = 4;
+  settings.keep_idle_pipes = true;
   const TestGateway gateway(settings);
   const TargetListener listener;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 3; ++round) {
     auto broken = gateway.Open(listener, kSlowReader);
-    Stream stream(broken.target, broken.client, 50 * kMiB, kMiB);
+    Stream stream(broken.target, broken.client, kEndless, kMiB);
     SendUntilFull({&stream, 1});
     broken.client.Abort();
     broken.target.Abort();

@@ -297,6 +297,12 @@ void DnsServer::AnswerDatagram(const Question& question, Behaviour behaviour) {
       return SendTo(socket, question.from, Bare(question, kServFail));
     case Behaviour::kRefused:
       return SendTo(socket, question.from, Bare(question, kRefusedCode));
+    case Behaviour::kRefusedBare: {
+      Bytes header = Bare(question, kRefusedCode);
+      header.resize(kDnsHeaderBytes);
+      Set16(header, 4, 0);
+      return SendTo(socket, question.from, header);
+    }
     case Behaviour::kTruncated:
     case Behaviour::kBreakStream:
       return SendTo(socket, question.from, Bare(question, kTc));

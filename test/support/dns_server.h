@@ -45,6 +45,7 @@ class DnsServer {
     kHold,           // not before Release(name)
     kServerFailure,  // SERVFAIL
     kRefused,        // REFUSED
+    kRefusedBare,    // REFUSED, without the question
     kTruncated,      // over UDP only TC; over TCP the answer, in three pieces
     kBreakStream,    // over UDP only TC; over TCP half an answer, then the end
     kNoSoa,          // as the records say, but a negative answer has no SOA

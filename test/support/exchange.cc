@@ -58,6 +58,8 @@ bool Stream::Receive() {
   return !received.empty();
 }
 
+void Stream::EndAfter(std::size_t more) { bytes_ = std::min(bytes_, sent_ + chunk_.size() + more); }
+
 void Exchange(std::span<Stream> streams) {
   auto deadline = std::chrono::steady_clock::now() + kPatience;
   for (;;) {

@@ -24,6 +24,9 @@ class Stream {
   bool Send();
   bool Receive();
 
+  // Ends the stream `more` bytes behind what has been sent, or at its end if that comes first.
+  void EndAfter(std::size_t more);
+
   bool sent_all() const { return sent_ == bytes_; }
   bool done() const { return received_ == bytes_; }
   std::size_t sent() const { return sent_; }

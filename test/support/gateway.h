@@ -1,6 +1,6 @@
 // A gateway inside the test's process, the way in, and the proof that nothing of it is left.
-// Declare it before its peers and listeners: they end first, and then the destructor expects every session to end too, and
-// descriptors and threads to be as they were.
+// Declare it before its peers and listeners: they end first, and then the destructor expects every session to end too,
+// and descriptors and threads to be as they were.
 #pragma once
 
 #include <cstdint>
@@ -73,7 +73,7 @@ class TestGateway {
   void ExpectAtRest() const;
 
   LogFile log_file_;
-  std::size_t threads_before_;
+  std::size_t threads_before_ = 0;
   std::map<std::string, std::size_t> before_;
   std::unique_ptr<Log> log_;
   std::unique_ptr<Server> server_;

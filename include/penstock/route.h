@@ -1,0 +1,34 @@
+// Where the kernel would send a packet: one question to its routing table (rtnetlink(7), RTM_GETROUTE).
+// Owned by a worker, its own thread only.
+// Invariant: an answer is as fresh as the question; nothing is remembered here, so an address that the host got a
+// moment ago is known as its own.
+// Deliberately not here: whether anyone may go there (rules.h).
+#pragma once
+
+#include <cstdint>
+
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+
+namespace penstock {
+
+enum class RouteKind : std::uint8_t {
+  kElsewhere,  // another host, or no route at all: connecting will tell
+  kThisHost,   // an address of this host, or one that it answers for
+  kEverybody,  // broadcast, multicast or anycast
+  kUnknown,    // the kernel would not say
+};
+
+class RouteTable {
+ public:
+  // Throws std::system_error when the system gives no netlink socket; at start-up only.
+  RouteTable();
+
+  // Two system calls: the kernel answers within the first.
+  RouteKind KindOf(const IpAddress& address) const;
+
+ private:
+  Fd socket_;
+};
+
+}  // namespace penstock
