@@ -26,6 +26,31 @@ bool IsCommand(std::uint8_t value) {
          value <= static_cast<std::uint8_t>(Command::kUdpAssociate);
 }
 
+struct Target {
+  IpAddress address;
+  std::string_view name;
+};
+
+// ADDR of the kind that `address_type` says. What is cut off shows in the reader.
+RequestFault TakeTarget(ByteReader& reader, std::uint8_t address_type, Target& into) {
+  switch (address_type) {
+    case kIpv4:
+      if (const auto address = reader.Take(4); reader.ok()) into.address = IpAddress::FromV4(address.first<4>());
+      return RequestFault::kNone;
+    case kIpv6:
+      if (const auto address = reader.Take(16); reader.ok()) into.address = IpAddress::FromV6(address.first<16>());
+      return RequestFault::kNone;
+    case kDomainName: {
+      const std::uint8_t length = reader.U8();
+      if (reader.ok() && length == 0) return RequestFault::kEmptyName;
+      into.name = AsText(reader.Take(length));
+      return RequestFault::kNone;
+    }
+    default:
+      return RequestFault::kAddressType;
+  }
+}
+
 }  // namespace
 
 Greeting DecodeGreeting(std::span<const std::uint8_t> bytes) {
@@ -66,26 +91,18 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes) {
   const std::uint8_t address_type = reader.U8();
   if (!reader.ok()) return request;
 
-  switch (address_type) {
-    case kIpv4:
-      if (const auto address = reader.Take(4); reader.ok()) {
-        request.address = IpAddress::FromV4(address.first<4>());
-      }
-      break;
-    case kIpv6:
-      if (const auto address = reader.Take(16); reader.ok()) {
-        request.address = IpAddress::FromV6(address.first<16>());
-      }
-      break;
-    case kDomainName: {
-      const std::uint8_t length = reader.U8();
-      if (reader.ok() && length == 0) return Malformed(RequestFault::kEmptyName, reader.position());
-      request.name = AsText(reader.Take(length));
-      break;
-    }
-    default:
+  Target target;
+  switch (TakeTarget(reader, address_type, target)) {
+    case RequestFault::kEmptyName:
+      return Malformed(RequestFault::kEmptyName, reader.position());
+    case RequestFault::kAddressType:
       return Malformed(RequestFault::kAddressType, reader.position());
+    case RequestFault::kCommand:
+    case RequestFault::kNone:
+      break;
   }
+  request.address = target.address;
+  request.name = target.name;
   request.port = reader.U16();
   if (!reader.ok()) return Request{};
   if (!IsCommand(command)) return Malformed(RequestFault::kCommand, reader.position());
@@ -113,6 +130,34 @@ Endpoint Unbound() {
   Endpoint endpoint;
   endpoint.ip = IpAddress::FromV4(std::array<std::uint8_t, 4>{});
   return endpoint;
+}
+
+UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram) {
+  UdpHeader header;
+  ByteReader reader(datagram);
+  reader.U16();  // RSV
+  const std::uint8_t fragment = reader.U8();
+  const std::uint8_t address_type = reader.U8();
+  Target target;
+  if (!reader.ok() || TakeTarget(reader, address_type, target) != RequestFault::kNone) return header;
+  header.port = reader.U16();
+  if (!reader.ok() || header.port == 0) return header;
+  header.fault = fragment == 0 ? UdpFault::kNone : UdpFault::kFragment;
+  header.size = reader.position();
+  header.address = target.address;
+  header.name = target.name;
+  return header;
+}
+
+std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> room) {
+  const std::span<std::uint8_t> place = room.last(UdpHeaderBytes(from.ip));
+  ByteWriter writer(place);
+  writer.U16(0);  // RSV
+  writer.U8(0);   // FRAG
+  writer.U8(from.ip.is_v4() ? kIpv4 : kIpv6);
+  writer.Put(from.ip.bytes());
+  writer.U16(from.port);
+  return place;
 }
 
 std::string_view Describe(Reply reply) {

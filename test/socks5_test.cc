@@ -245,6 +245,78 @@ TEST_CASE("socks5: a refusal is ten bytes without an address") {
   }
 }
 
+TEST_CASE("socks5: a datagram's header is decoded, and the data begins behind it") {
+  const struct {
+    Message bytes;
+    std::size_t size;
+    std::string_view address;
+    std::string_view name;
+    std::uint16_t port;
+  } rows[] = {
+      {{0, 0, 0, 1, 127, 0, 0, 1, 0, 53}, 10, "127.0.0.1", "", 53},
+      {{0, 0, 0, 1, 127, 0, 0, 1, 0, 53, 'x', 'y'}, 10, "127.0.0.1", "", 53},
+      {{0xff, 1, 0, 1, 127, 0, 0, 1, 0, 53}, 10, "127.0.0.1", "", 53},  // RSV is not looked at
+      {{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 'z'}, 22, "::1", "", 256},
+      {{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1, 0, 1}, 22, "10.0.0.1", "", 1},
+      {{0, 0, 0, 3, 1, 'a', 0, 53, 'x'}, 8, "", "a", 53},
+      {{0, 0, 0, 3, 1, 0, 0, 53}, 8, "", std::string_view("\0", 1), 53},  // whether it is a name is not asked here
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.size);
+    const UdpHeader header = DecodeUdpHeader(row.bytes);
+    CHECK(header.fault == UdpFault::kNone);
+    CHECK(header.size == row.size);
+    CHECK(header.name == row.name);
+    if (row.name.empty()) CHECK(header.address == IpAddress::Parse(row.address).value());
+    CHECK(header.port == row.port);
+    // Every beginning that is shorter is cut off.
+    for (std::size_t cut = 0; cut < row.size; ++cut) {
+      CHECK(DecodeUdpHeader(std::span(row.bytes).first(cut)).fault == UdpFault::kMalformed);
+    }
+    Message fragment = row.bytes;
+    fragment[2] = 0x81;
+    CHECK(DecodeUdpHeader(fragment).fault == UdpFault::kFragment);
+  }
+  CHECK(DecodeUdpHeader(Filled({0, 0, 0, 3, 255}, 257, 'n')).name.size() == 255);
+}
+
+TEST_CASE("socks5: a datagram without a readable header is malformed") {
+  const Message bad[] = {
+      {},
+      {0, 0, 0, 0, 127, 0, 0, 1, 0, 53},    // ATYP 0
+      {0, 0, 0, 2, 127, 0, 0, 1, 0, 53},    // ATYP 2
+      {0, 0, 0, 5, 127, 0, 0, 1, 0, 53},    // ATYP 5
+      {0, 0, 0, 3, 0, 0, 53},               // an empty name
+      {0, 0, 0, 1, 127, 0, 0, 1, 0, 0},     // port 0
+      {0, 0, 1, 1, 127, 0, 0, 1, 0, 0},     // the same in a fragment
+      Filled({0, 0, 0, 3, 255}, 256, 'n'),  // cut off in the port
+  };
+  for (const Message& bytes : bad) {
+    CAPTURE(bytes.size());
+    const UdpHeader header = DecodeUdpHeader(bytes);
+    CHECK(header.fault == UdpFault::kMalformed);
+    CHECK(header.size == 0);
+  }
+}
+
+TEST_CASE("socks5: the header of an answer ends where its room ends, and is read back as what it was") {
+  for (const std::string_view text : {"127.0.0.1:53", "[2001:db8::1]:65535", "[::ffff:10.0.0.1]:1"}) {
+    CAPTURE(text);
+    const Endpoint from = Endpoint::Parse(text).value();
+    std::array<std::uint8_t, kUdpHeaderBytesMax> room;
+    room.fill(0xee);
+    const auto written = EncodeUdpHeader(from, room);
+    CHECK(written.size() == UdpHeaderBytes(from.ip));
+    CHECK(written.data() + written.size() == room.data() + room.size());
+    CHECK(std::ranges::count(std::span(room).first(room.size() - written.size()), 0xee) ==
+          static_cast<std::ptrdiff_t>(room.size() - written.size()));
+    const UdpHeader header = DecodeUdpHeader(written);
+    CHECK(header.fault == UdpFault::kNone);
+    CHECK(Endpoint{header.address, header.port} == from);
+    CHECK(header.size == written.size());
+  }
+}
+
 TEST_CASE("socks5: every reply has words of its own") {
   std::vector<std::string_view> seen;
   for (std::uint8_t rep = 0; rep <= 8; ++rep) {

@@ -8,6 +8,7 @@
 //   choice     VER=5 | METHOD
 //   request    VER=5 | CMD | RSV | ATYP | DST.ADDR | DST.PORT
 //   reply      VER=5 | REP | RSV=0 | ATYP | BND.ADDR | BND.PORT
+//   datagram   RSV(2)=0 | FRAG | ATYP | DST.ADDR | DST.PORT | DATA          between a UDP client and the gateway
 //
 //   ADDR is 4 bytes (ATYP 1), a length byte and a name (ATYP 3), or 16 bytes (ATYP 4); PORT is big-endian.
 #pragma once
@@ -92,6 +93,34 @@ std::span<const std::uint8_t> EncodeReply(Reply reply, const Endpoint& bound,
 
 // 0.0.0.0:0, for replies that have no address to tell. (A client that cannot read ATYP 4 can read its refusal.)
 Endpoint Unbound();
+
+// --- UDP (RFC 1928 section 7) --------------------------------------------------------------------------------------
+
+enum class UdpFault : std::uint8_t {
+  kNone,
+  kMalformed,  // cut off, an unknown ATYP, a name of length 0, or port 0
+  kFragment,   // FRAG is not 0: a part of a larger datagram, which this gateway does not put together
+};
+
+// What stands in front of a datagram's data: where a client wants it to go.
+struct UdpHeader {
+  UdpFault fault = UdpFault::kMalformed;
+  std::size_t size = 0;   // the data begins here
+  IpAddress address;      // when `name` is empty
+  std::string_view name;  // as the client wrote it; points into the decoded bytes
+  std::uint16_t port = 0;
+};
+
+// `datagram` is whole: a datagram comes as one or not at all. RSV is not looked at, as in a request.
+UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram);
+
+// How long the header of an answer is.
+inline constexpr std::size_t kUdpHeaderBytesMax = 4 + 16 + 2;
+inline std::size_t UdpHeaderBytes(const IpAddress& from) { return from.is_v4() ? 4 + 4 + 2 : kUdpHeaderBytesMax; }
+
+// Writes the header of an answer that came from `from` so that it ends where `room` ends: in front of the data.
+// Returns the part that was written, of UdpHeaderBytes(from.ip).
+std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> room);
 
 // "succeeded", "connection refused"...: the RFC's words.
 std::string_view Describe(Reply reply);
