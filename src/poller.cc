@@ -13,9 +13,13 @@ Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-bool Poller::Add(int fd, Cookie cookie) {
+bool Poller::Add(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI); }
+
+bool Poller::AddReader(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN); }
+
+bool Poller::Register(int fd, Cookie cookie, std::uint32_t events) {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.events = events | EPOLLET;
   event.data.u64 = cookie.Packed();
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }

@@ -99,6 +99,43 @@ inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
 inline constexpr std::chrono::milliseconds kResetPollInterval{10};
 inline constexpr std::chrono::milliseconds kResetPollIntervalSlow{250};
 
+// --- UDP -----------------------------------------------------------------------------------------------------------
+
+// The longest datagram: 65,535 bytes of IPv6 payload without the UDP header. Over IPv4 it is 65,507.
+inline constexpr std::size_t kUdpBytesMax = 65'535 - 8;
+inline constexpr std::size_t kUdpBytesMaxIpv4 = 65'535 - 20 - 8;
+
+// Messages of one system call, and how many such calls a socket may have before the others of its worker have their turn.
+inline constexpr std::size_t kUdpBatch = 32;
+inline constexpr int kUdpBatchesPerTurn = 4;
+
+// What the kernel takes as one message: datagrams (64 in older kernels, 128 since 6.9) and bytes in all. Longer ones than
+// fit Ethernet are not joined: where a segment would have to be fragmented, the message is refused.
+inline constexpr std::size_t kUdpSegmentsMax = 64;
+inline constexpr std::size_t kUdpJoinedBytesMax = 65'000;
+inline constexpr std::size_t kUdpSegmentBytesMax = 1'472;
+inline constexpr std::size_t kUdpPieces = 1'024;  // a joined datagram has two at most: header and data
+static_assert(kUdpJoinedBytesMax <= kUdpBytesMaxIpv4);
+
+inline constexpr int kUdpReceiveBuffer = 1024 * 1024;
+
+// Ports of --udp-ports that are tried for one association before it is told that there is none.
+inline constexpr std::size_t kUdpPortTriesMax = 4'096;
+
+// Datagrams that wait until their name has been looked up.
+inline constexpr std::size_t kWaitingDatagramsPerAssociation = 16;
+inline constexpr std::size_t kWaitingDatagramsPerWorker = 1'024;
+inline constexpr std::size_t kWaitingBytesPerWorker = 4 * 1024 * 1024;
+
+// Addresses that a client has sent to and may hear from. A page has room for some thousand (4 KiB).
+inline constexpr std::size_t kAddressesInline = 24;
+inline constexpr std::size_t kAddressesPerPage = 1'024;
+inline constexpr std::size_t kAddressesPerBucket = 8;
+inline constexpr std::size_t kAddressPagesPerWorker = 1'024;
+
+// Of the program's own memory, session and association together, while no datagram moves.
+inline constexpr std::size_t kAssociationBytesMax = 512;
+
 // --- The worker ----------------------------------------------------------------------------------------------------
 
 inline constexpr int kEventsPerTurn = 256;

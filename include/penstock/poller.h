@@ -66,6 +66,10 @@ class Poller {
   // (epoll_ctl(2): ENOMEM, ENOSPC).
   [[nodiscard]] bool Add(int fd, Cookie cookie);
 
+  // The same for whoever never waits for room to write. A UDP socket becomes writable again with every datagram that has
+  // left it: without this, each sending would wake its own thread once more.
+  [[nodiscard]] bool AddReader(int fd, Cookie cookie);
+
   // Takes out a descriptor that will live on.
   void Remove(int fd);
 
@@ -76,6 +80,8 @@ class Poller {
   Event At(int index) const;
 
  private:
+  bool Register(int fd, Cookie cookie, std::uint32_t events);
+
   Fd epoll_;
   std::array<epoll_event, kEventsPerTurn> events_;
 };
