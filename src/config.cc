@@ -83,6 +83,31 @@ std::optional<std::string> TakeListen(std::string_view value, Settings& settings
   return std::nullopt;
 }
 
+std::optional<std::string> TakeUdpFilter(std::string_view value, Settings& settings) {
+  if (value != "open" && value != "address") return "open or address";
+  settings.udp_filter = value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
+  return std::nullopt;
+}
+
+std::optional<std::string> TakeUdpPorts(std::string_view value, Settings& settings) {
+  const std::size_t dash = value.find('-');
+  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
+  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
+  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
+  settings.udp_ports = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
+  return std::nullopt;
+}
+
+std::optional<std::string> TakeUdpAdvertise(std::string_view value, Settings& settings) {
+  const auto address = IpAddress::Parse(value);
+  if (!address || address->is_unspecified()) return "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5";
+  for (const IpAddress& other : settings.udp_advertise) {
+    if (other.is_v4() == address->is_v4()) return "one address of each family at most";
+  }
+  settings.udp_advertise.push_back(*address);
+  return std::nullopt;
+}
+
 std::optional<std::string> TakeLogLevel(std::string_view value, Settings& settings) {
   for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
     if (value == Describe(level)) {
@@ -132,6 +157,14 @@ const Option kOptions[] = {
     {"keepalive-probes", "N", "Unanswered probes after which a peer is dead (%)",
      [](std::string_view value, Settings& s) { return TakeNumber(value, 1, 127, s.keepalive.probes); },
      [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
+    {"udp-idle-timeout", "TIME", "Without a datagram, until an association ends (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.udp_idle_timeout); },
+     [](const Settings& s) { return FormatDuration(s.udp_idle_timeout); }},
+    {"udp-filter", "FROM", "Whose answers pass: address (those sent to) or open (anyone) (%)", TakeUdpFilter,
+     [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
+    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)", TakeUdpPorts, nullptr},
+    {"udp-advertise", "ADDR", "Where clients send datagrams, if not where they connected; once per family",
+     TakeUdpAdvertise, nullptr},
     {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)",
      [](std::string_view value, Settings& s) { return TakeDuration(value, s.drain_timeout); },
      [](const Settings& s) { return FormatDuration(s.drain_timeout); }},

@@ -58,17 +58,27 @@ Resolver::Resolver(const ResolverSettings& settings, Poller& poller, const Clock
 
 Resolver::~Resolver() = default;
 
+std::optional<NameAnswer> Resolver::Known(std::string_view name) {
+  if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
+  Place place;
+  return Known(name, NameText(name), place);
+}
+
+// Without an answer, `place` is the candidate that has to be asked for.
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, Place& place) {
+  RefreshHost();
+  if (const auto known = KnownByRule(text.view())) return known;
+  place.absolute = name.ends_with('.');
+  const auto remembered = Search(text.view(), place);
+  if (remembered) counters_.names_cached.Add();
+  return remembered;
+}
+
 std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
-  RefreshHost();
   const NameText text(name);
-  if (const auto known = KnownByRule(text.view())) return known;
   Place place;
-  place.absolute = name.ends_with('.');
-  if (const auto remembered = Search(text.view(), place)) {
-    counters_.names_cached.Add();
-    return remembered;
-  }
+  if (const auto known = Known(name, text, place)) return known;
   Waiter* const waiter = waiters_.Acquire(who, text.view(), place);
   if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
   if (waiter != nullptr) waiters_.Release(waiter->self);

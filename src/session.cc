@@ -22,6 +22,12 @@ std::chrono::milliseconds RelayCheckInterval(const Settings& settings) {
   return std::clamp(shorter / 4, kShortest, kLongest);
 }
 
+std::chrono::milliseconds UdpCheckInterval(const Settings& settings) {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(10);
+  constexpr std::chrono::milliseconds kShortest{10};
+  return std::clamp(settings.udp_idle_timeout / 8, kShortest, kLongest);
+}
+
 }  // namespace
 
 SessionDeadlines::SessionDeadlines(const Settings& settings)
@@ -29,6 +35,7 @@ SessionDeadlines::SessionDeadlines(const Settings& settings)
       connect(settings.connect_timeout),
       attempt_delay(kAttemptDelay),
       relay_check(RelayCheckInterval(settings)),
+      udp_check(UdpCheckInterval(settings)),
       linger(std::min(kLingerMax, settings.handshake_timeout)),
       reset_poll(kResetPollInterval),
       reset_poll_slow(kResetPollIntervalSlow) {}
@@ -72,6 +79,11 @@ Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const
   return Drive(tools);
 }
 
+Session::Next Session::OnUdp(Association::Side side, const Events& events, const SessionTools& tools) {
+  if (state_ == State::kAssociated) association_->OnEvents(side, events);
+  return Drive(tools);
+}
+
 Session::Next Session::OnAttemptDelay(const SessionTools& tools) {
   if (state_ == State::kConnecting) handshake_->dialer.OnDelay(tools.dial());
   return Drive(tools);
@@ -80,6 +92,14 @@ Session::Next Session::OnAttemptDelay(const SessionTools& tools) {
 Session::Next Session::OnName(const NameAnswer& answer, const SessionTools& tools) {
   if (state_ != State::kConnecting || !handshake_->resolving) return Next::kWait;
   return Continue(TakeName(answer, tools), tools);
+}
+
+Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
+                                      const SessionTools& tools) {
+  if (state_ != State::kAssociated) return Next::kWait;
+  association_->OnName(datagram, answer, Associate(tools));
+  active_ = tools.now();
+  return Drive(tools);
 }
 
 Session::Next Session::OnDeadline(const SessionTools& tools) {
@@ -92,6 +112,8 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
       return Continue(RefuseLate(tools), tools);
     case State::kRelay:
       return CheckIdle(tools);
+    case State::kAssociated:
+      return CheckAssociationIdle(tools);
     case State::kClosing:
       return Next::kRelease;
     case State::kResetting:
@@ -112,6 +134,11 @@ void Session::Finish(const SessionTools& tools) {
   relay_.Release(tools.flow);
   tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
+  if (association_ == nullptr) return;
+  association_->Release(tools.associations);
+  tools.associations.associations.Release(association_->self());
+  association_ = nullptr;
+  tools.counters().associations_ended.Add();
 }
 
 // --- What to try ---------------------------------------------------------------------------------------------------
@@ -143,6 +170,8 @@ Session::Next Session::Step(const SessionTools& tools) {
       return StepConnecting(tools);
     case State::kRelay:
       return StepRelay(tools);
+    case State::kAssociated:
+      return StepAssociated(tools);
     case State::kClosing:
       return StepClosing(tools);
     case State::kResetting:
@@ -200,8 +229,14 @@ Session::Next Session::StepRequest(const SessionTools& tools) {
         break;
     }
     handshake_->begin += request.size;
-    if (request.command != socks5::Command::kConnect) return Refuse(Reply::kCommandNotSupported, tools);
-    return BeginConnecting(request, tools);
+    switch (request.command) {
+      case socks5::Command::kConnect:
+        return BeginConnecting(request, tools);
+      case socks5::Command::kBind:
+        return Refuse(Reply::kCommandNotSupported, tools);
+      case socks5::Command::kUdpAssociate:
+        return BeginAssociation(tools);
+    }
   }
 }
 
@@ -240,6 +275,22 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
       return Next::kWait;
   }
   return Next::kRelease;
+}
+
+// The TCP connection means nothing but that the association lasts: its end is the end, in order or not, and what comes
+// on it is dropped.
+Session::Next Session::StepAssociated(const SessionTools& tools) {
+  for (std::size_t dropped = 0; client_events_.readable && dropped < kTurnBytes;) {
+    const IoResult read = Receive(client_.get(), tools.flow.copy_room);
+    if (read.status == IoStatus::kEnd) return OverAs(End::kClosed);
+    if (read.status == IoStatus::kFault) return OverAs(End::kReset);
+    if (read.status == IoStatus::kAgain) client_events_.readable = false;
+    dropped += read.bytes;
+  }
+  const std::uint64_t before = datagrams();
+  const Association::Turn turn = association_->Step(Associate(tools));
+  if (datagrams() != before) active_ = tools.now();
+  return turn == Association::Turn::kUnfinished || client_events_.readable ? Next::kAgain : Next::kWait;
 }
 
 // The refusal is on its way. Closing with unread input would turn into a reset that can destroy it (RFC 2525 section
@@ -433,6 +484,41 @@ void Session::ReturnHandshake(const SessionTools& tools) {
   handshake_ = nullptr;
 }
 
+// --- UDP -----------------------------------------------------------------------------------------------------------
+
+AssociateTools Session::Associate(const SessionTools& tools) const {
+  return {tools.settings,   tools.guard,        tools.poller,    tools.resolver,
+          tools.counters(), tools.associations, client_endpoint_};
+}
+
+// DST.ADDR and DST.PORT of the request are not looked at: see associate.h.
+Session::Next Session::BeginAssociation(const SessionTools& tools) {
+  Association* const association = tools.associations.associations.Acquire(handle_, kTagUdp);
+  if (association == nullptr) return Refuse(Reply::kGeneralFailure, tools);
+  const AssociateTools lent = Associate(tools);
+  if (association->Open(LocalEndpoint(client_.get()), lent) != Fault::kNone) {
+    tools.associations.associations.Release(association->self());
+    return Refuse(Reply::kGeneralFailure, tools);
+  }
+  ReturnHandshake(tools);
+  association_ = association;
+  tools.counters().associations_begun.Add();
+  if (!SendReply(Reply::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
+  tools.deadlines.udp_check.Arm(deadline_, tools.now());
+  active_ = tools.now();
+  state_ = State::kAssociated;
+  client_events_.readable = true;  // perhaps
+  return Next::kWait;
+}
+
+Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
+  if (tools.now() - active_ >= tools.settings.udp_idle_timeout) return OverAs(End::kIdle);
+  if (!keepalive_) EnableKeepAlive(client_.get(), tools.settings.keepalive);
+  keepalive_ = true;
+  tools.deadlines.udp_check.Arm(deadline_, tools.now());
+  return Next::kWait;
+}
+
 // --- At rest, and at the end ---------------------------------------------------------------------------------------
 
 // A session that lives long enough to meet this check is one whose peers may die unnoticed, so keepalive begins here:
@@ -465,6 +551,7 @@ void Session::KeepName(std::string_view name, const SessionTools& tools) {
 void Session::LogEnd(const SessionTools& tools) const {
   LogLine line(LogLevel::kInfo, "session");
   line.Address("client", client_endpoint_);
+  if (association_ != nullptr) line.Text("command", "udp");
   if (name_ != nullptr) {
     line.Text("asked", name_.get());
   } else if (target_endpoint_.port != 0) {
@@ -473,7 +560,13 @@ void Session::LogEnd(const SessionTools& tools) const {
   if (target_endpoint_.port != 0) line.Number("port", target_endpoint_.port);
   if (target_.valid()) line.Address("target", target_endpoint_);
   if (reply_ != kNoReply) line.Number("rep", reply_);
-  line.Number("up", relay_.bytes_up()).Number("down", relay_.bytes_down());
+  if (association_ != nullptr) {
+    line.Number("up", association_->up().bytes).Number("down", association_->down().bytes);
+    line.Number("datagrams-up", association_->up().datagrams);
+    line.Number("datagrams-down", association_->down().datagrams);
+  } else {
+    line.Number("up", relay_.bytes_up()).Number("down", relay_.bytes_down());
+  }
   line.Seconds("seconds", tools.now() - begun_).Text("end", Describe(end_));
   tools.log.Write(line);
 }
@@ -482,6 +575,7 @@ void Session::CheckInvariants(Next next) const {
   if (next == Next::kRelease) return;
   assert((handshake_ != nullptr) == (state_ <= State::kConnecting));
   assert(target_.valid() == (state_ == State::kRelay || state_ == State::kResetting));
+  assert((association_ != nullptr) == (state_ == State::kAssociated));
   assert(state_ != State::kConnecting || handshake_->resolving ||
          handshake_->dialer.status() == Dialer::Status::kTrying);
   // Something will wake us, whatever the peers do.

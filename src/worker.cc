@@ -19,10 +19,13 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       stashes_(settings.stashes_max),
       resolver_(settings.names, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
+      associations_(settings.connections_max),
       deadlines_(settings),
-      tools_{settings,   guard_,      log,
-             poller_,    resolver_,   handshakes_,
-             deadlines_, complaints_, {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+      tools_{settings,      guard_,
+             log,           poller_,
+             resolver_,     handshakes_,
+             associations_, deadlines_,
+             complaints_,   {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
@@ -85,6 +88,8 @@ void Worker::Dispatch(const Poller::Event& event) {
   if (session == nullptr) return;  // it ended earlier in this turn
   if (tag == kTagClient) {
     After(*session, session->OnClient(event.events, tools_));
+  } else if (tag < kTagTarget) {
+    After(*session, session->OnUdp(static_cast<Association::Side>(tag - kTagUdp), event.events, tools_));
   } else {
     After(*session, session->OnTarget(tag - kTagTarget, event.events, tools_));
   }
@@ -103,9 +108,22 @@ void Worker::OnWake() {
 
 void Worker::DeliverNames() {
   while (const auto finished = resolver_.TakeAnswer()) {
+    if (AssociationPool::IsDatagram(finished->waiter)) {
+      DeliverToDatagram(*finished);
+      continue;
+    }
     Session* const session = sessions_.Resolve(finished->waiter);
     if (session != nullptr) After(*session, session->OnName(finished->answer, tools_));
   }
+}
+
+// A datagram outlives its session until its name has an answer: only then does nobody know its handle any more.
+void Worker::DeliverToDatagram(const Resolver::Finished& finished) {
+  WaitingDatagram* const datagram = associations_.waiting.Resolve(AssociationPool::AsDatagram(finished.waiter));
+  if (datagram == nullptr) return;
+  Session* const session = sessions_.Resolve(datagram->session);
+  if (session != nullptr) After(*session, session->OnDatagramName(*datagram, finished.answer, tools_));
+  associations_.Release(*datagram);
 }
 
 void Worker::RunReadyList() {

@@ -310,5 +310,32 @@ TEST_CASE("config: durations are written in their largest whole unit, and read b
 
 TEST_CASE("config: there is at least one CPU") { CHECK(UsableCpus() >= 1); }
 
+TEST_CASE("config: how UDP is carried") {
+  const Settings standard = Good({});
+  CHECK(standard.udp_idle_timeout == 2min);
+  CHECK(standard.udp_filter == UdpFilter::kAddress);
+  CHECK(standard.udp_ports.high == 0);
+  CHECK(standard.udp_advertise.empty());
+  const Settings s = Good({"--udp-idle-timeout=30s", "--udp-filter=open", "--udp-ports", "40000-40099",
+                           "--udp-advertise", "203.0.113.5", "--udp-advertise=2001:db8::5"});
+  CHECK(s.udp_idle_timeout == 30s);
+  CHECK(s.udp_filter == UdpFilter::kOpen);
+  CHECK(s.udp_ports.low == 40000);
+  CHECK(s.udp_ports.high == 40099);
+  REQUIRE(s.udp_advertise.size() == 2);
+  CHECK(s.udp_advertise[1].ToString() == "2001:db8::5");
+  CHECK(Good({"--udp-ports=5000"}).udp_ports.low == 5000);
+  CHECK(Good({"--udp-ports=5000"}).udp_ports.high == 5000);
+  CHECK(Good({"--udp-filter=address"}).udp_filter == UdpFilter::kAddress);
+  for (const char* const bad : {"", "-", "0-5", "5-4", "1-65536", "5-", "-5", "a-b", "1-2-3", "1 - 2"}) {
+    CAPTURE(bad);
+    CHECK(Contains(MistakeIn({std::string("--udp-ports=") + bad}), "a range of ports such as"));
+  }
+  CHECK(Contains(MistakeIn({"--udp-filter=port"}), "open or address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=0.0.0.0"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=example.org"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
+}
+
 }  // namespace
 }  // namespace penstock

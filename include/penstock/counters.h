@@ -44,6 +44,24 @@ struct Counters {
   Counter bytes_down;     // target to client
   Counter pipes_missing;  // a bulk flow went on by copying
 
+  // UDP associations. A datagram is counted once: as carried or as dropped, by cause.
+  Counter associations_begun;
+  Counter associations_ended;
+  Counter datagrams_up;  // client to target
+  Counter datagrams_down;
+  Counter datagram_bytes_up;  // of data, without SOCKS headers
+  Counter datagram_bytes_down;
+  Counter udp_foreign;      // not from the client of the association, or not from its port
+  Counter udp_malformed;    // a SOCKS header that cannot be read
+  Counter udp_fragment;     // FRAG is not 0
+  Counter udp_denied;       // the client may not reach that target
+  Counter udp_unsolicited;  // from an address that the client has not sent to
+  Counter udp_nameless;     // the target's name has no address, or none that was found in time
+  Counter udp_queue_full;   // too many were waiting for names
+  Counter udp_too_long;     // an answer that does not fit a datagram with its header
+  Counter udp_full;         // no room in a socket's buffer
+  Counter udp_unreachable;  // refused by the kernel: no route, no socket, a local firewall
+
   // Names.
   Counter names_cached;
   Counter names_asked;

@@ -43,6 +43,9 @@ class Resolver {
   // that is no host name (IsHostName) does not exist. Does not allocate for a name in the cache.
   std::optional<NameAnswer> Resolve(std::string_view name, Handle who);
 
+  // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
+  std::optional<NameAnswer> Known(std::string_view name);
+
   // An event whose cookie has the tag. A stale handle is ignored.
   void OnEvent(Handle handle, const Events& events);
 
@@ -64,6 +67,7 @@ class Resolver {
   struct Place;
   struct Waiter;
 
+  std::optional<NameAnswer> Known(std::string_view name, const NameText& text, Place& place);
   void RefreshHost();
   std::optional<NameAnswer> KnownByRule(std::string_view name) const;
   std::optional<NameText> CandidateAt(std::string_view name, const Place& place) const;

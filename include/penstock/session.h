@@ -11,6 +11,8 @@
 //                   ▼                                                           ▼
 //                CLOSING ── the refusal has arrived ──▶ over               RESETTING ── bytes have left ──▶ over
 //
+// UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
+//
 // A client may send all of it at once, its first data included, or one byte at a time. Username and password (RFC 1929)
 // belong between NEGO and REQUEST, as a state of their own.
 #pragma once
@@ -22,6 +24,7 @@
 #include <memory>
 #include <span>
 
+#include "penstock/associate.h"
 #include "penstock/counters.h"
 #include "penstock/dialer.h"
 #include "penstock/endpoint.h"
@@ -46,7 +49,10 @@ enum Tag : std::uint8_t {
   kTagClient,        // a session's client socket
   kTagDeadline,      // a session's deadline
   kTagAttemptDelay,  // a session's dialer should start its next attempt
-  kTagTarget,        // a session's socket towards its target; kTagTarget + n while attempt n is only an attempt
+  kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
+  kTagTarget =
+      kTagUdp +
+      Association::kSides,  // a session's socket towards its target; kTagTarget + n while attempt n is only an attempt
 };
 static_assert(kTagTarget + kAddressesPerName <= 256);
 
@@ -73,12 +79,13 @@ struct SessionDeadlines {
   DeadlineQueue connect;
   DeadlineQueue attempt_delay;
   DeadlineQueue relay_check;  // idleness is looked for this often, so that a byte costs no timer work
+  DeadlineQueue udp_check;    // the same for associations
   DeadlineQueue linger;
   DeadlineQueue reset_poll;
   DeadlineQueue reset_poll_slow;
 
-  const std::array<DeadlineQueue*, 7> all{&handshake, &connect,    &attempt_delay,  &relay_check,
-                                          &linger,    &reset_poll, &reset_poll_slow};
+  const std::array<DeadlineQueue*, 8> all{&handshake, &connect, &attempt_delay, &relay_check,
+                                          &udp_check, &linger,  &reset_poll,    &reset_poll_slow};
 };
 
 // What a worker lends to the session whose turn it is.
@@ -89,6 +96,7 @@ struct SessionTools {
   Poller& poller;
   Resolver& resolver;
   Slab<Handshake>& handshakes;
+  AssociationPool& associations;
   SessionDeadlines& deadlines;
   LogPace& complaints;
   FlowTools flow;
@@ -100,7 +108,7 @@ struct SessionTools {
 
 class Session {
  public:
-  enum class State : std::uint8_t { kNego, kRequest, kConnecting, kRelay, kClosing, kResetting };
+  enum class State : std::uint8_t { kNego, kRequest, kConnecting, kRelay, kAssociated, kClosing, kResetting };
 
   // What the worker should do next.
   enum class Next : std::uint8_t {
@@ -132,8 +140,10 @@ class Session {
 
   Next OnClient(const Events& events, const SessionTools& tools);
   Next OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
+  Next OnUdp(Association::Side side, const Events& events, const SessionTools& tools);
   Next OnAttemptDelay(const SessionTools& tools);
   Next OnName(const NameAnswer& answer, const SessionTools& tools);
+  Next OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer, const SessionTools& tools);
   Next OnDeadline(const SessionTools& tools);
   Next OnTurn(const SessionTools& tools) { return Drive(tools); }  // from the ready list
 
@@ -158,6 +168,7 @@ class Session {
   Next StepRequest(const SessionTools& tools);
   Next StepConnecting(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
+  Next StepAssociated(const SessionTools& tools);
   Next StepClosing(const SessionTools& tools);
   Next StepResetting(const SessionTools& tools);
 
@@ -181,6 +192,11 @@ class Session {
   Next BeginRelay(const SessionTools& tools);
   void ReturnHandshake(const SessionTools& tools);
 
+  AssociateTools Associate(const SessionTools& tools) const;
+  Next BeginAssociation(const SessionTools& tools);
+  Next CheckAssociationIdle(const SessionTools& tools);
+  std::uint64_t datagrams() const { return association_->up().datagrams + association_->down().datagrams; }
+
   Next CheckIdle(const SessionTools& tools);
   void KeepName(std::string_view name, const SessionTools& tools);
   void LogEnd(const SessionTools& tools) const;
@@ -189,7 +205,8 @@ class Session {
   Handle handle_;
   Fd client_;
   Fd target_;
-  Handshake* handshake_ = nullptr;  // from Begin until RELAY, CLOSING or the end
+  Handshake* handshake_ = nullptr;      // from Begin until RELAY, ASSOCIATED, CLOSING or the end
+  Association* association_ = nullptr;  // from ASSOCIATED until the end
   Deadline deadline_;
   Relay relay_;
   Endpoint client_endpoint_;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "penstock/endpoint.h"
@@ -15,6 +16,18 @@
 #include "penstock/socket.h"
 
 namespace penstock {
+
+// From whom an association's answers may come.
+enum class UdpFilter : std::uint8_t {
+  kOpen,     // anyone who knows the port
+  kAddress,  // addresses that the client has sent to, from any port (RFC 4787 section 5: address-dependent)
+};
+
+// Ports that firewalls let through; both 0: any.
+struct PortRange {
+  std::uint16_t low = 0;
+  std::uint16_t high = 0;
+};
 
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
@@ -26,6 +39,11 @@ struct Settings {
   std::chrono::milliseconds idle_timeout = std::chrono::hours(2);           // no bytes
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   KeepAlive keepalive;
+
+  std::chrono::milliseconds udp_idle_timeout = std::chrono::minutes(2);  // an association without datagrams
+  UdpFilter udp_filter = UdpFilter::kAddress;
+  PortRange udp_ports;                   // of the socket towards the client
+  std::vector<IpAddress> udp_advertise;  // what clients are told instead of its address, one of a family at most
 
   std::size_t connections_max = 0;    // over all workers; 0: as many as descriptors allow
   std::size_t pipes_max = kPipesMax;  // per worker, lent and idle

@@ -21,6 +21,7 @@
 #include <optional>
 #include <vector>
 
+#include "penstock/associate.h"
 #include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/fd.h"
@@ -74,6 +75,7 @@ class Worker {
   void Dispatch(const Poller::Event& event);
   void OnWake();
   void DeliverNames();
+  void DeliverToDatagram(const Resolver::Finished& finished);
   void RunReadyList();
   void ExpireDeadlines();
 
@@ -102,6 +104,7 @@ class Worker {
   StashPool stashes_;
   Resolver resolver_;
   Slab<Handshake> handshakes_;
+  AssociationPool associations_;
   SessionDeadlines deadlines_;
   LogPace complaints_;
   LogPace pauses_;

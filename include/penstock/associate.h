@@ -1,0 +1,178 @@
+// One client's UDP association (RFC 1928 section 7): a socket towards the client, one for each address family towards its
+// targets, and the datagrams between them.
+// Lent by a worker to a session from its reply until its end; the worker's thread only.
+// Invariant: what one datagram is, or where it goes, never ends an association: it is carried, or dropped and counted.
+// Everything a target sees comes from one port of its family, whoever the target is (RFC 4787: endpoint-independent
+// mapping), and everything the client sees comes from the address and port that the reply told it.
+// Deliberately not here: the TCP connection with which an association ends, and idleness (session.h).
+//
+//              one of --udp-ports                         any port, opened when first needed
+//                    │                                     ┌── IPv4 socket ──▶ targets
+//     client ──▶ client socket ──▶ header off, guard, name ┤
+//                                                          └── IPv6 socket ──▶ targets
+//            ◀────────────────────── filter, header on ◀──────────────
+//
+// Only the address from which the TCP connection came may send, and its first valid datagram pins the port. What the
+// request says of the client's address is not looked at: clients put anything there.
+//
+// Datagrams whose target is a name that must be asked for wait in the worker's pool, a copy each, until the resolver
+// answers: those behind them do not wait. At rest an association holds no buffer.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+
+#include "penstock/address_set.h"
+#include "penstock/counters.h"
+#include "penstock/datagrams.h"
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+#include "penstock/io.h"
+#include "penstock/poller.h"
+#include "penstock/resolver.h"
+#include "penstock/rules.h"
+#include "penstock/settings.h"
+#include "penstock/slab.h"
+#include "penstock/socks5.h"
+
+namespace penstock {
+
+class Association;
+
+// A datagram whose target is being looked up. Its handle is what the resolver knows as the waiter.
+struct WaitingDatagram {
+  WaitingDatagram(Handle handle, Handle whose, std::uint16_t to_port) : self(handle), session(whose), port(to_port) {}
+
+  std::span<const std::uint8_t> data() const { return {bytes.get(), size}; }
+
+  Handle self;
+  Handle session;
+  std::uint16_t port;
+  std::uint32_t size = 0;
+  std::unique_ptr<std::uint8_t[]> bytes;
+};
+
+// What one worker's associations borrow.
+struct AssociationPool {
+  explicit AssociationPool(std::size_t associations_max);
+
+  // The resolver's waiters are sessions and datagrams; the highest bit of the slot tells them apart.
+  static constexpr std::uint32_t kDatagramBit = 0x80000000;
+  static bool IsDatagram(Handle waiter) { return (waiter.slot & kDatagramBit) != 0; }
+  static Handle AsWaiter(Handle datagram) { return {datagram.slot | kDatagramBit, datagram.generation}; }
+  static Handle AsDatagram(Handle waiter) { return {waiter.slot & ~kDatagramBit, waiter.generation}; }
+
+  void Release(WaitingDatagram& datagram);
+
+  Slab<Association> associations;
+  Slab<WaitingDatagram> waiting;
+  std::size_t waiting_bytes = 0;
+  Slab<AddressPage> pages;
+  AddressKey key;
+  DatagramInbox inbox;
+  std::array<DatagramOutbox, 2> outboxes;  // towards targets, by Association::Side; the first also towards clients
+  std::minstd_rand port_order;             // where the search for a free port begins; no secret
+};
+
+// What a worker lends to the association whose turn it is.
+struct AssociateTools {
+  const Settings& settings;
+  Guard& guard;
+  Poller& poller;
+  Resolver& resolver;
+  Counters& counters;
+  AssociationPool& pool;
+  const Endpoint& client;  // of the TCP connection
+};
+
+class Association {
+ public:
+  // Its sockets, in the order of the tags that are given to its constructor.
+  enum class Side : std::uint8_t { kClient, kIpv4, kIpv6 };
+  static constexpr std::size_t kSides = 3;
+
+  enum class Turn : std::uint8_t {
+    kWaiting,     // an edge or an answer will wake it
+    kUnfinished,  // give it another turn
+  };
+
+  struct Tally {
+    std::uint64_t datagrams = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  // Its sockets are registered with the poller under `first_tag` + side and `session`.
+  Association(Handle handle, Handle session, std::uint8_t first_tag)
+      : self_(handle), session_(session), first_tag_(first_tag) {}
+  Association(const Association&) = delete;
+  Association& operator=(const Association&) = delete;
+
+  // Opens the socket towards the client beside the connection's own address `local`. Any fault: there is no such socket.
+  Fault Open(const Endpoint& local, const AssociateTools& tools);
+
+  // Where the client is to send its datagrams: BND of the reply.
+  Endpoint Bound(const AssociateTools& tools) const;
+
+  void OnEvents(Side side, const Events& events);
+  void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
+
+  Turn Step(const AssociateTools& tools);
+
+  // Gives back what is lent.
+  void Release(AssociationPool& pool) { sent_to_.Release(pool.pages); }
+
+  Handle self() const { return self_; }
+  const Tally& up() const { return up_; }
+  const Tally& down() const { return down_; }
+  bool has_client() const { return client_port_ != 0; }  // a valid datagram has come
+
+ private:
+  // Where the last datagram of a batch went: the next one mostly goes there too.
+  struct Route {
+    std::span<const std::uint8_t> header;  // in the inbox; empty: none yet
+    Endpoint to;
+  };
+
+  Turn StepSide(Side side, const AssociateTools& tools);
+  void TakeFromClient(std::size_t count, const AssociateTools& tools);
+  void TakeFromTargets(Side side, std::size_t count, const AssociateTools& tools);
+  bool IsClient(const Endpoint& from, const AssociateTools& tools) const;
+
+  void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
+  void ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
+                     const AssociateTools& tools);
+  WaitingDatagram* Keep(std::uint16_t port, std::span<const std::uint8_t> data, AssociationPool& pool);
+  bool ForwardTo(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
+  std::optional<Endpoint> Choose(const NameAnswer& answer, std::uint16_t port, const AssociateTools& tools) const;
+  bool Approach(const Endpoint& to, const AssociateTools& tools);
+  void Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
+  bool OpenTowards(Side side, const AssociateTools& tools);
+  void FlushUp(const AssociateTools& tools);
+  void FlushDown(const AssociateTools& tools);
+
+  static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
+  static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
+  const Fd& socket(Side side) const { return sockets_[static_cast<std::size_t>(side)]; }
+
+  Handle self_;
+  Handle session_;
+  std::array<Fd, kSides> sockets_;
+  std::array<bool, kSides> readable_{};  // latches
+  std::array<bool, kSides> joins_{true, true, true};
+  std::uint8_t first_tag_;
+  std::uint8_t waiting_ = 0;  // datagrams of its own whose names are being looked up
+  std::uint16_t client_port_ = 0;
+  std::uint32_t client_scope_ = 0;
+  Tally up_;
+  Tally down_;
+  AddressSet sent_to_;
+};
+static_assert(kWaitingDatagramsPerAssociation <= 255);
+
+}  // namespace penstock

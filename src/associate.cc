@@ -1,0 +1,283 @@
+#include "penstock/associate.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "penstock/limits.h"
+#include "penstock/socket.h"
+#include "penstock/udp.h"
+
+namespace penstock {
+namespace {
+
+Endpoint AnyAddress(bool v4) {
+  Endpoint any;
+  if (v4) any.ip = IpAddress::FromV4(std::array<std::uint8_t, 4>{});
+  return any;
+}
+
+// A free port of the range, searched from a random one on, so that one that was just closed is not used again at once.
+OpenedUdp OpenInRange(Endpoint at, const PortRange& ports, std::minstd_rand& order) {
+  const std::size_t count = std::size_t{ports.high} - ports.low + 1;
+  const std::size_t begin = order() % count;
+  OpenedUdp opened{Fd(), Fault::kOther};
+  for (std::size_t i = 0; i < std::min(count, kUdpPortTriesMax); ++i) {
+    at.port = static_cast<std::uint16_t>(ports.low + (begin + i) % count);
+    opened = OpenUdp(at);
+    if (opened.socket.valid() || opened.fault == Fault::kExhausted) break;
+  }
+  return opened;
+}
+
+}  // namespace
+
+AssociationPool::AssociationPool(std::size_t associations_max)
+    : associations(associations_max), waiting(kWaitingDatagramsPerWorker), pages(kAddressPagesPerWorker) {
+  std::random_device random;
+  const auto bits = [&random] { return std::uint64_t{random()} << 32 | random(); };
+  key = {bits(), bits()};
+  port_order.seed(random());
+}
+
+void AssociationPool::Release(WaitingDatagram& datagram) {
+  waiting_bytes -= datagram.size;
+  waiting.Release(datagram.self);
+}
+
+Fault Association::Open(const Endpoint& local, const AssociateTools& tools) {
+  const PortRange& ports = tools.settings.udp_ports;
+  Endpoint at = local;
+  at.port = 0;
+  OpenedUdp opened = ports.high == 0 ? OpenUdp(at) : OpenInRange(at, ports, tools.pool.port_order);
+  if (!opened.socket.valid()) return opened.fault;
+  if (!tools.poller.AddReader(opened.socket.get(), {first_tag_, session_})) return Fault::kExhausted;
+  sockets_[0] = std::move(opened.socket);
+  return Fault::kNone;
+}
+
+Endpoint Association::Bound(const AssociateTools& tools) const {
+  Endpoint bound = LocalEndpoint(sockets_[0].get());
+  for (const IpAddress& ip : tools.settings.udp_advertise) {
+    if (ip.is_v4() == bound.ip.is_v4()) bound.ip = ip;
+  }
+  return bound;
+}
+
+void Association::OnEvents(Side side, const Events& events) {
+  if (events.readable) readable_[static_cast<std::size_t>(side)] = true;
+}
+
+Association::Turn Association::Step(const AssociateTools& tools) {
+  Turn turn = Turn::kWaiting;
+  for (const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
+    if (readable_[static_cast<std::size_t>(side)] && StepSide(side, tools) == Turn::kUnfinished) {
+      turn = Turn::kUnfinished;
+    }
+  }
+  return turn;
+}
+
+Association::Turn Association::StepSide(Side side, const AssociateTools& tools) {
+  for (int i = 0; i < kUdpBatchesPerTurn; ++i) {
+    const Received received = tools.pool.inbox.Receive(socket(side).get());
+    if (side == Side::kClient) {
+      TakeFromClient(received.count, tools);
+    } else {
+      TakeFromTargets(side, received.count, tools);
+    }
+    // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
+    if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
+      readable_[static_cast<std::size_t>(side)] = false;
+      return Turn::kWaiting;
+    }
+  }
+  return Turn::kUnfinished;
+}
+
+// --- Client to target ----------------------------------------------------------------------------------------------
+
+bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
+  return from.ip == tools.client.ip && (client_port_ == 0 || from.port == client_port_);
+}
+
+void Association::TakeFromClient(std::size_t count, const AssociateTools& tools) {
+  Route route;
+  for (std::size_t i = 0; i < count; ++i) {
+    const DatagramInbox::Message message = tools.pool.inbox.At(i);
+    if (!IsClient(message.from, tools)) {
+      tools.counters.udp_foreign.Add(message.datagrams());
+      continue;
+    }
+    message.ForEach([&](std::span<const std::uint8_t> datagram) { Forward(datagram, message.from, route, tools); });
+  }
+  FlushUp(tools);
+}
+
+void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route,
+                          const AssociateTools& tools) {
+  const std::size_t known = route.header.size();
+  if (known != 0 && datagram.size() >= known && std::memcmp(datagram.data(), route.header.data(), known) == 0) {
+    return Put(route.to, datagram.subspan(known), tools);
+  }
+  const socks5::UdpHeader header = socks5::DecodeUdpHeader(datagram);
+  if (header.fault == socks5::UdpFault::kFragment) return tools.counters.udp_fragment.Add();
+  if (header.fault == socks5::UdpFault::kMalformed) return tools.counters.udp_malformed.Add();
+  client_port_ = from.port;
+  client_scope_ = from.scope;
+
+  const auto data = datagram.subspan(header.size);
+  Endpoint to{header.address, header.port};
+  if (!header.name.empty()) {
+    const auto address = AddressInName(header.name);
+    if (!address) return ForwardToName(header, data, route, tools);
+    to.ip = *address;
+  }
+  if (ForwardTo(to, data, tools)) route = {datagram.first(header.size), to};
+}
+
+void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
+                                const AssociateTools& tools) {
+  if (!IsHostName(header.name)) return tools.counters.udp_malformed.Add();
+  if (const auto answer = tools.resolver.Known(header.name)) {
+    const auto to = Choose(*answer, header.port, tools);
+    // The header is the last thing in front of the data.
+    if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, *to};
+    return;
+  }
+  WaitingDatagram* const waiting = Keep(header.port, data, tools.pool);
+  if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
+  // An answer at once is a failure: the resolver itself has too many waiters.
+  if (const auto answer = tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self))) {
+    OnName(*waiting, *answer, tools);
+    tools.pool.Release(*waiting);
+  }
+}
+
+// A copy of a datagram that is to wait; null when too many do already.
+WaitingDatagram* Association::Keep(std::uint16_t port, std::span<const std::uint8_t> data, AssociationPool& pool) {
+  if (waiting_ == kWaitingDatagramsPerAssociation || pool.waiting_bytes + data.size() > kWaitingBytesPerWorker) {
+    return nullptr;
+  }
+  std::unique_ptr<std::uint8_t[]> bytes(new (std::nothrow) std::uint8_t[data.size()]);
+  if (bytes == nullptr) return nullptr;
+  WaitingDatagram* const waiting = pool.waiting.Acquire(session_, port);
+  if (waiting == nullptr) return nullptr;
+  std::ranges::copy(data, bytes.get());
+  waiting->bytes = std::move(bytes);
+  waiting->size = static_cast<std::uint32_t>(data.size());
+  pool.waiting_bytes += data.size();
+  ++waiting_;
+  return waiting;
+}
+
+void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools) {
+  --waiting_;
+  const auto to = Choose(answer, datagram.port, tools);
+  if (to) ForwardTo(*to, datagram.data(), tools);
+  FlushUp(tools);
+}
+
+// The first address that the client may reach, or nothing, and the datagram is counted.
+std::optional<Endpoint> Association::Choose(const NameAnswer& answer, std::uint16_t port,
+                                            const AssociateTools& tools) const {
+  if (answer.status != NameStatus::kFound || answer.list().empty()) {
+    tools.counters.udp_nameless.Add();
+    return std::nullopt;
+  }
+  for (const IpAddress& address : answer.list()) {
+    if (tools.guard.Allows(tools.client.ip, address)) return Endpoint{address, port};
+  }
+  tools.counters.udp_denied.Add();
+  return std::nullopt;
+}
+
+// True when more may follow to the same target without being judged again.
+bool Association::ForwardTo(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
+  if (!Approach(to, tools)) return false;
+  Put(to, data, tools);
+  return true;
+}
+
+// Makes ready to send to a target: may the client, is there a socket, and who is expected to answer.
+bool Association::Approach(const Endpoint& to, const AssociateTools& tools) {
+  if (!tools.guard.Allows(tools.client.ip, to.ip)) {
+    tools.counters.udp_denied.Add();
+    return false;
+  }
+  const Side side = SideOf(to.ip);
+  if (!socket(side).valid() && !OpenTowards(side, tools)) {
+    tools.counters.udp_unreachable.Add();
+    return false;
+  }
+  if (tools.settings.udp_filter == UdpFilter::kAddress) sent_to_.Insert(to.ip, tools.pool.key, tools.pool.pages);
+  return true;
+}
+
+bool Association::OpenTowards(Side side, const AssociateTools& tools) {
+  OpenedUdp opened = OpenUdp(AnyAddress(side == Side::kIpv4));
+  if (!opened.socket.valid()) return false;
+  const auto tag = static_cast<std::uint8_t>(first_tag_ + static_cast<std::uint8_t>(side));
+  if (!tools.poller.AddReader(opened.socket.get(), {tag, session_})) return false;
+  sockets_[static_cast<std::size_t>(side)] = std::move(opened.socket);
+  return true;
+}
+
+void Association::Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
+  const Side side = SideOf(to.ip);
+  DatagramOutbox& outbox = Outbox(side, tools.pool);
+  if (outbox.full()) FlushUp(tools);
+  outbox.Add(to, {}, data, joins_[static_cast<std::size_t>(side)]);
+}
+
+void Association::FlushUp(const AssociateTools& tools) {
+  for (const Side side : {Side::kIpv4, Side::kIpv6}) {
+    DatagramOutbox& outbox = Outbox(side, tools.pool);
+    if (outbox.empty()) continue;
+    const auto outcome = outbox.Flush(socket(side).get(), joins_[static_cast<std::size_t>(side)]);
+    up_.datagrams += outcome.sent;
+    up_.bytes += outcome.sent_bytes;
+    tools.counters.datagrams_up.Add(outcome.sent);
+    tools.counters.datagram_bytes_up.Add(outcome.sent_bytes);
+    tools.counters.udp_full.Add(outcome.full);
+    tools.counters.udp_unreachable.Add(outcome.failed);
+  }
+}
+
+// --- Target to client ----------------------------------------------------------------------------------------------
+
+void Association::TakeFromTargets(Side side, std::size_t count, const AssociateTools& tools) {
+  assert(side != Side::kClient && has_client());
+  AssociationPool& pool = tools.pool;
+  DatagramOutbox& outbox = pool.outboxes[0];
+  const Endpoint client{tools.client.ip, client_port_, client_scope_};
+  const std::size_t longest = client.ip.is_v4() ? kUdpBytesMaxIpv4 : kUdpBytesMax;
+  for (std::size_t i = 0; i < count; ++i) {
+    const DatagramInbox::Message message = pool.inbox.At(i);
+    if (tools.settings.udp_filter == UdpFilter::kAddress && !sent_to_.Contains(message.from.ip, pool.key)) {
+      tools.counters.udp_unsolicited.Add(message.datagrams());
+      continue;
+    }
+    const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.room_before);
+    message.ForEach([&](std::span<const std::uint8_t> data) {
+      if (header.size() + data.size() > longest) return tools.counters.udp_too_long.Add();
+      if (outbox.full()) FlushDown(tools);
+      outbox.Add(client, header, data, joins_[0]);
+    });
+  }
+  if (!outbox.empty()) FlushDown(tools);
+}
+
+void Association::FlushDown(const AssociateTools& tools) {
+  const auto outcome = tools.pool.outboxes[0].Flush(sockets_[0].get(), joins_[0]);
+  down_.datagrams += outcome.sent;
+  down_.bytes += outcome.sent_bytes;
+  tools.counters.datagrams_down.Add(outcome.sent);
+  tools.counters.datagram_bytes_down.Add(outcome.sent_bytes);
+  tools.counters.udp_full.Add(outcome.full);
+  tools.counters.udp_unreachable.Add(outcome.failed);
+}
+
+}  // namespace penstock

@@ -1,0 +1,436 @@
+// UDP ASSOCIATE: what happens to datagrams, one by one and in batches.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/dns_server.h"
+#include "test/support/temp_directory.h"
+#include "test/support/udp_peer.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("associate");
+
+Settings BothFamilies() {
+  Settings settings = TestSettings();
+  settings.listen = {kLoopback, kLoopback6};
+  return settings;
+}
+
+// The worker counts after it has sent, so a count may be a moment late.
+bool Counted(const TestGateway& gateway, Counter Counters::*cause, std::uint64_t count) {
+  return WaitUntil([&] { return gateway.Count(cause) == count; });
+}
+
+TEST_CASE("datagrams reach IPv4 and IPv6 targets and come back with their sources, from clients of both families") {
+  const TestGateway gateway(BothFamilies());
+  const UdpPeer target;
+  const UdpPeer target6(kLoopback6);
+  for (const std::size_t index : {0U, 1U}) {
+    CAPTURE(index);
+    const UdpClient client(gateway, index);
+    for (int i = 0; i < 10; ++i) {
+      client.PingPong(target, "to IPv4 " + std::to_string(i));
+      client.PingPong(target6, "to IPv6 " + std::to_string(i));
+    }
+  }
+  CHECK(Counted(gateway, &Counters::datagrams_up, 40));
+  CHECK(Counted(gateway, &Counters::datagrams_down, 40));
+  CHECK(gateway.Count(&Counters::associations_begun) == 2);
+}
+
+TEST_CASE("all targets see one port, and any target of an address that was sent to may answer") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer first;
+  const UdpPeer second(*Endpoint::Parse("127.0.0.2:0"));
+  const UdpPeer other_port;
+  client.Send("a", first.at());
+  client.Send("b", second.at());
+  const Endpoint outside = first.Receive().from;
+  CHECK(second.Receive().from.port == outside.port);
+  other_port.Send("hello", outside);
+  const auto answer = client.Receive();
+  CHECK(answer.bytes == "hello");
+  CHECK(answer.from == other_port.at());
+}
+
+TEST_CASE("--udp-filter: answers of strangers are dropped by default, and pass when it is open") {
+  for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
+    Settings settings = TestSettings();
+    settings.udp_filter = filter;
+    const TestGateway gateway(settings);
+    const UdpClient client(gateway);
+    const UdpPeer target;
+    const UdpPeer stranger(*Endpoint::Parse("127.0.0.2:0"));
+    client.Send("a", target.at());
+    const Endpoint outside = target.Receive().from;
+    stranger.Send("from a stranger", Endpoint{*IpAddress::Parse("127.0.0.1"), outside.port});
+    if (filter == UdpFilter::kAddress) {
+      CHECK(Counted(gateway, &Counters::udp_unsolicited, 1));
+      client.PingPong(target);
+      client.Send("now I ask", stranger.at());
+      stranger.Send("from a friend", stranger.Receive().from);
+      CHECK(client.Receive().bytes == "from a friend");
+    } else {
+      const auto answer = client.Receive();
+      CHECK(answer.bytes == "from a stranger");
+      CHECK(answer.from == stranger.at());
+    }
+  }
+}
+
+TEST_CASE("a client that has sent to thousands of addresses still hears all of the last ones") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target(*Endpoint::Parse("0.0.0.0:0"));
+  const auto address = [&](int i) {
+    return Endpoint{*IpAddress::Parse("127.1." + std::to_string(i / 250) + '.' + std::to_string(i % 250 + 1)),
+                    target.at().port};
+  };
+  for (int i = 0; i < 2000; ++i) {
+    client.Send("x", address(i));
+    target.Receive();
+  }
+  for (int i = 1900; i < 2000; ++i) {
+    const UdpPeer speaker(Endpoint{address(i).ip, 0});
+    client.Send("?", speaker.at());
+    speaker.Send("!", speaker.Receive().from);
+    CHECK(client.Receive().bytes == "!");
+  }
+  CHECK(gateway.Count(&Counters::udp_unsolicited) == 0);
+}
+
+TEST_CASE("empty datagrams and the longest ones pass whole, both ways") {
+  const TestGateway gateway(BothFamilies());
+  const UdpPeer target;
+  const UdpPeer target6(kLoopback6);
+  std::string longest(65'507, '\0');
+  Pattern(1).Fill(longest);
+  const UdpClient client(gateway, 0);
+  const UdpClient client6(gateway, 1);
+  client.PingPong(target, "");
+  client.PingPong(target6, "");
+  client6.PingPong(target, "");
+  // Over IPv4 a datagram has 65,507 bytes, the SOCKS header among them.
+  client.PingPong(target, longest.substr(0, 65'507 - 10));
+  client.PingPong(target6, longest.substr(0, 65'507 - 22));
+  client6.PingPong(target, longest);
+  client6.PingPong(target6, longest.substr(0, 65'527 - 22));
+  constexpr std::size_t kSizes[] = {1, 511, 512, 1'471, 1'472, 1'473, 9'000, 32'768, 65'000};
+  for (const std::size_t size : kSizes) {
+    CAPTURE(size);
+    client.PingPong(target, longest.substr(0, size));
+    client6.PingPong(target6, longest.substr(0, size));
+  }
+}
+
+TEST_CASE("an answer that does not fit with its header is dropped and counted") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  client.Send("a", target.at());
+  const Endpoint outside = target.Receive().from;
+  target.Send(std::string(65'498, 'x'), outside);
+  CHECK(Counted(gateway, &Counters::udp_too_long, 1));
+  client.PingPong(target);
+}
+
+TEST_CASE("of a batch of good and bad datagrams the good ones pass, in order") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const std::string good = UdpHeader(target.at());
+  const std::vector<std::string> bad = {
+      "",
+      "x",
+      "00 00"_hex,
+      "00 00 00"_hex,
+      "00 00 00 01"_hex,
+      "00 00 00 01 7f 00 00"_hex,
+      "00 00 00 01 7f 00 00 01 00"_hex,        // half a port
+      "00 00 00 01 7f 00 00 01 00 00 78"_hex,  // port 0
+      "00 00 00 02 7f 00 00 01 00 50 78"_hex,  // ATYP 2
+      "00 00 00 03 00 00 50 78"_hex,           // an empty name
+      "00 00 00 03 ff 61 62 63 00 50"_hex,     // a name that is cut off
+      "00 00 00 03 03 61 20 62 00 50 78"_hex,  // a blank in a name
+      "00 00 00 04 00 00 00 00 00 00 00 01"_hex,
+      std::string(2000, '\xff'),
+  };
+  std::vector<std::string> batch;
+  std::vector<std::string> wanted;
+  for (std::size_t i = 0; i < 3 * bad.size(); ++i) {
+    batch.push_back(bad[i % bad.size()]);
+    wanted.push_back("good " + std::to_string(i));
+    batch.push_back(good + wanted.back());
+    if (i % 3 == 0) batch.push_back(UdpHeader(target.at(), static_cast<std::uint8_t>(i + 1)) + "fragment");
+  }
+  client.udp().SendAll(batch, client.bound());
+  for (const std::string& data : wanted) CHECK(target.Receive().bytes == data);
+  CHECK(Counted(gateway, &Counters::udp_malformed, 3 * bad.size()));
+  CHECK(Counted(gateway, &Counters::udp_fragment, bad.size()));
+  client.PingPong(target);
+}
+
+TEST_CASE("batches of every shape arrive whole and in order, whatever is joined on the way") {
+  const TestGateway gateway(BothFamilies());
+  for (const Endpoint& at : {kLoopback, kLoopback6}) {
+    const UdpPeer target(at);
+    const UdpPeer other(at);
+    const UdpClient client(gateway, at == kLoopback ? 0 : 1);
+    std::uint64_t random = 1;
+    for (std::size_t round = 0; round < 20; ++round) {
+      std::vector<std::string> batch;
+      std::vector<std::string> wanted;
+      std::vector<std::string> wanted_other;
+      for (int i = 0; i < 60; ++i) {
+        // Runs of one length, a shorter one now and then, an empty one, another target in between.
+        const std::size_t size =
+            NextRandom(random) % 8 == 0 ? NextRandom(random) % 1500 : 100 * static_cast<std::size_t>(round % 13);
+        std::string data(size, '\0');
+        Pattern(NextRandom(random)).Fill(data);
+        const bool to_other = NextRandom(random) % 10 == 0;
+        batch.push_back(UdpHeader(to_other ? other.at() : target.at()) + data);
+        (to_other ? wanted_other : wanted).push_back(data);
+      }
+      client.udp().SendAll(batch, client.bound());
+      Endpoint outside;
+      for (const std::string& data : wanted) {
+        const auto datagram = target.Receive();
+        CHECK(datagram.bytes == data);
+        outside = datagram.from;
+      }
+      for (const std::string& data : wanted_other) CHECK(other.Receive().bytes == data);
+      target.SendAll(wanted, outside);
+      for (const std::string& data : wanted) CHECK(client.Receive().bytes == data);
+    }
+  }
+}
+
+TEST_CASE("datagrams that the kernel has joined are taken apart, both ways") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const std::string header = UdpHeader(target.at());
+  std::string joined;
+  for (char c = 'a'; c <= 'z'; ++c) joined += header + std::string(90, c);
+  joined += header + "the last one";
+  client.udp().SendSegments(joined, static_cast<std::uint16_t>(header.size() + 90), client.bound());
+  Endpoint outside;
+  for (char c = 'a'; c <= 'z'; ++c) {
+    const auto datagram = target.Receive();
+    CHECK(datagram.bytes == std::string(90, c));
+    outside = datagram.from;
+  }
+  CHECK(target.Receive().bytes == "the last one");
+
+  std::string answers;
+  for (char c = 'A'; c <= 'Z'; ++c) answers += std::string(1000, c);
+  target.SendSegments(answers + "short", 1000, outside);
+  for (char c = 'A'; c <= 'Z'; ++c) CHECK(client.Receive().bytes == std::string(1000, c));
+  CHECK(client.Receive().bytes == "short");
+  CHECK(Counted(gateway, &Counters::datagrams_down, 27));
+}
+
+TEST_CASE("the port is pinned by the first valid datagram, and only the client's address may send") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const UdpPeer foreign(*Endpoint::Parse("127.0.0.2:0"));
+  const UdpPeer other_port;
+  const std::string hello = UdpHeader(target.at()) + "hello";
+  foreign.Send(hello, client.bound());
+  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  other_port.Send("garbage does not pin", client.bound());
+  CHECK(Counted(gateway, &Counters::udp_malformed, 1));
+  client.PingPong(target);
+  other_port.Send(hello, client.bound());
+  foreign.Send(hello, client.bound());
+  CHECK(Counted(gateway, &Counters::udp_foreign, 3));
+  client.PingPong(target);
+  CHECK(target.nothing_came());
+  CHECK(other_port.nothing_came());
+  CHECK(foreign.nothing_came());
+}
+
+TEST_CASE("a target that nobody listens on disturbs no other") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  Endpoint closed;
+  {
+    const UdpPeer gone;
+    closed = gone.at();
+  }
+  for (int i = 0; i < 20; ++i) {
+    client.Send("x", closed);
+    client.PingPong(target);
+  }
+  CHECK(Counted(gateway, &Counters::datagrams_up, 40));
+}
+
+TEST_CASE("a target that the kernel refuses is counted, and disturbs no other") {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const std::string refused = UdpHeader(*Endpoint::Parse("255.255.255.255:9")) + "x";
+  const std::string good = UdpHeader(target.at());
+  client.udp().SendAll({refused, good + "a", refused, good + "b", refused}, client.bound());
+  CHECK(target.Receive().bytes == "a");
+  CHECK(target.Receive().bytes == "b");
+  CHECK(Counted(gateway, &Counters::udp_unreachable, 3));
+  client.PingPong(target);
+}
+
+TEST_CASE("a client that has closed its UDP socket costs its answers, and nothing else") {
+  const TestGateway gateway;
+  const UdpPeer target;
+  Peer control;
+  {
+    UdpClient client(gateway);
+    client.Send("a", target.at());
+    control = std::move(client.control());
+  }
+  const Endpoint outside = target.Receive().from;
+  for (int i = 0; i < 10; ++i) target.Send("anybody there?", outside);
+  CHECK(WaitUntil(
+      [&] { return gateway.Count(&Counters::datagrams_down) + gateway.Count(&Counters::udp_unreachable) == 10; }));
+  CHECK(gateway.server().sessions() == 1);
+}
+
+TEST_CASE("a remote client may not reach what only this host can reach") {
+  for (const IpAddress& outside : HostAddresses()) {
+    if (outside.is_loopback() || outside.is_link_local()) continue;
+    CAPTURE(outside.ToString());
+    Settings settings = TestSettings();
+    settings.listen = {{outside, 0}};
+    const TestGateway gateway(settings);
+    const UdpClient client(gateway);
+    const UdpPeer target(*Endpoint::Parse("0.0.0.0:0"));
+    std::uint64_t denied = 0;
+    for (const char* const name : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "224.0.0.1",
+                                   "255.255.255.255", "169.254.169.254", "fe80::1"}) {
+      CAPTURE(name);
+      client.Send("address", Endpoint{*IpAddress::Parse(name), target.at().port});
+      client.Send("text", name, target.at().port);
+      denied += 2;
+      CHECK(Counted(gateway, &Counters::udp_denied, denied));
+    }
+    client.Send("name", "localhost", target.at().port);
+    client.Send("own", Endpoint{outside, target.at().port});
+    CHECK(Counted(gateway, &Counters::udp_denied, denied + 2));
+    CHECK(target.nothing_came());
+  }
+}
+
+// --- Names ---------------------------------------------------------------------------------------------------------
+
+struct NamedGateway {
+  explicit NamedGateway(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.ForgiveSockets(); }
+
+  Settings SettingsFor(const DnsServer& dns) const {
+    Settings settings = TestSettings();
+    settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+    settings.names.hosts_file = directory.Write("hosts", "");
+    settings.names.families = Families{true, true};
+    return settings;
+  }
+
+  TempDirectory directory;
+  TestGateway gateway;
+};
+
+TEST_CASE("names are targets, too, mixed with addresses; a literal in a name is an address") {
+  DnsServer dns;
+  dns.Add("four.example", "127.0.0.1");
+  dns.Add("six.example", "::1");
+  const NamedGateway named(dns);
+  const UdpClient client(named.gateway);
+  const UdpPeer target;
+  const UdpPeer target6(kLoopback6);
+  for (int i = 0; i < 3; ++i) {
+    client.Send("a", "four.example", target.at().port);
+    CHECK(target.Receive().bytes == "a");
+    client.Send("b", "six.example", target6.at().port);
+    const auto question = target6.Receive();
+    CHECK(question.bytes == "b");
+    target6.Send("c", question.from);
+    CHECK(client.Receive().from == target6.at());
+    client.Send("d", "127.0.0.1", target.at().port);
+    CHECK(target.Receive().bytes == "d");
+    client.Send("e", "[::1]", target6.at().port);
+    CHECK(target6.Receive().bytes == "e");
+    client.PingPong(target);
+  }
+  CHECK(dns.Queries("four.example", DnsType::kA) == 1);
+}
+
+TEST_CASE("datagrams wait for a slow name server in order, and nobody waits for them") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  dns.Add("fast.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const UdpClient client(named.gateway);
+  const UdpPeer slow;
+  const UdpPeer target;
+  for (const char* const data : {"1", "2", "", "4"}) client.Send(data, "slow.example", slow.at().port);
+  REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
+  client.PingPong(target);
+  client.Send("meanwhile", "fast.example", target.at().port);
+  CHECK(target.Receive().bytes == "meanwhile");
+  CHECK(slow.nothing_came());
+  dns.Release("slow.example");
+  for (const char* const data : {"1", "2", "", "4"}) CHECK(slow.Receive().bytes == data);
+}
+
+TEST_CASE("what waits for names is bounded, and names that are known pass by") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  dns.Add("known.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const UdpClient client(named.gateway);
+  const UdpPeer slow;
+  const UdpPeer target;
+  client.Send("first", "known.example", target.at().port);
+  CHECK(target.Receive().bytes == "first");
+  const std::size_t more = 40;
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation + more; ++i) {
+    client.Send(std::to_string(i), "slow.example", slow.at().port);
+  }
+  CHECK(Counted(named.gateway, &Counters::udp_queue_full, more));
+  client.Send("second", "known.example", target.at().port);
+  CHECK(target.Receive().bytes == "second");
+  dns.Release("slow.example");
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) CHECK(slow.Receive().bytes == std::to_string(i));
+  client.Send("again", "slow.example", slow.at().port);
+  CHECK(slow.Receive().bytes == "again");
+}
+
+TEST_CASE("a name without an address is counted, and a client that leaves while it waits disturbs nobody") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  const NamedGateway named(dns);
+  const UdpPeer target;
+  const UdpClient staying(named.gateway);
+  staying.Send("x", "gone.example", target.at().port);
+  CHECK(Counted(named.gateway, &Counters::udp_nameless, 1));
+  {
+    const UdpClient leaving(named.gateway);
+    leaving.Send("never", "slow.example", target.at().port);
+    REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
+  }
+  CHECK(named.gateway.WaitForSessions(1));
+  dns.Release("slow.example");
+  staying.Send("known now", "slow.example", target.at().port);
+  CHECK(target.Receive().bytes == "known now");
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

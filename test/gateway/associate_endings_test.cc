@@ -1,0 +1,134 @@
+// UDP ASSOCIATE: how an association ends, what it costs, and that nothing of it stays.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/associate.h"
+#include "penstock/session.h"
+#include "test/support/udp_peer.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("associate");
+
+std::size_t Sockets() { return Descriptors()["socket"]; }
+
+// The line of a session that has ended.
+std::string SessionLine(const TestGateway& gateway) {
+  CHECK(WaitUntil([&] { return gateway.LogText().find(" info session ") != std::string::npos; }));
+  return gateway.LogText();
+}
+
+TEST_CASE("an association ends at once with its connection: closed, half-closed or reset") {
+  const UdpPeer target;
+  for (int how = 0; how < 3; ++how) {
+    CAPTURE(how);
+    const TestGateway gateway;
+    UdpClient client(gateway);
+    client.PingPong(target, "ping");
+    const Stopwatch watch;
+    if (how == 0) client.control().Close();
+    if (how == 1) client.control().HalfClose();
+    if (how == 2) client.control().Abort();
+    CHECK(gateway.WaitForSessions(0));
+    CHECK(watch.elapsed() < kPatience / 2);
+    const std::string line = SessionLine(gateway);
+    CAPTURE(line);
+    CHECK(line.find(" command=udp rep=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") != std::string::npos);
+    CHECK(line.find(how == 2 ? " end=reset" : " end=closed") != std::string::npos);
+    CHECK(gateway.Count(&Counters::associations_ended) == 1);
+  }
+}
+
+TEST_CASE("an association ends when no datagram comes for --udp-idle-timeout, and not before") {
+  Settings settings = TestSettings();
+  settings.udp_idle_timeout = milliseconds(400);
+  const TestGateway gateway(settings);
+  const UdpPeer target;
+  UdpClient busy(gateway);
+  UdpClient idle(gateway);
+  const Stopwatch watch;
+  // For longer than the timeout it is not idle: datagrams follow each other.
+  while (watch.elapsed() < milliseconds(1'000)) busy.PingPong(target);
+  CHECK(idle.control().ReceiveToEnd().empty());
+  CHECK(busy.control().ReceiveToEnd().empty());
+  CHECK(watch.elapsed() >= milliseconds(1'400));
+  CHECK(SessionLine(gateway).find(" end=idle") != std::string::npos);
+}
+
+TEST_CASE("an association needs four descriptors at most, opened when first needed") {
+  const TestGateway gateway;
+  const UdpPeer target;
+  const UdpPeer target6(kLoopback6);
+  const std::size_t before = Sockets();
+  const UdpClient client(gateway);
+  CHECK(Sockets() == before + 2 + 2);  // the client's own two, its connection, the socket towards it
+  client.PingPong(target);
+  CHECK(Sockets() == before + 2 + 3);
+  client.PingPong(target6);
+  CHECK(Sockets() == before + 2 + 4);
+  client.PingPong(target);
+  client.PingPong(target6);
+  CHECK(Sockets() == before + 2 + 4);
+}
+
+TEST_CASE("an association at rest is small") {
+  CHECK(sizeof(Session) + sizeof(Association) + 2 * sizeof(std::uint64_t) <= kAssociationBytesMax);
+}
+
+TEST_CASE("a thousand associations at once") {
+  const TestGateway gateway;
+  const UdpPeer target;
+  constexpr std::size_t kMany = 1'000;
+  std::vector<std::unique_ptr<UdpClient>> clients;
+  for (std::size_t i = 0; i < kMany; ++i) clients.push_back(std::make_unique<UdpClient>(gateway));
+  CHECK(gateway.server().sessions() == kMany);
+  const std::size_t resident = ResidentBytes();
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = 0; i < kMany; ++i) clients[i]->PingPong(target, std::to_string(i));
+  }
+  // No buffer stays with any of them.
+  if (!IsSanitized()) CHECK(ResidentBytes() < resident + 4 * 1024 * 1024);
+  clients.clear();
+  CHECK(gateway.WaitForSessions(0));
+}
+
+TEST_CASE("an association that is flooded does not keep others waiting") {
+  const TestGateway gateway;
+  const UdpPeer target;
+  const UdpPeer sink;
+  const UdpClient flooder(gateway);
+  const UdpClient client(gateway);
+  const std::vector<std::string> flood(500, UdpHeader(sink.at()) + std::string(1'000, 'x'));
+  for (int i = 0; i < 50; ++i) {
+    flooder.udp().SendAll(flood, flooder.bound());
+    client.PingPong(target);
+  }
+}
+
+TEST_CASE("a server that is destroyed with associations leaves nothing") {
+  const UdpPeer target;
+  std::vector<Peer> controls;
+  const auto before = Descriptors();
+  {
+    Settings settings = TestSettings();
+    settings.workers = 2;
+    const TestGateway gateway(settings);
+    for (int i = 0; i < 8; ++i) {
+      UdpClient client(gateway);
+      client.PingPong(target);
+      controls.push_back(std::move(client.control()));
+    }
+    gateway.server();
+    controls.clear();
+  }
+  CHECK(ToText(Descriptors()) == ToText(before));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test

@@ -1,0 +1,85 @@
+// Scripted UDP peers: targets, and clients with an association.
+// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most; what does not come as the
+// script says is a std::runtime_error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+#include "test/support/gateway.h"
+#include "test/support/peer.h"
+#include "test/support/wait.h"
+
+namespace penstock::test {
+
+class UdpPeer {
+ public:
+  struct Datagram {
+    std::string bytes;
+    Endpoint from;
+  };
+
+  // Bound to `at`; port 0 is one that the kernel picks.
+  explicit UdpPeer(const Endpoint& at = kLoopback);
+
+  const Endpoint& at() const { return at_; }
+  int fd() const { return socket_.get(); }
+
+  void Send(std::string_view bytes, const Endpoint& to) const;
+  // All with one system call: they wait together, and are received as a batch.
+  void SendAll(const std::vector<std::string>& datagrams, const Endpoint& to) const;
+  // The same, cut by the kernel out of one message (UDP_SEGMENT).
+  void SendSegments(std::string_view bytes, std::uint16_t segment_bytes, const Endpoint& to) const;
+
+  Datagram Receive() const;
+  // True when nothing waits to be received.
+  bool nothing_came() const;
+
+ private:
+  Fd socket_;
+  Endpoint at_;
+};
+
+// RSV FRAG ATYP DST.ADDR DST.PORT: what stands in front of the data.
+std::string UdpHeader(const Endpoint& target, std::uint8_t fragment = 0);
+std::string UdpHeader(std::string_view name, std::uint16_t port);
+
+std::string AssociateRequest(const Endpoint& claimed = *Endpoint::Parse("0.0.0.0:0"));
+
+// A client whose association stands.
+class UdpClient {
+ public:
+  // Connects to listener `index` of the gateway and sends `request`; its datagrams come from the connection's address.
+  explicit UdpClient(const TestGateway& gateway, std::size_t index = 0, std::string_view request = AssociateRequest());
+
+  // Through the gateway.
+  void Send(std::string_view data, const Endpoint& target) const { SendRaw(UdpHeader(target) + std::string(data)); }
+  void Send(std::string_view data, std::string_view name, std::uint16_t port) const {
+    SendRaw(UdpHeader(name, port) + std::string(data));
+  }
+  void SendRaw(std::string_view datagram) const { udp_.Send(datagram, bound_); }
+  // The next answer, without its header, and whom it comes from. Throws when it does not come from the bound address.
+  UdpPeer::Datagram Receive() const;
+
+  // `data` reaches `target`, and an answer comes back.
+  void PingPong(const UdpPeer& target, std::string_view data = "ping") const;
+
+  Peer& control() { return control_; }
+  const UdpPeer& udp() const { return udp_; }
+  const Endpoint& bound() const { return bound_; }
+
+ private:
+  Peer control_;
+  Endpoint bound_;  // BND of the reply
+  UdpPeer udp_;
+};
+
+// What a reply of success says, as the client reads it. Throws when it is none.
+Endpoint ReceiveBound(const Peer& client);
+
+}  // namespace penstock::test
