@@ -1,10 +1,10 @@
 // Which addresses a client has sent to: a set that never says no to one of the latest, in a hundred bytes.
 // A member of an association; its worker's thread only.
 // Invariant: what was inserted last is inside. The first kAddressesInline addresses are kept in the set itself; beyond
-// them it borrows a page for some thousand from its worker and gives it back in the end; where there is no page, and when
-// a page is full, new addresses take the place of the oldest.
-// Deliberately not here: the addresses. What is kept is 32 bits of a keyed hash: whoever does not know the key, which is
-// random and the worker's, is taken for somebody else once in a hundred million guesses.
+// them it borrows a page for some thousand from its worker and gives it back in the end; where there is no page, and
+// when a page is full, new addresses take the place of the oldest.
+// Deliberately not here: the addresses. What is kept is 32 bits of a keyed hash: whoever does not know the key, which
+// is random and the worker's, is taken for somebody else once in a hundred million guesses.
 #pragma once
 
 #include <algorithm>

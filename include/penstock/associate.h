@@ -1,5 +1,5 @@
-// One client's UDP association (RFC 1928 section 7): a socket towards the client, one for each address family towards its
-// targets, and the datagrams between them.
+// One client's UDP association (RFC 1928 section 7): a socket towards the client, one for each address family towards
+// its targets, and the datagrams between them.
 // Lent by a worker to a session from its reply until its end; the worker's thread only.
 // Invariant: what one datagram is, or where it goes, never ends an association: it is carried, or dropped and counted.
 // Everything a target sees comes from one port of its family, whoever the target is (RFC 4787: endpoint-independent
@@ -113,7 +113,8 @@ class Association {
   Association(const Association&) = delete;
   Association& operator=(const Association&) = delete;
 
-  // Opens the socket towards the client beside the connection's own address `local`. Any fault: there is no such socket.
+  // Opens the socket towards the client beside the connection's own address `local`. Any fault: there is no such
+  // socket.
   Fault Open(const Endpoint& local, const AssociateTools& tools);
 
   // Where the client is to send its datagrams: BND of the reply.

@@ -1,17 +1,17 @@
 // Datagrams in batches: an inbox that receives many with one system call, and an outbox that sends many with one.
 // Owned by a worker, one inbox and one outbox for each family for all its associations; its own thread only.
-// Invariant: nothing stays in either between two turns, and nothing is copied: the outbox points into the inbox, which is
-// why it is flushed before the inbox receives again. No byte of either belongs to an association at rest.
+// Invariant: nothing stays in either between two turns, and nothing is copied: the outbox points into the inbox, which
+// is why it is flushed before the inbox receives again. No byte of either belongs to an association at rest.
 // Deliberately not here: who may send what to whom (associate.h), and waiting: what does not go at once is dropped.
 //
-// A slot of the inbox has room in front of the datagram for the header of an answer (socks5.h), so that an answer leaves
-// as it came, from some bytes before:
+// A slot of the inbox has room in front of the datagram for the header of an answer (socks5.h), so that an answer
+// leaves as it came, from some bytes before:
 //
 //   | room_before: 22 | datagram: up to 65,527 |
 //
 // The kernel takes datagrams of one length to one destination as a single message, and cuts it apart as late as it can
-// (UDP_SEGMENT): a batch to one destination then costs little more than one datagram. The outbox joins what it can: each
-// message gathers its datagrams, all but the last of one length, from wherever they lie.
+// (UDP_SEGMENT): a batch to one destination then costs little more than one datagram. The outbox joins what it can:
+// each message gathers its datagrams, all but the last of one length, from wherever they lie.
 #pragma once
 
 #include <sys/socket.h>
@@ -68,7 +68,8 @@ class DatagramInbox {
  private:
   std::uint8_t* SlotAt(std::size_t index) const { return room_.get() + index * kSlotBytes; }
 
-  // Rounded up to an odd number of cache lines, so that the beginnings of all slots do not fall into the same cache set.
+  // Rounded up to an odd number of cache lines, so that the beginnings of all slots do not fall into the same cache
+  // set.
   static constexpr std::size_t kSlotBytes = (kRoomBefore + kUdpBytesMax) / 64 * 64 + 64;
   static_assert(kSlotBytes >= kRoomBefore + kUdpBytesMax && kSlotBytes / 64 % 2 == 1);
 
@@ -97,8 +98,8 @@ class DatagramOutbox {
   bool empty() const { return count_ == 0; }
   bool full() const { return count_ == kUdpBatch || pieces_used_ + 2 > pieces_.size(); }
 
-  // Puts one datagram, `header` and then `data`, into an outbox that is not full. Both must stay until Flush. `join`: it
-  // may share a message with the one before it.
+  // Puts one datagram, `header` and then `data`, into an outbox that is not full. Both must stay until Flush. `join`:
+  // it may share a message with the one before it.
   void Add(const Endpoint& to, std::span<const std::uint8_t> header, std::span<const std::uint8_t> data, bool join);
 
   // Sends everything from `socket`, and is empty. `join` becomes false when the path does not take joined datagrams;

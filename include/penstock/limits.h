@@ -105,12 +105,13 @@ inline constexpr std::chrono::milliseconds kResetPollIntervalSlow{250};
 inline constexpr std::size_t kUdpBytesMax = 65'535 - 8;
 inline constexpr std::size_t kUdpBytesMaxIpv4 = 65'535 - 20 - 8;
 
-// Messages of one system call, and how many such calls a socket may have before the others of its worker have their turn.
+// Messages of one system call, and how many such calls a socket may have before the others of its worker have their
+// turn.
 inline constexpr std::size_t kUdpBatch = 32;
 inline constexpr int kUdpBatchesPerTurn = 4;
 
-// What the kernel takes as one message: datagrams (64 in older kernels, 128 since 6.9) and bytes in all. Longer ones than
-// fit Ethernet are not joined: where a segment would have to be fragmented, the message is refused.
+// What the kernel takes as one message: datagrams (64 in older kernels, 128 since 6.9) and bytes in all. Longer ones
+// than fit Ethernet are not joined: where a segment would have to be fragmented, the message is refused.
 inline constexpr std::size_t kUdpSegmentsMax = 64;
 inline constexpr std::size_t kUdpJoinedBytesMax = 65'000;
 inline constexpr std::size_t kUdpSegmentBytesMax = 1'472;

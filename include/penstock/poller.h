@@ -66,8 +66,8 @@ class Poller {
   // (epoll_ctl(2): ENOMEM, ENOSPC).
   [[nodiscard]] bool Add(int fd, Cookie cookie);
 
-  // The same for whoever never waits for room to write. A UDP socket becomes writable again with every datagram that has
-  // left it: without this, each sending would wake its own thread once more.
+  // The same for whoever never waits for room to write. A UDP socket becomes writable again with every datagram that
+  // has left it: without this, each sending would wake its own thread once more.
   [[nodiscard]] bool AddReader(int fd, Cookie cookie);
 
   // Takes out a descriptor that will live on.

@@ -1,8 +1,8 @@
 // UDP sockets, and many datagrams with one system call: recvmmsg(2) and sendmmsg(2), with the kernel's own joining of
 // datagrams (UDP_GRO, UDP_SEGMENT; udp(7)).
-// Stateless; any thread. A descriptor is owned by the Fd that OpenUdp returns and borrowed where a function takes an int.
-// Invariant: errno ends here. Sockets made here are never connected: an ICMP error that one peer causes is reported to
-// nobody (udp(7)), so it can never end what another one sends.
+// Stateless; any thread. A descriptor is owned by the Fd that OpenUdp returns and borrowed where a function takes an
+// int. Invariant: errno ends here. Sockets made here are never connected: an ICMP error that one peer causes is
+// reported to nobody (udp(7)), so it can never end what another one sends.
 // Deliberately not here: whose bytes they are and where the messages point (datagrams.h).
 #pragma once
 
@@ -24,8 +24,8 @@ struct OpenedUdp {
   Fault fault;  // kOther when the address is in use
 };
 
-// A socket that is bound to `at`; port 0 is one that the kernel picks at random. IPv6 sockets are IPV6_V6ONLY. Datagrams
-// of one sender that came together may be received as one (SegmentBytes).
+// A socket that is bound to `at`; port 0 is one that the kernel picks at random. IPv6 sockets are IPV6_V6ONLY.
+// Datagrams of one sender that came together may be received as one (SegmentBytes).
 OpenedUdp OpenUdp(const Endpoint& at);
 
 struct Received {

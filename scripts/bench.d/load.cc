@@ -7,10 +7,13 @@
 //   load upload   --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the target
 //   load download --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the client
 //   load idle     --target ADDR:PORT [options]                       holds tunnels open until stdin ends
+//   load udp-echo --target ADDR:PORT --via ADDR:PORT [options]       round trips of datagrams through associations
+//   load udp-flood --target ADDR:PORT --via ADDR:PORT --stats FILE [options]    one way, counted by the target
 //
 // Options of the clients: --via ADDR:PORT (the gateway; without it the target is contacted directly), --no-socks (the
 // gateway is a plain forwarder), --conns N, --threads N, --seconds S, --targets N (spread over N consecutive target
-// addresses), --sources N (spread over N source addresses 127.0.1.1 and up).
+// addresses), --sources N (spread over N source addresses 127.0.1.1 and up). For udp-*: --size BYTES of data, --window
+// N datagrams under way per association. IPv4 only.
 //
 // A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=.
 
@@ -63,8 +66,9 @@ constexpr char kSource = 'd';
 // Target and client share a mapped file. Counting at the receiving end without sending the count through the gateway
 // works with every peer (many cannot half-close) and across network namespaces.
 struct Stats {
-  std::atomic<uint64_t> sunk;  // bytes received by all sink connections so far
-  std::atomic<uint64_t> stop;  // a source ends its stream when this changes
+  std::atomic<uint64_t> sunk;       // bytes received by all sink connections so far
+  std::atomic<uint64_t> datagrams;  // datagrams that were not to be echoed
+  std::atomic<uint64_t> stop;       // a source ends its stream when this changes
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
@@ -261,6 +265,89 @@ class Target {
   std::vector<char> buffer_;
 };
 
+// ---------------------------------------------------------------- datagrams
+
+constexpr size_t kBatch = 64;
+constexpr size_t kDatagramMax = 2048;
+
+// Datagrams that are received and sent with one system call each way.
+class Batch {
+ public:
+  Batch() {
+    for (size_t i = 0; i < kBatch; ++i) {
+      pieces_[i] = {bytes_[i].data(), kDatagramMax};
+      messages_[i].msg_hdr.msg_iov = &pieces_[i];
+      messages_[i].msg_hdr.msg_iovlen = 1;
+    }
+  }
+
+  // With `named`, messages carry addresses; else the socket is connected.
+  size_t Receive(int fd, bool named) {
+    for (size_t i = 0; i < kBatch; ++i) {
+      pieces_[i].iov_len = kDatagramMax;
+      messages_[i].msg_hdr.msg_name = named ? &names_[i] : nullptr;
+      messages_[i].msg_hdr.msg_namelen = named ? sizeof names_[i] : 0;
+    }
+    const int got = recvmmsg(fd, messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
+    return got > 0 ? Size(got) : 0;
+  }
+
+  // Sends the first `count` messages, each with as many bytes as it has received or been set to.
+  size_t Send(int fd, size_t count) {
+    const int sent = sendmmsg(fd, messages_.data(), static_cast<unsigned>(count), MSG_NOSIGNAL);
+    return sent > 0 ? Size(sent) : 0;
+  }
+
+  void SetAll(const std::vector<char>& datagram) {
+    for (size_t i = 0; i < kBatch; ++i) {
+      std::copy(datagram.begin(), datagram.end(), bytes_[i].begin());
+      SetLength(i, datagram.size());
+    }
+  }
+
+  void SetLength(size_t i, size_t length) { pieces_[i].iov_len = length; }
+  size_t LengthOf(size_t i) const { return messages_[i].msg_len; }
+  const char* At(size_t i) const { return bytes_[i].data(); }
+
+ private:
+  std::array<std::array<char, kDatagramMax>, kBatch> bytes_;
+  std::array<mmsghdr, kBatch> messages_{};
+  std::array<iovec, kBatch> pieces_{};
+  std::array<sockaddr_storage, kBatch> names_;
+};
+
+int UdpSocket(int family) {
+  const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) DieErrno("socket");
+  const int on = 1;
+  const int room = 4 << 20;  // as much as the system allows
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  return fd;
+}
+
+// The target of datagrams: echoes those that begin with kEcho and counts the others.
+[[noreturn]] void ServeDatagrams(int fd, Stats* stats) {
+  auto batch = std::make_unique<Batch>();
+  for (;;) {
+    pollfd waiting{fd, POLLIN, 0};
+    poll(&waiting, 1, -1);
+    while (const size_t count = batch->Receive(fd, true)) {
+      if (batch->At(0)[0] == kEcho) {
+        for (size_t i = 0; i < count; ++i) batch->SetLength(i, batch->LengthOf(i));
+        for (size_t sent = 0; sent < count;) {
+          const size_t more = batch->Send(fd, count);
+          if (more == 0 || more == count) break;
+          sent += more;
+        }
+      } else {
+        stats->datagrams.fetch_add(count, std::memory_order_relaxed);
+      }
+      if (count < kBatch) break;
+    }
+  }
+}
+
 int Listen(const Address& address) {
   const int fd = socket(address.Family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
@@ -282,6 +369,9 @@ int RunTarget(const Options& options) {
     // The kernel chose the port of the first listener; the others share it.
     if (getsockname(listener, address.Raw(), &address.size) != 0) DieErrno("getsockname");
     pool.emplace_back([listener, stats] { Target(listener, stats).Run(); });
+    const int datagrams = UdpSocket(address.Family());
+    if (bind(datagrams, address.Raw(), address.size) != 0) DieErrno("bind");
+    pool.emplace_back([datagrams, stats] { ServeDatagrams(datagrams, stats); });
   }
   const uint16_t port = address.Family() == AF_INET ? address.V4().sin_port : address.V6().sin6_port;
   std::printf("port=%d\n", ntohs(port));
@@ -692,6 +782,166 @@ int RunClient(Mode mode, const Options& options) {
   return 0;
 }
 
+// ---------------------------------------------------------------- clients of UDP associations
+
+struct UdpPlan {
+  bool flood;
+  Address target;
+  Address gateway;
+  size_t window;
+  std::vector<char> datagram;  // SOCKS header and data
+};
+
+struct UdpAssociation {
+  int control = -1;
+  int fd = -1;         // connected to BND of the reply
+  size_t missing = 0;  // sent, and not answered yet
+  Clock::time_point heard;
+};
+
+void ReceiveAll(int fd, uint8_t* bytes, size_t size) {
+  if (recv(fd, bytes, size, MSG_WAITALL) != static_cast<ssize_t>(size)) Die("UDP ASSOCIATE: no reply");
+}
+
+UdpAssociation Associate(const UdpPlan& plan) {
+  UdpAssociation made;
+  made.control = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(made.control, plan.gateway.Raw(), plan.gateway.size) != 0) DieErrno("connect");
+  std::array<uint8_t, 10> bytes{};
+  if (send(made.control, "\x05\x01\x00", 3, MSG_NOSIGNAL) != 3) DieErrno("send");
+  ReceiveAll(made.control, bytes.data(), 2);
+  if (send(made.control, "\x05\x03\x00\x01\0\0\0\0\0\0", 10, MSG_NOSIGNAL) != 10) DieErrno("send");
+  ReceiveAll(made.control, bytes.data(), 10);
+  if (bytes[1] != 0 || bytes[3] != 1) Die("UDP ASSOCIATE refused with " + std::to_string(bytes[1]));
+  Address bound = plan.gateway;
+  std::memcpy(&bound.V4().sin_addr, &bytes[4], 4);
+  std::memcpy(&bound.V4().sin_port, &bytes[8], 2);
+  made.fd = UdpSocket(AF_INET);
+  if (connect(made.fd, bound.Raw(), bound.size) != 0) DieErrno("connect");
+  made.heard = Clock::now();
+  return made;
+}
+
+struct UdpBoard {
+  std::atomic<bool> running{true};
+  std::atomic<uint64_t> done{0};  // round trips
+  std::atomic<uint64_t> sent{0};
+  std::atomic<uint64_t> lost{0};
+};
+
+constexpr milliseconds kLostAfter{300};
+
+void SendBurst(UdpAssociation& association, Batch& out, size_t count, UdpBoard& board) {
+  while (count > 0) {
+    const size_t sent = out.Send(association.fd, std::min(count, kBatch));
+    if (sent == 0) return;
+    count -= sent;
+    association.missing += sent;
+    board.sent.fetch_add(sent, std::memory_order_relaxed);
+  }
+}
+
+void FloodDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociation>& associations) {
+  auto out = std::make_unique<Batch>();
+  out->SetAll(plan.datagram);
+  while (board.running.load(std::memory_order_relaxed)) {
+    for (UdpAssociation& association : associations) SendBurst(association, *out, kBatch, board);
+  }
+}
+
+void EchoDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociation>& associations) {
+  auto in = std::make_unique<Batch>();
+  auto out = std::make_unique<Batch>();
+  out->SetAll(plan.datagram);
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (UdpAssociation& association : associations) {
+    Watch(epoll, EPOLL_CTL_ADD, association.fd, EPOLLIN, &association);
+    SendBurst(association, *out, plan.window, board);
+  }
+  Events events;
+  Clock::time_point look = Clock::now() + kLostAfter;
+  for (;;) {
+    const bool running = board.running.load(std::memory_order_relaxed);
+    const size_t count = WaitEvents(epoll, events, 50);
+    const Clock::time_point now = Clock::now();
+    for (size_t i = 0; i < count; ++i) {
+      auto& association = *static_cast<UdpAssociation*>(events[i].data.ptr);
+      const size_t got = in->Receive(association.fd, false);
+      for (size_t k = 0; k < got; ++k) {
+        if (in->LengthOf(k) != plan.datagram.size()) Die("an answer of another length");
+      }
+      association.missing -= std::min(got, association.missing);
+      association.heard = now;
+      board.done.fetch_add(got, std::memory_order_relaxed);
+      if (running) SendBurst(association, *out, got, board);
+    }
+    if (now < look) continue;
+    look = now + kLostAfter;
+    bool quiet = true;
+    for (UdpAssociation& association : associations) {
+      if (association.missing == 0) continue;
+      if (now - association.heard < kLostAfter) {
+        quiet = false;
+        continue;
+      }
+      board.lost.fetch_add(association.missing);
+      association.missing = 0;
+      if (running) SendBurst(association, *out, plan.window, board);
+    }
+    if (!running && quiet) return;
+  }
+}
+
+int RunUdpClient(bool flood, const Options& options) {
+  UdpPlan plan{};
+  plan.flood = flood;
+  plan.target = ParseAddress(options.Text("target"));
+  plan.gateway = ParseAddress(options.Text("via"));
+  plan.window = static_cast<size_t>(options.Number("window", 32));
+  const auto size = static_cast<size_t>(options.Number("size", 64));
+  plan.datagram = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+  std::memcpy(&plan.datagram[4], &plan.target.V4().sin_addr, 4);
+  std::memcpy(&plan.datagram[8], &plan.target.V4().sin_port, 2);
+  plan.datagram.resize(10 + std::max<size_t>(size, 1), flood ? kSink : kEcho);
+  if (plan.datagram.size() > kDatagramMax) Die("--size is too large");
+  const auto conns = static_cast<size_t>(options.Number("conns", 1));
+  const size_t threads = std::clamp<size_t>(static_cast<size_t>(options.Number("threads", 1)), 1, conns);
+  Stats* stats = flood ? MapStats(options.Text("stats"), false) : nullptr;
+
+  UdpBoard board;
+  const uint64_t before = flood ? stats->datagrams.load() : 0;
+  const auto count = [&] { return flood ? stats->datagrams.load() - before : board.done.load(); };
+  std::vector<std::vector<UdpAssociation>> of_thread(threads);
+  for (size_t i = 0; i < conns; ++i) of_thread[i % threads].push_back(Associate(plan));
+  std::vector<std::thread> pool;
+  for (auto& associations : of_thread) {
+    pool.emplace_back(
+        [&] { flood ? FloodDatagrams(plan, board, associations) : EchoDatagrams(plan, board, associations); });
+  }
+  std::this_thread::sleep_for(kWarmUp);
+  const uint64_t begin = count();
+  const Clock::time_point start = Clock::now();
+  std::this_thread::sleep_for(std::chrono::duration<double>(options.Number("seconds", 2)));
+  const uint64_t counted = count() - begin;
+  const Clock::duration elapsed = Clock::now() - start;
+  board.running = false;
+  for (std::thread& thread : pool) thread.join();
+  if (flood) {
+    // What is still on its way arrives: the count has not changed for a while.
+    uint64_t last = 0;
+    do {
+      last = count();
+      std::this_thread::sleep_for(milliseconds(100));
+    } while (count() != last);
+    board.lost = board.sent - std::min<uint64_t>(count(), board.sent);
+  }
+  std::printf("count=%lu seconds=%.6f rate=%.3f total=%lu errors=0 sent=%lu lost=%lu first_error=\n",
+              static_cast<unsigned long>(counted), Seconds(elapsed), static_cast<double>(counted) / Seconds(elapsed),
+              static_cast<unsigned long>(count()), static_cast<unsigned long>(board.sent.load()),
+              static_cast<unsigned long>(board.lost.load()));
+  return 0;
+}
+
 // Whether something accepts connections at --via. Done here and not in the orchestrator because this program can be
 // started inside a network namespace.
 int RunReady(const Options& options) {
@@ -717,5 +967,7 @@ int main(int argc, char** argv) {
   if (mode == "upload") return RunClient(Mode::kUpload, options);
   if (mode == "download") return RunClient(Mode::kDownload, options);
   if (mode == "idle") return RunClient(Mode::kIdle, options);
-  Die("usage: load target|ready|connect|pingpong|upload|download|idle [options]; see the head of load.cc");
+  if (mode == "udp-echo") return RunUdpClient(false, options);
+  if (mode == "udp-flood") return RunUdpClient(true, options);
+  Die("usage: load target|ready|connect|pingpong|upload|download|idle|udp-echo|udp-flood [options]; see load.cc");
 }

@@ -1,6 +1,6 @@
 // Scripted UDP peers: targets, and clients with an association.
-// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most; what does not come as the
-// script says is a std::runtime_error.
+// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most; what does not come as
+// the script says is a std::runtime_error.
 #pragma once
 
 #include <cstddef>
