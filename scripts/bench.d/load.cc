@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -268,52 +269,84 @@ class Target {
 // ---------------------------------------------------------------- datagrams
 
 constexpr size_t kBatch = 64;
-constexpr size_t kDatagramMax = 2048;
+constexpr size_t kDatagramMax = 60'000;
 
-// Datagrams that are received and sent with one system call each way.
-class Batch {
+// Datagrams that are received with one system call. The kernel may have joined several into one message (UDP_GRO).
+class DatagramReader {
  public:
-  Batch() {
-    for (size_t i = 0; i < kBatch; ++i) {
-      pieces_[i] = {bytes_[i].data(), kDatagramMax};
-      messages_[i].msg_hdr.msg_iov = &pieces_[i];
-      messages_[i].msg_hdr.msg_iovlen = 1;
-    }
-  }
+  struct Datagram {
+    const char* bytes;
+    size_t size;
+    const sockaddr_storage* from;
+  };
 
-  // With `named`, messages carry addresses; else the socket is connected.
-  size_t Receive(int fd, bool named) {
+  DatagramReader() : room_(kBatch * kMessageMax) {}
+
+  // What is there, taken apart; at most kBatch messages.
+  const std::vector<Datagram>& Receive(int fd) {
     for (size_t i = 0; i < kBatch; ++i) {
-      pieces_[i].iov_len = kDatagramMax;
-      messages_[i].msg_hdr.msg_name = named ? &names_[i] : nullptr;
-      messages_[i].msg_hdr.msg_namelen = named ? sizeof names_[i] : 0;
+      pieces_[i] = {&room_[i * kMessageMax], kMessageMax};
+      messages_[i].msg_hdr = {&names_[i], sizeof names_[i], &pieces_[i], 1, &controls_[i], sizeof controls_[i], 0};
     }
+    datagrams_.clear();
     const int got = recvmmsg(fd, messages_.data(), kBatch, MSG_DONTWAIT, nullptr);
-    return got > 0 ? Size(got) : 0;
-  }
-
-  // Sends the first `count` messages, each with as many bytes as it has received or been set to.
-  size_t Send(int fd, size_t count) {
-    const int sent = sendmmsg(fd, messages_.data(), static_cast<unsigned>(count), MSG_NOSIGNAL);
-    return sent > 0 ? Size(sent) : 0;
-  }
-
-  void SetAll(const std::vector<char>& datagram) {
-    for (size_t i = 0; i < kBatch; ++i) {
-      std::copy(datagram.begin(), datagram.end(), bytes_[i].begin());
-      SetLength(i, datagram.size());
+    for (size_t i = 0; got > 0 && i < Size(got); ++i) {
+      const size_t size = messages_[i].msg_len;
+      const size_t segment = SegmentSize(messages_[i].msg_hdr, size);
+      const char* const bytes = &room_[i * kMessageMax];
+      for (size_t at = 0; at < size; at += segment) {
+        datagrams_.push_back({bytes + at, std::min(segment, size - at), &names_[i]});
+      }
     }
+    return datagrams_;
   }
-
-  void SetLength(size_t i, size_t length) { pieces_[i].iov_len = length; }
-  size_t LengthOf(size_t i) const { return messages_[i].msg_len; }
-  const char* At(size_t i) const { return bytes_[i].data(); }
 
  private:
-  std::array<std::array<char, kDatagramMax>, kBatch> bytes_;
+  static constexpr size_t kMessageMax = 65'536;
+
+  static size_t SegmentSize(msghdr& message, size_t size) {
+    const cmsghdr* const control = CMSG_FIRSTHDR(&message);
+    if (control == nullptr || control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) return size;
+    int segment = 0;
+    std::memcpy(&segment, CMSG_DATA(control), sizeof segment);
+    return static_cast<size_t>(segment);
+  }
+
+  std::vector<char> room_;
   std::array<mmsghdr, kBatch> messages_{};
   std::array<iovec, kBatch> pieces_{};
   std::array<sockaddr_storage, kBatch> names_;
+  std::array<std::array<char, 64>, kBatch> controls_;
+  std::vector<Datagram> datagrams_;
+};
+
+// Datagrams that are sent with one system call, one by one: what a gateway makes of them is its own affair.
+class DatagramWriter {
+ public:
+  void Add(const char* bytes, size_t size, const sockaddr_storage* to) {
+    pieces_[count_] = {const_cast<char*>(bytes), size};
+    messages_[count_].msg_hdr = {const_cast<sockaddr_storage*>(to),
+                                 to != nullptr ? socklen_t{sizeof(sockaddr_in)} : 0,
+                                 &pieces_[count_],
+                                 1,
+                                 nullptr,
+                                 0,
+                                 0};
+    ++count_;
+  }
+  bool full() const { return count_ == kBatch; }
+
+  // Returns how many went.
+  size_t Send(int fd) {
+    const int sent = sendmmsg(fd, messages_.data(), static_cast<unsigned>(count_), MSG_NOSIGNAL);
+    count_ = 0;
+    return sent > 0 ? Size(sent) : 0;
+  }
+
+ private:
+  std::array<mmsghdr, kBatch> messages_{};
+  std::array<iovec, kBatch> pieces_{};
+  size_t count_ = 0;
 };
 
 int UdpSocket(int family) {
@@ -323,28 +356,29 @@ int UdpSocket(int family) {
   const int room = 4 << 20;  // as much as the system allows
   setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on);  // as QUIC libraries do
   return fd;
 }
 
 // The target of datagrams: echoes those that begin with kEcho and counts the others.
 [[noreturn]] void ServeDatagrams(int fd, Stats* stats) {
-  auto batch = std::make_unique<Batch>();
+  DatagramReader reader;
+  auto writer = std::make_unique<DatagramWriter>();
   for (;;) {
     pollfd waiting{fd, POLLIN, 0};
     poll(&waiting, 1, -1);
-    while (const size_t count = batch->Receive(fd, true)) {
-      if (batch->At(0)[0] == kEcho) {
-        for (size_t i = 0; i < count; ++i) batch->SetLength(i, batch->LengthOf(i));
-        for (size_t sent = 0; sent < count;) {
-          const size_t more = batch->Send(fd, count);
-          if (more == 0 || more == count) break;
-          sent += more;
-        }
-      } else {
-        stats->datagrams.fetch_add(count, std::memory_order_relaxed);
+    const auto& datagrams = reader.Receive(fd);
+    uint64_t sunk = 0;
+    for (const auto& datagram : datagrams) {
+      if (datagram.bytes[0] != kEcho) {
+        ++sunk;
+        continue;
       }
-      if (count < kBatch) break;
+      if (writer->full()) writer->Send(fd);
+      writer->Add(datagram.bytes, datagram.size, datagram.from);
     }
+    writer->Send(fd);
+    stats->datagrams.fetch_add(sunk, std::memory_order_relaxed);
   }
 }
 
@@ -831,9 +865,10 @@ struct UdpBoard {
 
 constexpr milliseconds kLostAfter{300};
 
-void SendBurst(UdpAssociation& association, Batch& out, size_t count, UdpBoard& board) {
+void SendBurst(const UdpPlan& plan, UdpAssociation& association, DatagramWriter& out, size_t count, UdpBoard& board) {
   while (count > 0) {
-    const size_t sent = out.Send(association.fd, std::min(count, kBatch));
+    for (size_t i = 0; i < std::min(count, kBatch); ++i) out.Add(plan.datagram.data(), plan.datagram.size(), nullptr);
+    const size_t sent = out.Send(association.fd);
     if (sent == 0) return;
     count -= sent;
     association.missing += sent;
@@ -842,21 +877,19 @@ void SendBurst(UdpAssociation& association, Batch& out, size_t count, UdpBoard& 
 }
 
 void FloodDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociation>& associations) {
-  auto out = std::make_unique<Batch>();
-  out->SetAll(plan.datagram);
+  auto out = std::make_unique<DatagramWriter>();
   while (board.running.load(std::memory_order_relaxed)) {
-    for (UdpAssociation& association : associations) SendBurst(association, *out, kBatch, board);
+    for (UdpAssociation& association : associations) SendBurst(plan, association, *out, kBatch, board);
   }
 }
 
 void EchoDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociation>& associations) {
-  auto in = std::make_unique<Batch>();
-  auto out = std::make_unique<Batch>();
-  out->SetAll(plan.datagram);
+  DatagramReader in;
+  auto out = std::make_unique<DatagramWriter>();
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   for (UdpAssociation& association : associations) {
     Watch(epoll, EPOLL_CTL_ADD, association.fd, EPOLLIN, &association);
-    SendBurst(association, *out, plan.window, board);
+    SendBurst(plan, association, *out, plan.window, board);
   }
   Events events;
   Clock::time_point look = Clock::now() + kLostAfter;
@@ -866,14 +899,15 @@ void EchoDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociat
     const Clock::time_point now = Clock::now();
     for (size_t i = 0; i < count; ++i) {
       auto& association = *static_cast<UdpAssociation*>(events[i].data.ptr);
-      const size_t got = in->Receive(association.fd, false);
-      for (size_t k = 0; k < got; ++k) {
-        if (in->LengthOf(k) != plan.datagram.size()) Die("an answer of another length");
+      const auto& answers = in.Receive(association.fd);
+      const size_t got = answers.size();
+      for (const auto& answer : answers) {
+        if (answer.size != plan.datagram.size()) Die("an answer of another length");
       }
       association.missing -= std::min(got, association.missing);
       association.heard = now;
       board.done.fetch_add(got, std::memory_order_relaxed);
-      if (running) SendBurst(association, *out, got, board);
+      if (running) SendBurst(plan, association, *out, got, board);
     }
     if (now < look) continue;
     look = now + kLostAfter;
@@ -886,7 +920,7 @@ void EchoDatagrams(const UdpPlan& plan, UdpBoard& board, std::vector<UdpAssociat
       }
       board.lost.fetch_add(association.missing);
       association.missing = 0;
-      if (running) SendBurst(association, *out, plan.window, board);
+      if (running) SendBurst(plan, association, *out, plan.window, board);
     }
     if (!running && quiet) return;
   }
