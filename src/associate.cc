@@ -86,7 +86,7 @@ Association::Turn Association::StepSide(Side side, const AssociateTools& tools) 
     if (side == Side::kClient) {
       TakeFromClient(received.count, tools);
     } else {
-      TakeFromTargets(side, received.count, tools);
+      TakeFromTargets(received.count, tools);
     }
     // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
     if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
@@ -248,8 +248,8 @@ void Association::FlushUp(const AssociateTools& tools) {
 
 // --- Target to client ----------------------------------------------------------------------------------------------
 
-void Association::TakeFromTargets(Side side, std::size_t count, const AssociateTools& tools) {
-  assert(side != Side::kClient && has_client());
+void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools) {
+  assert(has_client());
   AssociationPool& pool = tools.pool;
   DatagramOutbox& outbox = pool.outboxes[0];
   const Endpoint client{tools.client.ip, client_port_, client_scope_};

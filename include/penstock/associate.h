@@ -142,7 +142,7 @@ class Association {
 
   Turn StepSide(Side side, const AssociateTools& tools);
   void TakeFromClient(std::size_t count, const AssociateTools& tools);
-  void TakeFromTargets(Side side, std::size_t count, const AssociateTools& tools);
+  void TakeFromTargets(std::size_t count, const AssociateTools& tools);
   bool IsClient(const Endpoint& from, const AssociateTools& tools) const;
 
   void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
