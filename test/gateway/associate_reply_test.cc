@@ -1,4 +1,6 @@
 // UDP ASSOCIATE: what is asked, and what is answered.
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,9 +18,9 @@ TEST_CASE("BND is the address on which the connection arrived, in the form of it
   settings.listen = {*Endpoint::Parse("0.0.0.0:0"), *Endpoint::Parse("[::]:0")};
   const TestGateway gateway(settings);
   std::vector<Endpoint> seen;
-  for (const auto& [address, index] : {std::pair("127.0.0.1", 0), std::pair("127.0.0.5", 0), std::pair("::1", 1)}) {
+  for (const std::string address : {"127.0.0.1", "127.0.0.5", "::1"}) {
     CAPTURE(address);
-    const Endpoint at{*IpAddress::Parse(address), gateway.at(static_cast<std::size_t>(index)).port};
+    const Endpoint at{*IpAddress::Parse(address), gateway.at(address == "::1" ? 1 : 0).port};
     const Peer client = Peer::To(at);
     client.Send(kGreeting + AssociateRequest());
     CHECK(client.Receive(2) == kChosenNone);
