@@ -84,8 +84,9 @@ TEST_CASE("session: the other deadlines are as the settings say") {
 
 TEST_CASE("session: every queue of deadlines is among those that are looked at") {
   const SessionDeadlines deadlines{Settings()};
-  for (const DeadlineQueue* queue : {&deadlines.handshake, &deadlines.connect, &deadlines.attempt_delay,
-                                     &deadlines.relay_check, &deadlines.linger, &deadlines.reset_poll}) {
+  for (const DeadlineQueue* queue :
+       {&deadlines.handshake, &deadlines.connect, &deadlines.attempt_delay, &deadlines.relay_check,
+        &deadlines.udp_check, &deadlines.linger, &deadlines.reset_poll}) {
     CHECK(std::ranges::find(deadlines.all, queue) != deadlines.all.end());
   }
 }
@@ -112,9 +113,11 @@ struct Rig {
   Guard guard{tools.clock};
   Resolver resolver{settings.names, poller, tools.clock, tools.counters, kTagNames};
   Slab<Handshake> handshakes{1};
+  AssociationPool associations{1};
   SessionDeadlines deadlines{settings};
   LogPace complaints;
-  SessionTools session_tools{settings, guard, log, poller, resolver, handshakes, deadlines, complaints, tools.All()};
+  SessionTools session_tools{settings,   guard,        log,       poller,     resolver,
+                             handshakes, associations, deadlines, complaints, tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), tools.clock.now()};
 };
