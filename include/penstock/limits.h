@@ -32,7 +32,7 @@ inline constexpr std::size_t kLingerBytesMax = 64 * 1024;
 
 inline constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 section 2.3.4, in text, without the final dot
 inline constexpr std::size_t kLabelBytesMax = 63;
-inline constexpr std::size_t kAddressesPerName = 16;               // more are left out, evenly by family
+inline constexpr std::size_t kAddressesPerName = 16;  // more are left out, evenly by family
 inline constexpr std::size_t kAttemptsAtOnce = 6;
 inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
 inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3

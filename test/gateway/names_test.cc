@@ -84,7 +84,8 @@ TEST_CASE("a name that does not exist, has no address, or that nobody wants to l
   dns.Behave("refused.example", Behaviour::kRefused);
   dns.Behave("bare.example", Behaviour::kRefusedBare);
   const NamedGateway named(dns);
-  for (const std::string name : {"gone.example", "nowhere.example", "failing.example", "refused.example", "bare.example"}) {
+  for (const std::string name :
+       {"gone.example", "nowhere.example", "failing.example", "refused.example", "bare.example"}) {
     CAPTURE(name);
     const Stopwatch watch;
     CHECK(Hex(named.Asking(name, 80).ReceiveToEnd()) == Hex(Refusal(4)));
