@@ -83,6 +83,15 @@ std::optional<std::string> TakeListen(std::string_view value, Settings& settings
   return std::nullopt;
 }
 
+std::optional<std::string> TakePorts(std::string_view value, PortRange& into) {
+  const std::size_t dash = value.find('-');
+  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
+  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
+  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
+  into = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
+  return std::nullopt;
+}
+
 std::optional<std::string> TakeLogLevel(std::string_view value, Settings& settings) {
   for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
     if (value == Describe(level)) {
@@ -117,6 +126,11 @@ const Option kOptions[] = {
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)",
      [](std::string_view value, Settings& s) { return TakeDuration(value, s.connect_timeout); },
      [](const Settings& s) { return FormatDuration(s.connect_timeout); }},
+    {"bind-timeout", "TIME", "For the peer of a BIND to connect (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.bind_timeout); },
+     [](const Settings& s) { return FormatDuration(s.bind_timeout); }},
+    {"bind-ports", "LO-HI", "Where the peer of a BIND may connect to (any free port)",
+     [](std::string_view value, Settings& s) { return TakePorts(value, s.bind_ports); }, nullptr},
     {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)",
      [](std::string_view value, Settings& s) { return TakeDuration(value, s.half_close_timeout); },
      [](const Settings& s) { return FormatDuration(s.half_close_timeout); }},

@@ -115,6 +115,18 @@ Endpoint Unbound() {
   return endpoint;
 }
 
+std::string_view Describe(Command command) {
+  switch (command) {
+    case Command::kConnect:
+      return "connect";
+    case Command::kBind:
+      return "bind";
+    case Command::kUdpAssociate:
+      return "associate";
+  }
+  return "";
+}
+
 std::string_view Describe(Reply reply) {
   switch (reply) {
     case Reply::kSucceeded:

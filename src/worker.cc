@@ -84,6 +84,8 @@ void Worker::Dispatch(const Poller::Event& event) {
   if (session == nullptr) return;  // it ended earlier in this turn
   if (tag == kTagClient) {
     After(*session, session->OnClient(event.events, tools_));
+  } else if (tag == kTagBindListener) {
+    After(*session, session->OnBindListener(tools_));
   } else {
     After(*session, session->OnTarget(tag - kTagTarget, event.events, tools_));
   }

@@ -22,10 +22,12 @@ struct Settings {
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer
+  std::chrono::milliseconds bind_timeout = std::chrono::minutes(1);         // from the first reply to the peer
   std::chrono::milliseconds half_close_timeout = std::chrono::minutes(10);  // one side has finished, no bytes
   std::chrono::milliseconds idle_timeout = std::chrono::hours(2);           // no bytes
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   KeepAlive keepalive;
+  PortRange bind_ports;  // on which a peer is waited for
 
   std::size_t connections_max = 0;              // over all workers; 0: as many as descriptors allow
   std::size_t pipes_max = kIdlePipesPerWorker;  // kept per worker while unused
