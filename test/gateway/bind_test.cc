@@ -362,7 +362,7 @@ TEST_CASE("a server that stops does not wait for peers") {
   const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
   gateway.server().Stop();
   CHECK(client.ReceiveToClose().empty());
-  CHECK(WaitUntil([&] { return IsClosed(at); }));
+  CHECK(WaitUntil([&at = at] { return IsClosed(at); }));
 }
 
 // --- Ports and descriptors -----------------------------------------------------------------------------------------
