@@ -89,15 +89,6 @@ std::optional<std::string> TakeUdpFilter(std::string_view value, Settings& setti
   return std::nullopt;
 }
 
-std::optional<std::string> TakeUdpPorts(std::string_view value, Settings& settings) {
-  const std::size_t dash = value.find('-');
-  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
-  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
-  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
-  settings.udp_ports = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
-  return std::nullopt;
-}
-
 std::optional<std::string> TakeUdpAdvertise(std::string_view value, Settings& settings) {
   const auto address = IpAddress::Parse(value);
   if (!address || address->is_unspecified()) return "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5";
@@ -105,6 +96,15 @@ std::optional<std::string> TakeUdpAdvertise(std::string_view value, Settings& se
     if (other.is_v4() == address->is_v4()) return "one address of each family at most";
   }
   settings.udp_advertise.push_back(*address);
+  return std::nullopt;
+}
+
+std::optional<std::string> TakePorts(std::string_view value, PortRange& into) {
+  const std::size_t dash = value.find('-');
+  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
+  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
+  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
+  into = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
   return std::nullopt;
 }
 
@@ -142,6 +142,11 @@ const Option kOptions[] = {
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)",
      [](std::string_view value, Settings& s) { return TakeDuration(value, s.connect_timeout); },
      [](const Settings& s) { return FormatDuration(s.connect_timeout); }},
+    {"bind-timeout", "TIME", "For the peer of a BIND to connect (%)",
+     [](std::string_view value, Settings& s) { return TakeDuration(value, s.bind_timeout); },
+     [](const Settings& s) { return FormatDuration(s.bind_timeout); }},
+    {"bind-ports", "LO-HI", "Where the peer of a BIND may connect to (any free port)",
+     [](std::string_view value, Settings& s) { return TakePorts(value, s.bind_ports); }, nullptr},
     {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)",
      [](std::string_view value, Settings& s) { return TakeDuration(value, s.half_close_timeout); },
      [](const Settings& s) { return FormatDuration(s.half_close_timeout); }},
@@ -162,7 +167,8 @@ const Option kOptions[] = {
      [](const Settings& s) { return FormatDuration(s.udp_idle_timeout); }},
     {"udp-filter", "FROM", "Whose answers pass: address (those sent to) or open (anyone) (%)", TakeUdpFilter,
      [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
-    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)", TakeUdpPorts, nullptr},
+    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)",
+     [](std::string_view value, Settings& s) { return TakePorts(value, s.udp_ports); }, nullptr},
     {"udp-advertise", "ADDR", "Where clients send datagrams, if not where they connected; once per family",
      TakeUdpAdvertise, nullptr},
     {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,6 +34,7 @@ std::chrono::milliseconds UdpCheckInterval(const Settings& settings) {
 SessionDeadlines::SessionDeadlines(const Settings& settings)
     : handshake(settings.handshake_timeout),
       connect(settings.connect_timeout),
+      bind(settings.bind_timeout),
       attempt_delay(kAttemptDelay),
       relay_check(RelayCheckInterval(settings)),
       udp_check(UdpCheckInterval(settings)),
@@ -86,11 +88,16 @@ Session::Next Session::OnUdp(Association::Side side, const Events& events, const
 
 Session::Next Session::OnAttemptDelay(const SessionTools& tools) {
   if (state_ == State::kConnecting) handshake_->dialer.OnDelay(tools.dial());
+  return Drive(tools);  // which is all that a BIND out of descriptors needs
+}
+
+Session::Next Session::OnBindListener(const SessionTools& tools) {
+  if (state_ == State::kBinding) handshake_->bind_wait.OnListener();
   return Drive(tools);
 }
 
 Session::Next Session::OnName(const NameAnswer& answer, const SessionTools& tools) {
-  if (state_ != State::kConnecting || !handshake_->resolving) return Next::kWait;
+  if (handshake_ == nullptr || !handshake_->resolving) return Next::kWait;
   return Continue(TakeName(answer, tools), tools);
 }
 
@@ -109,6 +116,7 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
       tools.counters().handshake_expired.Add();
       return OverAs(End::kHandshakeExpired);
     case State::kConnecting:
+    case State::kBinding:
       return Continue(RefuseLate(tools), tools);
     case State::kRelay:
       return CheckIdle(tools);
@@ -168,6 +176,8 @@ Session::Next Session::Step(const SessionTools& tools) {
       return StepRequest(tools);
     case State::kConnecting:
       return StepConnecting(tools);
+    case State::kBinding:
+      return StepBinding(tools);
     case State::kRelay:
       return StepRelay(tools);
     case State::kAssociated:
@@ -229,14 +239,7 @@ Session::Next Session::StepRequest(const SessionTools& tools) {
         break;
     }
     handshake_->begin += request.size;
-    switch (request.command) {
-      case socks5::Command::kConnect:
-        return BeginConnecting(request, tools);
-      case socks5::Command::kBind:
-        return Refuse(Reply::kCommandNotSupported, tools);
-      case socks5::Command::kUdpAssociate:
-        return BeginAssociation(tools);
-    }
+    return Obey(request, tools);
   }
 }
 
@@ -248,9 +251,25 @@ Session::Next Session::StepConnecting(const SessionTools& tools) {
     case Dialer::Status::kTrying:
       return Next::kWait;
     case Dialer::Status::kConnected:
-      return BeginRelay(tools);
+      return TakeTarget(tools);
     case Dialer::Status::kFailed:
       return Refuse(ReplyFor(handshake_->dialer.fault()), tools);
+  }
+  return Next::kWait;
+}
+
+// The end of the client's stream is the client leaving, even when it sent something ahead: the FIN of one that is gone
+// looks like that of one that only has nothing more to say, and no port shall stay open for one that is gone.
+Session::Next Session::StepBinding(const SessionTools& tools) {
+  if (client_events_.closing) return OverAs(End::kClientLeft);
+  if (handshake_->resolving) return Next::kWait;
+  switch (handshake_->bind_wait.Step(client_endpoint_.ip, tools.bind())) {
+    case BindWait::Turn::kWaiting:
+      return Next::kWait;
+    case BindWait::Turn::kUnfinished:
+      return Next::kAgain;
+    case BindWait::Turn::kCame:
+      return TakePeer(tools);
   }
   return Next::kWait;
 }
@@ -404,21 +423,37 @@ Session::Next Session::OverAs(End end) {
   return Next::kRelease;
 }
 
-// --- Connecting ----------------------------------------------------------------------------------------------------
+// --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
 
-Session::Next Session::BeginConnecting(const socks5::Request& request, const SessionTools& tools) {
-  state_ = State::kConnecting;
+Session::Next Session::Obey(const socks5::Request& request, const SessionTools& tools) {
+  command_ = static_cast<std::uint8_t>(request.command);
   handshake_->port = request.port;
   target_endpoint_ = {request.address, request.port};
   KeepName(request.name, tools);
-  if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
-  tools.deadlines.connect.Arm(deadline_, tools.now());
-  if (request.name.empty()) return Dial({&request.address, 1}, tools);
-  if (const auto address = AddressInName(request.name)) {
-    target_endpoint_.ip = *address;
-    return Dial({&*address, 1}, tools);
+  switch (request.command) {
+    case socks5::Command::kConnect:
+      state_ = State::kConnecting;
+      if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
+      return FindTarget(request, tools);
+    case socks5::Command::kBind:
+      state_ = State::kBinding;  // a peer's port is its own choice, so the request's means nothing
+      return FindTarget(request, tools);
+    case socks5::Command::kUdpAssociate:
+      return BeginAssociation(tools);
   }
-  return LookUp(request.name, tools);
+  return Refuse(Reply::kCommandNotSupported, tools);
+}
+
+Session::Next Session::FindTarget(const socks5::Request& request, const SessionTools& tools) {
+  tools.deadlines.connect.Arm(deadline_, tools.now());
+  const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
+  if (!address) return LookUp(request.name, tools);
+  target_endpoint_.ip = *address;
+  if (state_ != State::kBinding || !address->is_unspecified()) return Reach({&*address, 1}, tools);
+  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
+  if (name_ == nullptr) KeepName(address->ToString(), tools);
+  const Endpoint at = LocalEndpoint(client_.get());
+  return AfterListening(handshake_->bind_wait.ListenForAnyone(at, tools.settings.bind_ports, tools.bind()), tools);
 }
 
 Session::Next Session::LookUp(std::string_view name, const SessionTools& tools) {
@@ -431,28 +466,36 @@ Session::Next Session::LookUp(std::string_view name, const SessionTools& tools) 
 Session::Next Session::TakeName(const NameAnswer& answer, const SessionTools& tools) {
   handshake_->resolving = false;
   if (answer.status != NameStatus::kFound) return Refuse(Reply::kHostUnreachable, tools);
-  return Dial(answer.list(), tools);
+  return Reach(answer.list(), tools);
 }
 
-// The connect deadline has passed: what was missing says which answer is true.
+// The deadline has passed: what was missing says which answer is true.
 Session::Next Session::RefuseLate(const SessionTools& tools) {
   if (handshake_->resolving) return Refuse(Reply::kHostUnreachable, tools);
+  if (state_ == State::kBinding) {
+    tools.counters().bind_expired.Add();
+    return Refuse(Reply::kTtlExpired, tools);
+  }
   return Refuse(ReplyFor(MoreInformative(handshake_->dialer.fault(), Fault::kTimedOut)), tools);
 }
 
-// Begins to connect to those of `addresses` that the client may reach.
-Session::Next Session::Dial(std::span<const IpAddress> addresses, const SessionTools& tools) {
+// Begins to connect to, or to listen for, those of `addresses` that the client may reach.
+Session::Next Session::Reach(std::span<const IpAddress> addresses, const SessionTools& tools) {
   std::array<IpAddress, kAddressesPerName> allowed;
   std::size_t count = 0;
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
     if (tools.guard.Allows(client_endpoint_.ip, address)) allowed[count++] = address;
   }
   if (count == 0) return Refuse(Reply::kNotAllowed, tools);
-  handshake_->dialer.Begin(std::span(allowed).first(count), handshake_->port, tools.dial());
+  const auto targets = std::span(allowed).first(count);
+  if (state_ == State::kBinding) {
+    return AfterListening(handshake_->bind_wait.ListenFor(targets, tools.settings.bind_ports, tools.bind()), tools);
+  }
+  handshake_->dialer.Begin(targets, handshake_->port, tools.dial());
   return Next::kWait;
 }
 
-Session::Next Session::BeginRelay(const SessionTools& tools) {
+Session::Next Session::TakeTarget(const SessionTools& tools) {
   Dialer& dialer = handshake_->dialer;
   const Endpoint local = LocalEndpoint(dialer.socket());
   // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
@@ -460,12 +503,39 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_attempt_ = dialer.winner();
   target_ = dialer.TakeSocket();
   target_endpoint_ = dialer.peer();
-  if (!SendReply(Reply::kSucceeded, local, tools)) {
+  return BeginRelay(local, dialer.events(), tools);
+}
+
+// The first reply of a BIND: where the peer is to connect to.
+Session::Next Session::AfterListening(Fault fault, const SessionTools& tools) {
+  if (fault != Fault::kNone) return Refuse(ReplyFor(fault), tools);
+  if (!SendReply(Reply::kSucceeded, handshake_->bind_wait.at(), tools)) return OverAs(End::kClientLeft);
+  tools.deadlines.bind.Arm(deadline_, tools.now());
+  return Next::kWait;
+}
+
+// The second reply of a BIND: who has connected.
+Session::Next Session::TakePeer(const SessionTools& tools) {
+  Accepted peer = handshake_->bind_wait.TakePeer();
+  if (!tools.poller.Add(peer.socket.get(), {kTagTarget, handle_})) {
+    AbortOnClose(peer.socket.get());
+    return Refuse(Reply::kGeneralFailure, tools);
+  }
+  target_ = std::move(peer.socket);
+  target_endpoint_ = peer.peer;
+  Events events;  // the poller will tell the rest
+  events.writable = true;
+  return BeginRelay(target_endpoint_, events, tools);
+}
+
+// `bound`: what the reply tells. `target_events`: what is known of the target's socket.
+Session::Next Session::BeginRelay(const Endpoint& bound, const Events& target_events, const SessionTools& tools) {
+  if (!SendReply(Reply::kSucceeded, bound, tools)) {
     AbortOnClose(target_.get());
     return OverAs(End::kClientLeft);
   }
   client_events_.writable = true;
-  if (!relay_.Begin(client_events_, dialer.events(), target_.get(), handshake_->unread(), tools.flow)) {
+  if (!relay_.Begin(client_events_, target_events, target_.get(), handshake_->unread(), tools.flow)) {
     AbortOnClose(client_.get());
     AbortOnClose(target_.get());
     return OverAs(End::kExhausted);
@@ -551,13 +621,13 @@ void Session::KeepName(std::string_view name, const SessionTools& tools) {
 void Session::LogEnd(const SessionTools& tools) const {
   LogLine line(LogLevel::kInfo, "session");
   line.Address("client", client_endpoint_);
-  if (association_ != nullptr) line.Text("command", "udp");
-  if (name_ != nullptr) {
-    line.Text("asked", name_.get());
-  } else if (target_endpoint_.port != 0) {
-    line.Text("asked", target_endpoint_.ip.ToString());
+  if (command_ != kNoCommand) {
+    const auto command = static_cast<socks5::Command>(command_);
+    line.Text("cmd", Describe(command));
+    line.Text("asked", name_ != nullptr ? name_.get() : target_endpoint_.ip.ToString());
+    if (command == socks5::Command::kConnect) line.Number("port", target_endpoint_.port);
+    if (command == socks5::Command::kBind && target_.valid()) line.Address("bound", LocalEndpoint(target_.get()));
   }
-  if (target_endpoint_.port != 0) line.Number("port", target_endpoint_.port);
   if (target_.valid()) line.Address("target", target_endpoint_);
   if (reply_ != kNoReply) line.Number("rep", reply_);
   if (association_ != nullptr) {
@@ -573,11 +643,12 @@ void Session::LogEnd(const SessionTools& tools) const {
 
 void Session::CheckInvariants(Next next) const {
   if (next == Next::kRelease) return;
-  assert((handshake_ != nullptr) == (state_ <= State::kConnecting));
+  assert((handshake_ != nullptr) == (state_ <= State::kBinding));
   assert(target_.valid() == (state_ == State::kRelay || state_ == State::kResetting));
   assert((association_ != nullptr) == (state_ == State::kAssociated));
   assert(state_ != State::kConnecting || handshake_->resolving ||
          handshake_->dialer.status() == Dialer::Status::kTrying);
+  assert(state_ != State::kBinding || handshake_->resolving || handshake_->bind_wait.listening());
   // Something will wake us, whatever the peers do.
   assert(deadline_.armed());
 }

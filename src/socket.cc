@@ -5,11 +5,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
+
+#include "penstock/limits.h"
 
 namespace penstock {
 namespace {
@@ -78,6 +82,33 @@ Fd Listen(const Endpoint& at, std::string* error) {
   return socket;
 }
 
+Listening ListenAlone(const Endpoint& at, const PortRange& ports) {
+  const std::uint32_t count = std::uint32_t{ports.high} - ports.low + 1;
+  std::uint32_t start = 0;
+  if (::getrandom(&start, sizeof start, GRND_NONBLOCK) < 0) start = 0;  // early in the life of a machine
+  Fd socket;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto port = static_cast<std::uint16_t>(ports.low + (start % count + i) % count);
+    if (!socket.valid()) {
+      socket = NewSocket(at, SOCK_STREAM);
+      if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+      SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+      if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+      PrepareStream(socket.get());
+    }
+    sockaddr_storage address;
+    const socklen_t size = Endpoint{at.ip, port, at.scope}.ToSockaddr(&address);
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
+      if (::listen(socket.get(), kBindBacklog) == 0) return {std::move(socket), Fault::kNone};
+      if (errno != EADDRINUSE) return {Fd(), FaultOfErrno(errno)};
+      socket.Close();  // somebody else listens already; a bound socket cannot be bound again
+    } else if (errno != EADDRINUSE) {
+      return {Fd(), FaultOfErrno(errno)};
+    }
+  }
+  return {Fd(), Fault::kOther};
+}
+
 bool InUse(const Endpoint& at) {
   const Fd probe = NewSocket(at, SOCK_STREAM);
   if (!probe.valid()) return false;
@@ -104,6 +135,15 @@ Connecting Connect(const Endpoint& to) {
 }
 
 Connecting ConnectUdp(const Endpoint& to) { return BeginConnect(NewSocket(to, SOCK_DGRAM), to); }
+
+LocalAddress LocalAddressTowards(const IpAddress& to) {
+  constexpr std::uint16_t kDiscardPort = 9;  // any will do
+  const Connecting connecting = ConnectUdp({to, kDiscardPort});
+  if (connecting.fault != Fault::kNone) return {{}, connecting.fault};
+  Endpoint at = LocalEndpoint(connecting.socket.get());
+  at.port = 0;
+  return {at, Fault::kNone};
+}
 
 Fault ConnectFault(int socket) {
   int error = 0;

@@ -132,6 +132,18 @@ Endpoint Unbound() {
   return endpoint;
 }
 
+std::string_view Describe(Command command) {
+  switch (command) {
+    case Command::kConnect:
+      return "connect";
+    case Command::kBind:
+      return "bind";
+    case Command::kUdpAssociate:
+      return "associate";
+  }
+  return "";
+}
+
 UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram) {
   UdpHeader header;
   ByteReader reader(datagram);

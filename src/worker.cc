@@ -88,6 +88,8 @@ void Worker::Dispatch(const Poller::Event& event) {
   if (session == nullptr) return;  // it ended earlier in this turn
   if (tag == kTagClient) {
     After(*session, session->OnClient(event.events, tools_));
+  } else if (tag == kTagBindListener) {
+    After(*session, session->OnBindListener(tools_));
   } else if (tag < kTagTarget) {
     After(*session, session->OnUdp(static_cast<Association::Side>(tag - kTagUdp), event.events, tools_));
   } else {

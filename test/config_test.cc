@@ -44,6 +44,8 @@ TEST_CASE("config: without options it listens on loopback with a worker for each
   CHECK(line.settings.connections_max == 0);
   CHECK(line.settings.handshake_timeout == 10s);
   CHECK(line.settings.connect_timeout == 10s);
+  CHECK(line.settings.bind_timeout == 1min);
+  CHECK(line.settings.bind_ports == PortRange{0, 0});
   CHECK(line.settings.half_close_timeout == 10min);
   CHECK(line.settings.idle_timeout == 2h);
   CHECK(line.settings.drain_timeout == 30s);
@@ -60,6 +62,8 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.connections_max == 500);
     CHECK(s.handshake_timeout == 250ms);
     CHECK(s.connect_timeout == 7s);
+    CHECK(s.bind_timeout == 2s);
+    CHECK(s.bind_ports == PortRange{40000, 40999});
     CHECK(s.half_close_timeout == 1min);
     CHECK(s.idle_timeout == 24h);
     CHECK(s.keepalive.idle == 30s);
@@ -71,11 +75,12 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.log_level == LogLevel::kInfo);
   };
   const std::pair<std::string, std::string> options[] = {
-      {"--listen", "0.0.0.0:1080"},     {"--listen", "[::1]:0"},          {"--workers", "3"},
-      {"--max-connections", "500"},     {"--handshake-timeout", "250ms"}, {"--connect-timeout", "7"},
-      {"--half-close-timeout", "1m"},   {"--idle-timeout", "24h"},        {"--keepalive-idle", "30s"},
-      {"--keepalive-interval", "5"},    {"--keepalive-probes", "9"},      {"--drain-timeout", "1ms"},
-      {"--resolv-conf", "/tmp/resolv"}, {"--hosts-file", "/tmp/hosts"},   {"--log-level", "info"},
+      {"--listen", "0.0.0.0:1080"},   {"--listen", "[::1]:0"},          {"--workers", "3"},
+      {"--max-connections", "500"},   {"--handshake-timeout", "250ms"}, {"--connect-timeout", "7"},
+      {"--bind-timeout", "2s"},       {"--bind-ports", "40000-40999"},  {"--half-close-timeout", "1m"},
+      {"--idle-timeout", "24h"},      {"--keepalive-idle", "30s"},      {"--keepalive-interval", "5"},
+      {"--keepalive-probes", "9"},    {"--drain-timeout", "1ms"},       {"--resolv-conf", "/tmp/resolv"},
+      {"--hosts-file", "/tmp/hosts"}, {"--log-level", "info"},
   };
   std::vector<std::string> joined, apart;
   for (const auto& [option, value] : options) {
@@ -98,6 +103,9 @@ TEST_CASE("config: good values at the ends of their ranges") {
       {"--keepalive-idle=32767s"},
       {"--keepalive-interval=1s"},
       {"--keepalive-idle=2000ms"},
+      {"--bind-ports=1-65535"},
+      {"--bind-ports=40000-40000"},
+      {"--bind-ports=40000"},
       {"--idle-timeout=8760h"},
       {"--idle-timeout=1ms"},
       {"--log-level=error"},
@@ -116,6 +124,7 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
   const std::string kEndpoint = "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
   const std::string kTime = "a time such as 250ms, 10s, 5m or 2h, up to 365 days";
   const std::string kSeconds = "a time such as 10s, 5m or 2h, up to 365 days";
+  const std::string kPorts = "a range of ports such as 40000-49999";
   const std::string kKeepAlive = "a time such as 60s or 5m, up to 32767 seconds";
   const std::string kLevel = "one of error, warn, notice, info";
   const struct {
@@ -142,6 +151,15 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
       {"handshake-timeout", "0", kTime},
       {"handshake-timeout", "soon", kTime},
       {"connect-timeout", "1.5s", kTime},
+      {"bind-timeout", "0", kTime},
+      {"bind-ports", "", kPorts},
+      {"bind-ports", "40000-", kPorts},
+      {"bind-ports", "-40000", kPorts},
+      {"bind-ports", "0-10", kPorts},
+      {"bind-ports", "1-65536", kPorts},
+      {"bind-ports", "41000-40000", kPorts},
+      {"bind-ports", "1-2-3", kPorts},
+      {"bind-ports", "40000 - 41000", kPorts},
       {"half-close-timeout", "-1s", kTime},
       {"idle-timeout", "8761h", kTime},
       {"drain-timeout", "10 s", kTime},
@@ -217,11 +235,11 @@ TEST_CASE("config: help and version are wishes of their own") {
 
 TEST_CASE("config: the help has a line for every option, with its default") {
   const std::string help = HelpText();
-  for (const char* option :
-       {"--listen ADDR:PORT", "--workers N", "--max-connections N", "--handshake-timeout TIME",
-        "--connect-timeout TIME", "--half-close-timeout TIME", "--idle-timeout TIME", "--keepalive-idle TIME",
-        "--keepalive-interval TIME", "--keepalive-probes N", "--drain-timeout TIME", "--resolv-conf FILE",
-        "--hosts-file FILE", "--log-level LEVEL", "--help", "--version"}) {
+  for (const char* option : {"--listen ADDR:PORT", "--workers N", "--max-connections N", "--handshake-timeout TIME",
+                             "--connect-timeout TIME", "--bind-timeout TIME", "--bind-ports LO-HI",
+                             "--half-close-timeout TIME", "--idle-timeout TIME", "--keepalive-idle TIME",
+                             "--keepalive-interval TIME", "--keepalive-probes N", "--drain-timeout TIME",
+                             "--resolv-conf FILE", "--hosts-file FILE", "--log-level LEVEL", "--help", "--version"}) {
     CAPTURE(option);
     CHECK(Contains(help, std::string("\n  ") + option + ' '));
   }

@@ -72,9 +72,11 @@ TEST_CASE("session: the other deadlines are as the settings say") {
   Settings settings;
   settings.handshake_timeout = 123ms;
   settings.connect_timeout = 456ms;
+  settings.bind_timeout = 789ms;
   const SessionDeadlines deadlines(settings);
   CHECK(deadlines.handshake.duration() == 123ms);
   CHECK(deadlines.connect.duration() == 456ms);
+  CHECK(deadlines.bind.duration() == 789ms);
   CHECK(deadlines.attempt_delay.duration() == kAttemptDelay);
   CHECK(deadlines.linger.duration() == 123ms);  // a refused client has no longer than one that is heard
   CHECK(deadlines.reset_poll.duration() == kResetPollInterval);
@@ -85,8 +87,8 @@ TEST_CASE("session: the other deadlines are as the settings say") {
 TEST_CASE("session: every queue of deadlines is among those that are looked at") {
   const SessionDeadlines deadlines{Settings()};
   for (const DeadlineQueue* queue :
-       {&deadlines.handshake, &deadlines.connect, &deadlines.attempt_delay, &deadlines.relay_check,
-        &deadlines.udp_check, &deadlines.linger, &deadlines.reset_poll}) {
+       {&deadlines.handshake, &deadlines.connect, &deadlines.bind, &deadlines.attempt_delay, &deadlines.relay_check,
+        &deadlines.linger, &deadlines.reset_poll}) {
     CHECK(std::ranges::find(deadlines.all, queue) != deadlines.all.end());
   }
 }

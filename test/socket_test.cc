@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -68,6 +71,63 @@ TEST_CASE("socket: a listener that cannot be made is a sentence with its address
   const unit::NoDescriptors none;
   CHECK_FALSE(Listen(At("127.0.0.1:0"), &error).valid());
   CHECK(error == "cannot make a socket for 127.0.0.1:0: Too many open files");
+}
+
+TEST_CASE("socket: a listener that is alone on its port shares it with nobody") {
+  for (const std::string_view text : {"127.0.0.1:0", "[::1]:0"}) {
+    CAPTURE(text);
+    if (text[0] == '[' && !HasV6()) continue;
+    const Listening first = ListenAlone(At(text), {});
+    REQUIRE(first.fault == Fault::kNone);
+    CHECK(IsNonBlocking(first.socket.get()));
+    CHECK(IsCloseOnExec(first.socket.get()));
+    CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_REUSEPORT) == 0);
+    CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_ACCEPTCONN) == 1);
+    const Endpoint at = LocalEndpoint(first.socket.get());
+    CHECK(at.ip == At(text).ip);
+    const Listening second = ListenAlone(at, {at.port, at.port});
+    CHECK(second.fault == Fault::kOther);
+    CHECK_FALSE(second.socket.valid());
+    std::string error;
+    CHECK_FALSE(Listen(at, &error).valid());
+  }
+}
+
+TEST_CASE("socket: of a range of ports each is tried") {
+  std::vector<Fd> held;
+  Endpoint taken;
+  held.push_back(ClosedPort(At("127.0.0.1:0"), &taken));
+  // One side of the taken port, so that the range ends within 1 to 65535.
+  const PortRange ports = taken.port > 40'000 ? PortRange{static_cast<std::uint16_t>(taken.port - 9), taken.port}
+                                              : PortRange{taken.port, static_cast<std::uint16_t>(taken.port + 9)};
+  std::size_t found = 0;
+  for (;;) {
+    Listening listening = ListenAlone(At("127.0.0.1:0"), ports);
+    if (listening.fault != Fault::kNone) {
+      CHECK(listening.fault == Fault::kOther);
+      break;
+    }
+    const std::uint16_t port = LocalEndpoint(listening.socket.get()).port;
+    CHECK(port != taken.port);
+    CHECK(port >= ports.low);
+    CHECK(port <= ports.high);
+    held.push_back(std::move(listening.socket));
+    REQUIRE(++found <= 9);
+  }
+  CHECK(found > 0);  // other programs may have some
+  CHECK(ListenAlone(At("203.0.113.1:0"), ports).fault == Fault::kNoFamily);
+  const unit::NoDescriptors none;
+  CHECK(ListenAlone(At("127.0.0.1:0"), ports).fault == Fault::kExhausted);
+}
+
+TEST_CASE("socket: the address towards a target is one of this host, without a port") {
+  const LocalAddress v4 = LocalAddressTowards(At("127.0.0.1:0").ip);
+  CHECK(v4.fault == Fault::kNone);
+  CHECK(v4.at == At("127.0.0.1:0"));
+  if (HasV6()) CHECK(LocalAddressTowards(At("[::1]:0").ip).at == At("[::1]:0"));
+  CHECK(LocalAddressTowards(At("255.255.255.255:0").ip).fault != Fault::kNone);
+  const unit::NoDescriptors none;
+  CHECK(LocalAddressTowards(At("127.0.0.1:0").ip).fault == Fault::kExhausted);
 }
 
 TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side" * doctest::skip(!HasV6())) {

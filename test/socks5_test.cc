@@ -329,5 +329,11 @@ TEST_CASE("socks5: every reply has words of its own") {
   CHECK(Describe(static_cast<Reply>(9)) == "unassigned");
 }
 
+TEST_CASE("socks5: every command has a word") {
+  CHECK(Describe(Command::kConnect) == "connect");
+  CHECK(Describe(Command::kBind) == "bind");
+  CHECK(Describe(Command::kUdpAssociate) == "associate");
+}
+
 }  // namespace
 }  // namespace penstock::socks5

@@ -35,6 +35,13 @@ struct Counters {
   Counter handshake_expired;
   Counter replies[9];  // by REP
 
+  // BIND.
+  Counter bind_waits;  // listeners opened for a peer
+  Counter bind_admitted;
+  Counter bind_wrong;    // peers that were not the expected one, and were reset
+  Counter bind_expired;  // nobody came in time
+  Counter bind_paused;   // no descriptor or memory for a peer; it waited
+
   // Relays.
   Counter relays_begun;
   Counter relays_ended;  // both sides said goodbye

@@ -66,6 +66,14 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+// Ports that may be chosen from, both ends included. 0-0: any that the kernel picks.
+struct PortRange {
+  std::uint16_t low = 0;
+  std::uint16_t high = 0;
+
+  bool operator==(const PortRange&) const = default;
+};
+
 // True exactly when `name` can be asked of the DNS: 1 to 253 bytes without the final dot, labels of 1 to 63, every byte
 // printable ASCII and no blank. Underscores and the like are let through: real names have them, and a name server
 // is the judge.

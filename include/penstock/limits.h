@@ -70,6 +70,11 @@ inline constexpr std::chrono::seconds kFamiliesInterval{5};   // how often the h
 inline constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
 inline constexpr std::size_t kHostsBytesMax = 16 * 1024 * 1024;  // block lists of some megabytes are common
 
+// --- BIND ----------------------------------------------------------------------------------------------------------
+
+inline constexpr int kBindBacklog = 128;      // of the listener of one session
+inline constexpr int kBindPeersPerTurn = 16;  // that one session judges before the others of its worker have their turn
+
 // --- The relay -----------------------------------------------------------------------------------------------------
 
 // Small messages are copied through one buffer of this size per worker; a read that fills it is the sign of bulk.

@@ -4,12 +4,15 @@
 // one of its sockets, its deadline, an answer of the resolver, or its place on the ready list.
 // Deliberately not here: destroying itself. A step says what should happen next; the worker does it.
 //
-//              greeting              request                 target accepts
+//              greeting              CONNECT                 target accepts
 //     NEGO ───────────────▶ REQUEST ─────────▶ CONNECTING ──────────────────▶ RELAY ──── both ended ────▶ over
-//       │                      │                   │                            │
-//       └──── refused ─────────┴───────────────────┘                            │ a side broke
-//                   ▼                                                           ▼
-//                CLOSING ── the refusal has arrived ──▶ over               RESETTING ── bytes have left ──▶ over
+//       │                    │  │                   │                          ▲ │
+//       │                    │  │  BIND             │   peer connects          │ │
+//       │                    │  └───▶ BINDING ──────┼──────────────────────────┘ │
+//       │                    │           │          │                            │ a side broke
+//       └──── refused ───────┴───────────┴──────────┘                            ▼
+//                   ▼                                                        RESETTING ── bytes have left ──▶ over
+//                CLOSING ── the refusal has arrived ──▶ over
 //
 // UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
 //
@@ -25,6 +28,7 @@
 #include <span>
 
 #include "penstock/associate.h"
+#include "penstock/bind_wait.h"
 #include "penstock/counters.h"
 #include "penstock/dialer.h"
 #include "penstock/endpoint.h"
@@ -48,17 +52,20 @@ enum Tag : std::uint8_t {
   kTagNames,         // the resolver's
   kTagClient,        // a session's client socket
   kTagDeadline,      // a session's deadline
-  kTagAttemptDelay,  // a session's dialer should start its next attempt
+  kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
+  kTagBindListener,  // a session's listener for the peer of its BIND
   kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
-  kTagTarget =
-      kTagUdp +
-      Association::kSides,  // a session's socket towards its target; kTagTarget + n while attempt n is only an attempt
+  // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
+  kTagTarget = kTagUdp + Association::kSides,
 };
 static_assert(kTagTarget + kAddressesPerName <= 256);
 
 // What a session needs only until its relay begins: lent by its worker, and given back then.
 struct Handshake {
-  Handshake(Handle handle, Handle session) : self(handle), dialer(session, kTagTarget, kTagAttemptDelay) {}
+  Handshake(Handle handle, Handle session)
+      : self(handle),
+        dialer(session, kTagTarget, kTagAttemptDelay),
+        bind_wait(session, kTagBindListener, kTagAttemptDelay) {}
 
   std::span<const std::uint8_t> unread() const { return std::span(bytes).subspan(begin, end - begin); }
 
@@ -69,6 +76,7 @@ struct Handshake {
   std::uint16_t port = 0;  // of the target
   bool resolving = false;
   Dialer dialer;
+  BindWait bind_wait;
 };
 
 // The deadlines of one worker's sessions, a queue for each duration.
@@ -77,6 +85,7 @@ struct SessionDeadlines {
 
   DeadlineQueue handshake;
   DeadlineQueue connect;
+  DeadlineQueue bind;
   DeadlineQueue attempt_delay;
   DeadlineQueue relay_check;  // idleness is looked for this often, so that a byte costs no timer work
   DeadlineQueue udp_check;    // the same for associations
@@ -84,8 +93,8 @@ struct SessionDeadlines {
   DeadlineQueue reset_poll;
   DeadlineQueue reset_poll_slow;
 
-  const std::array<DeadlineQueue*, 8> all{&handshake, &connect, &attempt_delay, &relay_check,
-                                          &udp_check, &linger,  &reset_poll,    &reset_poll_slow};
+  const std::array<DeadlineQueue*, 9> all{&handshake, &connect, &bind,       &attempt_delay,  &relay_check,
+                                          &udp_check, &linger,  &reset_poll, &reset_poll_slow};
 };
 
 // What a worker lends to the session whose turn it is.
@@ -104,11 +113,21 @@ struct SessionTools {
   TimePoint now() const { return flow.clock.now(); }
   Counters& counters() const { return flow.counters; }
   DialTools dial() const { return {poller, deadlines.attempt_delay, flow.clock}; }
+  BindTools bind() const { return {guard, poller, deadlines.attempt_delay, flow.counters, flow.clock}; }
 };
 
 class Session {
  public:
-  enum class State : std::uint8_t { kNego, kRequest, kConnecting, kRelay, kAssociated, kClosing, kResetting };
+  enum class State : std::uint8_t {
+    kNego,
+    kRequest,
+    kConnecting,
+    kBinding,
+    kRelay,
+    kAssociated,
+    kClosing,
+    kResetting,
+  };
 
   // What the worker should do next.
   enum class Next : std::uint8_t {
@@ -124,7 +143,7 @@ class Session {
     kReset,             // one side broke, and the other was told so
     kRefused,           // see the reply
     kBadRequest,        // not SOCKS5, or malformed
-    kClientLeft,        // before it had a target
+    kClientLeft,        // before it had a target or a peer
     kHandshakeExpired,  // the request was not whole in time
     kIdle,              // no bytes for too long
     kStopped,           // the gateway was stopped
@@ -140,6 +159,7 @@ class Session {
 
   Next OnClient(const Events& events, const SessionTools& tools);
   Next OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
+  Next OnBindListener(const SessionTools& tools);
   Next OnUdp(Association::Side side, const Events& events, const SessionTools& tools);
   Next OnAttemptDelay(const SessionTools& tools);
   Next OnName(const NameAnswer& answer, const SessionTools& tools);
@@ -160,6 +180,7 @@ class Session {
 
  private:
   static constexpr std::uint8_t kNoReply = 0xff;
+  static constexpr std::uint8_t kNoCommand = 0;
 
   Next Drive(const SessionTools& tools);
   Next Continue(Next next, const SessionTools& tools);
@@ -167,6 +188,7 @@ class Session {
   Next StepNego(const SessionTools& tools);
   Next StepRequest(const SessionTools& tools);
   Next StepConnecting(const SessionTools& tools);
+  Next StepBinding(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
   Next StepAssociated(const SessionTools& tools);
   Next StepClosing(const SessionTools& tools);
@@ -184,12 +206,16 @@ class Session {
   Next CloseGently(End end, const SessionTools& tools);
   Next OverAs(End end);
 
-  Next BeginConnecting(const socks5::Request& request, const SessionTools& tools);
+  Next Obey(const socks5::Request& request, const SessionTools& tools);
+  Next FindTarget(const socks5::Request& request, const SessionTools& tools);
   Next LookUp(std::string_view name, const SessionTools& tools);
   Next TakeName(const NameAnswer& answer, const SessionTools& tools);
   Next RefuseLate(const SessionTools& tools);
-  Next Dial(std::span<const IpAddress> addresses, const SessionTools& tools);
-  Next BeginRelay(const SessionTools& tools);
+  Next Reach(std::span<const IpAddress> addresses, const SessionTools& tools);
+  Next AfterListening(Fault fault, const SessionTools& tools);
+  Next TakeTarget(const SessionTools& tools);
+  Next TakePeer(const SessionTools& tools);
+  Next BeginRelay(const Endpoint& bound, const Events& target_events, const SessionTools& tools);
   void ReturnHandshake(const SessionTools& tools);
 
   AssociateTools Associate(const SessionTools& tools) const;
@@ -210,7 +236,7 @@ class Session {
   Deadline deadline_;
   Relay relay_;
   Endpoint client_endpoint_;
-  Endpoint target_endpoint_;      // as asked, when an address was asked for; as connected, from RELAY on
+  Endpoint target_endpoint_;      // as asked, when an address was asked for; the target's own, from RELAY on
   std::unique_ptr<char[]> name_;  // as asked; kept only for the log
   TimePoint begun_;
   TimePoint active_;  // when bytes last moved; when RESETTING began
@@ -220,6 +246,7 @@ class Session {
   End end_ = End::kNone;
   std::uint8_t reply_ = kNoReply;
   std::uint8_t target_attempt_ = 0;  // the one that won
+  std::uint8_t command_ = kNoCommand;
   bool keepalive_ = false;
 };
 

@@ -23,22 +23,18 @@ enum class UdpFilter : std::uint8_t {
   kAddress,  // addresses that the client has sent to, from any port (RFC 4787 section 5: address-dependent)
 };
 
-// Ports that firewalls let through; both 0: any.
-struct PortRange {
-  std::uint16_t low = 0;
-  std::uint16_t high = 0;
-};
-
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer
+  std::chrono::milliseconds bind_timeout = std::chrono::minutes(1);         // from the first reply to the peer
   std::chrono::milliseconds half_close_timeout = std::chrono::minutes(10);  // one side has finished, no bytes
   std::chrono::milliseconds idle_timeout = std::chrono::hours(2);           // no bytes
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
   KeepAlive keepalive;
+  PortRange bind_ports;  // on which a peer is waited for
 
   std::chrono::milliseconds udp_idle_timeout = std::chrono::minutes(2);  // an association without datagrams
   UdpFilter udp_filter = UdpFilter::kAddress;

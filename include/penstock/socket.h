@@ -32,6 +32,15 @@ Fd Listen(const Endpoint& at, std::string* error);
 // the port without a word.
 bool InUse(const Endpoint& at);
 
+struct Listening {
+  Fd socket;    // invalid exactly when `fault` is set
+  Fault fault;  // kOther: no port is free
+};
+
+// A listening TCP socket as Listen makes it, but alone on its port (no SO_REUSEPORT), for a peer that is expected. On
+// the address and scope of `at`; its port is not looked at. Each port of `ports` is tried once, from a random one on.
+Listening ListenAlone(const Endpoint& at, const PortRange& ports);
+
 struct Accepted {
   enum class Status : std::uint8_t {
     kTaken,
@@ -57,6 +66,13 @@ Connecting Connect(const Endpoint& to);
 
 // A UDP socket that sends to `to` and hears only from it, from a port that the kernel picks at random.
 Connecting ConnectUdp(const Endpoint& to);
+
+// The address that this host would use towards `to`: what the kernel's routes say. No packet is sent.
+struct LocalAddress {
+  Endpoint at;  // without a port; meaningless when `fault` is set
+  Fault fault;
+};
+LocalAddress LocalAddressTowards(const IpAddress& to);
 
 // SO_ERROR, which it clears: kNone when the socket is connected; a reset while connecting is a refusal.
 Fault ConnectFault(int socket);

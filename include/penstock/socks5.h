@@ -33,6 +33,9 @@ enum class Method : std::uint8_t {
 
 enum class Command : std::uint8_t { kConnect = 1, kBind = 2, kUdpAssociate = 3 };
 
+// "connect", "bind", "associate"
+std::string_view Describe(Command command);
+
 enum class Reply : std::uint8_t {
   kSucceeded = 0,
   kGeneralFailure = 1,

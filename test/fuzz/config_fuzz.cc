@@ -22,10 +22,11 @@ void TakeSettings(const penstock::Settings& settings) {
   constexpr std::chrono::milliseconds kYear = std::chrono::hours(24 * 365);
   Require(!settings.listen.empty() && settings.listen.size() <= penstock::kListenersMax);
   Require(settings.workers >= 1 && settings.workers <= penstock::kWorkersMax);
-  for (const auto timeout : {settings.handshake_timeout, settings.connect_timeout, settings.half_close_timeout,
-                             settings.idle_timeout, settings.drain_timeout}) {
+  for (const auto timeout : {settings.handshake_timeout, settings.connect_timeout, settings.bind_timeout,
+                             settings.half_close_timeout, settings.idle_timeout, settings.drain_timeout}) {
     Require(timeout.count() >= 1 && timeout <= kYear);
   }
+  Require(settings.bind_ports.low <= settings.bind_ports.high);
   Require(settings.keepalive.idle >= seconds(1) && settings.keepalive.idle <= seconds(32'767));
   Require(settings.keepalive.interval >= seconds(1) && settings.keepalive.interval <= seconds(32'767));
   Require(settings.keepalive.probes >= 1 && settings.keepalive.probes <= 127);

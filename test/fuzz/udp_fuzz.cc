@@ -1,5 +1,5 @@
-// What a client sends as a datagram: what is decoded must be in the bytes, and an address must come back in the header of
-// an answer as it was.
+// What a client sends as a datagram: what is decoded must be in the bytes, and an address must come back in the header
+// of an answer as it was.
 
 #include <array>
 #include <cstddef>

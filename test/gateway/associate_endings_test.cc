@@ -37,7 +37,8 @@ TEST_CASE("an association ends at once with its connection: closed, half-closed 
     CHECK(watch.elapsed() < kPatience / 2);
     const std::string line = SessionLine(gateway);
     CAPTURE(line);
-    CHECK(line.find(" command=udp rep=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") != std::string::npos);
+    CHECK(line.find(" cmd=associate asked=0.0.0.0 rep=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") !=
+          std::string::npos);
     CHECK(line.find(how == 2 ? " end=reset" : " end=closed") != std::string::npos);
     CHECK(gateway.Count(&Counters::associations_ended) == 1);
   }

@@ -19,6 +19,7 @@ Settings ShortDeadlines() {
   Settings settings = TestSettings();
   settings.handshake_timeout = milliseconds(300);
   settings.connect_timeout = milliseconds(300);
+  settings.bind_timeout = milliseconds(300);
   settings.half_close_timeout = milliseconds(300);
   settings.idle_timeout = milliseconds(300);
   return settings;
@@ -115,6 +116,17 @@ TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
   });
 }
 
+TEST_CASE("misbehaviour while a peer is waited for leaves nothing") {
+  const TestGateway gateway(ShortDeadlines());
+  MisbehaveFrom(gateway, [&] {
+    Peer client = gateway.GreetedClient();
+    client.Send(BindRequest(kLoopback));
+    client.Receive(10);
+    return client;
+  });
+  CHECK(gateway.Count(&Counters::bind_expired) > 0);
+}
+
 TEST_CASE("misbehaviour in a relay leaves nothing, whatever the target does") {
   const TestGateway gateway(ShortDeadlines());
   const TargetListener listener;
@@ -188,15 +200,15 @@ TEST_CASE("a server that is destroyed with sessions in every state leaves nothin
     std::string error;
     const auto server = Server::Start(settings, log, &error);
     REQUIRE_MESSAGE(server != nullptr, error);
-    for (const std::string& bytes :
-         {std::string(), "05"_hex, kGreeting, kGreeting + ConnectRequest(silent.at()),
-          kGreeting + ConnectRequest(listener.at()) + "data", kGreeting + "05 01 00 09"_hex, "05 00"_hex}) {
+    for (const std::string& bytes : {std::string(), "05"_hex, kGreeting, kGreeting + ConnectRequest(silent.at()),
+                                     kGreeting + ConnectRequest(listener.at()) + "data",
+                                     kGreeting + BindRequest(kLoopback), kGreeting + "05 01 00 09"_hex, "05 00"_hex}) {
       Peer client = Peer::To(server->listening()[0]);
       client.Send(bytes);
       peers.push_back(std::move(client));
     }
     peers.push_back(listener.Accept());
-    CHECK(WaitUntil([&] { return server->sessions() == 7; }));
+    CHECK(WaitUntil([&] { return server->sessions() == 8; }));
   }
   peers.clear();
   CHECK(ToText(Descriptors()) == ToText(before));

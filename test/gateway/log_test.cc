@@ -54,10 +54,10 @@ TEST_CASE("a finished session is one line that says who, what, how much, how lon
     target.Send("answer");
     CHECK(client.Receive(6) == "answer");
   }
-  CheckMatches(Lines(gateway, "session", 1)[0], std::string(kTime) + " info session client=" + client_address +
-                                                    " asked=127.0.0.1 port=" + std::to_string(listener.at().port) +
-                                                    " target=" + listener.at().ToString() +
-                                                    R"( rep=0 up=8 down=6 seconds=\d+\.\d{3} end=closed)");
+  CheckMatches(Lines(gateway, "session", 1)[0],
+               std::string(kTime) + " info session client=" + client_address +
+                   " cmd=connect asked=127.0.0.1 port=" + std::to_string(listener.at().port) +
+                   " target=" + listener.at().ToString() + R"( rep=0 up=8 down=6 seconds=\d+\.\d{3} end=closed)");
 }
 
 TEST_CASE("a session that asked for a name shows the name and the address") {

@@ -53,6 +53,12 @@ std::string ConnectRequest(std::string_view name, std::uint16_t port) {
   return "05 01 00 03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
 }
 
+std::string BindRequest(const Endpoint& peer) { return "05 02 00"_hex + AddressAndPort(peer); }
+
+std::string BindRequest(std::string_view name, std::uint16_t port) {
+  return "05 02 00 03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
+}
+
 std::string Refusal(std::uint8_t rep) { return "05"_hex + static_cast<char>(rep) + "00 01 00 00 00 00 00 00"_hex; }
 
 std::string Success(const Endpoint& bound) { return "05 00 00"_hex + AddressAndPort(bound); }

@@ -29,6 +29,9 @@ inline const std::string kChosenNone = "05 00"_hex;
 std::string ConnectRequest(const Endpoint& target);
 std::string ConnectRequest(std::string_view name, std::uint16_t port);
 
+std::string BindRequest(const Endpoint& peer);
+std::string BindRequest(std::string_view name, std::uint16_t port);
+
 // A reply with BND 0.0.0.0:0, as every refusal has.
 std::string Refusal(std::uint8_t rep);
 

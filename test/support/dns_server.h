@@ -1,6 +1,6 @@
-// A name server for tests: real sockets (UDP and TCP on one port of 127.0.0.1 that the kernel picks), answers by a script.
-// Owned by a test; it serves on a thread of its own from construction to destruction. Every function may be called from
-// any thread at any time, so a script can change between two questions.
+// A name server for tests: real sockets (UDP and TCP on one port of 127.0.0.1 that the kernel picks), answers by a
+// script. Owned by a test; it serves on a thread of its own from construction to destruction. Every function may be
+// called from any thread at any time, so a script can change between two questions.
 // Invariant: no answer is late on its own account: one that is to come later is held until Release.
 // Deliberately not here: recursion, zones, EDNS. Names are compared without regard to case; none has a final dot.
 //

@@ -81,6 +81,13 @@ Peer Peer::To(const Endpoint& to, Buffers buffers) {
   return peer;
 }
 
+Peer Peer::FromTo(const Endpoint& from, const Endpoint& to) {
+  Peer peer = Unconnected(to, {});
+  Bind(peer.fd(), from);
+  peer.Connect(to);
+  return peer;
+}
+
 void Peer::Connect(const Endpoint& to) {
   timeval patience{kPatience.count() / 1000, 0};  // socket(7): SO_SNDTIMEO bounds connect(2) too
   ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -29,6 +29,9 @@ class Peer {
   static Peer To(const Endpoint& to, Buffers buffers);
   static Peer To(const Endpoint& to) { return To(to, {}); }
 
+  // From an address of this host; its port may be 0.
+  static Peer FromTo(const Endpoint& from, const Endpoint& to);
+
   // In two steps, for when no descriptor will be left.
   static Peer Unconnected(const Endpoint& like, Buffers buffers);
   void Connect(const Endpoint& to);

@@ -26,7 +26,8 @@ class TempDirectory {
 
   std::string PathOf(std::string_view name) const { return path_ + '/' + std::string(name); }
 
-  // Replaces the file as programs do that are careful: by renaming, so that no reader sees half of it. Returns its path.
+  // Replaces the file as programs do that are careful: by renaming, so that no reader sees half of it. Returns its
+  // path.
   std::string Write(std::string_view name, std::string_view text) const {
     const std::string path = PathOf(name);
     std::ofstream(path + ".new", std::ios::binary) << text;

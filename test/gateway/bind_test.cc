@@ -1,0 +1,451 @@
+// BIND: one peer, and no other, connects to a client through the gateway.
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/limits.h"
+#include "penstock/socket.h"
+#include "test/support/dns_server.h"
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+#include "test/support/temp_directory.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("bind");
+
+constexpr std::size_t kMiB = 1024 * 1024;
+constexpr milliseconds kShort{200};
+
+const Endpoint kStranger = *Endpoint::Parse("127.0.0.2:0");
+
+// A client whose BIND waits for a peer, and where.
+struct Waiting {
+  Peer client;
+  Endpoint at;
+};
+
+// Takes the first reply: the gateway listens on the address of `on`.
+Endpoint TakeFirstReply(const Peer& client, const Endpoint& on) {
+  const std::string reply = client.Receive(on.ip.is_v4() ? 10 : 22);
+  const auto port = std::string_view(reply).substr(reply.size() - 2);
+  Endpoint at = on;
+  at.port = static_cast<std::uint16_t>(static_cast<unsigned char>(port[0]) << 8 | static_cast<unsigned char>(port[1]));
+  CHECK(Hex(reply) == Hex(Success(at)));
+  CHECK(at.port != 0);
+  return at;
+}
+
+Waiting Ask(const TestGateway& gateway, const std::string& request, const Endpoint& on = kLoopback) {
+  Peer client = gateway.GreetedClient();
+  client.Send(request);
+  const Endpoint at = TakeFirstReply(client, on);
+  return {std::move(client), at};
+}
+
+// The second reply says that `peer` has come.
+void ExpectCame(const Peer& client, const Peer& peer) {
+  const std::string success = Success(peer.local());
+  CHECK(Hex(client.Receive(success.size())) == Hex(success));
+}
+
+TestGateway::Session Open(const TestGateway& gateway, const Endpoint& peer_at = kLoopback) {
+  auto [client, at] = Ask(gateway, BindRequest(peer_at), peer_at);
+  Peer peer = Peer::To(at);
+  ExpectCame(client, peer);
+  return {std::move(client), std::move(peer)};
+}
+
+bool IsClosed(const Endpoint& at) {
+  try {
+    Peer::To(at);
+  } catch (const std::runtime_error& failure) {
+    CHECK(failure.what() == "connect " + at.ToString() + ": Connection refused");
+    return true;
+  }
+  return false;
+}
+
+Settings HostsSettings(const TempDirectory& directory, std::string_view hosts) {
+  Settings settings = TestSettings();
+  settings.names.hosts_file = directory.Write("hosts", hosts);
+  return settings;
+}
+
+// --- The two replies, and the relay --------------------------------------------------------------------------------
+
+TEST_CASE("the first reply tells where to connect to, the second one who has, and then bytes go both ways") {
+  const TestGateway gateway;
+  for (const Endpoint& like : {kLoopback, kLoopback6}) {
+    CAPTURE(like.ToString());
+    auto [client, at] = Ask(gateway, BindRequest(like), like);
+    CHECK(client.Silent(milliseconds(20)));
+    Peer peer = Peer::To(at);
+    ExpectCame(client, peer);
+    CHECK(IsClosed(at));
+    PingPong({std::move(client), std::move(peer)}, 10);
+  }
+  CHECK(gateway.Count(&Counters::bind_waits) == 2);
+  CHECK(gateway.Count(&Counters::bind_admitted) == 2);
+  CHECK(gateway.Count(&Counters::bind_wrong) == 0);
+  CHECK(gateway.server().Replies(0) == 4);
+}
+
+TEST_CASE("the port of the request is not compared, and may be 0") {
+  const TestGateway gateway;
+  for (const auto port : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{65535}}) {
+    const auto [client, at] = Ask(gateway, BindRequest(Endpoint{kLoopback.ip, port}));
+    const Peer peer = Peer::To(at);
+    ExpectCame(client, peer);
+  }
+}
+
+TEST_CASE("bulk goes both ways between a client and its peer") {
+  const TestGateway gateway;
+  for (const Endpoint& like : {kLoopback, kLoopback6}) {
+    const auto session = Open(gateway, like);
+    ExchangeBothWays(session, 5 * kMiB, kMiB);
+    session.client.HalfClose();
+    session.target.HalfClose();
+    CHECK(session.client.ReceiveToEnd().empty());
+    CHECK(session.target.ReceiveToEnd().empty());
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_ended) == 2);
+  CHECK(gateway.Count(&Counters::pipes_missing) == 0);
+}
+
+TEST_CASE("once the peer has come, either side may finish first and still hears the other") {
+  const TestGateway gateway;
+  for (const bool client_first : {true, false}) {
+    CAPTURE(client_first);
+    const auto [client, peer] = Open(gateway);
+    const Peer& first = client_first ? client : peer;
+    const Peer& second = client_first ? peer : client;
+    first.Send("question");
+    first.HalfClose();
+    CHECK(second.ReceiveToEnd() == "question");
+    Exchange({second, first, kMiB});
+    second.HalfClose();
+    CHECK(first.ReceiveToEnd().empty());
+  }
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(gateway.Count(&Counters::relays_ended) == 2);
+}
+
+TEST_CASE("once the peer has come, a reset by either side is a reset for the other, behind every byte before it") {
+  const TestGateway gateway;
+  for (const bool client_goes : {true, false}) {
+    CAPTURE(client_goes);
+    auto [client, peer] = Open(gateway);
+    Peer& going = client_goes ? client : peer;
+    const Peer& staying = client_goes ? peer : client;
+    going.Send("last words");
+    going.WaitUntilTaken();
+    going.Abort();
+    CHECK(staying.ReceiveToReset() == "last words");
+    CHECK(gateway.WaitForSessions(0));
+  }
+  CHECK(gateway.Count(&Counters::relays_reset) == 2);
+}
+
+TEST_CASE("what the client sends ahead reaches the peer first, in order, once") {
+  const TestGateway gateway;
+  const Peer client = gateway.Client();
+  Pattern pattern(RunSeed());
+  const std::string ahead = pattern.Next(100'000);
+  client.Send(kGreeting + BindRequest(kLoopback) + ahead.substr(0, 3000));
+  CHECK(Hex(client.Receive(2)) == Hex(kChosenNone));
+  const Endpoint at = TakeFirstReply(client, kLoopback);
+  client.Send(ahead.substr(3000));
+  client.WaitUntilTaken();
+  CHECK(gateway.UnreadFrom(client) >= ahead.size() - kHandshakeBytes);  // it waits in the kernel
+  const Peer peer = Peer::To(at);
+  CHECK(peer.Receive(ahead.size()) == ahead);
+  ExpectCame(client, peer);
+  peer.Send("answer");
+  CHECK(client.Receive(6) == "answer");
+}
+
+TEST_CASE("what the peer sends at once arrives behind the second reply") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const Peer peer = Peer::To(at);
+  peer.Send("220 ready");
+  peer.HalfClose();
+  ExpectCame(client, peer);
+  CHECK(client.ReceiveToEnd() == "220 ready");
+}
+
+// --- Who is let in -------------------------------------------------------------------------------------------------
+
+TEST_CASE("a stranger is reset and counted, and the expected peer gets in after it") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+  }
+  CHECK(client.Silent(milliseconds(20)));
+  CHECK(gateway.Count(&Counters::bind_wrong) == 3);
+  const Peer peer = Peer::To(at);
+  ExpectCame(client, peer);
+  peer.Send("hello");
+  CHECK(client.Receive(5) == "hello");
+}
+
+TEST_CASE("a crowd of strangers does not keep the expected peer out") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  std::vector<Peer> strangers;
+  for (int i = 0; i < 5 * kBindPeersPerTurn; ++i) strangers.push_back(Peer::FromTo(kStranger, at));
+  const Peer peer = Peer::To(at);
+  ExpectCame(client, peer);
+  CHECK(gateway.Count(&Counters::bind_wrong) == strangers.size());
+  for (const Peer& stranger : strangers) CHECK(stranger.ReceiveToReset().empty());
+}
+
+TEST_CASE("only the first peer gets in") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const Peer peer = Peer::To(at);
+  ExpectCame(client, peer);
+  CHECK(IsClosed(at));
+}
+
+TEST_CASE("without an address in the request anyone gets in, where the client itself has connected to") {
+  for (const Endpoint& like : {kLoopback, kLoopback6}) {
+    Settings settings = TestSettings();
+    settings.listen = {like};
+    const TestGateway gateway(settings);
+    for (const std::string& request :
+         {BindRequest(*Endpoint::Parse("0.0.0.0:0")), BindRequest(*Endpoint::Parse("[::]:0")),
+          BindRequest("0.0.0.0", 0), BindRequest("::", 0)}) {
+      CAPTURE(Hex(request));
+      const auto [client, at] = Ask(gateway, request, like);
+      const Peer peer = like.ip.is_v4() ? Peer::FromTo(kStranger, at) : Peer::To(at);
+      ExpectCame(client, peer);
+    }
+  }
+}
+
+TEST_CASE("any address of a name gets in, and no other") {
+  const TempDirectory directory;
+  const TestGateway gateway(HostsSettings(directory, "127.0.0.1 ftp.example\n127.0.0.3 ftp.example\n"));
+  for (const char* from : {"127.0.0.1:0", "127.0.0.3:0"}) {
+    CAPTURE(from);
+    const auto [client, at] = Ask(gateway, BindRequest("ftp.example", 20));
+    CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+    const Peer peer = Peer::FromTo(*Endpoint::Parse(from), at);
+    ExpectCame(client, peer);
+  }
+  const auto [client, at] = Ask(gateway, BindRequest("127.0.0.1", 0));
+  CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+}
+
+TEST_CASE("a name that resolves to all zeros does not mean anyone") {
+  const TempDirectory directory;
+  const TestGateway gateway(HostsSettings(directory, "0.0.0.0 blocked.example\n"));
+  const auto [client, at] = Ask(gateway, BindRequest("blocked.example", 0));
+  CHECK(Peer::To(at).ReceiveToReset().empty());
+  CHECK(gateway.Count(&Counters::bind_wrong) == 1);
+}
+
+TEST_CASE("a name is asked for; one that nobody knows is \"host unreachable\"") {
+  DnsServer dns;
+  dns.Add("ftp.example", "127.0.0.1");
+  dns.Behave("silent.example", DnsServer::Behaviour::kSilent);
+  const TempDirectory directory;
+  Settings settings = HostsSettings(directory, "");
+  settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+  settings.connect_timeout = 2 * kShort;
+  TestGateway gateway(settings);
+  gateway.ForgiveSockets();
+  const auto [client, at] = Ask(gateway, BindRequest("ftp.example", 0));
+  const Peer peer = Peer::To(at);
+  ExpectCame(client, peer);
+  CHECK(Hex(gateway.AnswerTo(BindRequest("unknown.example", 0))) == Hex(Refusal(4)));
+  CHECK(Hex(gateway.AnswerTo(BindRequest("a..b", 0))) == Hex(Refusal(4)));
+  CHECK(Hex(gateway.AnswerTo(BindRequest("silent.example", 0))) == Hex(Refusal(4)));
+
+  Peer leaving = gateway.GreetedClient();
+  leaving.Send(BindRequest("silent.example", 0));
+  REQUIRE(gateway.WaitUntilRead(leaving));
+  leaving.Abort();
+  CHECK(gateway.WaitForSessions(1));
+}
+
+// Of this host, beyond loopback; a client that comes from there is a remote one. Nothing where there is none.
+std::optional<IpAddress> OutsideAddress(bool v4) {
+  for (const IpAddress& ip : HostAddresses()) {
+    if (ip.is_v4() == v4 && !ip.is_loopback() && !ip.is_link_local()) return ip;
+  }
+  return std::nullopt;
+}
+
+TEST_CASE("a remote client may not wait for whom it may not reach") {
+  for (const bool v4 : {true, false}) {
+    const auto outside = OutsideAddress(v4);
+    if (!outside) {
+      MESSAGE("this host has no ", v4 ? "IPv4" : "IPv6", " address beyond loopback");
+      continue;
+    }
+    Settings settings = TestSettings();
+    settings.listen = {{*outside, 0}};
+    const TestGateway gateway(settings);
+    for (const std::string& name : {std::string("127.0.0.1"), std::string("::1"), std::string("::ffff:127.0.0.1"),
+                                    std::string("0.1.2.3"), std::string("169.254.169.254"), std::string("fe80::1"),
+                                    std::string("224.0.0.1"), std::string("localhost"), outside->ToString()}) {
+      CAPTURE(name);
+      CHECK(Hex(gateway.AnswerTo(BindRequest(name, 0))) == Hex(Refusal(2)));
+    }
+    CHECK(gateway.Count(&Counters::bind_waits) == 0);
+
+    // Anyone does not include this host.
+    const auto [client, at] = Ask(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")), {*outside, 0});
+    CHECK(Peer::To(at).ReceiveToReset().empty());
+    CHECK(gateway.Count(&Counters::bind_wrong) == 1);
+  }
+}
+
+// --- How long ------------------------------------------------------------------------------------------------------
+
+TEST_CASE(
+    "without a peer the second reply is \"TTL expired\" at the deadline, not before, and nobody listens any more") {
+  Settings settings = TestSettings();
+  settings.bind_timeout = kShort;
+  settings.connect_timeout = milliseconds(1);  // which is for names and targets
+  const TestGateway gateway(settings);
+  const Stopwatch watch;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const Peer stranger = Peer::FromTo(kStranger, at);  // changes nothing
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(6)));
+  CHECK(watch.elapsed() >= kShort);
+  CHECK(IsClosed(at));
+  CHECK(gateway.Count(&Counters::bind_expired) == 1);
+}
+
+TEST_CASE("the deadline is for the wait only") {
+  Settings settings = TestSettings();
+  settings.bind_timeout = kShort;
+  const TestGateway gateway(settings);
+  const auto [client, peer] = Open(gateway);
+  CHECK(client.Silent(2 * kShort));
+  client.Send("still here");
+  CHECK(peer.Receive(10) == "still here");
+}
+
+TEST_CASE("a client that leaves ends the wait at once, whatever it has sent ahead") {
+  const TestGateway gateway;
+  for (const std::string& ahead : {std::string(), std::string("x"), std::string(100'000, 'x')}) {
+    for (const auto leave : {+[](Peer& client) { client.HalfClose(); }, +[](Peer& client) { client.Close(); },
+                             +[](Peer& client) { client.Abort(); }}) {
+      CAPTURE(ahead.size());
+      auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+      client.Send(ahead);
+      client.WaitUntilTaken();
+      leave(client);
+      CHECK(gateway.WaitForSessions(0));
+      CHECK(IsClosed(at));
+    }
+  }
+  CHECK(gateway.Count(&Counters::bind_admitted) == 0);
+}
+
+TEST_CASE("a server that stops does not wait for peers") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  gateway.server().Stop();
+  CHECK(client.ReceiveToClose().empty());
+  CHECK(WaitUntil([&at = at] { return IsClosed(at); }));
+}
+
+// --- Ports and descriptors -----------------------------------------------------------------------------------------
+
+TEST_CASE("--bind-ports: without a free port it is a general failure, and a port is used again at once") {
+  Settings settings = TestSettings();
+  {
+    const ClosedPort taken;
+    settings.bind_ports = {taken.at().port, taken.at().port};
+    const TestGateway gateway(settings);
+    CHECK(Hex(gateway.AnswerTo(BindRequest(kLoopback))) == Hex(Refusal(1)));
+  }
+  const TestGateway gateway(settings);
+  for (int i = 0; i < 3; ++i) {
+    auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+    CHECK(at.port == settings.bind_ports.low);
+    CHECK(Hex(gateway.AnswerTo(BindRequest(kLoopback))) == Hex(Refusal(1)));  // one session has it
+    Peer peer = Peer::To(at);
+    ExpectCame(client, peer);
+    // The gateway's side of the connection is the one that the kernel remembers.
+    client.HalfClose();
+    CHECK(peer.ReceiveToEnd().empty());
+    peer.HalfClose();
+    CHECK(client.ReceiveToEnd().empty());
+    CHECK(gateway.WaitForSessions(0));
+  }
+}
+
+TEST_CASE("out of descriptors: a client whose BIND needs one is told of a general failure") {
+  const TestGateway gateway;
+  const Peer client = gateway.GreetedClient();
+  const NoMoreDescriptors none;
+  client.Send(BindRequest(kLoopback));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(1)));
+}
+
+TEST_CASE("out of descriptors: the peer of a BIND waits without costing CPU time, and gets in later") {
+  const TestGateway gateway;
+  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  Peer peer = Peer::Unconnected(at, {});
+  NoMoreDescriptors none;
+  peer.Connect(at);
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::bind_paused) > 0; }));
+  const milliseconds before = CpuTime();
+  CHECK(client.Silent(milliseconds(500)));
+  CHECK(CpuTime() - before < milliseconds(IsSanitized() ? 250 : 100));
+  CHECK(gateway.Count(&Counters::bind_paused) <= 10);
+  none.Free(1);
+  ExpectCame(client, peer);
+  peer.Send("at last");
+  CHECK(client.Receive(7) == "at last");
+}
+
+// --- The log -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a BIND is logged with where it listened and who came, and one without a peer with its reply") {
+  Settings settings = TestSettings();
+  settings.bind_timeout = kShort;
+  const TestGateway gateway(settings);
+  std::string line;
+  {
+    const auto [client, at] = Ask(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")));
+    const Peer peer = Peer::To(at);
+    ExpectCame(client, peer);
+    peer.Send("abc");
+    CHECK(client.Receive(3) == "abc");
+    line = " client=" + client.local().ToString() + " cmd=bind asked=0.0.0.0 bound=" + at.ToString() +
+           " target=" + peer.local().ToString() + " rep=0 up=0 down=3 ";
+  }
+  {
+    const auto [client, at] = Ask(gateway, BindRequest("127.0.0.1", 0));
+    CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(6)));
+  }
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(WaitUntil([&] { return gateway.LogText().find(" rep=6 up=0 down=0 ") != std::string::npos; }));
+  const std::string text = gateway.LogText();
+  CAPTURE(text);
+  CAPTURE(line);
+  CHECK(text.find(line) != std::string::npos);
+  CHECK(text.find(" cmd=bind asked=127.0.0.1 rep=6 ") != std::string::npos);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test
