@@ -150,7 +150,8 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
   WaitingDatagram* const waiting = Keep(header.port, data, tools.pool);
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
-  if (const auto answer = tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self))) {
+  if (const auto answer =
+          tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self), tools.client.ip)) {
     OnName(*waiting, *answer, tools);
     tools.pool.Release(*waiting);
   }

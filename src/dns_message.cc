@@ -42,22 +42,34 @@ constexpr int RcodeOf(std::uint16_t flags) { return flags & 0xf; }
 // RFC 2181 section 8: a TTL with the highest bit set is to be read as zero.
 std::chrono::seconds TtlOf(std::uint32_t ttl) { return std::chrono::seconds(ttl > 0x7fffffff ? 0 : ttl); }
 
-// The flags of a message that answers `query`, whatever it says: the same ID, and exactly its question. Names are
-// compared as bytes without regard to case: a question has nothing before it that its name could be compressed with,
-// and no byte besides letters is changed by folding (lengths of labels are below 64, type and class below 'A').
-std::optional<std::uint16_t> FlagsOfAnswer(std::span<const std::uint8_t> message, const DnsQuery& query) {
-  const auto asked = query.message();
-  if (asked.empty() || message.size() < asked.size()) return std::nullopt;
+// What comes before the question of a message that answers `asked`, by its ID.
+struct AnswerHead {
+  std::uint16_t flags;
+  std::uint16_t questions;
+};
+
+std::optional<AnswerHead> HeadOfAnswer(std::span<const std::uint8_t> message, std::span<const std::uint8_t> asked) {
+  if (asked.empty() || message.size() < kDnsHeaderBytes) return std::nullopt;
   ByteReader reader(message);
   const std::uint16_t id = reader.U16();
-  const std::uint16_t flags = reader.U16();
-  const std::uint16_t questions = reader.U16();
-  if (id != ByteReader(asked).U16() || questions != 1) return std::nullopt;
-  if ((flags & kFlagQr) == 0 || OpcodeOf(flags) != ns_o_query) return std::nullopt;
+  const AnswerHead head{reader.U16(), reader.U16()};
+  if (id != ByteReader(asked).U16()) return std::nullopt;
+  if ((head.flags & kFlagQr) == 0 || OpcodeOf(head.flags) != ns_o_query) return std::nullopt;
+  return head;
+}
+
+// Names are compared as bytes without regard to case: a question has nothing before it that its name could be
+// compressed with, and no byte besides letters is changed by folding (lengths of labels are below 64, type and class
+// below 'A').
+bool RepeatsQuestion(std::span<const std::uint8_t> message, std::span<const std::uint8_t> asked) {
+  if (message.size() < asked.size()) return false;
   const auto question = asked.subspan(kDnsHeaderBytes);
-  if (!std::equal(question.begin(), question.end(), message.begin() + kDnsHeaderBytes, kSameLetter))
-    return std::nullopt;
-  return flags;
+  return std::equal(question.begin(), question.end(), message.begin() + kDnsHeaderBytes, kSameLetter);
+}
+
+// The codes with which a server may leave the question out, because it did not read or would not serve it.
+bool RefusesToAnswer(int rcode) {
+  return rcode == ns_r_formerr || rcode == ns_r_servfail || rcode == ns_r_notimpl || rcode == ns_r_refused;
 }
 
 bool Expand(const ns_msg& parsed, const std::uint8_t* at, ExpandedName& name) {
@@ -202,14 +214,19 @@ DnsQuery EncodeQuery(std::string_view name, DnsType type, std::uint16_t id) {
 
 DnsAnswer DecodeAnswer(std::span<const std::uint8_t> message, const DnsQuery& query) {
   DnsAnswer answer;
-  const auto flags = FlagsOfAnswer(message, query);
-  if (!flags) return answer;
+  const auto head = HeadOfAnswer(message, query.message());
+  if (!head) return answer;
+  const int rcode = RcodeOf(head->flags);
+  if (head->questions == 0 && RefusesToAnswer(rcode)) {
+    answer.kind = DnsAnswer::Kind::kFailure;
+    return answer;
+  }
+  if (head->questions != 1 || !RepeatsQuestion(message, query.message())) return answer;
   // Before the records are looked at: a server may cut a message anywhere.
-  if ((*flags & kFlagTc) != 0) {
+  if ((head->flags & kFlagTc) != 0) {
     answer.kind = DnsAnswer::Kind::kTruncated;
     return answer;
   }
-  const int rcode = RcodeOf(*flags);
   if (rcode != ns_r_noerror && rcode != ns_r_nxdomain) {
     answer.kind = DnsAnswer::Kind::kFailure;
     return answer;

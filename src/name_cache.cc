@@ -4,12 +4,6 @@
 #include <cassert>
 
 namespace penstock {
-namespace {
-
-std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
-
-}  // namespace
-
 NameAnswer Combine(const FamilyAnswer* ipv6, const FamilyAnswer* ipv4) {
   static const FamilyAnswer kNothing{NameStatus::kNoName, {}};
   const FamilyAnswer& six = ipv6 != nullptr ? *ipv6 : kNothing;

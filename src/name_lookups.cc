@@ -11,8 +11,6 @@
 namespace penstock {
 namespace {
 
-std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
-
 DnsType TypeOf(Family family) { return family == Family::kIpv6 ? DnsType::kAaaa : DnsType::kA; }
 
 }  // namespace
@@ -26,6 +24,7 @@ struct NameLookups::Try {
   const std::size_t server;
   const std::uint32_t servers_epoch;  // `server` means nothing in another
   const TimePoint began;
+  std::list<Try*>::iterator place;  // in its share
   DnsExchange exchange;
   Deadline patience;
 };
@@ -41,22 +40,33 @@ struct NameLookups::Question {
   std::vector<Handle> tries;  // alive
   Deadline next_try;
 
+  // The last server that was asked and has not said anything: what its silence means is judged by when that was.
+  struct Asked {
+    std::size_t server;
+    std::uint32_t servers_epoch;
+    TimePoint at;
+  };
+  std::optional<Asked> last_asked;
+
   const FamilyAnswer* half() const { return state == State::kDone ? &answer : nullptr; }
 };
 
 struct NameLookups::Lookup {
-  Lookup(Handle self_handle, std::string_view the_name)
-      : self(self_handle), name(the_name), grace(Cookie{0, self_handle}) {}
+  Lookup(Handle self_handle, std::string_view the_name, Share& its_share)
+      : self(self_handle), name(the_name), share(&its_share), grace(Cookie{0, self_handle}) {}
 
   Question& question(Family family) { return questions[IndexOf(family)]; }
   NameAnswer Answer() const { return Combine(questions[0].half(), questions[1].half()); }
 
   const Handle self;
   const std::string name;
+  Share* share;                        // only changes before it starts
+  std::list<Handle>::iterator queued;  // in its share, until started
+  bool started = false;
   std::size_t first_server = 0;
   bool told = false;  // grace is over: whoever asks gets what there is
   std::array<Question, 2> questions{Question(Cookie{0, self}), Question(Cookie{1, self})};  // the tag is the family
-  std::vector<Handle> waiters;
+  std::list<Handle> waiters;
   Deadline grace;
 };
 
@@ -72,16 +82,19 @@ NameLookups::Try::Try(Handle self_handle, Lookup& the_lookup, Family the_family,
       patience(Cookie{0, self_handle}) {}
 
 NameLookups::NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters,
-                         std::uint8_t tag)
+                         std::uint8_t tag, std::size_t tries_max)
     : poller_(poller),
       clock_(clock),
       counters_(counters),
       tag_(tag),
+      tries_max_(tries_max),
       cache_(kNamesCached),
       next_try_(kNextTryDelay),
       grace_(kFamilyGraceDelay),
       lookups_(kLookupsMax),
-      tries_(kNameTriesMax) {
+      tries_(tries_max),
+      shares_(kNameShares) {
+  assert(tries_max >= std::size(kFamilies));  // or a lookup could never start
   Configure(conf);
 }
 
@@ -114,13 +127,23 @@ std::optional<NameAnswer> NameLookups::Find(std::string_view name) {
   return std::nullopt;
 }
 
-bool NameLookups::Wait(std::string_view name, Handle waiter) {
+std::optional<NameLookups::Ticket> NameLookups::Wait(std::string_view name, Handle waiter, std::size_t share) {
   const auto running = lookup_of_.find(name);
-  Lookup* const lookup = running != lookup_of_.end() ? running->second : Begin(name);
-  if (lookup == nullptr) return false;
-  lookup->waiters.push_back(waiter);
-  EndLookups();
-  return true;
+  Lookup* const lookup = running != lookup_of_.end() ? running->second : Begin(name, share);
+  if (lookup == nullptr) return std::nullopt;
+  if (!lookup->started) HurryFor(*lookup, shares_[share]);
+  const Ticket ticket{lookup->self, lookup->waiters.insert(lookup->waiters.end(), waiter)};
+  GoOn();
+  return ticket;
+}
+
+void NameLookups::Withdraw(const Ticket& ticket) {
+  Lookup* const lookup = lookups_.Resolve(ticket.lookup);
+  if (lookup == nullptr || lookup->told) return;
+  lookup->waiters.erase(ticket.place);
+  if (!lookup->waiters.empty()) return;
+  Drop(*lookup);
+  GoOn();
 }
 
 std::optional<NameLookups::Finished> NameLookups::TakeAnswer() {
@@ -130,26 +153,68 @@ std::optional<NameLookups::Finished> NameLookups::TakeAnswer() {
   return finished;
 }
 
-NameLookups::Lookup* NameLookups::Begin(std::string_view name) {
-  Lookup* const lookup = lookups_.Acquire(name);
+NameLookups::Lookup* NameLookups::Begin(std::string_view name, std::size_t share) {
+  Share& its = shares_[share];
+  if (its.lookups == kNamesPerShareMax) return nullptr;
+  Lookup* const lookup = lookups_.Acquire(name, its);
   if (lookup == nullptr) return nullptr;
+  ++its.lookups;
   lookup_of_.emplace(lookup->name, lookup);
-  not_started_.push_back(lookup->self);
-  StartWaiting();
+  lookup->queued = its.not_started.insert(its.not_started.end(), lookup->self);
+  ++not_started_;
   return lookup;
 }
 
-void NameLookups::StartWaiting() {
-  while (in_flight_ < kLookupsInFlight && !not_started_.empty()) {
-    Lookup* const lookup = lookups_.Resolve(not_started_.front());
-    not_started_.pop_front();
-    Start(*lookup);
+// A lookup that waits its turn does so in the shortest queue of those who want it: else a client with a thousand names
+// could hold up a name of everybody's by asking for it behind them.
+void NameLookups::HurryFor(Lookup& lookup, Share& joining) {
+  Share& before = *lookup.share;
+  if (joining.not_started.size() + 1 >= before.not_started.size() || joining.lookups == kNamesPerShareMax) return;
+  joining.not_started.splice(joining.not_started.end(), before.not_started, lookup.queued);
+  --before.lookups;
+  ++joining.lookups;
+  lookup.share = &joining;
+}
+
+void NameLookups::StartThoseWhoWait() {
+  while (not_started_ > 0) {
+    const Share& share = Needing();
+    if (!MakeRoom(share, std::size(kFamilies))) return;  // then nobody else may have it either
+    Start(*lookups_.Resolve(share.not_started.front()));
   }
+}
+
+// Whose turn it is: of those who wait the share that has least.
+NameLookups::Share& NameLookups::Needing() {
+  return *std::ranges::min_element(
+      shares_, {}, [](const Share& share) { return std::pair(share.not_started.empty(), share.tries.size()); });
+}
+
+// Has the most tries, and among equals the one that has waited longest.
+const NameLookups::Share& NameLookups::Heaviest() const {
+  return *std::ranges::max_element(shares_, [](const Share& a, const Share& b) {
+    if (a.tries.size() != b.tries.size()) return a.tries.size() < b.tries.size();
+    return !a.tries.empty() && a.tries.front()->began > b.tries.front()->began;
+  });
+}
+
+// Whether `share` may make so many tries more. Cuts off those that must make room for them.
+bool NameLookups::MakeRoom(const Share& share, std::size_t tries) {
+  while (tries_max_ - tries_.live() < tries) {
+    const Share& heaviest = Heaviest();
+    Try& oldest = *heaviest.tries.front();
+    const bool has_more = heaviest.tries.size() >= share.tries.size() + tries;
+    if (!has_more && clock_.now() - oldest.began < kTryTurn) return false;
+    OnSocketLost(oldest);
+  }
+  return true;
 }
 
 // Asks for what is not remembered: A and AAAA have lives of their own.
 void NameLookups::Start(Lookup& lookup) {
-  ++in_flight_;
+  lookup.share->not_started.erase(lookup.queued);
+  --not_started_;
+  lookup.started = true;
   counters_.names_asked.Add();
   lookup.first_server = rotate_ ? rotation_++ : 0;
   for (const Family family : kFamilies) {
@@ -185,7 +250,7 @@ void NameLookups::AskNext(Lookup& lookup, Family family) {
 }
 
 Fault NameLookups::AskServer(Lookup& lookup, Family family, std::size_t server) {
-  Try* const made = tries_.Acquire(lookup, family, server, *this);
+  Try* const made = MakeRoom(*lookup.share, 1) ? tries_.Acquire(lookup, family, server, *this) : nullptr;
   if (made == nullptr) return Fault::kExhausted;
   const auto id = static_cast<std::uint16_t>(random_());
   const Fault fault = made->exchange.Begin(servers_.endpoint(server), lookup.name, TypeOf(family), id);
@@ -193,29 +258,36 @@ Fault NameLookups::AskServer(Lookup& lookup, Family family, std::size_t server) 
     tries_.Release(made->self);
     return fault;
   }
-  lookup.question(family).tries.push_back(made->self);
+  made->place = lookup.share->tries.insert(lookup.share->tries.end(), made);
+  Question& question = lookup.question(family);
+  question.tries.push_back(made->self);
+  question.last_asked = {server, servers_epoch_, made->began};
   patience_->Arm(made->patience, clock_.now());
   return Fault::kNone;
 }
 
 void NameLookups::EndTry(Try& ended) {
   std::erase(ended.lookup.question(ended.family).tries, ended.self);
+  ended.lookup.share->tries.erase(ended.place);
   tries_.Release(ended.self);
+}
+
+void NameLookups::EndTries(Question& question) {
+  while (!question.tries.empty()) EndTry(*tries_.Resolve(question.tries.back()));
 }
 
 void NameLookups::EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer, std::chrono::seconds ttl) {
   Question& question = lookup.question(family);
   assert(question.state == Question::State::kAsking);
   question.next_try.Disarm();
-  for (const Handle handle : std::exchange(question.tries, {})) tries_.Release(handle);
+  EndTries(question);
   cache_.Store(lookup.name, family, answer, ttl, clock_.now());
   question.answer = std::move(answer);
   question.state = Question::State::kDone;
 }
 
 // After a question has ended: the lookup has, too, or whoever waits for the other one does so for a short time only
-// (RFC
-// 8305 section 3).
+// (RFC 8305 section 3).
 void NameLookups::CheckProgress(Lookup& lookup) {
   const auto asking = [](const Question& question) { return question.state == Question::State::kAsking; };
   if (std::ranges::none_of(lookup.questions, asking)) {
@@ -231,19 +303,29 @@ void NameLookups::TellWaiters(Lookup& lookup) {
   lookup.waiters.clear();
 }
 
-// Tells the waiters of lookups that have ended, and starts others in their place, some of which may end at once: hence
-// a list, not a recursion.
-void NameLookups::EndLookups() {
+// The lookup is over, or nobody wants it any more.
+void NameLookups::Drop(Lookup& lookup) {
+  if (!lookup.started) {
+    lookup.share->not_started.erase(lookup.queued);
+    --not_started_;
+  }
+  for (Question& question : lookup.questions) EndTries(question);
+  --lookup.share->lookups;
+  lookup_of_.erase(lookup.name);
+  lookups_.Release(lookup.self);
+}
+
+// After anything has happened: starts lookups for which there is room now, and tells the waiters of those that have
+// ended. Some end when they are started: hence a list, not a recursion.
+void NameLookups::GoOn() {
+  StartThoseWhoWait();
   while (!ended_.empty()) {
-    const Handle handle = ended_.back();
+    Lookup& lookup = *lookups_.Resolve(ended_.back());
     ended_.pop_back();
-    Lookup& lookup = *lookups_.Resolve(handle);
     if (lookup.Answer().status == NameStatus::kNoAnswer) counters_.names_failed.Add();
-    lookup_of_.erase(lookup.name);  // first, so that nobody joins what is over
     TellWaiters(lookup);
-    lookups_.Release(handle);
-    --in_flight_;
-    StartWaiting();
+    Drop(lookup);
+    StartThoseWhoWait();
   }
 }
 
@@ -257,13 +339,13 @@ void NameLookups::OnEvent(Handle handle, const Events& events) {
       OnAnswer(*happened);
       break;
     case DnsExchange::Progress::kExhausted:
-      OnNoDescriptor(*happened);
+      OnSocketLost(*happened);
       break;
     case DnsExchange::Progress::kBroken:
       OnServerFailed(*happened);
       break;
   }
-  EndLookups();
+  GoOn();
 }
 
 void NameLookups::OnAnswer(Try& answered) {
@@ -291,10 +373,10 @@ void NameLookups::OnServerFailed(Try& failed) {
   CheckProgress(lookup);
 }
 
-// Not the server's fault: the next try comes at its time.
-void NameLookups::OnNoDescriptor(Try& failed) {
-  Question& question = failed.lookup.question(failed.family);
-  EndTry(failed);
+// Not the server's fault, but for want of descriptors: the next try comes at its time.
+void NameLookups::OnSocketLost(Try& lost) {
+  Question& question = lost.lookup.question(lost.family);
+  EndTry(lost);
   if (!question.next_try.armed()) next_try_.Arm(question.next_try, clock_.now());
 }
 
@@ -310,10 +392,8 @@ void NameLookups::OnPatienceEnded(Try& silent) {
 }
 
 void NameLookups::OnNextTryDue(Lookup& lookup, Family family) {
-  for (const Handle handle : lookup.question(family).tries) {
-    const Try& silent = *tries_.Resolve(handle);
-    if (silent.servers_epoch == servers_epoch_) servers_.Silent(silent.server, silent.began, clock_.now());
-  }
+  const auto& asked = lookup.question(family).last_asked;
+  if (asked && asked->servers_epoch == servers_epoch_) servers_.Silent(asked->server, asked->at, clock_.now());
   AskNext(lookup, family);
   CheckProgress(lookup);
 }
@@ -329,12 +409,14 @@ void NameLookups::OnTime() {
     lookup.told = true;
     TellWaiters(lookup);
   }
-  EndLookups();
+  GoOn();
 }
 
 std::optional<TimePoint> NameLookups::next_deadline() const {
   if (!finished_.empty()) return clock_.now();
   std::optional<TimePoint> first;
+  // Whoever waits does so because nobody has had a turn yet.
+  if (not_started_ > 0) first = Heaviest().tries.front()->began + kTryTurn;
   for (const auto& due : {patience_->next(), next_try_.next(), grace_.next()}) {
     if (due && (!first || *due < *first)) first = due;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <random>
 #include <utility>
 
 namespace penstock {
@@ -26,6 +27,11 @@ NameAnswer Nothing(NameStatus status) {
   return answer;
 }
 
+std::uint64_t RandomOdd() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random() | 1;
+}
+
 }  // namespace
 
 struct Resolver::Place {
@@ -35,13 +41,15 @@ struct Resolver::Place {
 };
 
 struct Resolver::Waiter {
-  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place)
-      : self(self_handle), who(who_waits), name(the_name), place(the_place) {}
+  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place, std::size_t the_share)
+      : self(self_handle), who(who_waits), name(the_name), share(the_share), place(the_place) {}
 
   const Handle self;
   const Handle who;
   const std::string name;  // as it was asked for
-  Place place;             // its candidate is what is being looked up
+  const std::size_t share;
+  Place place;  // its candidate is what is being looked up
+  NameLookups::Ticket ticket;
 };
 
 Resolver::Resolver(const ResolverSettings& settings, Poller& poller, const Clock& clock, Counters& counters,
@@ -51,8 +59,9 @@ Resolver::Resolver(const ResolverSettings& settings, Poller& poller, const Clock
       families_fixed_(settings.families),
       families_read_(clock.now()),
       files_(settings.resolv_conf, settings.hosts_file, clock.now()),
-      lookups_(files_.resolv_conf(), poller, clock, counters, tag),
-      waiters_(kNameWaitersMax) {
+      lookups_(files_.resolv_conf(), poller, clock, counters, tag, settings.tries_max),
+      waiters_(kNameWaitersMax),
+      share_key_(RandomOdd()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
 }
 
@@ -74,16 +83,50 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText&
   return remembered;
 }
 
-std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who) {
+std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, const IpAddress& client) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
   const NameText text(name);
   Place place;
   if (const auto known = Known(name, text, place)) return known;
-  Waiter* const waiter = waiters_.Acquire(who, text.view(), place);
+  Waiter* const waiter = AddWaiter(who, text.view(), place, ShareOf(client));
   if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
-  if (waiter != nullptr) waiters_.Release(waiter->self);
+  if (waiter != nullptr) RemoveWaiter(*waiter);
   counters_.names_failed.Add();
   return Nothing(NameStatus::kNoAnswer);
+}
+
+// Multiplicative hashing with a secret factor. Of an IPv6 address the first 64 bits count, for whoever has one has all
+// that begin like it.
+std::size_t Resolver::ShareOf(const IpAddress& client) const {
+  std::uint64_t bits = 0;
+  for (const std::uint8_t byte : client.bytes().first(client.is_v4() ? 4 : 8)) bits = bits << 8 | byte;
+  static_assert(kNameShares == 256);
+  return static_cast<std::size_t>(bits * share_key_ >> 56);
+}
+
+// Null when there is no room, for this share or at all.
+Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share) {
+  if (waiters_of_share_[share] == kNamesPerShareMax) return nullptr;
+  Waiter* const waiter = waiters_.Acquire(who, name, place, share);
+  if (waiter == nullptr) return nullptr;
+  [[maybe_unused]] const bool added = waiter_of_.emplace(Cookie{0, who}.Packed(), waiter).second;
+  assert(added);  // it waits for one name at a time
+  ++waiters_of_share_[share];
+  return waiter;
+}
+
+void Resolver::RemoveWaiter(const Waiter& waiter) {
+  waiter_of_.erase(Cookie{0, waiter.who}.Packed());
+  --waiters_of_share_[waiter.share];
+  waiters_.Release(waiter.self);
+}
+
+void Resolver::Withdraw(Handle who) {
+  const auto found = waiter_of_.find(Cookie{0, who}.Packed());
+  if (found == waiter_of_.end()) return;
+  const Waiter& waiter = *found->second;
+  lookups_.Withdraw(waiter.ticket);
+  RemoveWaiter(waiter);
 }
 
 // Looks whether the files or the host's addresses have changed; most of the time this only compares times.
@@ -145,10 +188,12 @@ std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) 
   }
 }
 
-bool Resolver::Wait(const Waiter& waiter) {
+bool Resolver::Wait(Waiter& waiter) {
   const auto candidate = CandidateAt(waiter.name, waiter.place);
   assert(candidate && !candidate->view().empty());  // Search stopped there
-  return lookups_.Wait(candidate->view(), waiter.self);
+  const auto ticket = lookups_.Wait(candidate->view(), waiter.self, waiter.share);
+  if (ticket) waiter.ticket = *ticket;
+  return ticket.has_value();
 }
 
 void Resolver::OnEvent(Handle handle, const Events& events) { lookups_.OnEvent(handle, events); }
@@ -159,11 +204,12 @@ std::optional<TimePoint> Resolver::next_deadline() const { return lookups_.next_
 
 std::optional<Resolver::Finished> Resolver::TakeAnswer() {
   while (const auto finished = lookups_.TakeAnswer()) {
-    Waiter& waiter = *waiters_.Resolve(finished->waiter);
-    const auto answer = AfterLookup(waiter, finished->answer);
+    Waiter* const waiter = waiters_.Resolve(finished->waiter);
+    if (waiter == nullptr) continue;  // withdrawn while its answer lay ready
+    const auto answer = AfterLookup(*waiter, finished->answer);
     if (!answer) continue;
-    const Handle who = waiter.who;
-    waiters_.Release(waiter.self);
+    const Handle who = waiter->who;
+    RemoveWaiter(*waiter);
     return Finished{who, *answer};
   }
   return std::nullopt;

@@ -44,7 +44,7 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
   }
   const std::size_t asked = settings.connections_max;
   settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
-  // TRIES
+  settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
   const std::size_t of_quota = std::max(PipesOfQuota() / settings.workers, std::size_t{1});
   settings.pipes_max = std::min({settings.pipes_max, budget.pipes, of_quota});
   if (asked > fit) {

@@ -459,7 +459,7 @@ Session::Next Session::FindTarget(const socks5::Request& request, const SessionT
 Session::Next Session::LookUp(std::string_view name, const SessionTools& tools) {
   if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
   handshake_->resolving = true;
-  if (const auto answer = tools.resolver.Resolve(name, handle_)) return TakeName(*answer, tools);
+  if (const auto answer = tools.resolver.Resolve(name, handle_, client_endpoint_.ip)) return TakeName(*answer, tools);
   return Next::kWait;
 }
 
@@ -550,6 +550,7 @@ Session::Next Session::BeginRelay(const Endpoint& bound, const Events& target_ev
 
 void Session::ReturnHandshake(const SessionTools& tools) {
   if (handshake_ == nullptr) return;
+  if (handshake_->resolving) tools.resolver.Withdraw(handle_);
   tools.handshakes.Release(handshake_->self);
   handshake_ = nullptr;
 }

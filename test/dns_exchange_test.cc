@@ -63,6 +63,16 @@ TEST_CASE("what is no answer is passed over, and the true one taken") {
   }
 }
 
+TEST_CASE("a refusal without the question is an answer") {
+  test::DnsServer server;
+  server.BehaveAlways(Behaviour::kRefusedBare);
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+  REQUIRE(Run(poller, exchange) == Progress::kAnswered);
+  CHECK(exchange.answer().kind == DnsAnswer::Kind::kFailure);
+}
+
 TEST_CASE("TCP takes over when the answer is truncated, too long, or somebody guesses IDs") {
   for (const Behaviour behaviour : {Behaviour::kTruncated, Behaviour::kAnswer, Behaviour::kForgeries}) {
     CAPTURE(static_cast<int>(behaviour));

@@ -270,6 +270,25 @@ TEST_CASE("other codes are failures of the server") {
   }
 }
 
+TEST_CASE("a refusal may come without the question, and nothing else may") {
+  for (int rcode = 0; rcode < 16; ++rcode) {
+    CAPTURE(rcode);
+    Message header(kQueryA, static_cast<std::uint16_t>(0x8180 | rcode));
+    header.bytes.resize(12);
+    header.Set16(4, 0);
+    const bool refusal = rcode == 1 || rcode == 2 || rcode == 4 || rcode == 5;
+    CHECK(Decode(header.bytes, kQueryA).kind == (refusal ? Kind::kFailure : Kind::kForeign));
+    header.Set16(4, 1);  // one question, which is not there
+    CHECK(Decode(header.bytes, kQueryA).kind == Kind::kForeign);
+    header.Set16(4, 0);
+    header.Set16(0, kId + 1);
+    CHECK(Decode(header.bytes, kQueryA).kind == Kind::kForeign);
+    header.Set16(0, kId);
+    header.Set16(2, static_cast<std::uint16_t>(0x0180 | rcode));  // a query
+    CHECK(Decode(header.bytes, kQueryA).kind == Kind::kForeign);
+  }
+}
+
 TEST_CASE("TC is seen wherever the message was cut after its question") {
   const Bytes whole = Message(kQueryA, 0x8380).A("@", "192.0.2.1").A("@", "192.0.2.2").bytes;
   for (std::size_t size = 0; size <= whole.size(); ++size) {

@@ -235,23 +235,112 @@ TEST_CASE("changed files are taken over while it runs") {
   CHECK(bench.Ask("www") == Strings{"192.0.2.2"});
 }
 
-TEST_CASE("there is a bound to how many may wait") {
+TEST_CASE("there is a bound to how many may wait for one client, and others may still") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
-  for (std::uint32_t number = 0; number < kNameWaitersMax; ++number) {
+  for (std::uint32_t number = 0; number < kNamesPerShareMax; ++number) {
     REQUIRE_FALSE(bench.resolver->Resolve("www.example", {number, 1}).has_value());
   }
-  CHECK(Texts(bench.resolver->Resolve("www.example", {})) == Strings{"no answer"});
+  CHECK(Texts(bench.resolver->Resolve("www.example", {0, 2})) == Strings{"no answer"});
+  std::uint32_t others = 0;  // one of them may have the same share by chance
+  for (std::uint32_t number = 1; number <= 4; ++number) {
+    const IpAddress client = *IpAddress::Parse("192.0.2." + std::to_string(number));
+    others += bench.resolver->Resolve("www.example", {number, 3}, client).has_value() ? 0U : 1U;
+  }
+  CHECK(others >= 3);
+  bench.resolver->Withdraw({0, 1});
+  CHECK_FALSE(bench.resolver->Resolve("www.example", {0, 2}).has_value());
   for (int turns = 0; turns < 100 && *bench.resolver->next_deadline() > bench.clock.now(); ++turns) {
     bench.clock.Set(*bench.resolver->next_deadline());
     bench.resolver->OnTime();
   }
-  for (std::uint32_t number = 0; number < kNameWaitersMax; ++number) {
+  for (std::uint32_t number = 1; number < kNamesPerShareMax; ++number) {
     const auto finished = bench.resolver->TakeAnswer();
     REQUIRE(finished.has_value());
     REQUIRE(finished->waiter == Handle{number, 1});
   }
+  for (std::uint32_t left = others + 1; left > 0; --left) CHECK(bench.resolver->TakeAnswer().has_value());
   CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+}
+
+TEST_CASE("all addresses of an IPv6 prefix are one client, and different clients have different shares") {
+  Bench bench;
+  bench.server.BehaveAlways(Behaviour::kSilent);
+  const auto resolve = [&](std::uint32_t number, const std::string& client) {
+    return Texts(bench.resolver->Resolve("www.example", {number, 1}, *IpAddress::Parse(client)));
+  };
+  for (std::uint32_t number = 0; number < kNamesPerShareMax; ++number) {
+    REQUIRE(resolve(number, "2001:db8::" + std::to_string(number % 1000)) == Strings{"nothing"});
+  }
+  CHECK(resolve(100'000, "2001:db8::ffff") == Strings{"no answer"});
+  int others = 0;
+  for (std::uint32_t net = 1; net <= 4; ++net) {
+    others += resolve(100'000 + net, "2001:db8:0:" + std::to_string(net) + "::1") == Strings{"nothing"} ? 1 : 0;
+  }
+  CHECK(others >= 3);
+}
+
+TEST_CASE("who is withdrawn is not told, and what only it waited for is given up") {
+  Bench bench("search a.example\n");
+  bench.server.Add("www.example", "192.0.2.1");
+  bench.server.BehaveAlways(Behaviour::kHold);
+  bench.resolver->Withdraw({1, 1});  // does not wait: nothing
+  SUBCASE("it is alone") {
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
+    bench.resolver->Withdraw({1, 1});
+    CHECK_FALSE(bench.resolver->next_deadline().has_value());
+    bench.resolver->Withdraw({1, 1});
+  }
+  SUBCASE("others wait, too") {
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {2, 2}).has_value());
+    bench.resolver->Withdraw({1, 1});
+    REQUIRE(bench.server.AwaitQueries("www.example", kA, 1));
+    REQUIRE(bench.server.AwaitQueries("www.example", DnsType::kAaaa, 1));
+    bench.server.BehaveAlways(Behaviour::kAnswer);
+    bench.server.Release("www.example");
+    const auto finished = bench.Await();
+    REQUIRE(finished.has_value());
+    CHECK(finished->waiter == Handle{2, 2});
+  }
+  SUBCASE("its answer lies ready") {
+    bench.server.BehaveAlways(Behaviour::kAnswer);
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("gone.example.", {2, 2}).has_value());
+    std::vector<Handle> told;
+    while (told.empty()) {
+      if (const auto finished = bench.Await()) told.push_back(finished->waiter);
+    }
+    bench.resolver->Withdraw({1, 1});
+    bench.resolver->Withdraw({2, 2});
+    CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+  }
+  SUBCASE("it is on its way through the search list") {
+    bench.server.Behave("www.a.example", Behaviour::kAnswer);
+    CHECK_FALSE(bench.resolver->Resolve("www", {1, 1}).has_value());
+    const test::Stopwatch watch;
+    while (bench.server.Queries("www", kA) == 0 && watch.elapsed() < test::kPatience) {
+      CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+      const int count = bench.poller.Wait(1ms);
+      for (int index = 0; index < count; ++index) {
+        bench.resolver->OnEvent(bench.poller.At(index).cookie.handle, bench.poller.At(index).events);
+      }
+    }
+    bench.resolver->Withdraw({1, 1});
+    CHECK_FALSE(bench.resolver->next_deadline().has_value());
+  }
+  CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+}
+
+TEST_CASE("the sockets for questions are as many as the settings say") {
+  Bench bench;
+  bench.server.BehaveAlways(Behaviour::kSilent);
+  bench.settings.tries_max = 4;
+  bench.resolver.emplace(bench.settings, bench.poller, bench.clock, bench.counters, std::uint8_t{9});
+  for (std::uint32_t number = 0; number < 5; ++number) {
+    CHECK_FALSE(bench.resolver->Resolve('n' + std::to_string(number) + ".example", {number, 1}).has_value());
+  }
+  CHECK(bench.counters.names_asked.value() == 2);
 }
 
 }  // namespace penstock

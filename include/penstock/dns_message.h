@@ -1,7 +1,8 @@
 // DNS messages (RFC 1035 section 4): making a query for addresses, and reading what comes back, with libresolv.
 // Pure functions over bytes and plain values, any thread.
 // Invariant: nothing is taken from a message that does not answer exactly the query it is held against: same ID, same
-// question; and from one that does, only records which the CNAME chain from the question leads to.
+// question; and from one that does, only records which the CNAME chain from the question leads to. The one exception
+// gives nothing away: that the server will not answer is believed by the ID alone, for some say so without the question.
 // Deliberately not here: sockets, retries, and any record but A, AAAA, CNAME and SOA. No EDNS (RFC 6891): the answers
 // asked for here rarely pass 512 bytes, those that do come over TCP, and there is one thing less for a middlebox to
 // drop.

@@ -32,18 +32,24 @@ inline constexpr std::size_t kLingerBytesMax = 64 * 1024;
 
 inline constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 section 2.3.4, in text, without the final dot
 inline constexpr std::size_t kLabelBytesMax = 63;
-inline constexpr std::size_t kAddressesPerName = 16;  // more are left out, evenly by family
-inline constexpr std::size_t kAttemptsAtOnce = 6;
+inline constexpr std::size_t kAddressesPerName = 16;               // more are left out, evenly by family
+inline constexpr std::size_t kAttemptsAtOnce = 6;                  // of one dialer; the next waits for one to fail
 inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
 inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3
 
-// Questions to name servers, per worker. Each try is a socket; a lookup begins with two (A and AAAA), and later tries
-// and TCP need the rest. Lookups beyond those in flight wait for their turn; beyond that names fail at once.
-inline constexpr std::size_t kLookupsInFlight = 256;
-inline constexpr std::size_t kLookupsMax = kLookupsInFlight + 4096;
-inline constexpr std::size_t kNameTriesMax = 3 * kLookupsInFlight;
+// Questions to name servers, per worker. Each try is a socket, and a lookup begins with two (A and AAAA). When others
+// want sockets and there is none left, a try may be cut off after kTryTurn: more than a server takes for what it knows,
+// and so short that 1,000 names of silent servers delay the next name of the same client by less than 100 ms.
+inline constexpr std::size_t kNameTriesMax = 768;
+inline constexpr std::chrono::milliseconds kTryTurn{40};
+static_assert((1000 * 2 / kNameTriesMax) * kTryTurn < std::chrono::milliseconds(100));
+
+// Clients share what there is: each counts towards one of so many shares, by a hash that nobody can foresee. One share
+// may have so many names waiting; more fail at once, and those of others do not.
+inline constexpr std::size_t kNameShares = 256;
 inline constexpr std::size_t kNameWaitersMax = 16 * 1024;
-static_assert(kNameTriesMax >= 2 * kLookupsInFlight, "every lookup in flight must be able to ask for both families");
+inline constexpr std::size_t kLookupsMax = kNameWaitersMax;
+inline constexpr std::size_t kNamesPerShareMax = kNameWaitersMax / 4;
 
 // When a server has not answered for this long the next one is asked too. resolv.conf's `timeout` (5 s) is how long an
 // answer still counts; a client of a gateway should not wait that long for a server that is down.

@@ -40,6 +40,7 @@ struct NameAnswer {
 // In the order in which addresses are handed out.
 enum class Family : std::uint8_t { kIpv6, kIpv4 };
 inline constexpr Family kFamilies[] = {Family::kIpv6, Family::kIpv4};
+constexpr std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
 
 // One family's half of an answer.
 struct FamilyAnswer {

@@ -1,8 +1,8 @@
 // Absolute names asked of the name servers: each name once at a time, for all who wait for it, and remembered.
 // Owned by a resolver; its own thread only. Who waits is a handle, which is handed back and never touched.
-// Invariant: every handle that was made to wait is yielded by TakeAnswer exactly once, after a bounded time: each
-// question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups that have
-// not started are started by those that end.
+// Invariant: every handle that was made to wait and not withdrawn is yielded by TakeAnswer exactly once, after a bounded
+// time: each question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups
+// that have not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever open.
 // Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
 //
 //   waiters --> lookup: one name --> question: AAAA --> tries: one server, one socket each
@@ -12,13 +12,20 @@
 // Each try keeps its socket for the `timeout` of resolv.conf, so that a slow answer still counts, and the first usable
 // answer ends the question. A server is tried `attempts` times at most, and not again after it told a failure
 // (SERVFAIL, REFUSED...) or turned out not to be there. When one family has addresses, the other has
-// kFamilyGraceDelay; what comes later is for the cache.
+// kFamilyGraceDelay; what comes later is for the cache. A lookup that nobody waits for any more is given up.
+//
+// Sockets go round. All of them in use means that some server is silent about many names (the usual server asks others,
+// and those of one zone may be down), or that somebody asks for very many. So a lookup that needs sockets takes them
+// from the share which has the most, the oldest try first: when that share has more than the lookup's own would then
+// have, or when the try has had its turn (kTryTurn); else it waits, but never for another client's turns. Who lost a
+// try goes on: the question is asked again at its time, and by then a slow server knows what it was first asked for.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <random>
@@ -42,8 +49,9 @@ namespace penstock {
 
 class NameLookups {
  public:
-  // `tag` is the cookie tag of all descriptors that are registered with `poller`.
-  NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag);
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`. `tries_max`: two at least.
+  NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag,
+              std::size_t tries_max);
   ~NameLookups();
   NameLookups(const NameLookups&) = delete;
   NameLookups& operator=(const NameLookups&) = delete;
@@ -58,8 +66,18 @@ class NameLookups {
   // What is known of `name` (NameText), without asking; nothing when Wait is the way. Does not allocate.
   std::optional<NameAnswer> Find(std::string_view name);
 
-  // Makes `waiter` wait for `name`. False when there is no room.
-  [[nodiscard]] bool Wait(std::string_view name, Handle waiter);
+  // Where somebody waits. Means nothing any more, and is harmless, once the answer is there.
+  struct Ticket {
+    Handle lookup;
+    std::list<Handle>::iterator place;
+  };
+
+  // Makes `waiter` wait for `name`; nothing when there is no room. A lookup that this begins counts towards `share`,
+  // which is below kNameShares.
+  [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Handle waiter, std::size_t share);
+
+  // Who holds `ticket` waits no longer. An answer of its own may already lie ready, and is then still yielded.
+  void Withdraw(const Ticket& ticket);
 
   void OnEvent(Handle handle, const Events& events);
   void OnTime();
@@ -78,24 +96,39 @@ class NameLookups {
   struct Lookup;
   struct Try;
 
+  // What the clients of one share have.
+  struct Share {
+    std::size_t lookups = 0;
+    std::list<Handle> not_started;  // lookups, first come, first served
+    std::list<Try*> tries;          // alive, the oldest first
+  };
+
   // A lookup, from its beginning to its end.
-  Lookup* Begin(std::string_view name);
-  void StartWaiting();
+  Lookup* Begin(std::string_view name, std::size_t share);
+  void HurryFor(Lookup& lookup, Share& joining);
+  void StartThoseWhoWait();
   void Start(Lookup& lookup);
   void CheckProgress(Lookup& lookup);
   void TellWaiters(Lookup& lookup);
-  void EndLookups();
+  void Drop(Lookup& lookup);
+  void GoOn();
 
   // A question, and its tries.
   void AskNext(Lookup& lookup, Family family);
   Fault AskServer(Lookup& lookup, Family family, std::size_t server);
   void EndTry(Try& ended);
+  void EndTries(Question& question);
   void EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer, std::chrono::seconds ttl);
+
+  // Who may have how many sockets.
+  bool MakeRoom(const Share& share, std::size_t tries);
+  Share& Needing();
+  const Share& Heaviest() const;
 
   // What happens to them.
   void OnAnswer(Try& answered);
   void OnServerFailed(Try& failed);
-  void OnNoDescriptor(Try& failed);
+  void OnSocketLost(Try& lost);
   void OnPatienceEnded(Try& silent);
   void OnNextTryDue(Lookup& lookup, Family family);
 
@@ -105,6 +138,7 @@ class NameLookups {
   const Clock& clock_;
   Counters& counters_;
   const std::uint8_t tag_;
+  const std::size_t tries_max_;
   std::random_device random_;  // IDs must not be guessed (RFC 5452 section 4.3)
   Families families_;
   NameServers servers_;
@@ -120,9 +154,9 @@ class NameLookups {
   Slab<Lookup> lookups_;
   Slab<Try> tries_;
   std::unordered_map<std::string_view, Lookup*> lookup_of_;  // keys are the lookups' own names
-  std::deque<Handle> not_started_;                           // lookups, first come, first served
-  std::vector<Handle> ended_;                                // lookups whose waiters have not been told yet
-  std::size_t in_flight_ = 0;
+  std::vector<Share> shares_;
+  std::size_t not_started_ = 0;  // lookups, over all shares
+  std::vector<Handle> ended_;    // lookups whose waiters have not been told yet
   std::deque<Finished> finished_;
 };
 

@@ -1,20 +1,25 @@
 // Names to addresses, without ever waiting: names with a meaning of their own, the hosts file, and the name servers
 // through the search list, over the poller of whoever owns this.
 // Owned by a worker; its own thread only. Who waits is a handle, which is handed back and never touched: it may go
-// stale. Invariant: every handle that Resolve made wait is yielded by TakeAnswer exactly once, after a bounded time,
-// and next_deadline() says "now" while an answer lies ready: whoever asks it before waiting forgets nobody.
+// stale. Invariant: every handle that Resolve made wait and that was not withdrawn is yielded by TakeAnswer exactly
+// once, after a bounded time, and next_deadline() says "now" while an answer lies ready: whoever asks it before waiting
+// forgets nobody.
 // Deliberately not here: dialling (dialer.h), whether an address may be used (rules.h), address literals (endpoint.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/dns_message.h"
+#include "penstock/endpoint.h"
+#include "penstock/limits.h"
 #include "penstock/name_cache.h"
 #include "penstock/name_files.h"
 #include "penstock/name_lookups.h"
@@ -28,6 +33,7 @@ struct ResolverSettings {
   std::string resolv_conf = "/etc/resolv.conf";
   std::string hosts_file = "/etc/hosts";
   std::optional<Families> families;  // which addresses to ask for; unless set, those of the families that the host has
+  std::size_t tries_max = kNameTriesMax;  // sockets to name servers at a time; two at least
 };
 
 class Resolver {
@@ -39,9 +45,13 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it for `who`. A `name`
-  // that is no host name (IsHostName) does not exist. Does not allocate for a name in the cache.
-  std::optional<NameAnswer> Resolve(std::string_view name, Handle who);
+  // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it for `who`, which waits
+  // for one name at a time. A `name` that is no host name (IsHostName) does not exist. `client` is on whose behalf: one
+  // client's names do not take the place of another's. Does not allocate for a name in the cache.
+  std::optional<NameAnswer> Resolve(std::string_view name, Handle who, const IpAddress& client = {});
+
+  // `who` has gone: it is not yielded any more, and what only it waited for is given up. Nothing when it does not wait.
+  void Withdraw(Handle who);
 
   // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
   std::optional<NameAnswer> Known(std::string_view name);
@@ -55,10 +65,7 @@ class Resolver {
   // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
   std::optional<TimePoint> next_deadline() const;
 
-  struct Finished {
-    Handle waiter;
-    NameAnswer answer;
-  };
+  using Finished = NameLookups::Finished;
 
   // The next answer that lies ready, in the order in which they came; nothing when none is left.
   std::optional<Finished> TakeAnswer();
@@ -68,12 +75,16 @@ class Resolver {
   struct Waiter;
 
   std::optional<NameAnswer> Known(std::string_view name, const NameText& text, Place& place);
+  std::size_t ShareOf(const IpAddress& client) const;
+  Waiter* AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share);
+  void RemoveWaiter(const Waiter& waiter);
+
   void RefreshHost();
   std::optional<NameAnswer> KnownByRule(std::string_view name) const;
   std::optional<NameText> CandidateAt(std::string_view name, const Place& place) const;
   bool Settles(const NameAnswer& answer, std::string_view name, Place& place) const;
   std::optional<NameAnswer> Search(std::string_view name, Place& place);
-  [[nodiscard]] bool Wait(const Waiter& waiter);
+  [[nodiscard]] bool Wait(Waiter& waiter);
   std::optional<NameAnswer> AfterLookup(Waiter& waiter, const NameAnswer& answer);
 
   const Clock& clock_;
@@ -83,6 +94,9 @@ class Resolver {
   NameFiles files_;
   NameLookups lookups_;
   Slab<Waiter> waiters_;
+  std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it
+  std::array<std::size_t, kNameShares> waiters_of_share_{};
+  const std::uint64_t share_key_;  // odd, and nobody else's business
 };
 
 }  // namespace penstock

@@ -18,7 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool found = answer.kind == DnsAnswer::Kind::kAddresses;
   if (found != (answer.count > 0) || answer.count > penstock::kAddressesPerName) std::abort();
   if (answer.ttl.count() < 0 || answer.ttl > penstock::kNameTtlMax) std::abort();
-  const bool may_answer = message.size() >= query.size && message[0] == 0x12 && message[1] == 0x34;
-  if (!may_answer && answer.kind != DnsAnswer::Kind::kForeign) std::abort();
+  const bool has_id = message.size() >= penstock::kDnsHeaderBytes && message[0] == 0x12 && message[1] == 0x34;
+  const bool may_answer = has_id && message.size() >= query.size;
+  const bool may_refuse = has_id && answer.kind == DnsAnswer::Kind::kFailure;  // without the question
+  if (!may_answer && !may_refuse && answer.kind != DnsAnswer::Kind::kForeign) std::abort();
   return 0;
 }

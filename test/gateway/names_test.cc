@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -125,6 +126,22 @@ TEST_CASE("a client that leaves while its name is being looked up disturbs nobod
   CHECK(named.gateway.WaitForSessions(1));
   dns.Release("slow.example");
   named.ExpectConnected(staying, listener);
+}
+
+TEST_CASE("clients that ask for names of silent servers and leave delay nobody") {
+  DnsServer dns;
+  dns.Add("four.example", "127.0.0.1");
+  dns.BehaveAlways(Behaviour::kSilent);
+  dns.Behave("four.example", Behaviour::kAnswer);
+  const NamedGateway named(dns);
+  const TargetListener listener;
+  std::vector<Peer> leaving;
+  for (int i = 0; i < 300; ++i) leaving.push_back(named.Asking("n" + std::to_string(i) + ".silent.example", 80));
+  REQUIRE(named.gateway.WaitUntilRead(leaving.back()));
+  for (Peer& client : leaving) client.Abort();
+  const Stopwatch watch;
+  named.ExpectConnected(named.Asking("four.example", listener.at().port), listener);
+  CHECK(watch.elapsed() < milliseconds(500));
 }
 
 TEST_CASE("an answer that does not fit a datagram is fetched over TCP") {
