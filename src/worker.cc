@@ -46,6 +46,7 @@ void Worker::Run() {
     if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && listeners_.empty())) break;
     Turn();
   }
+  listeners_.clear();  // whether or not the last turn met the wake-up
   sessions_.ForEach([this](Session& session) {
     session.Stop();
     Release(session);

@@ -358,9 +358,9 @@ TEST_CASE("a client that leaves ends the wait at once, whatever it has sent ahea
 }
 
 TEST_CASE("a server that stops does not wait for peers") {
-  const TestGateway gateway;
+  TestGateway gateway;
   const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
-  gateway.server().Stop();
+  gateway.Stop();
   CHECK(client.ReceiveToClose().empty());
   CHECK(WaitUntil([&at = at] { return IsClosed(at); }));
 }

@@ -84,7 +84,7 @@ TEST_CASE("stopping cuts off relays with a reset, so that nothing looks whole") 
   for (const auto& session : sessions) PingPong(session, 1);
   sessions[0].client.HalfClose();
   CHECK(sessions[0].target.ReceiveToEnd().empty());
-  gateway.server().Stop();
+  gateway.Stop();
   for (const auto& session : sessions) {
     CHECK(session.client.ReceiveToReset().empty());
     if (&session != &sessions[0]) CHECK(session.target.ReceiveToReset().empty());
@@ -99,7 +99,7 @@ TEST_CASE("stopping ends a drain that is under way") {
   const auto [client, target] = gateway.Open(listener);
   gateway.Drain();
   CHECK(WaitUntil([&] { return IsRefused(gateway.at()); }));
-  gateway.server().Stop();
+  gateway.Stop();
   CHECK(client.ReceiveToReset().empty());
   CHECK(target.ReceiveToReset().empty());
   CHECK(WaitUntil([&] { return gateway.server().finished(); }));
@@ -111,7 +111,7 @@ TEST_CASE("stopping does not wait for a target that does not answer") {
   const Peer client = gateway.GreetedClient();
   client.Send(ConnectRequest(silent.at()));
   REQUIRE(gateway.WaitUntilRead(client));
-  gateway.server().Stop();
+  gateway.Stop();
   CHECK(WaitUntil([&] { return gateway.server().finished(); }));
   CHECK(client.ReceiveToClose().empty());
 }

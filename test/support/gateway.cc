@@ -129,6 +129,11 @@ void TestGateway::Drain() {
   server_->Drain();
 }
 
+void TestGateway::Stop() {
+  draining_ = true;
+  server_->Stop();
+}
+
 void TestGateway::ExpectAtRest() const {
   CHECK(WaitForSessions(0));
   CHECK(Count(&Counters::accepted) == Count(&Counters::ended));

@@ -64,6 +64,7 @@ class TestGateway {
   std::uint64_t Count(Counter Counters::*counter) const { return server_->Sum(counter); }
   bool WaitForSessions(std::size_t count) const;
   void Drain();
+  void Stop();
 
   // Name servers may still be asked for what nobody waits for any more: sockets of the running gateway do not count.
   void ForgiveSockets() { forgive_sockets_ = true; }
