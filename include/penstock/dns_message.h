@@ -2,10 +2,10 @@
 // Pure functions over bytes and plain values, any thread.
 // Invariant: nothing is taken from a message that does not answer exactly the query it is held against: same ID, same
 // question; and from one that does, only records which the CNAME chain from the question leads to. The one exception
-// gives nothing away: that the server will not answer is believed by the ID alone, for some say so without the question.
-// Deliberately not here: sockets, retries, and any record but A, AAAA, CNAME and SOA. No EDNS (RFC 6891): the answers
-// asked for here rarely pass 512 bytes, those that do come over TCP, and there is one thing less for a middlebox to
-// drop.
+// gives nothing away: that the server will not answer is believed by the ID alone, for some say so without the
+// question. Deliberately not here: sockets, retries, and any record but A, AAAA, CNAME and SOA. No EDNS (RFC 6891):
+// the answers asked for here rarely pass 512 bytes, those that do come over TCP, and there is one thing less for a
+// middlebox to drop.
 //
 //   message    ID | QR, OPCODE, AA, TC, RD, RA, RCODE | 4 counts | question | answers | authority | additional
 //   question   QNAME | QTYPE | QCLASS=IN

@@ -1,9 +1,9 @@
 // Absolute names asked of the name servers: each name once at a time, for all who wait for it, and remembered.
 // Owned by a resolver; its own thread only. Who waits is a handle, which is handed back and never touched.
-// Invariant: every handle that was made to wait and not withdrawn is yielded by TakeAnswer exactly once, after a bounded
-// time: each question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups
-// that have not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever open.
-// Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
+// Invariant: every handle that was made to wait and not withdrawn is yielded by TakeAnswer exactly once, after a
+// bounded time: each question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and
+// lookups that have not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever
+// open. Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
 //
 //   waiters --> lookup: one name --> question: AAAA --> tries: one server, one socket each
 //                               \--> question: A    --> tries
