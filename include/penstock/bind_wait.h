@@ -3,7 +3,7 @@
 // the peer's socket until it is taken.
 // Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (rules.h): whoever else
 // connects is reset, and the wait goes on. While it is paused, its retry is armed: no edge will tell of who waits.
-// Deliberately not here: looking the peer's name up, the deadline for all of it, and the replies (session.h).
+// Deliberately not here: looking the peer's name up, the deadline for all of it, and the replies (handshake.h).
 #pragma once
 
 #include <array>

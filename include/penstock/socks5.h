@@ -2,7 +2,7 @@
 // Pure functions over bytes, any thread.
 // Invariant: a decoder looks at a message only from its first byte and consumes it only when it is whole, so a stream
 // may be split or glued anywhere and the decoder need not remember anything.
-// Deliberately not here: what to answer to what (session.h).
+// Deliberately not here: what to answer to what (handshake.h).
 //
 //   greeting   VER=5 | NMETHODS | METHODS (NMETHODS bytes)
 //   choice     VER=5 | METHOD

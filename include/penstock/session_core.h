@@ -1,0 +1,154 @@
+// What all parts of a session share: how far it has come, its client, its deadlines, and what a worker lends to it.
+// A SessionCore is a member of a Session; its worker's thread only.
+// Invariant: states only move forward, and `end` is set before a session is over.
+// Deliberately not here: what any state does (handshake.h, session.h).
+//
+//              greeting              CONNECT                 target accepts
+//     NEGO ───────────────▶ REQUEST ─────────▶ CONNECTING ──────────────────▶ RELAY ──── both ended ────▶ over
+//       │                    │  │                   │                          ▲ │
+//       │                    │  │  BIND             │   peer connects          │ │
+//       │                    │  └───▶ BINDING ──────┼──────────────────────────┘ │
+//       │                    │           │          │                            │ a side broke
+//       └──── refused ───────┴───────────┴──────────┘                            ▼
+//                   ▼                                                        RESETTING ── bytes have left ──▶ over
+//                CLOSING ── the refusal has arrived ──▶ over
+//
+// UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
+// Username and password (RFC 1929) belong between NEGO and REQUEST, as a state of their own.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "penstock/associate.h"
+#include "penstock/counters.h"
+#include "penstock/endpoint.h"
+#include "penstock/fd.h"
+#include "penstock/flow.h"
+#include "penstock/limits.h"
+#include "penstock/log.h"
+#include "penstock/poller.h"
+#include "penstock/resolver.h"
+#include "penstock/rules.h"
+#include "penstock/settings.h"
+#include "penstock/slab.h"
+#include "penstock/socks5.h"
+#include "penstock/timers.h"
+
+namespace penstock {
+
+class Handshake;
+
+// Whom an event or a deadline is for.
+enum Tag : std::uint8_t {
+  kTagWake,          // the worker's eventfd
+  kTagListener,      // slot: which one
+  kTagNames,         // the resolver's
+  kTagClient,        // a session's client socket
+  kTagDeadline,      // a session's deadline
+  kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
+  kTagBindListener,  // a session's listener for the peer of its BIND
+  kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
+  // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
+  kTagTarget = kTagUdp + Association::kSides,
+};
+static_assert(kTagTarget + kAddressesPerName <= 256);
+
+// The deadlines of one worker's sessions, a queue for each duration.
+struct SessionDeadlines {
+  explicit SessionDeadlines(const Settings& settings);
+
+  DeadlineQueue handshake;
+  DeadlineQueue connect;
+  DeadlineQueue bind;
+  DeadlineQueue attempt_delay;
+  DeadlineQueue relay_check;  // idleness is looked for this often, so that a byte costs no timer work
+  DeadlineQueue udp_check;    // the same for associations
+  DeadlineQueue linger;
+  DeadlineQueue reset_poll;
+  DeadlineQueue reset_poll_slow;
+
+  const std::array<DeadlineQueue*, 9> all{&handshake, &connect, &bind,       &attempt_delay,  &relay_check,
+                                          &udp_check, &linger,  &reset_poll, &reset_poll_slow};
+};
+
+// What a worker lends to the session whose turn it is.
+struct SessionTools {
+  const Settings& settings;
+  Guard& guard;
+  Log& log;
+  Poller& poller;
+  Resolver& resolver;
+  Slab<Handshake>& handshakes;
+  AssociationPool& associations;
+  SessionDeadlines& deadlines;
+  LogPace& complaints;
+  FlowTools flow;
+
+  TimePoint now() const { return flow.clock.now(); }
+  Counters& counters() const { return flow.counters; }
+};
+
+// In life order.
+enum class SessionState : std::uint8_t {
+  kNego,        // the greeting, and the method that answers it
+  kRequest,     // what the client wants
+  kConnecting,  // CONNECT: a name is looked up, a target dialled
+  kBinding,     // BIND: a name is looked up, a peer waited for
+  kRelay,       // bytes go both ways
+  kAssociated,  // UDP ASSOCIATE: datagrams go both ways
+  kClosing,     // refused, and the refusal is on its way
+  kResetting,   // a side broke, and the other has not had all of its bytes yet
+};
+
+// Why a session is over.
+enum class SessionEnd : std::uint8_t {
+  kNone,
+  kClosed,            // both sides said goodbye
+  kReset,             // one side broke, and the other was told so
+  kRefused,           // see the reply
+  kBadRequest,        // not SOCKS5, or malformed
+  kClientLeft,        // before it had a target or a peer
+  kHandshakeExpired,  // the request was not whole in time
+  kIdle,              // no bytes for too long
+  kStopped,           // the gateway was stopped
+  kExhausted,         // no memory
+};
+
+std::string_view Describe(SessionEnd end);
+
+struct SessionCore {
+  static constexpr std::uint8_t kNoReply = 0xff;
+  static constexpr std::uint8_t kNoCommand = 0;
+
+  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint)
+      : handle(handle_of_session),
+        socket(std::move(client_socket)),
+        client(client_endpoint),
+        deadline({kTagDeadline, handle_of_session}) {}
+
+  // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
+  // answers; with one that does not, there is nothing to talk about.
+  bool Send(std::span<const std::uint8_t> bytes) const;
+
+  // `bound`: BND. Counts and remembers the reply; true when it went.
+  bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
+
+  const Handle handle;
+  Fd socket;                     // towards the client
+  Endpoint client;               // whose it is
+  Endpoint target;               // as asked, when an address was asked for; the target's own, from RELAY on
+  std::unique_ptr<char[]> name;  // as asked; kept only for the log
+  Deadline deadline;
+  Events events;  // of the client's socket, latched until the relay takes over
+  SessionState state = SessionState::kNego;
+  SessionEnd end = SessionEnd::kNone;
+  std::uint8_t reply = kNoReply;
+  std::uint8_t command = kNoCommand;
+};
+
+}  // namespace penstock

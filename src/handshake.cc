@@ -1,0 +1,349 @@
+#include "penstock/handshake.h"
+
+#include <algorithm>
+#include <cassert>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "penstock/io.h"
+#include "penstock/socket.h"
+
+namespace penstock {
+
+using socks5::Decoded;
+using socks5::Reply;
+
+Handshake::Handshake(Handle self, SessionCore& core)
+    : self_(self),
+      core_(core),
+      dialer_(core.handle, kTagTarget, kTagAttemptDelay),
+      bind_wait_(core.handle, kTagBindListener, kTagAttemptDelay) {}
+
+// --- What happened -------------------------------------------------------------------------------------------------
+
+void Handshake::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
+  if (core_.state == SessionState::kConnecting) dialer_.OnEvent(attempt, events, Dial(tools));
+}
+
+// A BIND that is out of descriptors needs no more than the step that follows.
+void Handshake::OnAttemptDelay(const SessionTools& tools) {
+  if (core_.state == SessionState::kConnecting) dialer_.OnDelay(Dial(tools));
+}
+
+Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
+  if (!resolving_) return Turn::kWaiting;
+  resolving_ = false;
+  if (answer.status != NameStatus::kFound) return Refuse(Reply::kHostUnreachable, tools);
+  return Reach(answer.list(), tools);
+}
+
+// What was missing when the time was over says which answer is true.
+Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
+  if (core_.state < SessionState::kConnecting) {
+    tools.counters().handshake_expired.Add();
+    return OverAs(SessionEnd::kHandshakeExpired);
+  }
+  if (resolving_) return Refuse(Reply::kHostUnreachable, tools);
+  if (core_.state == SessionState::kBinding) {
+    tools.counters().bind_expired.Add();
+    return Refuse(Reply::kTtlExpired, tools);
+  }
+  return Refuse(ReplyFor(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
+}
+
+void Handshake::Withdraw(const SessionTools& tools) {
+  if (resolving_) tools.resolver.Withdraw(core_.handle);
+  resolving_ = false;
+}
+
+bool Handshake::awaits_something() const {
+  return resolving_ || dialer_.status() == Dialer::Status::kTrying || bind_wait_.listening();
+}
+
+// --- What to try ---------------------------------------------------------------------------------------------------
+
+Handshake::Turn Handshake::Step(const SessionTools& tools) {
+  switch (core_.state) {
+    case SessionState::kNego:
+      return StepNego(tools);
+    case SessionState::kRequest:
+      return StepRequest(tools);
+    case SessionState::kConnecting:
+      return StepConnecting(tools);
+    case SessionState::kBinding:
+      return StepBinding(tools);
+    case SessionState::kRelay:
+    case SessionState::kAssociated:
+    case SessionState::kClosing:
+    case SessionState::kResetting:
+      break;
+  }
+  assert(false);  // then it has been given back
+  return Turn::kOver;
+}
+
+Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
+  for (;;) {
+    const socks5::Greeting greeting = socks5::DecodeGreeting(unread());
+    switch (greeting.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+        // Whatever it speaks, it would not understand an answer.
+        tools.counters().not_socks5.Add();
+        Complain("not-socks5", tools);
+        return RefusedAs(SessionEnd::kBadRequest);
+      case Decoded::kMalformed:
+        tools.counters().malformed.Add();
+        Complain("malformed-greeting", tools);
+        core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
+        return RefusedAs(SessionEnd::kBadRequest);
+      case Decoded::kWhole:
+        break;
+    }
+    begin_ += greeting.size;
+    if (!greeting.offers_none) {
+      core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
+      return RefusedAs(SessionEnd::kRefused);
+    }
+    if (!core_.Send(socks5::EncodeChoice(socks5::Method::kNone))) return OverAs(SessionEnd::kClientLeft);
+    core_.state = SessionState::kRequest;
+    return Turn::kWaiting;
+  }
+}
+
+Handshake::Turn Handshake::StepRequest(const SessionTools& tools) {
+  for (;;) {
+    const socks5::Request request = socks5::DecodeRequest(unread());
+    switch (request.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+      case Decoded::kMalformed:
+        return RefuseBadRequest(request.fault, tools);
+      case Decoded::kWhole:
+        break;
+    }
+    begin_ += request.size;
+    return Obey(request, tools);
+  }
+}
+
+Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
+  // A client that has finished sending may still want its answer; one that is gone altogether does not.
+  if (core_.events.broken) return OverAs(SessionEnd::kClientLeft);
+  switch (dialer_.status()) {
+    case Dialer::Status::kIdle:
+    case Dialer::Status::kTrying:
+      return Turn::kWaiting;
+    case Dialer::Status::kConnected:
+      return TakeTarget(tools);
+    case Dialer::Status::kFailed:
+      return Refuse(ReplyFor(dialer_.fault()), tools);
+  }
+  return Turn::kWaiting;
+}
+
+// The end of the client's stream is the client leaving, even when it sent something ahead: the FIN of one that is gone
+// looks like that of one that only has nothing more to say, and no port shall stay open for one that is gone.
+Handshake::Turn Handshake::StepBinding(const SessionTools& tools) {
+  if (core_.events.closing) return OverAs(SessionEnd::kClientLeft);
+  if (resolving_) return Turn::kWaiting;
+  switch (bind_wait_.Step(core_.client.ip, Bind(tools))) {
+    case BindWait::Turn::kWaiting:
+      return Turn::kWaiting;
+    case BindWait::Turn::kUnfinished:
+      return Turn::kUnfinished;
+    case BindWait::Turn::kCame:
+      return TakePeer(tools);
+  }
+  return Turn::kWaiting;
+}
+
+// --- Messages ------------------------------------------------------------------------------------------------------
+
+Handshake::Received Handshake::Receive() {
+  if (!core_.events.readable) return Received::kNotYet;
+  const std::span room = std::span(bytes_).subspan(end_);
+  assert(!room.empty());  // the longest messages fit (limits.h), and a whole one would have been decoded
+  const IoResult read = penstock::Receive(core_.socket.get(), room);
+  switch (read.status) {
+    case IoStatus::kDone:
+      end_ += read.bytes;
+      if (read.bytes < room.size() && !core_.events.closing && !core_.events.urgent) core_.events.readable = false;
+      return Received::kMore;
+    case IoStatus::kAgain:
+      core_.events.readable = false;
+      return Received::kNotYet;
+    case IoStatus::kEnd:
+    case IoStatus::kFault:
+      return Received::kGone;
+  }
+  return Received::kGone;
+}
+
+Handshake::Turn Handshake::AfterReceiving(Received received) {
+  return received == Received::kGone ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::Refuse(Reply reply, const SessionTools& tools) {
+  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(SessionEnd::kRefused);
+}
+
+Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
+  tools.counters().malformed.Add();
+  Complain("malformed-request", tools);
+  switch (fault) {
+    case socks5::RequestFault::kNone:  // the version
+    case socks5::RequestFault::kEmptyName:
+      return Refuse(Reply::kGeneralFailure, tools);
+    case socks5::RequestFault::kCommand:
+      return Refuse(Reply::kCommandNotSupported, tools);
+    case socks5::RequestFault::kAddressType:
+      return Refuse(Reply::kAddressTypeNotSupported, tools);
+  }
+  return Refuse(Reply::kGeneralFailure, tools);
+}
+
+void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
+  if (!tools.complaints.Due(tools.now())) return;
+  tools.log.Write(LogLine(LogLevel::kWarn, event).Address("client", core_.client));
+}
+
+Handshake::Turn Handshake::RefusedAs(SessionEnd end) {
+  core_.end = end;
+  return Turn::kRefused;
+}
+
+Handshake::Turn Handshake::OverAs(SessionEnd end) {
+  core_.end = end;
+  return Turn::kOver;
+}
+
+// --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
+
+Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionTools& tools) {
+  core_.command = static_cast<std::uint8_t>(request.command);
+  core_.target = {request.address, request.port};
+  port_ = request.port;
+  KeepName(request.name, tools);
+  switch (request.command) {
+    case socks5::Command::kConnect:
+      core_.state = SessionState::kConnecting;
+      if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
+      return FindTarget(request, tools);
+    case socks5::Command::kBind:
+      core_.state = SessionState::kBinding;  // a peer's port is its own choice, so the request's means nothing
+      return FindTarget(request, tools);
+    case socks5::Command::kUdpAssociate:
+      return Turn::kAssociate;
+  }
+  return Refuse(Reply::kCommandNotSupported, tools);
+}
+
+Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const SessionTools& tools) {
+  tools.deadlines.connect.Arm(core_.deadline, tools.now());
+  const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
+  if (!address) return LookUp(request.name, tools);
+  core_.target.ip = *address;
+  if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({&*address, 1}, tools);
+  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
+  if (core_.name == nullptr) KeepName(address->ToString(), tools);
+  const Endpoint at = LocalEndpoint(core_.socket.get());
+  return AfterListening(bind_wait_.ListenForAnyone(at, tools.settings.bind_ports, Bind(tools)), tools);
+}
+
+Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
+  if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
+  resolving_ = true;
+  const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip);
+  return answer ? OnName(*answer, tools) : Turn::kWaiting;
+}
+
+// Begins to connect to, or to listen for, those of `addresses` that the client may reach.
+Handshake::Turn Handshake::Reach(std::span<const IpAddress> addresses, const SessionTools& tools) {
+  std::array<IpAddress, kAddressesPerName> allowed;
+  std::size_t count = 0;
+  for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
+    if (tools.guard.Allows(core_.client.ip, address)) allowed[count++] = address;
+  }
+  if (count == 0) return Refuse(Reply::kNotAllowed, tools);
+  const auto targets = std::span(allowed).first(count);
+  if (core_.state == SessionState::kBinding) {
+    return AfterListening(bind_wait_.ListenFor(targets, tools.settings.bind_ports, Bind(tools)), tools);
+  }
+  dialer_.Begin(targets, port_, Dial(tools));
+  return Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::TakeTarget(const SessionTools& tools) {
+  const Endpoint local = LocalEndpoint(dialer_.socket());
+  // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
+  if (local == dialer_.peer()) return Refuse(Reply::kConnectionRefused, tools);
+  reached_.attempt = dialer_.winner();
+  reached_.peer = dialer_.peer();
+  reached_.bound = local;
+  reached_.events = dialer_.events();
+  reached_.socket = dialer_.TakeSocket();
+  return Turn::kReached;
+}
+
+// The first reply of a BIND: where the peer is to connect to.
+Handshake::Turn Handshake::AfterListening(Fault fault, const SessionTools& tools) {
+  if (fault != Fault::kNone) return Refuse(ReplyFor(fault), tools);
+  if (!core_.SendReply(Reply::kSucceeded, bind_wait_.at(), tools)) return OverAs(SessionEnd::kClientLeft);
+  tools.deadlines.bind.Arm(core_.deadline, tools.now());
+  return Turn::kWaiting;
+}
+
+// The second reply of a BIND is due: who has connected.
+Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
+  Accepted peer = bind_wait_.TakePeer();
+  if (!tools.poller.Add(peer.socket.get(), {kTagTarget, core_.handle})) {
+    AbortOnClose(peer.socket.get());
+    return Refuse(Reply::kGeneralFailure, tools);
+  }
+  reached_.socket = std::move(peer.socket);
+  reached_.peer = peer.peer;
+  reached_.bound = peer.peer;
+  reached_.events.writable = true;
+  return Turn::kReached;
+}
+
+void Handshake::KeepName(std::string_view name, const SessionTools& tools) {
+  if (name.empty() || !tools.log.wants(LogLevel::kInfo)) return;
+  core_.name.reset(new (std::nothrow) char[name.size() + 1]);
+  if (core_.name == nullptr) return;
+  // A name with a NUL inside is refused; the log shows it up to there.
+  core_.name[name.copy(core_.name.get(), name.size())] = '\0';
+}
+
+Reply ReplyFor(Fault fault) {
+  switch (fault) {
+    case Fault::kNone:
+      return Reply::kSucceeded;
+    case Fault::kRefused:
+    case Fault::kReset:
+      return Reply::kConnectionRefused;
+    case Fault::kNetworkUnreachable:
+      return Reply::kNetworkUnreachable;
+    case Fault::kHostUnreachable:
+      return Reply::kHostUnreachable;
+    case Fault::kTimedOut:
+      return Reply::kTtlExpired;
+    case Fault::kDenied:
+      return Reply::kNotAllowed;
+    case Fault::kNoFamily:
+      return Reply::kAddressTypeNotSupported;
+    case Fault::kExhausted:
+    case Fault::kOther:
+      return Reply::kGeneralFailure;
+  }
+  return Reply::kGeneralFailure;
+}
+
+}  // namespace penstock

@@ -1,0 +1,75 @@
+#include "penstock/session_core.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "penstock/io.h"
+
+namespace penstock {
+namespace {
+
+std::chrono::milliseconds RelayCheckInterval(const Settings& settings) {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(30);
+  constexpr std::chrono::milliseconds kShortest{10};
+  const auto shorter = std::min(settings.half_close_timeout, settings.idle_timeout);
+  return std::clamp(shorter / 4, kShortest, kLongest);
+}
+
+std::chrono::milliseconds UdpCheckInterval(const Settings& settings) {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(10);
+  constexpr std::chrono::milliseconds kShortest{10};
+  return std::clamp(settings.udp_idle_timeout / 8, kShortest, kLongest);
+}
+
+}  // namespace
+
+SessionDeadlines::SessionDeadlines(const Settings& settings)
+    : handshake(settings.handshake_timeout),
+      connect(settings.connect_timeout),
+      bind(settings.bind_timeout),
+      attempt_delay(kAttemptDelay),
+      relay_check(RelayCheckInterval(settings)),
+      udp_check(UdpCheckInterval(settings)),
+      linger(std::min(kLingerMax, settings.handshake_timeout)),
+      reset_poll(kResetPollInterval),
+      reset_poll_slow(kResetPollIntervalSlow) {}
+
+bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
+  const IoResult sent = penstock::Send(socket.get(), bytes);
+  return sent.status == IoStatus::kDone && sent.bytes == bytes.size();
+}
+
+bool SessionCore::SendReply(socks5::Reply rep, const Endpoint& bound, const SessionTools& tools) {
+  std::array<std::uint8_t, socks5::kReplyBytesMax> room;
+  reply = static_cast<std::uint8_t>(rep);
+  tools.counters().replies[reply].Add();
+  return Send(socks5::EncodeReply(rep, bound, room));
+}
+
+std::string_view Describe(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::kNone:
+      return "none";
+    case SessionEnd::kClosed:
+      return "closed";
+    case SessionEnd::kReset:
+      return "reset";
+    case SessionEnd::kRefused:
+      return "refused";
+    case SessionEnd::kBadRequest:
+      return "bad-request";
+    case SessionEnd::kClientLeft:
+      return "client-left";
+    case SessionEnd::kHandshakeExpired:
+      return "handshake-expired";
+    case SessionEnd::kIdle:
+      return "idle";
+    case SessionEnd::kStopped:
+      return "stopped";
+    case SessionEnd::kExhausted:
+      return "exhausted";
+  }
+  return "";
+}
+
+}  // namespace penstock
