@@ -134,7 +134,7 @@ void Worker::RunReadyList() {
   for (const Handle handle : ready_now_) {
     Session* const session = sessions_.Resolve(handle);
     if (session == nullptr) continue;
-    session->on_ready_list = false;
+    session->set_on_ready_list(false);
     After(*session, session->OnTurn(tools_));
   }
   ready_now_.clear();
@@ -210,8 +210,8 @@ void Worker::After(Session& session, Session::Next next) {
     case Session::Next::kWait:
       break;
     case Session::Next::kAgain:
-      if (session.on_ready_list) break;
-      session.on_ready_list = true;
+      if (session.on_ready_list()) break;
+      session.set_on_ready_list(true);
       ready_.push_back(session.handle());
       break;
     case Session::Next::kRelease:

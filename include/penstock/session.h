@@ -61,7 +61,9 @@ class Session {
   Handle handle() const { return core_.handle; }
   State state() const { return core_.state; }
 
-  bool on_ready_list = false;  // the worker's note
+  // The worker's note.
+  bool on_ready_list() const { return on_ready_list_; }
+  void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
  private:
   Next Drive(const SessionTools& tools);
@@ -88,15 +90,16 @@ class Session {
   void CheckInvariants(Next next) const;
 
   SessionCore core_;
-  Fd target_;
   Handshake* handshake_ = nullptr;      // from Begin until RELAY, ASSOCIATED, CLOSING or the end
   Association* association_ = nullptr;  // from ASSOCIATED until the end
   Relay relay_;
   TimePoint begun_;
   TimePoint active_;  // when bytes last moved; when RESETTING began
+  Fd target_;
   std::uint32_t lingered_bytes_ = 0;
   std::uint8_t target_attempt_ = 0;  // the one that won
   bool keepalive_ = false;
+  bool on_ready_list_ = false;
 };
 
 }  // namespace penstock

@@ -23,6 +23,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "penstock/associate.h"
 #include "penstock/counters.h"
@@ -127,9 +128,9 @@ struct SessionCore {
 
   SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint)
       : handle(handle_of_session),
-        socket(std::move(client_socket)),
+        deadline({kTagDeadline, handle_of_session}),
         client(client_endpoint),
-        deadline({kTagDeadline, handle_of_session}) {}
+        socket(std::move(client_socket)) {}
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
@@ -139,12 +140,12 @@ struct SessionCore {
   bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
-  Fd socket;                     // towards the client
-  Endpoint client;               // whose it is
-  Endpoint target;               // as asked, when an address was asked for; the target's own, from RELAY on
   std::unique_ptr<char[]> name;  // as asked; kept only for the log
   Deadline deadline;
-  Events events;  // of the client's socket, latched until the relay takes over
+  Endpoint client;  // whose session it is
+  Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on
+  Fd socket;        // towards the client
+  Events events;    // of that socket, latched until the relay takes over
   SessionState state = SessionState::kNego;
   SessionEnd end = SessionEnd::kNone;
   std::uint8_t reply = kNoReply;
