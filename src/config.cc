@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "penstock/limits.h"
+#include "penstock/quantity.h"
 
 namespace penstock {
 namespace {
@@ -27,24 +29,6 @@ struct Option {
   Take take;
   std::string (*standard)(const Settings& settings);
 };
-
-constexpr milliseconds kDurationMax = std::chrono::hours(24 * 365);
-
-struct Unit {
-  std::string_view name;
-  milliseconds length;
-};
-constexpr Unit kUnits[] = {{"h", std::chrono::hours(1)},
-                           {"m", std::chrono::minutes(1)},
-                           {"s", std::chrono::seconds(1)},
-                           {"ms", milliseconds(1)}};
-
-std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t low, std::uint64_t high) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number < low || number > high) return std::nullopt;
-  return number;
-}
 
 template <class Number>
 std::optional<std::string> TakeNumber(std::string_view value, Number low, Number high, Number& into) {
@@ -274,28 +258,6 @@ std::size_t UsableCpus() {
   cpu_set_t set;
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
-}
-
-std::optional<milliseconds> ParseDuration(std::string_view text) {
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const std::string_view name = digits == text.size() ? "s" : text.substr(digits);
-  for (const Unit& unit : kUnits) {
-    if (name != unit.name) continue;
-    const auto high = static_cast<std::uint64_t>(kDurationMax / unit.length);
-    const auto number = ParseNumber(text.substr(0, digits), 1, high);
-    if (!number) return std::nullopt;
-    return unit.length * static_cast<milliseconds::rep>(*number);
-  }
-  return std::nullopt;
-}
-
-std::string FormatDuration(milliseconds duration) {
-  for (const Unit& unit : kUnits) {
-    if (duration % unit.length == milliseconds(0)) {
-      return std::to_string(duration / unit.length) + std::string(unit.name);
-    }
-  }
-  return {};
 }
 
 }  // namespace penstock

@@ -13,6 +13,7 @@
 
 #include "penstock/config.h"
 #include "penstock/log.h"
+#include "penstock/quantity.h"
 #include "penstock/server.h"
 
 namespace penstock {

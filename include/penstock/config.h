@@ -4,9 +4,7 @@
 // Deliberately not here: doing anything with the settings.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,11 +29,5 @@ std::string HelpText();
 
 // CPUs that this process may run on (sched_getaffinity(2)), 1 at least.
 std::size_t UsableCpus();
-
-// "250ms", "10s", "10" (seconds), "5m", "2h"; 1 ms to 365 days. Nothing for any other text.
-std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);
-
-// "250ms", "10s", "5m", "2h": the largest unit that divides it.
-std::string FormatDuration(std::chrono::milliseconds duration);
 
 }  // namespace penstock

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "penstock/limits.h"
+#include "penstock/quantity.h"
 
 namespace {
 

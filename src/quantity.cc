@@ -1,0 +1,56 @@
+#include "penstock/quantity.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace penstock {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kDurationMax = std::chrono::hours(24 * 365);
+
+struct DurationUnit {
+  std::string_view name;
+  milliseconds length;
+};
+constexpr DurationUnit kDurationUnits[] = {{"h", std::chrono::hours(1)},
+                                           {"m", std::chrono::minutes(1)},
+                                           {"s", std::chrono::seconds(1)},
+                                           {"ms", milliseconds(1)}};
+
+// Where the digits end and the unit begins.
+std::size_t DigitsOf(std::string_view text) { return std::min(text.find_first_not_of("0123456789"), text.size()); }
+
+}  // namespace
+
+std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t low, std::uint64_t high) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < low || number > high) return std::nullopt;
+  return number;
+}
+
+std::optional<milliseconds> ParseDuration(std::string_view text) {
+  const std::size_t digits = DigitsOf(text);
+  const std::string_view name = digits == text.size() ? "s" : text.substr(digits);
+  for (const DurationUnit& unit : kDurationUnits) {
+    if (name != unit.name) continue;
+    const auto high = static_cast<std::uint64_t>(kDurationMax / unit.length);
+    const auto number = ParseNumber(text.substr(0, digits), 1, high);
+    if (!number) return std::nullopt;
+    return unit.length * static_cast<milliseconds::rep>(*number);
+  }
+  return std::nullopt;
+}
+
+std::string FormatDuration(milliseconds duration) {
+  for (const DurationUnit& unit : kDurationUnits) {
+    if (duration % unit.length == milliseconds(0)) {
+      return std::to_string(duration / unit.length) + std::string(unit.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace penstock
