@@ -98,5 +98,92 @@ TEST_CASE("quantity: durations are written in their largest whole unit, and read
   }
 }
 
+TEST_CASE("quantity: rates are read") {
+  const struct {
+    std::string_view text;
+    std::uint64_t rate;
+  } good[] = {
+      {"1000", 1'000},
+      {"65536", 65'536},
+      {"1k", 1'000},
+      {"64k", 64'000},
+      {"10M", 10'000'000},
+      {"1G", 1'000'000'000},
+      {"100G", 100'000'000'000},
+      {"1Ki", 1'024},
+      {"64Ki", 65'536},
+      {"10Mi", 10'485'760},
+      {"1Gi", 1'073'741'824},
+      {"93Gi", 99'857'989'632},
+      {"0064k", 64'000},
+      {"100000000000", 100'000'000'000},
+  };
+  for (const auto& row : good) {
+    CAPTURE(row.text);
+    CHECK(ParseRate(row.text) == row.rate);
+  }
+  const std::string_view bad[] = {
+      "",
+      "0",
+      "0k",
+      "1",
+      "999",
+      "k",
+      "M",
+      "64K",
+      "64ki",
+      "64KI",
+      "10m",
+      "10mi",
+      "1g",
+      "1T",
+      "1Ti",
+      "64kB",
+      "64kbit",
+      "64k/s",
+      "64 k",
+      " 64k",
+      "64k ",
+      "1.5G",
+      "1,5G",
+      "-64k",
+      "+64k",
+      "1e6",
+      "0x64k",
+      "ten",
+      "18446744073k",
+      "101G",
+      "94Gi",
+      "6k4",
+      "64kk",
+      "64iK",
+      "64i",
+      "100001M",
+      "100000000001",
+      "18446744073709551616",
+      "18446744073709551615G",
+  };
+  for (const std::string_view text : bad) {
+    CAPTURE(text);
+    CHECK_FALSE(ParseRate(text).has_value());
+  }
+}
+
+TEST_CASE("quantity: rates are written in their largest whole unit, and read back") {
+  const struct {
+    std::uint64_t rate;
+    std::string_view text;
+  } rows[] = {
+      {1'000, "1k"},         {1'001, "1001"},        {1'024, "1Ki"},           {64'000, "64k"},
+      {65'536, "64Ki"},      {1'500'000, "1500k"},   {10'000'000, "10M"},      {10'485'760, "10Mi"},
+      {1'000'000'000, "1G"}, {1'073'741'824, "1Gi"}, {1'500'000'000, "1500M"}, {100'000'000'000, "100G"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    CHECK(FormatRate(row.rate) == row.text);
+    CHECK(ParseRate(row.text) == row.rate);
+  }
+}
+
 }  // namespace
 }  // namespace penstock

@@ -54,5 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto duration = penstock::ParseDuration(text)) {
     Require(penstock::ParseDuration(penstock::FormatDuration(*duration)) == duration);
   }
+  if (const auto rate = penstock::ParseRate(text)) {
+    Require(penstock::ParseRate(penstock::FormatRate(*rate)) == rate);
+  }
   return 0;
 }
