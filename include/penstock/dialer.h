@@ -1,7 +1,7 @@
 // Connects to the first of several addresses that answers ("happy eyeballs", RFC 8305).
 // A member of a session's handshake; its worker's thread only. It owns the sockets of its attempts until one has won.
 // Invariant: while it is kTrying, at least one attempt is under way, so an event or a deadline will wake it.
-// Deliberately not here: names (resolver.h), which addresses are allowed (rules.h), and the deadline for all of it.
+// Deliberately not here: names (resolver.h), which addresses are allowed (guard.h), and the deadline for all of it.
 //
 // Families take turns, the first address's family first; an attempt gets kAttemptDelay before the next one starts
 // beside it, and one that fails makes the next one start at once. No more than kAttemptsAtOnce are under way, for each

@@ -2,7 +2,7 @@
 // sockaddr. Plain values; any thread.
 // Invariant: an IPv4 address has one form. ::ffff:a.b.c.d is that form inside, so an IPv4-mapped address cannot slip
 // past a comparison that was written for IPv4.
-// Deliberately not here: looking a name up (resolver.h), and whether an address may be used (rules.h).
+// Deliberately not here: looking a name up (resolver.h), and whether an address may be used (guard.h).
 #pragma once
 
 #include <netinet/in.h>

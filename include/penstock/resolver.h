@@ -4,7 +4,7 @@
 // stale. Invariant: every handle that Resolve made wait and that was not withdrawn is yielded by TakeAnswer exactly
 // once, after a bounded time, and next_deadline() says "now" while an answer lies ready: whoever asks it before waiting
 // forgets nobody.
-// Deliberately not here: dialling (dialer.h), whether an address may be used (rules.h), address literals (endpoint.h).
+// Deliberately not here: dialling (dialer.h), whether an address may be used (guard.h), address literals (endpoint.h).
 #pragma once
 
 #include <array>

@@ -2,7 +2,7 @@
 // Owned by a worker, its own thread only.
 // Invariant: an answer is as fresh as the question; nothing is remembered here, so an address that the host got a
 // moment ago is known as its own.
-// Deliberately not here: whether anyone may go there (rules.h).
+// Deliberately not here: whether anyone may go there (guard.h).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "penstock/rules.h"
+#include "penstock/guard.h"
 
 #include <string_view>
 
@@ -61,7 +61,7 @@ const std::string_view kOpenToThisHostOnly[] = {
     "::ffff:224.0.0.1",
 };
 
-TEST_CASE("rules: a remote client reaches the world, and nothing that only this host may reach") {
+TEST_CASE("guard: a remote client reaches the world, and nothing that only this host may reach") {
   const Clock clock;
   Guard guard(clock);
   for (const std::string_view client : {"192.0.2.1", "10.0.0.7", "2001:db8::1", "fe80::2"}) {
@@ -77,7 +77,7 @@ TEST_CASE("rules: a remote client reaches the world, and nothing that only this 
   }
 }
 
-TEST_CASE("rules: a client on this host's loopback reaches everything") {
+TEST_CASE("guard: a client on this host's loopback reaches everything") {
   const Clock clock;
   Guard guard(clock);
   for (const std::string_view client : {"127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"}) {
@@ -87,7 +87,7 @@ TEST_CASE("rules: a client on this host's loopback reaches everything") {
   }
 }
 
-TEST_CASE("rules: a remote client does not reach this host by any address of it") {
+TEST_CASE("guard: a remote client does not reach this host by any address of it") {
   const Clock clock;
   Guard guard(clock);
   for (const IpAddress& own : HostAddresses()) {

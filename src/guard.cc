@@ -1,4 +1,4 @@
-#include "penstock/rules.h"
+#include "penstock/guard.h"
 
 #include <chrono>
 #include <optional>
