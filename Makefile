@@ -79,7 +79,7 @@ debug_TEST_FLAGS := -O0
 asan_TEST_FLAGS  := -O0
 tsan_TEST_FLAGS  := -O0
 
-PENSTOCK_LDLIBS := -lresolv
+PENSTOCK_LDLIBS := -lresolv -lcrypt
 
 # Records a text that some targets depend on: `$(call stamp,FILE,TEXT)` touches FILE when TEXT changed.
 stamp = @mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $(1) || \

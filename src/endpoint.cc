@@ -157,6 +157,13 @@ std::string Endpoint::ToString() const {
   return host + ':' + std::to_string(port);
 }
 
+IpAddress ClientNetwork(const IpAddress& address) {
+  if (address.is_v4()) return address;
+  std::array<std::uint8_t, 16> network{};
+  std::ranges::copy(address.bytes().first<8>(), network.begin());
+  return IpAddress::FromV6(network);
+}
+
 bool IsHostName(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > kNameBytesMax) return false;

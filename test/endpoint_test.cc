@@ -304,6 +304,16 @@ TEST_CASE("endpoint: a sockaddr of another family is [::]:0") {
   CHECK(Endpoint::FromSockaddr(address) == Endpoint{});
 }
 
+TEST_CASE("endpoint: a client is an IPv4 address or an IPv6 /64") {
+  const auto network = [](std::string_view text) { return ClientNetwork(IpAddress::Parse(text).value()).ToString(); };
+  CHECK(network("192.0.2.7") == "192.0.2.7");
+  CHECK(network("::ffff:192.0.2.7") == "192.0.2.7");
+  CHECK(network("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::");
+  CHECK(network("2001:db8:1:2::") == "2001:db8:1:2::");
+  CHECK(network("2001:db8:1:3::1") == "2001:db8:1:3::");
+  CHECK(network("::1") == "::");
+}
+
 TEST_CASE("endpoint: names that can be asked of the DNS") {
   const std::string label63(63, 'a');
   const std::string name253 = label63 + '.' + label63 + '.' + label63 + '.' + std::string(61, 'b');

@@ -66,6 +66,10 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+// Whom limits count as one client: an IPv4 address, or an IPv6 /64 (its first address), within which anyone has as many
+// addresses as they like.
+IpAddress ClientNetwork(const IpAddress& address);
+
 // Ports that may be chosen from, both ends included. 0-0: any that the kernel picks.
 struct PortRange {
   std::uint16_t low = 0;

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "penstock/secret.h"
+
 namespace penstock {
 
 // Two stamps are equal exactly when stat(2) saw no change: the same inode, of the same size, written at the same time.
@@ -28,5 +30,9 @@ FileStamp StampOf(const std::string& path);
 
 // The text, or nothing when it cannot be read or is longer than `bytes_max`; then `*error`, unless null, says why.
 std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error = nullptr);
+
+// The same for a regular file that holds secrets. What others than its owner may read or change is an error that shows
+// how to mend it; the file that was opened is judged, whatever its path means by then.
+std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
 }  // namespace penstock

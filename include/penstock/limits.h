@@ -28,6 +28,30 @@ static_assert(kGreetingBytesMax + kCredentialsBytesMax + kRequestBytesMax <= kHa
 inline constexpr std::chrono::milliseconds kLingerMax{2'000};
 inline constexpr std::size_t kLingerBytesMax = 64 * 1024;
 
+// --- Users and logins ----------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kUserNameBytesMax = 255;  // RFC 1929 section 2: what one length byte can say
+inline constexpr std::size_t kPasswordBytesMax = 255;
+inline constexpr std::size_t kPasswordHashBytesMax = 383;            // crypt(3): CRYPT_OUTPUT_SIZE, with its NUL
+inline constexpr std::size_t kUsersFileBytesMax = 64 * 1024 * 1024;  // some 600,000 users
+
+// Verifications that wait for the helper thread. One client may have so many that differ; a full queue takes from
+// whoever has most in it.
+inline constexpr std::size_t kLoginsQueuedMax = 4'096;
+inline constexpr std::size_t kLoginsQueuedPerClient = 256;
+static_assert(kLoginsQueuedPerClient < kLoginsQueuedMax);
+
+// Verified logins that need no further hash: one generation is filled while the one before it is still believed.
+inline constexpr std::size_t kLoginsRemembered = 8'192;
+
+// Clients whose last logins failed. From the third failure in a row on, each one keeps them out twice as long.
+inline constexpr int kFailuresFree = 2;
+inline constexpr std::chrono::seconds kBackoffFirst{1};
+inline constexpr std::chrono::seconds kBackoffMax{60};
+inline constexpr std::chrono::minutes kBackoffMemory{10};  // without a failure, after which all is forgotten
+inline constexpr std::size_t kBackoffShards = 16;
+inline constexpr std::size_t kBackoffClientsPerShard = 4'096;  // about 8 MiB in all
+
 // --- Names and dialling --------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 section 2.3.4, in text, without the final dot
