@@ -78,6 +78,28 @@ Greeting DecodeGreeting(std::span<const std::uint8_t> bytes) {
   return greeting;
 }
 
+Credentials DecodeCredentials(std::span<const std::uint8_t> bytes) {
+  const auto malformed = [] {
+    Credentials credentials;
+    credentials.decoded = Decoded::kMalformed;
+    return credentials;
+  };
+  if (!bytes.empty() && bytes[0] != kCredentialsVersion) return malformed();
+  ByteReader reader(bytes);
+  reader.U8();
+  const std::uint8_t name_bytes = reader.U8();
+  if (reader.ok() && name_bytes == 0) return malformed();
+  const auto name = reader.Take(name_bytes);
+  const auto password = reader.Take(reader.U8());
+  if (!reader.ok()) return {};
+  Credentials credentials;
+  credentials.decoded = Decoded::kWhole;
+  credentials.size = reader.position();
+  credentials.name = AsText(name);
+  credentials.password = SecretView(AsText(password));
+  return credentials;
+}
+
 Request DecodeRequest(std::span<const std::uint8_t> bytes) {
   Request request;
   if (!bytes.empty() && bytes[0] != kVersion) {
@@ -113,6 +135,10 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes) {
 }
 
 std::array<std::uint8_t, 2> EncodeChoice(Method method) { return {kVersion, static_cast<std::uint8_t>(method)}; }
+
+std::array<std::uint8_t, 2> EncodeVerdict(bool accepted) {
+  return {kCredentialsVersion, static_cast<std::uint8_t>(accepted ? 0 : 1)};
+}
 
 std::span<const std::uint8_t> EncodeReply(Reply reply, const Endpoint& bound,
                                           std::span<std::uint8_t, kReplyBytesMax> room) {

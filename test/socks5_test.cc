@@ -106,6 +106,80 @@ TEST_CASE("socks5: bad greetings are told apart from unfinished ones") {
   }
 }
 
+struct GoodCredentials {
+  Message bytes;
+  std::string name;
+  std::string password;
+};
+
+Message CredentialsOf(const std::string& name, const std::string& password) {
+  Message message = {1, static_cast<std::uint8_t>(name.size())};
+  message.insert(message.end(), name.begin(), name.end());
+  message.push_back(static_cast<std::uint8_t>(password.size()));
+  message.insert(message.end(), password.begin(), password.end());
+  return message;
+}
+
+GoodCredentials Good(const std::string& name, const std::string& password) {
+  return {CredentialsOf(name, password), name, password};
+}
+
+const GoodCredentials kGoodCredentials[] = {
+    {{1, 1, 'u', 1, 'p'}, "u", "p"},
+    {{1, 1, 'u', 0}, "u", ""},  // whole, and never right
+    Good("alice", "open-sesame"),
+    Good("name:colon", "open-sesame:colon"),
+    Good(std::string("n\0l", 3), std::string("open-sesame\0\xff", 13)),
+    Good("\x05\x01", std::string("\x05\x01\0", 3)),
+    Good(std::string(255, 'u'), std::string(255, 'p')),
+};
+
+TEST_CASE("socks5: all good credentials are decoded, whatever follows them") {
+  for (const GoodCredentials& row : kGoodCredentials) {
+    CAPTURE(row.bytes.size());
+    std::vector<Message> followed = {row.bytes};
+    for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
+    for (const Message& bytes : followed) {
+      const Credentials credentials = DecodeCredentials(bytes);
+      CHECK(credentials.decoded == Decoded::kWhole);
+      CHECK(credentials.size == row.bytes.size());
+      CHECK(credentials.name == row.name);
+      CHECK(credentials.password.Reveal() == row.password);
+    }
+  }
+}
+
+TEST_CASE("socks5: every beginning of good credentials is incomplete") {
+  for (const GoodCredentials& row : kGoodCredentials) {
+    for (std::size_t split = 0; split < row.bytes.size(); ++split) {
+      CAPTURE(row.bytes.size());
+      CAPTURE(split);
+      const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
+      const Credentials credentials = DecodeCredentials(beginning);
+      CHECK(credentials.decoded == Decoded::kIncomplete);
+      CHECK(credentials.size == 0);
+      CHECK(credentials.name.empty());
+      CHECK(credentials.password.empty());
+    }
+  }
+}
+
+TEST_CASE("socks5: bad credentials are malformed as soon as it shows") {
+  const Message bad[] = {{0}, {2}, {5, 1, 0}, {0xff, 1, 'u', 1, 'p'}, {1, 0}, {1, 0, 1, 'p'}};
+  for (const Message& bytes : bad) {
+    CAPTURE(static_cast<int>(bytes[0]));
+    const Credentials credentials = DecodeCredentials(bytes);
+    CHECK(credentials.decoded == Decoded::kMalformed);
+    CHECK(credentials.size == 0);
+    CHECK(credentials.name.empty());
+  }
+}
+
+TEST_CASE("socks5: a verdict is two bytes") {
+  CHECK(AsMessage(EncodeVerdict(true)) == Message{1, 0});
+  CHECK(AsMessage(EncodeVerdict(false)) == Message{1, 1});
+}
+
 struct GoodRequest {
   Message bytes;
   Command command;
@@ -211,6 +285,7 @@ TEST_CASE("socks5: a request of another version is not SOCKS5 from its first byt
 
 TEST_CASE("socks5: the longest messages are as long as the limits say") {
   CHECK(kGoodGreetings[8].bytes.size() == kGreetingBytesMax);
+  CHECK(kGoodCredentials[std::size(kGoodCredentials) - 1].bytes.size() == kCredentialsBytesMax);
   CHECK(kGoodRequests[std::size(kGoodRequests) - 1].bytes.size() == kRequestBytesMax);
 }
 

@@ -1,4 +1,4 @@
-// The SOCKS5 wire format (RFC 1928): decoding what a client sends, encoding what it is answered.
+// The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decoding what a client sends, encoding what it is answered.
 // Pure functions over bytes, any thread.
 // Invariant: a decoder looks at a message only from its first byte and consumes it only when it is whole, so a stream
 // may be split or glued anywhere and the decoder need not remember anything.
@@ -6,6 +6,8 @@
 //
 //   greeting   VER=5 | NMETHODS | METHODS (NMETHODS bytes)
 //   choice     VER=5 | METHOD
+//   login      VER=1 | ULEN | UNAME (ULEN bytes) | PLEN | PASSWD (PLEN bytes)
+//   verdict    VER=1 | STATUS
 //   request    VER=5 | CMD | RSV | ATYP | DST.ADDR | DST.PORT
 //   reply      VER=5 | REP | RSV=0 | ATYP | BND.ADDR | BND.PORT
 //   datagram   RSV(2)=0 | FRAG | ATYP | DST.ADDR | DST.PORT | DATA          between a UDP client and the gateway
@@ -20,6 +22,7 @@
 #include <string_view>
 
 #include "penstock/endpoint.h"
+#include "penstock/secret.h"
 
 namespace penstock::socks5 {
 
@@ -65,6 +68,19 @@ struct Greeting {
 // Malformed: NMETHODS is 0.
 Greeting DecodeGreeting(std::span<const std::uint8_t> bytes);
 
+inline constexpr std::uint8_t kCredentialsVersion = 1;  // RFC 1929 has a version of its own
+
+// What a client logs in with. Both point into the decoded bytes, and whoever owns those wipes `size` of them.
+struct Credentials {
+  Decoded decoded = Decoded::kIncomplete;
+  std::size_t size = 0;
+  std::string_view name;  // any bytes
+  SecretView password;    // may be empty: some clients send that, and it is a wrong password, no protocol error
+};
+
+// Malformed: VER is not 1, or ULEN is 0.
+Credentials DecodeCredentials(std::span<const std::uint8_t> bytes);
+
 enum class RequestFault : std::uint8_t {
   kNone,
   kCommand,      // unknown CMD, told once the message is whole
@@ -88,6 +104,9 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes);
 inline constexpr std::size_t kReplyBytesMax = 4 + 16 + 2;
 
 std::array<std::uint8_t, 2> EncodeChoice(Method method);
+
+// STATUS: 0 is success, anything else a failure after which the connection is to be closed.
+std::array<std::uint8_t, 2> EncodeVerdict(bool accepted);
 
 // Writes a reply into `room` and returns the part that was written. `bound` is BND in the family of its address; the
 // BND of a refusal is Unbound().

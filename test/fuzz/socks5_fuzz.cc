@@ -1,4 +1,4 @@
-// What a client sends, taken as a greeting and as a request: what is decoded must be in the bytes, and the same however
+// What a client sends, taken as a greeting, as credentials and as a request: what is decoded must be in the bytes, and the same however
 // the stream is split or glued.
 
 #include "penstock/socks5.h"
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "penstock/limits.h"
@@ -61,14 +62,33 @@ void TakeRequest(std::span<const std::uint8_t> bytes) {
   Require(again.decoded == Decoded::kWhole && again.address == request.address && again.port == request.port);
 }
 
+void TakeCredentials(std::span<const std::uint8_t> bytes) {
+  const auto credentials = penstock::socks5::DecodeCredentials(bytes);
+  Require(credentials.decoded != Decoded::kNotSocks5);
+  if (credentials.decoded != Decoded::kWhole) return;
+  const std::string_view password = credentials.password.Reveal();
+  const auto* const name = reinterpret_cast<const std::uint8_t*>(credentials.name.data());
+  Require(!credentials.name.empty() && name == bytes.data() + 2);
+  Require(3 + credentials.name.size() + password.size() == credentials.size);
+  Require(password.empty() ||
+          password.data() + password.size() == reinterpret_cast<const char*>(bytes.data()) + credentials.size);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span bytes(data, size);
   DecodeEveryBeginning(bytes, penstock::kGreetingBytesMax, penstock::socks5::DecodeGreeting);
   DecodeEveryBeginning(bytes, penstock::kRequestBytesMax, penstock::socks5::DecodeRequest);
+  DecodeEveryBeginning(bytes, penstock::kCredentialsBytesMax, penstock::socks5::DecodeCredentials);
   TakeRequest(bytes);
+  TakeCredentials(bytes);
   const auto greeting = penstock::socks5::DecodeGreeting(bytes);
-  if (greeting.decoded == Decoded::kWhole) TakeRequest(bytes.subspan(greeting.size));
+  if (greeting.decoded != Decoded::kWhole) return 0;
+  const auto rest = bytes.subspan(greeting.size);
+  TakeRequest(rest);
+  TakeCredentials(rest);
+  const auto credentials = penstock::socks5::DecodeCredentials(rest);
+  if (credentials.decoded == Decoded::kWhole) TakeRequest(rest.subspan(credentials.size));
   return 0;
 }
