@@ -4,186 +4,27 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
-#include <vector>
 
+#include "penstock/endpoint.h"
 #include "penstock/limits.h"
-#include "penstock/quantity.h"
+#include "penstock/options.h"
 
 namespace penstock {
 namespace {
 
-using std::chrono::milliseconds;
-
-// Takes an option's value into the settings; returns what is accepted when the value is not.
-using Take = std::optional<std::string> (*)(std::string_view value, Settings& settings);
-
-struct Option {
-  const char* name;
-  const char* value;  // what the help calls its value; null when it takes none
-  const char* help;   // "%" stands for the default
-  Take take;
-  std::string (*standard)(const Settings& settings);
-};
-
-template <class Number>
-std::optional<std::string> TakeNumber(std::string_view value, Number low, Number high, Number& into) {
-  const auto number = ParseNumber(value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
-  if (!number) return "a number from " + std::to_string(low) + " to " + std::to_string(high);
-  into = static_cast<Number>(*number);
-  return std::nullopt;
-}
-
-template <class Duration>
-std::optional<std::string> TakeDuration(std::string_view value, Duration& into) {
-  const auto duration = ParseDuration(value);
-  const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
-  if (!duration || rounded != *duration) {
-    return std::string("a time such as ") + (Duration(std::chrono::seconds(1)).count() == 1 ? "" : "250ms, ") +
-           "10s, 5m or 2h, up to 365 days";
-  }
-  into = rounded;
-  return std::nullopt;
-}
-
-// tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
-std::optional<std::string> TakeKeepAliveTime(std::string_view value, std::chrono::seconds& into) {
-  auto mistake = TakeDuration(value, into);
-  if (!mistake && into > std::chrono::seconds(32'767)) mistake = "a time such as 60s or 5m, up to 32767 seconds";
-  return mistake;
-}
-
-std::optional<std::string> TakeListen(std::string_view value, Settings& settings) {
-  const auto endpoint = Endpoint::Parse(value);
-  if (!endpoint) return "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
-  if (settings.listen.size() == kListenersMax) {
-    return "at most " + std::to_string(kListenersMax) + " addresses in all";
-  }
-  settings.listen.push_back(*endpoint);
-  return std::nullopt;
-}
-
-std::optional<std::string> TakeUdpFilter(std::string_view value, Settings& settings) {
-  if (value != "open" && value != "address") return "open or address";
-  settings.udp_filter = value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
-  return std::nullopt;
-}
-
-std::optional<std::string> TakeUdpAdvertise(std::string_view value, Settings& settings) {
-  const auto address = IpAddress::Parse(value);
-  if (!address || address->is_unspecified()) return "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5";
-  for (const IpAddress& other : settings.udp_advertise) {
-    if (other.is_v4() == address->is_v4()) return "one address of each family at most";
-  }
-  settings.udp_advertise.push_back(*address);
-  return std::nullopt;
-}
-
-std::optional<std::string> TakePorts(std::string_view value, PortRange& into) {
-  const std::size_t dash = value.find('-');
-  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
-  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
-  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
-  into = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
-  return std::nullopt;
-}
-
-std::optional<std::string> TakeLogLevel(std::string_view value, Settings& settings) {
-  for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
-    if (value == Describe(level)) {
-      settings.log_level = level;
-      return std::nullopt;
-    }
-  }
-  return "one of error, warn, notice, info";
-}
-
-std::optional<std::string> TakeFile(std::string_view value, std::string& into) {
-  if (value.empty()) return "the name of a file";
-  into = value;
-  return std::nullopt;
-}
-
-// In the order in which the help shows them.
-const Option kOptions[] = {
-    {"listen", "ADDR:PORT", "Listen here, IPv4 or [IPv6]; may be given several times (%)", TakeListen,
-     [](const Settings&) { return std::string("127.0.0.1:1080"); }},
-    {"workers", "N", "Threads that serve clients (one for each usable CPU)",
-     [](std::string_view value, Settings& s) { return TakeNumber(value, std::size_t{1}, kWorkersMax, s.workers); },
-     nullptr},
-    {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
-     [](std::string_view value, Settings& s) {
-       return TakeNumber(value, std::size_t{1}, std::size_t{100'000'000}, s.connections_max);
-     },
-     nullptr},
-    {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.handshake_timeout); },
-     [](const Settings& s) { return FormatDuration(s.handshake_timeout); }},
-    {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.connect_timeout); },
-     [](const Settings& s) { return FormatDuration(s.connect_timeout); }},
-    {"bind-timeout", "TIME", "For the peer of a BIND to connect (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.bind_timeout); },
-     [](const Settings& s) { return FormatDuration(s.bind_timeout); }},
-    {"bind-ports", "LO-HI", "Where the peer of a BIND may connect to (any free port)",
-     [](std::string_view value, Settings& s) { return TakePorts(value, s.bind_ports); }, nullptr},
-    {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.half_close_timeout); },
-     [](const Settings& s) { return FormatDuration(s.half_close_timeout); }},
-    {"idle-timeout", "TIME", "Without a byte (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.idle_timeout); },
-     [](const Settings& s) { return FormatDuration(s.idle_timeout); }},
-    {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, on both sides (%)",
-     [](std::string_view value, Settings& s) { return TakeKeepAliveTime(value, s.keepalive.idle); },
-     [](const Settings& s) { return FormatDuration(s.keepalive.idle); }},
-    {"keepalive-interval", "TIME", "Between probes (%)",
-     [](std::string_view value, Settings& s) { return TakeKeepAliveTime(value, s.keepalive.interval); },
-     [](const Settings& s) { return FormatDuration(s.keepalive.interval); }},
-    {"keepalive-probes", "N", "Unanswered probes after which a peer is dead (%)",
-     [](std::string_view value, Settings& s) { return TakeNumber(value, 1, 127, s.keepalive.probes); },
-     [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
-    {"udp-idle-timeout", "TIME", "Without a datagram, until an association ends (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.udp_idle_timeout); },
-     [](const Settings& s) { return FormatDuration(s.udp_idle_timeout); }},
-    {"udp-filter", "FROM", "Whose answers pass: address (those sent to) or open (anyone) (%)", TakeUdpFilter,
-     [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
-    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)",
-     [](std::string_view value, Settings& s) { return TakePorts(value, s.udp_ports); }, nullptr},
-    {"udp-advertise", "ADDR", "Where clients send datagrams, if not where they connected; once per family",
-     TakeUdpAdvertise, nullptr},
-    {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)",
-     [](std::string_view value, Settings& s) { return TakeDuration(value, s.drain_timeout); },
-     [](const Settings& s) { return FormatDuration(s.drain_timeout); }},
-    {"resolv-conf", "FILE", "Name servers, as resolv.conf(5) (%)",
-     [](std::string_view value, Settings& s) { return TakeFile(value, s.names.resolv_conf); },
-     [](const Settings& s) { return s.names.resolv_conf; }},
-    {"hosts-file", "FILE", "Names known without asking, as hosts(5) (%)",
-     [](std::string_view value, Settings& s) { return TakeFile(value, s.names.hosts_file); },
-     [](const Settings& s) { return s.names.hosts_file; }},
-    {"log-level", "LEVEL", "error, warn, notice or info: info has a line for each session (%)", TakeLogLevel,
-     [](const Settings& s) { return std::string(Describe(s.log_level)); }},
-    {"help", nullptr, "Print this and exit", nullptr, nullptr},
-    {"version", nullptr, "Print the version and exit", nullptr, nullptr},
-};
-
-CommandLine Mistake(std::string sentence) {
-  CommandLine line;
-  line.wish = CommandLine::Wish::kMistake;
-  line.mistake = std::move(sentence);
-  return line;
-}
+using Mistake = std::optional<std::string>;
 
 // What getopt_long(3) returns for the first option of the table; no letter has such a value.
 constexpr int kFirstOption = 256;
 
-// The table above as getopt_long(3) wants it.
+// The table of options as getopt_long(3) wants it.
 std::vector<option> LongOptions() {
   std::vector<option> options;
-  for (const Option& entry : kOptions) {
+  for (const Option& entry : Options()) {
     const int value = kFirstOption + static_cast<int>(options.size());
     options.push_back({entry.name, entry.value != nullptr ? required_argument : no_argument, nullptr, value});
   }
@@ -195,63 +36,131 @@ std::vector<option> LongOptions() {
 // the letter, and 0 for a long name that it does not know or that could be several.
 std::string Stumbled(int result, char* const arguments[]) {
   if (optopt >= kFirstOption) {
-    const std::string name = kOptions[optopt - kFirstOption].name;
+    const std::string name = Options()[static_cast<std::size_t>(optopt - kFirstOption)].name;
     return "option --" + name + (result == ':' ? " wants a value" : " takes no value") + "; see --help";
   }
-  const std::string word = optopt != 0 ? std::string{'-', static_cast<char>(optopt)} : arguments[optind - 1];
-  return "unknown option " + word + "; see --help";
+  if (optopt != 0) return "unknown option " + std::string{'-', static_cast<char>(optopt)} + "; see --help";
+  const std::string_view word = arguments[optind - 1];
+  const std::size_t begin = std::min(word.find_first_not_of('-'), word.size());
+  const std::string_view name = word.substr(begin, word.find('=', begin) - begin);
+  const std::string suggestion = Suggestion(name, false);
+  return "unknown option " + std::string(word) + (suggestion.empty() ? "; see --help" : suggestion);
 }
+
+// Options from wherever they come, in the order in which they count.
+class Reading {
+ public:
+  explicit Reading(std::size_t cpus) { draft_.settings.workers = std::min(cpus, kWorkersMax); }
+
+  CommandLine Finish(int count, char* const arguments[]) {
+    Mistake mistake = ReadCommandLine(count, arguments);
+    const bool asked = line_.wish == CommandLine::Wish::kHelp || line_.wish == CommandLine::Wish::kVersion;
+    if (!mistake && !asked && !draft_.config.empty()) mistake = ReadFile();
+    if (!mistake && !asked) mistake = Judge();
+    if (mistake) {
+      line_ = {};
+      line_.wish = CommandLine::Wish::kMistake;
+      line_.mistake = std::move(*mistake);
+    }
+    return std::move(line_);
+  }
+
+ private:
+  Mistake ReadCommandLine(int count, char* const arguments[]) {
+    const std::vector<option> long_options = LongOptions();
+    ::optind = 0;  // glibc: start afresh, for tests and reloads call this often
+    ::opterr = 0;
+    for (;;) {
+      const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), nullptr);
+      if (result == -1) break;
+      if (result == '?' || result == ':') return Stumbled(result, arguments);
+      const char* const name = result == 'h'   ? "help"
+                               : result == 'V' ? "version"
+                                               : Options()[static_cast<std::size_t>(result - kFirstOption)].name;
+      if (TakeWish(name)) {
+        if (line_.wish != CommandLine::Wish::kCheck) return std::nullopt;
+        continue;
+      }
+      if (auto mistake = Take({name, optarg, std::string("--") + name, {}})) return mistake;
+      given_.insert(name);
+    }
+    if (optind == count) return std::nullopt;
+    return "unexpected word '" + std::string(arguments[optind]) + "'; everything is an option, see --help";
+  }
+
+  bool TakeWish(std::string_view name) {
+    if (name == "help") line_.wish = CommandLine::Wish::kHelp;
+    if (name == "version") line_.wish = CommandLine::Wish::kVersion;
+    if (name == "check") line_.wish = CommandLine::Wish::kCheck;
+    return name == "help" || name == "version" || name == "check";
+  }
+
+  // The command line has been read: what it gave wins.
+  Mistake ReadFile() {
+    ConfigFile file;
+    if (auto mistake = ReadConfigFile(draft_.config, &file)) return mistake;
+    line_.files = file.files;
+    std::map<std::string, std::string> seen;  // where a directive that may stand only once does so
+    for (const Directive& directive : file.directives) {
+      const Option* const option = FindOption(directive.name);
+      if (option == nullptr || option->scope == Option::Scope::kCommandLine) {
+        return directive.where + ": unknown directive" + Suggestion(directive.name, true);
+      }
+      if (directive.value.empty()) return directive.where + " wants a value; see --help";
+      if (!option->many) {
+        const auto [first, is_first] = seen.emplace(directive.name, directive.where);
+        if (!is_first) return directive.where + " is given a second time; the first is at " + first->second;
+      }
+      if (option->merge == Option::Merge::kReplace && given_.contains(directive.name)) continue;
+      if (auto mistake = Take(directive)) return mistake;
+    }
+    return std::nullopt;
+  }
+
+  Mistake Take(const Directive& directive) {
+    const Option& option = *FindOption(directive.name);
+    if (option.scope == Option::Scope::kStart) line_.fixed.push_back(directive);
+    if (const auto accepted = option.take(directive, draft_)) {
+      return directive.where + ": '" + directive.value + "' is not accepted; give " + *accepted;
+    }
+    return std::nullopt;
+  }
+
+  // What can only be said when everything has been read.
+  Mistake Judge() {
+    Settings& settings = draft_.settings;
+    if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse("127.0.0.1:1080"));
+    line_.settings = std::move(settings);
+    return std::nullopt;
+  }
+
+  Draft draft_;
+  CommandLine line_;
+  std::set<std::string, std::less<>> given_;  // on the command line
+};
 
 }  // namespace
 
 CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus) {
-  CommandLine line;
-  line.settings.workers = std::min(cpus, kWorkersMax);
-  const std::vector<option> long_options = LongOptions();
-  ::optind = 0;  // glibc: start afresh, for tests call this often
-  ::opterr = 0;
-  for (;;) {
-    const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), nullptr);
-    if (result == -1) break;
-    if (result == '?' || result == ':') return Mistake(Stumbled(result, arguments));
-    const std::string_view name = result == 'h'   ? "help"
-                                  : result == 'V' ? "version"
-                                                  : kOptions[result - kFirstOption].name;
-    if (name == "help" || name == "version") {
-      line.wish = name == "help" ? CommandLine::Wish::kHelp : CommandLine::Wish::kVersion;
-      return line;
-    }
-    if (const auto accepted = kOptions[result - kFirstOption].take(optarg, line.settings)) {
-      return Mistake("--" + std::string(name) + ": '" + optarg + "' is not accepted; give " + *accepted);
-    }
-  }
-  if (optind < count) {
-    return Mistake("unexpected word '" + std::string(arguments[optind]) + "'; everything is an option, see --help");
-  }
-  if (line.settings.listen.empty()) line.settings.listen.push_back(*Endpoint::Parse("127.0.0.1:1080"));
-  return line;
+  return Reading(cpus).Finish(count, arguments);
 }
 
-std::string HelpText() {
-  constexpr std::size_t kColumn = 30;
-  std::string text =
-      "Usage: penstock [OPTION]...\n"
-      "A SOCKS5 gateway: clients connect through it to IPv4 and IPv6 addresses and to names.\n\n";
-  const Settings standard;
-  for (const Option& entry : kOptions) {
-    std::string left = std::string("  --") + entry.name;
-    if (entry.value != nullptr) left += std::string(" ") + entry.value;
-    left.resize(std::max(kColumn, left.size() + 1), ' ');
-    std::string help = entry.help;
-    if (const auto percent = help.find('%'); percent != std::string::npos) {
-      help.replace(percent, 1, entry.standard(standard));
-    }
-    text += left + help + '\n';
+std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {
+  const auto values = [](const CommandLine& line) {
+    std::map<std::string, std::vector<std::string>> of;
+    for (const Directive& directive : line.fixed) of[directive.name].push_back(directive.value);
+    return of;
+  };
+  const auto before = values(running);
+  const auto after = values(later);
+  std::string names;
+  for (const Option& option : Options()) {
+    const auto was = before.find(option.name);
+    const auto is = after.find(option.name);
+    const bool same = was == before.end() ? is == after.end() : is != after.end() && was->second == is->second;
+    if (!same) names += (names.empty() ? "" : ", ") + std::string(option.name);
   }
-  return text +
-         "\nTIME is a number with ms, s, m or h; without a unit it is seconds. In brackets: what holds by default.\n"
-         "SIGTERM and SIGINT stop accepting and wait for the sessions to end; a second one ends them.\n"
-         "Exit status: 0 after a stop, 1 when it cannot run, 2 for a mistake on the command line.\n";
+  return names;
 }
 
 std::size_t UsableCpus() {

@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "penstock/config.h"
 #include "penstock/log.h"
+#include "penstock/options.h"
 #include "penstock/quantity.h"
 #include "penstock/server.h"
 
@@ -23,14 +25,12 @@ constexpr int kExitClean = 0;
 constexpr int kExitCannotRun = 1;
 constexpr int kExitUsage = 2;
 
-// The signals that stop the gateway, as a descriptor. Blocked before any thread exists, so that none gets them.
-Fd BlockStopSignals() {
+// The signals that mean something to the gateway, as a descriptor. Blocked before any thread exists, so that none gets
+// them.
+Fd BlockSignals() {
   sigset_t signals;
   ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::sigaddset(&signals, SIGQUIT);
-  ::signal(SIGHUP, SIG_IGN);  // there is nothing to reload, and a closed terminal is no reason to cut sessions off
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return Fd(::signalfd(-1, &signals, SFD_CLOEXEC));
 }
@@ -51,41 +51,82 @@ void LogStart(const Server& server, Log& log) {
   }
 }
 
-// Waits for `signals` to be readable, or for a worker to end, until `deadline`. True when a signal came.
-bool SignalCame(const Fd& signals, const Server& server, std::chrono::steady_clock::time_point deadline) {
+// Waits for one of `signals`, until `deadline` or until the workers have ended: then 0.
+int NextSignal(const Fd& signals, const Server& server, std::chrono::steady_clock::time_point deadline) {
   while (!server.finished()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
+    if (left.count() <= 0) return 0;
     constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
     pollfd waiting[] = {{signals.get(), POLLIN, 0}, {server.finished_fd(), POLLIN, 0}};
     if (::poll(waiting, 2, static_cast<int>(std::min(left, kHour).count())) <= 0) continue;
     if ((waiting[0].revents & POLLIN) != 0) {
       signalfd_siginfo taken;
-      return ::read(signals.get(), &taken, sizeof taken) == sizeof taken;
+      if (::read(signals.get(), &taken, sizeof taken) == sizeof taken) return static_cast<int>(taken.ssi_signo);
     }
     server.ClearFinished();
   }
-  return false;
+  return 0;
 }
 
-int Run(Settings settings) {
-  const Fd signals = BlockStopSignals();
-  Log log(STDERR_FILENO, settings.log_level);
-  std::string error;
-  const auto server = Server::Start(std::move(settings), log, &error);
-  if (server == nullptr) {
-    log.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
-    return kExitCannotRun;
-  }
-  LogStart(*server, log);
+// A program, its command line, and what it is doing.
+class Program {
+ public:
+  // `arguments` as main gets them, and what they were found to mean.
+  Program(int count, char* const* arguments, CommandLine line)
+      : count_(count), arguments_(arguments), line_(std::move(line)), log_(STDERR_FILENO, line_.settings.log_level) {}
 
-  SignalCame(signals, *server, std::chrono::steady_clock::time_point::max());
-  log.Write(LogLine(LogLevel::kNotice, "drain")
-                .Number("sessions", server->sessions())
-                .Text("timeout", FormatDuration(server->settings().drain_timeout)));
-  server->Drain();
-  SignalCame(signals, *server, std::chrono::steady_clock::now() + server->settings().drain_timeout);
-  log.Write(LogLine(LogLevel::kNotice, "stop").Number("cut-off", server->sessions()));
+  int Run() {
+    std::string error;
+    server_ = Server::Start(line_.settings, log_, &error);
+    if (server_ == nullptr) {
+      log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
+      return kExitCannotRun;
+    }
+    LogStart(*server_, log_);
+
+    WaitForStop(std::chrono::steady_clock::time_point::max());
+    log_.Write(LogLine(LogLevel::kNotice, "drain")
+                   .Number("sessions", server_->sessions())
+                   .Text("timeout", FormatDuration(server_->settings().drain_timeout)));
+    server_->Drain();
+    WaitForStop(std::chrono::steady_clock::now() + server_->settings().drain_timeout);
+    log_.Write(LogLine(LogLevel::kNotice, "stop").Number("cut-off", server_->sessions()));
+    return kExitClean;
+  }
+
+ private:
+  void WaitForStop(std::chrono::steady_clock::time_point deadline) {
+    while (NextSignal(signals_, *server_, deadline) == SIGHUP) Reload();
+  }
+
+  // A mistake changes nothing.
+  void Reload() {
+    CommandLine line = ParseCommandLine(count_, arguments_, UsableCpus());
+    if (line.wish == CommandLine::Wish::kMistake) {
+      log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", line.mistake));
+      return;
+    }
+    log_.set_level(line.settings.log_level);
+    server_->Reload(std::move(line.settings.policy));
+    LogLine told(LogLevel::kNotice, "reload");
+    const std::string restart = NeedsRestart(line_, line);
+    if (!restart.empty()) told.Text("needs-restart", restart);
+    log_.Write(told);
+  }
+
+  const int count_;
+  char* const* const arguments_;
+  const CommandLine line_;
+  const Fd signals_ = BlockSignals();  // before the log has a thread
+  Log log_;
+  std::unique_ptr<Server> server_;
+};
+
+int Check(const CommandLine& line) {
+  std::printf("penstock: nothing is wrong with these options");
+  for (const std::string& file : line.files)
+    std::printf("%s%s", &file == &line.files.front() ? " and " : ", ", file.c_str());
+  std::printf("\n");
   return kExitClean;
 }
 
@@ -101,10 +142,12 @@ int Main(int count, char* arguments[]) {
     case CommandLine::Wish::kMistake:
       std::fprintf(stderr, "penstock: %s\n", line.mistake.c_str());
       return kExitUsage;
+    case CommandLine::Wish::kCheck:
+      return Check(line);
     case CommandLine::Wish::kRun:
       break;
   }
-  return Run(std::move(line.settings));
+  return Program(count, arguments, std::move(line)).Run();
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
   return server;
 }
 
-Server::Server(Settings settings, Log& log) : settings_(std::move(settings)), log_(log) {}
+Server::Server(Settings settings, Log& log)
+    : settings_(std::move(settings)), log_(log), shared_(std::move(settings_.policy)) {}
 
 Server::~Server() {
   Stop();
@@ -102,6 +103,11 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
     }
   }
   return true;
+}
+
+void Server::Reload(Policy policy) {
+  shared_.policy.Put(std::move(policy));
+  for (const auto& worker : workers_) worker->Wake();
 }
 
 void Server::Enter(Phase phase) {

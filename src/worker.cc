@@ -13,6 +13,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
     : settings_(settings),
       log_(log),
       shared_(shared),
+      policy_(shared.policy.Take()),
       guard_(clock_),
       copy_room_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
@@ -21,11 +22,17 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       handshakes_(settings.connections_max),
       associations_(settings.connections_max),
       deadlines_(settings),
-      tools_{settings,      guard_,
-             log,           poller_,
-             resolver_,     handshakes_,
-             associations_, deadlines_,
-             complaints_,   {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+      tools_{settings,
+             policy_.get(),
+             guard_,
+             log,
+             poller_,
+             resolver_,
+             handshakes_,
+             associations_,
+             deadlines_,
+             complaints_,
+             {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
@@ -100,6 +107,7 @@ void Worker::Dispatch(const Poller::Event& event) {
 
 void Worker::OnWake() {
   wake_.Clear();
+  TakePolicy();
   if (shared_.phase.load(std::memory_order_acquire) == Phase::kServing) return;
   // Who is in the backlog has been told that it is connected: it still comes in.
   for (Listener& listener : listeners_) {
@@ -107,6 +115,12 @@ void Worker::OnWake() {
     while (listener.ready && !accepting_paused()) AcceptFrom(listener);
   }
   listeners_.clear();
+}
+
+// Between two events, so that no step meets two policies.
+void Worker::TakePolicy() {
+  policy_ = shared_.policy.Take();
+  tools_.policy = policy_.get();
 }
 
 void Worker::DeliverNames() {

@@ -6,6 +6,9 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/options.h"
+#include "test/support/temp_directory.h"
+
 namespace penstock {
 namespace {
 
@@ -197,6 +200,8 @@ TEST_CASE("config: what is no option is a mistake that names it") {
   } bad[] = {
       {{"--frobnicate"}, "unknown option --frobnicate; see --help"},
       {{"--frobnicate=1"}, "unknown option --frobnicate=1; see --help"},
+      {{"--lisen=1"}, "unknown option --lisen=1; did you mean --listen?"},
+      {{"--chekc"}, "unknown option --chekc; did you mean --check?"},
       {{"-x"}, "unknown option -x; see --help"},
       {{"-xyz"}, "unknown option -x; see --help"},
       {{"--listen"}, "option --listen wants a value; see --help"},
@@ -236,14 +241,30 @@ TEST_CASE("config: help and version are wishes of their own") {
 
 TEST_CASE("config: the help has a line for every option, with its default") {
   const std::string help = HelpText();
-  for (const char* option : {"--listen ADDR:PORT", "--workers N", "--max-connections N", "--handshake-timeout TIME",
-                             "--connect-timeout TIME", "--bind-timeout TIME", "--bind-ports LO-HI",
-                             "--half-close-timeout TIME", "--idle-timeout TIME", "--keepalive-idle TIME",
-                             "--keepalive-interval TIME", "--keepalive-probes N", "--drain-timeout TIME",
-                             "--resolv-conf FILE", "--hosts-file FILE", "--log-level LEVEL", "--help", "--version"}) {
+  for (const char* option : {"--listen ADDR:PORT",
+                             "--workers N",
+                             "--max-connections N",
+                             "--handshake-timeout TIME",
+                             "--connect-timeout TIME",
+                             "--bind-timeout TIME",
+                             "--bind-ports LO-HI",
+                             "--half-close-timeout TIME",
+                             "--idle-timeout TIME",
+                             "--keepalive-idle TIME",
+                             "--keepalive-interval TIME",
+                             "--keepalive-probes N",
+                             "--drain-timeout TIME",
+                             "--resolv-conf FILE",
+                             "--hosts-file FILE",
+                             "--log-level LEVEL",
+                             "--config FILE",
+                             "--check",
+                             "--help",
+                             "--version"}) {
     CAPTURE(option);
     CHECK(Contains(help, std::string("\n  ") + option + ' '));
   }
+  for (const Option& option : Options()) CHECK(Contains(help, std::string("\n  --") + option.name + ' '));
   for (const char* standard : {"(127.0.0.1:1080)", "(10s)", "(10m)", "(2h)", "(30s)", "(1m)", "(15s)", "(4)",
                                "(/etc/resolv.conf)", "(/etc/hosts)", "(notice)"}) {
     CAPTURE(standard);
@@ -280,6 +301,114 @@ TEST_CASE("config: how UDP is carried") {
   CHECK(Contains(MistakeIn({"--udp-advertise=0.0.0.0"}), "an IPv4 or IPv6 address"));
   CHECK(Contains(MistakeIn({"--udp-advertise=example.org"}), "an IPv4 or IPv6 address"));
   CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
+}
+
+// --- The configuration file ----------------------------------------------------------------------------------------
+
+struct File {
+  explicit File(std::string_view text) : path(folder.Write("penstock.conf", text)) {}
+
+  std::vector<std::string> With(std::vector<std::string> words) const {
+    words.push_back("--config=" + path);
+    return words;
+  }
+
+  test::TempDirectory folder;
+  std::string path;
+};
+
+TEST_CASE("config: a file takes the names of the options") {
+  const File file(
+      "# a comment\n"
+      "listen 127.0.0.1:1081\n"
+      "listen [::1]:1081   # another\n"
+      "workers 3\n"
+      "idle-timeout 5m\n"
+      "log-level info\n");
+  const Settings settings = Good(file.With({}));
+  REQUIRE(settings.listen.size() == 2);
+  CHECK(settings.listen[1].ToString() == "[::1]:1081");
+  CHECK(settings.workers == 3);
+  CHECK(settings.idle_timeout == 5min);
+  CHECK(settings.log_level == LogLevel::kInfo);
+}
+
+TEST_CASE("config: the command line wins over the file, whichever stands first") {
+  const File file("listen 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 3\nidle-timeout 5m\n");
+  for (const bool first : {false, true}) {
+    std::vector<std::string> words{"--listen=127.0.0.1:9", "--workers=1"};
+    words.insert(first ? words.begin() : words.end(), "--config=" + file.path);
+    const Settings settings = Good(words);
+    REQUIRE(settings.listen.size() == 1);
+    CHECK(settings.listen[0].port == 9);
+    CHECK(settings.workers == 1);
+    CHECK(settings.idle_timeout == 5min);
+  }
+}
+
+TEST_CASE("config: names of files in a file are relative to it") {
+  const File file("hosts-file hosts\nresolv-conf /etc/resolv.conf\n");
+  const Settings settings = Good(file.With({}));
+  CHECK(settings.names.hosts_file == file.folder.PathOf("hosts"));
+  CHECK(settings.names.resolv_conf == "/etc/resolv.conf");
+  CHECK(Good({"--hosts-file=hosts"}).names.hosts_file == "hosts");
+}
+
+TEST_CASE("config: a mistake in a file is told with file, line, word, and what would be right") {
+  const struct {
+    std::string text;
+    std::string mistake;
+  } bad[] = {
+      {"workers 2\nidle-timeout soon\n",
+       ":2: idle-timeout: 'soon' is not accepted; give a time such as 250ms, 10s, 5m or 2h, up to 365 days"},
+      {"lisen 127.0.0.1:1\n", ":1: lisen: unknown directive; did you mean listen?"},
+      {"max-connection 1\n", ":1: max-connection: unknown directive; did you mean max-connections?"},
+      {"includes x\n", ":1: includes: unknown directive; did you mean include?"},
+      {"frobnicate x\n", ":1: frobnicate: unknown directive"},
+      {"help me\n", ":1: help: unknown directive"},
+      {"config other\n", ":1: config: unknown directive"},
+      {"\nworkers\n", ":2: workers wants a value; see --help"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.text);
+    const File file(row.text);
+    CHECK(MistakeIn(file.With({})) == file.path + row.mistake);
+  }
+  CHECK(MistakeIn({"--config=/none/such"}) == "cannot read /none/such: No such file or directory");
+  CHECK(MistakeIn({"--config=a", "--config=b"}) ==
+        "--config: 'b' is not accepted; give one file; it may include others");
+}
+
+TEST_CASE("config: what may stand only once is told where it stands twice") {
+  const File file("workers 1\nlisten 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 2\n");
+  CHECK(MistakeIn(file.With({})) ==
+        file.path + ":4: workers is given a second time; the first is at " + file.path + ":1: workers");
+}
+
+TEST_CASE("config: --check is a wish that sees the same mistakes") {
+  const File good("workers 1\n");
+  CHECK(Parse(good.With({"--check"})).wish == Wish::kCheck);
+  CHECK(Parse({"--check", "--workers=1"}).wish == Wish::kCheck);
+  CHECK(Parse({"--check", "--workers=0"}).wish == Wish::kMistake);
+  CHECK(Parse({"--check", "--help"}).wish == Wish::kHelp);
+  const File bad("workers 0\n");
+  CHECK(Parse(bad.With({"--check"})).wish == Wish::kMistake);
+}
+
+TEST_CASE("config: what has changed and needs a new start is known by name") {
+  const CommandLine running = Parse({"--listen=127.0.0.1:1", "--workers=2", "--log-level=info"});
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1"})).empty());
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--log-level=warn"})).empty());
+  CHECK(NeedsRestart(running, Parse({"--workers=3", "--listen=127.0.0.1:2"})) == "listen, workers");
+  CHECK(NeedsRestart(running, Parse({"--workers=2"})) == "listen");
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--idle-timeout=1s"})) == "idle-timeout");
+}
+
+TEST_CASE("config: the files that were read are known") {
+  const File file("include more*\n");
+  const std::string more = file.folder.Write("more", "workers 1\n");
+  CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, more});
+  CHECK(Parse({}).files.empty());
 }
 
 }  // namespace

@@ -151,6 +151,21 @@ TEST_CASE("log: a line is written with its time and level, and one above the lev
   CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "notice first\n" + kStamp + "error second n=7\n")), text);
 }
 
+TEST_CASE("log: another level holds from the next line on") {
+  LogPipe pipe;
+  {
+    Log log(pipe.write.get(), LogLevel::kNotice);
+    log.set_level(LogLevel::kInfo);
+    CHECK(log.wants(LogLevel::kInfo));
+    log.Write(LogLine(LogLevel::kInfo, "now"));
+    log.set_level(LogLevel::kError);
+    log.Write(LogLine(LogLevel::kWarn, "unwanted"));
+  }
+  pipe.write.Close();
+  const std::string text = pipe.ReadUntil([](const std::string&) { return false; });
+  CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "info now\n")), text);
+}
+
 TEST_CASE("log: a line is written while the log lives, not only at its end") {
   const LogPipe pipe;
   Log log(pipe.write.get(), LogLevel::kInfo);

@@ -44,8 +44,8 @@ struct Rig {
   AssociationPool associations{1};
   SessionDeadlines deadlines{settings};
   LogPace complaints;
-  SessionTools session_tools{settings,   guard,        log,       poller,     resolver,
-                             handshakes, associations, deadlines, complaints, tools.All()};
+  SessionTools session_tools{settings,   &settings.policy, guard,     log,        poller,     resolver,
+                             handshakes, associations,     deadlines, complaints, tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), tools.clock.now()};
 };

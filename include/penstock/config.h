@@ -1,5 +1,6 @@
-// The command line: options to Settings, or one sentence that a person can act on.
-// Used by main before anything else runs; not thread-safe (getopt_long(3) has global state).
+// What the operator has chosen, from the command line and the files that it names: settings, or one sentence that a
+// person can act on.
+// Used by main before anything else runs, and again at each reload; not thread-safe (getopt_long(3) has global state).
 // Invariant: settings that come out of here need no further checking, but for what only the system can say.
 // Deliberately not here: doing anything with the settings.
 #pragma once
@@ -7,7 +8,9 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "penstock/config_file.h"
 #include "penstock/settings.h"
 
 namespace penstock {
@@ -15,17 +18,20 @@ namespace penstock {
 inline constexpr std::string_view kProgramVersion = "0.1.0";
 
 struct CommandLine {
-  enum class Wish { kRun, kHelp, kVersion, kMistake };
+  enum class Wish { kRun, kCheck, kHelp, kVersion, kMistake };
   Wish wish = Wish::kRun;
-  Settings settings;    // for kRun
-  std::string mistake;  // for kMistake: the option, the value, and what is accepted
+  Settings settings;               // for kRun and kCheck
+  std::string mistake;             // for kMistake: where it is, the offending word, and what is accepted
+  std::vector<std::string> files;  // that were read
+  std::vector<Directive> fixed;    // that hold until the program ends
 };
 
-// `arguments` as main gets them. The number of workers is `cpus` unless it is given.
+// `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line
+// wins over what stands in the file of --config.
 CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus);
 
-// What --help prints.
-std::string HelpText();
+// The names of what has changed in `later` and would need a new start: "listen, workers"; empty for nothing.
+std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
 
 // CPUs that this process may run on (sched_getaffinity(2)), 1 at least.
 std::size_t UsableCpus();

@@ -189,6 +189,12 @@ inline constexpr std::size_t kPipesMin = 4;
 inline constexpr std::size_t kPipesMax = 64;
 inline constexpr std::size_t kDescriptorsPerSession = 2;
 
+// --- The configuration ----------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kConfigBytesMax = 16 * 1024 * 1024;  // of one file
+inline constexpr std::size_t kConfigFilesMax = 1'024;
+inline constexpr std::size_t kConfigDepthMax = 16;  // files that include each other
+
 // --- The log -------------------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kLogQueueBytes = 1024 * 1024;  // a reader slower than this loses lines, which are counted

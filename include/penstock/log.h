@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -78,7 +79,10 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  bool wants(LogLevel level) const { return level <= level_; }
+  bool wants(LogLevel level) const { return level <= level_.load(std::memory_order_relaxed); }
+
+  // From now on; any thread.
+  void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
   // Queues a line with the time of day before it. Takes a lock, for as long as it takes to copy the line.
   void Write(const LogLine& line);
@@ -88,7 +92,7 @@ class Log {
   bool WriteOut(std::string_view text);
 
   const int fd_;
-  const LogLevel level_;
+  std::atomic<LogLevel> level_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string queue_;

@@ -13,6 +13,7 @@
 
 #include "penstock/counters.h"
 #include "penstock/log.h"
+#include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/settings.h"
 #include "penstock/worker.h"
@@ -46,6 +47,9 @@ class Server {
   // Where it listens, with the ports that the kernel picked, in the order of Settings::listen.
   const std::vector<Endpoint>& listening() const { return settings_.listen; }
   const Settings& settings() const { return settings_; }
+
+  // From now on, for all requests to come; sessions live on (but see Policy::reload_ends_denied).
+  void Reload(Policy policy);
 
   // Nobody new comes in; when the last session has ended, the workers end.
   void Drain() { Enter(Phase::kDraining); }

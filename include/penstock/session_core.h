@@ -33,6 +33,7 @@
 #include "penstock/guard.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
+#include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/resolver.h"
 #include "penstock/settings.h"
@@ -80,6 +81,7 @@ struct SessionDeadlines {
 // What a worker lends to the session whose turn it is.
 struct SessionTools {
   const Settings& settings;
+  const Policy* policy;  // the one that holds now; another in a later turn
   Guard& guard;
   Log& log;
   Poller& poller;

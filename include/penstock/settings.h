@@ -1,6 +1,7 @@
 // What the operator has chosen. Made by config.h, or by a test, before the server starts.
 // Owned by the server, shared with every thread as const.
-// Invariant: it never changes while anyone reads it.
+// Invariant: it never changes while anyone reads it. What may change while sessions live is the policy in it: the server
+// begins with that one, and takes others later.
 // Deliberately not here: text, and whether values make sense together (config.h).
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "penstock/endpoint.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
+#include "penstock/policy.h"
 #include "penstock/resolver.h"
 #include "penstock/socket.h"
 
@@ -48,6 +50,8 @@ struct Settings {
 
   ResolverSettings names;
   LogLevel log_level = LogLevel::kNotice;
+
+  Policy policy;
 };
 
 }  // namespace penstock

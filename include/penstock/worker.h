@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "penstock/associate.h"
@@ -28,6 +29,7 @@
 #include "penstock/guard.h"
 #include "penstock/log.h"
 #include "penstock/pipe.h"
+#include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/resolver.h"
 #include "penstock/session.h"
@@ -46,6 +48,9 @@ enum class Phase : std::uint8_t {
 
 // What all workers of a server share, besides constants. Touched when a session comes or goes, never for a byte.
 struct WorkersShared {
+  explicit WorkersShared(Policy first_policy) : policy(std::move(first_policy)) {}
+
+  PolicyBox policy;
   std::atomic<Phase> phase{Phase::kServing};
   std::atomic<std::size_t> sessions{0};
 };
@@ -59,7 +64,7 @@ class Worker {
   // Serves until the phase says otherwise: while draining, until the last session has ended.
   void Run();
 
-  // Makes Run look at the phase. Any thread.
+  // Makes Run look at the phase and the policy. Any thread.
   void Wake() const { wake_.Raise(); }
 
   const Counters& counters() const { return counters_; }
@@ -74,6 +79,7 @@ class Worker {
   std::optional<std::chrono::nanoseconds> Patience() const;
   void Dispatch(const Poller::Event& event);
   void OnWake();
+  void TakePolicy();
   void DeliverNames();
   void DeliverToDatagram(const Resolver::Finished& finished);
   void RunReadyList();
@@ -91,6 +97,7 @@ class Worker {
   const Settings& settings_;
   Log& log_;
   WorkersShared& shared_;
+  std::shared_ptr<const Policy> policy_;
   Counters counters_;
   Clock clock_;
   Poller poller_;

@@ -1,0 +1,38 @@
+// The text of a configuration: directives in the order in which they stand, those of included files in their place.
+// Used by config.h; any thread.
+// Invariant: a directive knows where it was written, and what comes out has a name of letters, digits and dashes and a
+// value without control bytes.
+// Deliberately not here: which directives there are, and what their values mean (options.h).
+//
+//   # a comment, to the end of the line; within a line it begins after a blank
+//   listen 0.0.0.0:1080                       a name, blanks, and the rest of the line is the value
+//   include /etc/penstock.d/*.conf            a pattern of glob(7), relative to the file that it stands in
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+struct Directive {
+  std::string name;
+  std::string value;
+  std::string where;   // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for one of the command line
+  std::string folder;  // of the file that it stands in: what the name of another file is relative to
+};
+
+struct ConfigFile {
+  std::vector<Directive> directives;
+  std::vector<std::string> files;  // that were read, in that order
+};
+
+// Adds the directives of the file at `path`. A mistake is a sentence that names the file and the line.
+std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into);
+
+// The same for a text that stands in `path`. `depth`: how many files include it.
+std::optional<std::string> ReadConfigText(std::string_view text, const std::string& path, std::size_t depth,
+                                          ConfigFile* into);
+
+}  // namespace penstock

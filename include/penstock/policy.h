@@ -1,0 +1,41 @@
+// Who may use the gateway, for what, and how much of it: the part of what the operator has chosen that may change while
+// sessions live.
+// Immutable once it is made; shared by all threads as const and swapped whole. The last reader drops it.
+// Invariant: whoever has taken a policy finds it unchanged until they take the next one, so that no decision is made of
+// two policies' halves.
+// Deliberately not here: what holds from start to end (settings.h), and reading it (config.h).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace penstock {
+
+struct Policy {
+  bool reload_ends_denied = false;  // sessions that this policy would not have let begin end when it comes
+};
+
+// Where a policy is handed over from thread to thread.
+class PolicyBox {
+ public:
+  explicit PolicyBox(Policy policy) : policy_(std::make_shared<const Policy>(std::move(policy))) {}
+
+  std::shared_ptr<const Policy> Take() const {
+    const std::lock_guard lock(mutex_);
+    return policy_;
+  }
+
+  void Put(Policy policy) {
+    auto next = std::make_shared<const Policy>(std::move(policy));
+    const std::lock_guard lock(mutex_);
+    policy_.swap(next);  // the old one may be dropped, and that is not work for a lock
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Policy> policy_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,111 @@
+#include "penstock/config_file.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <utility>
+
+#include "penstock/file.h"
+#include "penstock/limits.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::string_view kBlanks = " \t";
+
+std::string_view Trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
+  return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+}
+
+// A password may have a '#' in it, so one within a word begins no comment.
+std::string_view WithoutComment(std::string_view line) {
+  for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1)) {
+    if (at == 0 || kBlanks.find(line[at - 1]) != std::string_view::npos) return line.substr(0, at);
+  }
+  return line;
+}
+
+bool IsName(std::string_view word) {
+  return !word.starts_with('-') &&
+         std::ranges::all_of(word, [](unsigned char c) { return std::islower(c) || std::isdigit(c) || c == '-'; });
+}
+
+bool HasControlByte(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+// What glob(3) finds for `pattern`, sorted. A plain name is found whether or not it is there: whoever reads it will say.
+std::vector<std::string> Matching(const std::string& pattern) {
+  if (pattern.find_first_of("*?[") == std::string::npos) return {pattern};
+  glob_t found{};
+  std::vector<std::string> paths;
+  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  return paths;
+}
+
+std::optional<std::string> Include(const Directive& directive, std::size_t depth, ConfigFile* into) {
+  if (depth + 1 == kConfigDepthMax) {
+    return directive.where + ": '" + directive.value + "' is the " + std::to_string(kConfigDepthMax) +
+           "th file in a row that another one includes; does one include itself?";
+  }
+  const std::string pattern = std::filesystem::path(directive.folder) / directive.value;
+  for (const std::string& file : Matching(pattern)) {
+    std::string error;
+    const auto text = ReadFile(file, kConfigBytesMax, &error);
+    if (!text) return directive.where + ": " + error;
+    if (auto mistake = ReadConfigText(*text, file, depth + 1, into)) return mistake;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> TakeLine(std::string_view line, const std::string& where, const std::string& path,
+                                    std::size_t depth, ConfigFile* into) {
+  const std::string_view rest = Trimmed(WithoutComment(line));
+  if (rest.empty()) return std::nullopt;
+  const std::size_t end = std::min(rest.find_first_of(kBlanks), rest.size());
+  Directive directive{std::string(rest.substr(0, end)),
+                      std::string(Trimmed(rest.substr(end))),
+                      {},
+                      std::filesystem::path(path).parent_path()};
+  if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
+  if (!IsName(directive.name)) {
+    return where + ": '" + directive.name + "' is no directive; give a name as in --help, without dashes before it";
+  }
+  directive.where = where + ": " + directive.name;
+  if (directive.name != "include") {
+    into->directives.push_back(std::move(directive));
+    return std::nullopt;
+  }
+  if (directive.value.empty()) return directive.where + " wants a value: the name of a file";
+  return Include(directive, depth, into);
+}
+
+}  // namespace
+
+std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into) {
+  std::string error;
+  const auto text = ReadFile(path, kConfigBytesMax, &error);
+  return text ? ReadConfigText(*text, path, 0, into) : std::optional(error);
+}
+
+std::optional<std::string> ReadConfigText(std::string_view text, const std::string& path, std::size_t depth,
+                                          ConfigFile* into) {
+  if (into->files.size() == kConfigFilesMax) {
+    return path + ": there are more than " + std::to_string(kConfigFilesMax) + " files of configuration";
+  }
+  into->files.push_back(path);
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (auto mistake = TakeLine(line, path + ":" + std::to_string(number), path, depth, into)) return mistake;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return std::nullopt;
+}
+
+}  // namespace penstock

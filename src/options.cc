@@ -1,0 +1,227 @@
+#include "penstock/options.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <vector>
+
+#include "penstock/endpoint.h"
+#include "penstock/limits.h"
+#include "penstock/log.h"
+#include "penstock/quantity.h"
+#include "penstock/suggest.h"
+
+namespace penstock {
+namespace {
+
+using Scope = Option::Scope;
+using Merge = Option::Merge;
+
+// What is accepted, for a value that is not; nothing for one that was taken.
+using Accepted = std::optional<std::string>;
+
+template <class Number>
+Accepted TakeNumber(std::string_view value, Number low, Number high, Number& into) {
+  const auto number = ParseNumber(value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
+  if (!number) return "a number from " + std::to_string(low) + " to " + std::to_string(high);
+  into = static_cast<Number>(*number);
+  return std::nullopt;
+}
+
+template <class Duration>
+Accepted TakeDuration(std::string_view value, Duration& into) {
+  const auto duration = ParseDuration(value);
+  const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
+  if (!duration || rounded != *duration) {
+    return std::string("a time such as ") + (Duration(std::chrono::seconds(1)).count() == 1 ? "" : "250ms, ") +
+           "10s, 5m or 2h, up to 365 days";
+  }
+  into = rounded;
+  return std::nullopt;
+}
+
+// tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
+Accepted TakeKeepAliveTime(std::string_view value, std::chrono::seconds& into) {
+  auto mistake = TakeDuration(value, into);
+  if (!mistake && into > std::chrono::seconds(32'767)) mistake = "a time such as 60s or 5m, up to 32767 seconds";
+  return mistake;
+}
+
+Accepted TakeListen(const Directive& directive, Draft& draft) {
+  const auto endpoint = Endpoint::Parse(directive.value);
+  if (!endpoint) return "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
+  if (draft.settings.listen.size() == kListenersMax) {
+    return "at most " + std::to_string(kListenersMax) + " addresses in all";
+  }
+  draft.settings.listen.push_back(*endpoint);
+  return std::nullopt;
+}
+
+Accepted TakeUdpFilter(const Directive& directive, Draft& draft) {
+  if (directive.value != "open" && directive.value != "address") return "open or address";
+  draft.settings.udp_filter = directive.value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
+  return std::nullopt;
+}
+
+Accepted TakeUdpAdvertise(const Directive& directive, Draft& draft) {
+  const auto address = IpAddress::Parse(directive.value);
+  if (!address || address->is_unspecified()) return "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5";
+  for (const IpAddress& other : draft.settings.udp_advertise) {
+    if (other.is_v4() == address->is_v4()) return "one address of each family at most";
+  }
+  draft.settings.udp_advertise.push_back(*address);
+  return std::nullopt;
+}
+
+Accepted TakePorts(std::string_view value, PortRange& into) {
+  const std::size_t dash = value.find('-');
+  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
+  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
+  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
+  into = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
+  return std::nullopt;
+}
+
+Accepted TakeLogLevel(const Directive& directive, Draft& draft) {
+  for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
+    if (directive.value == Describe(level)) {
+      draft.settings.log_level = level;
+      return std::nullopt;
+    }
+  }
+  return "one of error, warn, notice, info";
+}
+
+Accepted TakeFile(const Directive& directive, std::string& into) {
+  if (directive.value.empty()) return "the name of a file";
+  into = std::filesystem::path(directive.folder) / directive.value;
+  return std::nullopt;
+}
+
+// The same for a member of Settings, as the table wants them.
+template <auto Member>
+Accepted TakeTime(const Directive& directive, Draft& draft) {
+  return TakeDuration(directive.value, draft.settings.*Member);
+}
+template <auto Member>
+std::string ShowTime(const Settings& settings) {
+  return FormatDuration(settings.*Member);
+}
+template <auto Member>
+Accepted TakePortRange(const Directive& directive, Draft& draft) {
+  return TakePorts(directive.value, draft.settings.*Member);
+}
+
+constexpr Option kOptions[] = {
+    {"config", "FILE", "Read these options from a file, too; those given here win", Scope::kCommandLine,
+     [](const Directive& d, Draft& draft) {
+       return draft.config.empty() ? TakeFile(d, draft.config) : Accepted("one file; it may include others");
+     }},
+    {"check", nullptr, "Judge options and files, and exit", Scope::kCommandLine, nullptr},
+    {.name = "listen",
+     .value = "ADDR:PORT",
+     .help = "Listen here, IPv4 or [IPv6]; may be given several times (%)",
+     .scope = Scope::kStart,
+     .take = TakeListen,
+     .standard = [](const Settings&) { return std::string("127.0.0.1:1080"); },
+     .many = true},
+    {"workers", "N", "Threads that serve clients (one for each usable CPU)", Scope::kStart,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.workers);
+     }},
+    {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
+     Scope::kStart,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, std::size_t{1}, std::size_t{100'000'000}, draft.settings.connections_max);
+     }},
+    {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
+     TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
+    {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,
+     TakeTime<&Settings::connect_timeout>, ShowTime<&Settings::connect_timeout>},
+    {"bind-timeout", "TIME", "For the peer of a BIND to connect (%)", Scope::kStart, TakeTime<&Settings::bind_timeout>,
+     ShowTime<&Settings::bind_timeout>},
+    {"bind-ports", "LO-HI", "Where the peer of a BIND may connect to (any free port)", Scope::kStart,
+     TakePortRange<&Settings::bind_ports>},
+    {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)", Scope::kStart,
+     TakeTime<&Settings::half_close_timeout>, ShowTime<&Settings::half_close_timeout>},
+    {"idle-timeout", "TIME", "Without a byte (%)", Scope::kStart, TakeTime<&Settings::idle_timeout>,
+     ShowTime<&Settings::idle_timeout>},
+    {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, on both sides (%)", Scope::kStart,
+     [](const Directive& d, Draft& draft) { return TakeKeepAliveTime(d.value, draft.settings.keepalive.idle); },
+     [](const Settings& s) { return FormatDuration(s.keepalive.idle); }},
+    {"keepalive-interval", "TIME", "Between probes (%)", Scope::kStart,
+     [](const Directive& d, Draft& draft) { return TakeKeepAliveTime(d.value, draft.settings.keepalive.interval); },
+     [](const Settings& s) { return FormatDuration(s.keepalive.interval); }},
+    {"keepalive-probes", "N", "Unanswered probes after which a peer is dead (%)", Scope::kStart,
+     [](const Directive& d, Draft& draft) { return TakeNumber(d.value, 1, 127, draft.settings.keepalive.probes); },
+     [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
+    {"udp-idle-timeout", "TIME", "Without a datagram, until an association ends (%)", Scope::kStart,
+     TakeTime<&Settings::udp_idle_timeout>, ShowTime<&Settings::udp_idle_timeout>},
+    {"udp-filter", "FROM", "Whose answers pass: address (those sent to) or open (anyone) (%)", Scope::kStart,
+     TakeUdpFilter,
+     [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
+    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)", Scope::kStart,
+     TakePortRange<&Settings::udp_ports>},
+    {.name = "udp-advertise",
+     .value = "ADDR",
+     .help = "Where clients send datagrams, if not where they connected; once per family",
+     .scope = Scope::kStart,
+     .take = TakeUdpAdvertise,
+     .many = true},
+    {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)", Scope::kStart,
+     TakeTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
+    {"resolv-conf", "FILE", "Name servers, as resolv.conf(5) (%)", Scope::kStart,
+     [](const Directive& d, Draft& draft) { return TakeFile(d, draft.settings.names.resolv_conf); },
+     [](const Settings& s) { return s.names.resolv_conf; }},
+    {"hosts-file", "FILE", "Names known without asking, as hosts(5) (%)", Scope::kStart,
+     [](const Directive& d, Draft& draft) { return TakeFile(d, draft.settings.names.hosts_file); },
+     [](const Settings& s) { return s.names.hosts_file; }},
+    {"log-level", "LEVEL", "error, warn, notice or info: info has a line for each session (%)", Scope::kReload,
+     TakeLogLevel, [](const Settings& s) { return std::string(Describe(s.log_level)); }},
+    {"help", nullptr, "Print this and exit", Scope::kCommandLine, nullptr},
+    {"version", nullptr, "Print the version and exit", Scope::kCommandLine, nullptr},
+};
+
+}  // namespace
+
+std::span<const Option> Options() { return kOptions; }
+
+const Option* FindOption(std::string_view name) {
+  const auto* const found = std::ranges::find(kOptions, name, &Option::name);
+  return found == std::end(kOptions) ? nullptr : found;
+}
+
+std::string Suggestion(std::string_view name, bool for_file) {
+  std::vector<std::string_view> known;
+  for (const Option& option : kOptions) {
+    if (!for_file || option.scope != Scope::kCommandLine) known.emplace_back(option.name);
+  }
+  if (for_file) known.emplace_back("include");
+  const auto nearest = Nearest(name, known);
+  return nearest ? "; did you mean " + std::string(for_file ? "" : "--") + std::string(*nearest) + "?" : "";
+}
+
+std::string HelpText() {
+  constexpr std::size_t kColumn = 30;
+  std::string text =
+      "Usage: penstock [OPTION]...\n"
+      "A SOCKS5 gateway: clients connect through it to IPv4 and IPv6 addresses and to names.\n\n";
+  const Settings standard;
+  for (const Option& entry : kOptions) {
+    std::string left = std::string("  --") + entry.name;
+    if (entry.value != nullptr) left += std::string(" ") + entry.value;
+    left.resize(std::max(kColumn, left.size() + 1), ' ');
+    std::string help = entry.help;
+    if (const auto percent = help.find('%'); percent != std::string::npos) {
+      help.replace(percent, 1, entry.standard(standard));
+    }
+    text += left + help + '\n';
+  }
+  return text +
+         "\nTIME is a number with ms, s, m or h; without a unit it is seconds. In brackets: what holds by default.\n"
+         "SIGTERM and SIGINT stop accepting and wait for the sessions to end; a second one ends them.\n"
+         "Exit status: 0 after a stop, 1 when it cannot run, 2 for a mistake on the command line or in a file.\n";
+}
+
+}  // namespace penstock

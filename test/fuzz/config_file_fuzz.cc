@@ -1,0 +1,49 @@
+// The text of a configuration: what is accepted must have the form that config_file.h promises, whatever option it is
+// for must take it or say what it accepts, and a mistake must say where it is.
+
+#include "penstock/config_file.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "penstock/options.h"
+
+namespace {
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+bool IsPrintable(std::string_view text) {
+  return std::ranges::none_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+void TakeDirective(const penstock::Directive& directive, penstock::Draft& draft) {
+  Require(!directive.name.empty() && directive.name != "include");
+  Require(std::ranges::all_of(directive.name,
+                              [](unsigned char c) { return std::islower(c) || std::isdigit(c) || c == '-'; }));
+  Require(IsPrintable(directive.value));
+  Require(directive.where.starts_with("/nowhere/conf:"));
+  const penstock::Option* const option = penstock::FindOption(directive.name);
+  if (option == nullptr || option->take == nullptr) return;
+  const auto accepted = option->take(directive, draft);
+  Require(!accepted || !accepted->empty());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (text.find("include") != std::string_view::npos) return 0;  // what it would read is no input of this
+  penstock::ConfigFile file;
+  const auto mistake = penstock::ReadConfigText(text, "/nowhere/conf", 0, &file);
+  Require(!mistake || mistake->starts_with("/nowhere/conf:"));
+  penstock::Draft draft;
+  for (const penstock::Directive& directive : file.directives) TakeDirective(directive, draft);
+  return 0;
+}
