@@ -261,7 +261,7 @@ TEST_CASE("log: a reader that is stuck does not hold up the end") {
     Log log(pipe.write.get(), LogLevel::kInfo);
     log.Write(Event());
   }
-  CHECK(std::chrono::steady_clock::now() - begin < 3s);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
 TEST_CASE("log: a reader that is gone does not hold up anything") {
@@ -273,7 +273,7 @@ TEST_CASE("log: a reader that is gone does not hold up anything") {
     Log log(pipe.write.get(), LogLevel::kInfo);
     for (int i = 0; i < 100; ++i) log.Write(Event());
   }
-  CHECK(std::chrono::steady_clock::now() - begin < 1s);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
   ::signal(SIGPIPE, before);
 }
 

@@ -60,6 +60,7 @@ TEST_CASE("session: an attempt that lost says nothing about the target") {
     rig.Turn();
     return rig.session.state() == Session::State::kRelay;
   }));
+  REQUIRE(unit::WaitFor(listener.get(), POLLIN));  // connected is not yet waiting to be accepted
   Accepted target = Accept(listener.get());
   REQUIRE(target.socket.valid());
 

@@ -21,6 +21,21 @@ Fd MustOpen(const Endpoint& at) {
   return std::move(opened.socket);
 }
 
+// Waits until so many messages have arrived, without taking them.
+bool WaitUntilQueued(const Fd& socket, std::size_t count) {
+  const auto peek_from = [&](int offset) {
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+  };
+  return WaitUntil([&] {
+    std::array<char, 64> room;  // more than any of them has
+    std::size_t queued = 0;
+    peek_from(0);
+    while (queued < count && ::recv(socket.get(), room.data(), room.size(), MSG_PEEK) >= 0) ++queued;
+    peek_from(-1);
+    return queued == count;
+  });
+}
+
 // Messages to or from one peer, with room of their own.
 struct Messages {
   explicit Messages(std::size_t count, std::size_t bytes = 2'000)
@@ -79,6 +94,7 @@ TEST_CASE("udp: many datagrams go and come with one call each") {
   const Sent sent = SendMany(far.get(), out.headers);
   CHECK(sent.status == Sent::Status::kDone);
   CHECK(sent.count == 3);
+  REQUIRE(WaitUntilQueued(near, 3));
   const Received received = ReceiveMany(near.get(), in.headers);
   CHECK(received.status == IoStatus::kDone);
   REQUIRE(received.count == 3);
@@ -98,6 +114,7 @@ TEST_CASE("udp: a message that is cut into segments is received as one, or as se
   CHECK(SendMany(far.get(), out.headers).count == 1);
   Messages in(8);
   in.Expect();
+  REQUIRE(WaitUntilQueued(near, 1));
   const Received received = ReceiveMany(near.get(), in.headers);
   REQUIRE(received.count == 1);
   CHECK(in.At(0) == "aaaabbbbcc");
@@ -108,6 +125,7 @@ TEST_CASE("udp: a message that is cut into segments is received as one, or as se
   CHECK(SendMany(far.get(), out.headers).count == 1);
   Messages several(8);
   several.Expect();
+  REQUIRE(WaitUntilQueued(near, 3));
   REQUIRE(ReceiveMany(near.get(), several.headers).count == 3);
   CHECK(several.At(0) == "aaaa");
   CHECK(several.At(1) == "bbbb");

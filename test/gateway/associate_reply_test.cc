@@ -104,21 +104,15 @@ TEST_CASE("--udp-advertise: clients are told that address of their family, and t
 }
 
 TEST_CASE("--udp-ports: clients are told ports of the range; when none is left, REP 01, until one is free again") {
-  // Three ports in a row that are free, and stay so: nobody else is given ports that the kernel does not pick.
-  std::uint16_t low = 0;
-  {
-    const UdpPeer probe;
-    low = static_cast<std::uint16_t>(probe.at().port < 20'000 ? probe.at().port + 10'000 : probe.at().port - 12'000);
-  }
   Settings settings = TestSettings();
-  settings.udp_ports = {low, static_cast<std::uint16_t>(low + 2)};
+  settings.udp_ports = FreePorts(3);
   const TestGateway gateway(settings);
   const UdpPeer target;
   std::vector<std::unique_ptr<UdpClient>> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(std::make_unique<UdpClient>(gateway));
-    CHECK(clients.back()->bound().port >= low);
-    CHECK(clients.back()->bound().port <= low + 2);
+    CHECK(clients.back()->bound().port >= settings.udp_ports.low);
+    CHECK(clients.back()->bound().port <= settings.udp_ports.high);
     clients.back()->PingPong(target);
   }
   CHECK(Hex(gateway.AnswerTo(AssociateRequest())) == Hex(Refusal(1)));

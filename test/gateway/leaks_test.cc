@@ -1,7 +1,9 @@
 // Clients that misbehave in every state leave nothing behind: no session, no descriptor, no pipe.
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,13 +17,13 @@ namespace {
 
 TEST_SUITE_BEGIN("leaks");
 
-Settings ShortDeadlines() {
+Settings WithDeadlines(milliseconds deadline) {
   Settings settings = TestSettings();
-  settings.handshake_timeout = milliseconds(300);
-  settings.connect_timeout = milliseconds(300);
-  settings.bind_timeout = milliseconds(300);
-  settings.half_close_timeout = milliseconds(300);
-  settings.idle_timeout = milliseconds(300);
+  settings.handshake_timeout = deadline;
+  settings.connect_timeout = deadline;
+  settings.bind_timeout = deadline;
+  settings.half_close_timeout = deadline;
+  settings.idle_timeout = deadline;
   return settings;
 }
 
@@ -57,35 +59,42 @@ const std::pair<std::string, void (*)(Peer&)> kMisdeeds[] = {
     {"flood and vanish", FloodAndVanish},
 };
 
+// A client in the state that it is to misbehave in. Its target or peer, if it has one, goes to the vector.
+using Bring = std::function<Peer(const TestGateway&, std::vector<Peer>&)>;
+
 // Brings a client into a state for each misdeed, lets all misbehave at once, and expects no session to be left while
-// those that have not gone by themselves are still connected. `others`: the other ends, where there are any.
-void MisbehaveFrom(const TestGateway& gateway, const std::function<Peer()>& bring,
-                   const std::vector<Peer>* others = nullptr) {
-  std::vector<Peer> clients;
-  for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) clients.push_back(bring());
-  for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) kMisdeeds[i].second(clients[i]);
-  const Stopwatch watch;
-  const auto read_all = [&](const std::vector<Peer>& peers) {
-    for (const Peer& peer : peers) peer.ReceiveSome(256 * 1024);
-  };
-  CHECK(WaitUntil([&] {
-    // A reset waits for the bytes before it, up to kResetDrainMax: too long for a test. So who stalls reads in the end.
-    if (others != nullptr && watch.elapsed() > milliseconds(500)) {
-      read_all(clients);
-      read_all(*others);
-    }
-    return gateway.server().sessions() == 0;
-  }));
+// those that have not gone by themselves are still connected. Returns how many waits for a peer have expired.
+std::uint64_t MisbehaveFrom(const Bring& bring) {
+  std::uint64_t expired = 0;
+  BeforeDeadline([&](milliseconds deadline) {
+    const TestGateway gateway(WithDeadlines(deadline));
+    std::vector<Peer> clients;
+    std::vector<Peer> others;
+    for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) clients.push_back(bring(gateway, others));
+    for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) kMisdeeds[i].second(clients[i]);
+    const Stopwatch watch;
+    CHECK(WaitUntil([&] {
+      // A reset waits for the bytes before it, up to kResetDrainMax: too long for a test. So who stalls reads in the
+      // end.
+      if (!others.empty() && watch.elapsed() > 2 * deadline) {
+        for (const auto* const peers : {&clients, &others}) {
+          for (const Peer& peer : *peers) peer.ReceiveSome(64 * 1024);
+        }
+      }
+      return gateway.server().sessions() == 0;
+    }));
+    expired = gateway.Count(&Counters::bind_expired);
+    return true;
+  });
+  return expired;
 }
 
 TEST_CASE("misbehaviour before the greeting leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] { return gateway.Client(); });
+  MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) { return gateway.Client(); });
 }
 
 TEST_CASE("misbehaviour inside the greeting leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] {
+  MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.Client();
     client.Send("05 09 00"_hex);
     return client;
@@ -93,13 +102,11 @@ TEST_CASE("misbehaviour inside the greeting leaves nothing") {
 }
 
 TEST_CASE("misbehaviour before the request leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] { return gateway.GreetedClient(); });
+  MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) { return gateway.GreetedClient(); });
 }
 
 TEST_CASE("misbehaviour inside the request leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] {
+  MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.GreetedClient();
     client.Send("05 01 00 03 fe"_hex);
     return client;
@@ -107,9 +114,8 @@ TEST_CASE("misbehaviour inside the request leaves nothing") {
 }
 
 TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
   const SilentTarget silent;
-  MisbehaveFrom(gateway, [&] {
+  MisbehaveFrom([&](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.GreetedClient();
     client.Send(ConnectRequest(silent.at()));
     return client;
@@ -117,55 +123,48 @@ TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
 }
 
 TEST_CASE("misbehaviour while a peer is waited for leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] {
+  const std::uint64_t expired = MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.GreetedClient();
     client.Send(BindRequest(kLoopback));
     client.Receive(10);
     return client;
   });
-  CHECK(gateway.Count(&Counters::bind_expired) > 0);
+  CHECK(expired > 0);
 }
 
 TEST_CASE("misbehaviour in a relay leaves nothing, whatever the target does") {
-  const TestGateway gateway(ShortDeadlines());
   const TargetListener listener;
   for (const auto& misdeed : kMisdeeds) {
     CAPTURE(misdeed.first);
-    std::vector<Peer> targets;
-    MisbehaveFrom(
-        gateway,
-        [&] {
-          auto [client, target] = gateway.Open(listener);
-          misdeed.second(target);
-          targets.push_back(std::move(target));
-          return std::move(client);
-        },
-        &targets);
+    MisbehaveFrom([&](const TestGateway& gateway, std::vector<Peer>& targets) {
+      auto [client, target] = gateway.Open(listener);
+      misdeed.second(target);
+      targets.push_back(std::move(target));
+      return std::move(client);
+    });
   }
 }
 
 TEST_CASE("misbehaviour in the middle of bulk leaves no pipe") {
-  const TestGateway gateway(ShortDeadlines());
   const TargetListener listener;
-  std::vector<Peer> targets;
-  MisbehaveFrom(
-      gateway,
-      [&] {
-        auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
-        Stream stream(target, client, 32 << 20, 1 << 20);
-        while (stream.received() < 1 << 20) stream.Move();
-        while (stream.Send()) {
-        }
-        targets.push_back(std::move(target));
-        return std::move(client);
-      },
-      &targets);
+  MisbehaveFrom([&](const TestGateway& gateway, std::vector<Peer>& targets) {
+    auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+    Stream stream(target, client, 32 << 20, 1 << 20);
+    const bool moves = WaitUntil([&] {
+      while (stream.received() < 1 << 20 && stream.Move()) {
+      }
+      return stream.received() >= 1 << 20;
+    });
+    if (!moves) throw std::runtime_error("a bulk stream stands still");
+    while (stream.Send()) {
+    }
+    targets.push_back(std::move(target));
+    return std::move(client);
+  });
 }
 
 TEST_CASE("misbehaviour after a refusal leaves nothing") {
-  const TestGateway gateway(ShortDeadlines());
-  MisbehaveFrom(gateway, [&] {
+  MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.GreetedClient();
     client.Send("05 01 00 09"_hex);
     CHECK(Hex(client.Receive(10)) == Hex(Refusal(8)));

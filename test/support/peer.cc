@@ -6,11 +6,14 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -226,6 +229,26 @@ void SilentTarget::Open() { filler_ = listener_.Accept(); }
 ClosedPort::ClosedPort(const Endpoint& at) : socket_(NewSocket(at)) {
   Bind(socket_.get(), at);
   at_ = Name(socket_.get(), ::getsockname);
+}
+
+PortRange FreePorts(int count) {
+  static std::uint64_t random = RunSeed() ^ static_cast<std::uint64_t>(::getpid());
+  int below = 32'768;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> below;
+  constexpr int kLowest = 5'000;
+  const auto choices = static_cast<std::uint64_t>(std::max(below, kLowest + 2 * count) - kLowest - count);
+  for (int tries = 1;; ++tries) {
+    const int low = kLowest + static_cast<int>(NextRandom(random) % choices);
+    try {
+      for (int port = low; port < low + count; ++port) {
+        const Endpoint at{kLoopback.ip, static_cast<std::uint16_t>(port)};
+        for (const int type : {SOCK_STREAM, SOCK_DGRAM}) Bind(NewSocket(at, type).get(), at);
+      }
+      return {static_cast<std::uint16_t>(low), static_cast<std::uint16_t>(low + count - 1)};
+    } catch (const std::runtime_error&) {
+      if (tries == 100) throw;
+    }
+  }
 }
 
 }  // namespace penstock::test

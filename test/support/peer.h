@@ -108,4 +108,8 @@ class ClosedPort {
   Endpoint at_;
 };
 
+// `count` ports in a row that are free on 127.0.0.1, for TCP and UDP. The kernel gives them to nobody who does not ask
+// for them by number (ip_local_port_range, ip(7)), so they stay free, most likely.
+PortRange FreePorts(int count);
+
 }  // namespace penstock::test
