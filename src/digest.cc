@@ -59,11 +59,13 @@ KeyedDigest::~KeyedDigest() {
   Wipe(std::span(reinterpret_cast<std::uint8_t*>(&word_), sizeof word_));
 }
 
-KeyedDigest& KeyedDigest::Add(std::string_view field) {
+KeyedDigest& KeyedDigest::Add(std::string_view field) { return Add(AsBytes(field)); }
+
+KeyedDigest& KeyedDigest::Add(std::span<const std::uint8_t> field) {
   std::array<std::uint8_t, 8> length;
   for (std::size_t i = 0; i < length.size(); ++i) length[i] = static_cast<std::uint8_t>(field.size() >> (8 * i));
   AddBytes(length);
-  AddBytes(AsBytes(field));
+  AddBytes(field);
   return *this;
 }
 

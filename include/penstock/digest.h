@@ -39,6 +39,7 @@ class KeyedDigest {
 
   // One more field. Its length is part of the message.
   KeyedDigest& Add(std::string_view field);
+  KeyedDigest& Add(std::span<const std::uint8_t> field);
 
   // Ends the message; to be called once.
   Digest Finish();

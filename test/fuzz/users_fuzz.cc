@@ -1,0 +1,71 @@
+// Whatever may stand in a users file, and the same as a pair on the command line: what is accepted can be found again,
+// and a mistake is a sentence that shows nothing of what was there.
+
+#include "penstock/users.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "penstock/limits.h"
+#include "penstock/password_hash.h"
+
+namespace {
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+// The sentences are fixed but for the place and the line, and no input that is not made for it has a part of them.
+void TakeMistake(const std::string& mistake, std::string_view place, std::string_view text) {
+  Require(mistake.starts_with(place) && mistake.size() < 300);
+  Require(std::ranges::all_of(mistake, [](char c) { return c >= ' ' && c <= '~'; }));
+  for (const std::string_view secret : {"open-sesame", "$6$", "$y$"}) {
+    Require(text.find(secret) == std::string_view::npos || mistake.find(secret) == std::string::npos);
+  }
+}
+
+void TakeUsers(const penstock::Users& users) {
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    const penstock::User& user = users.at(i);
+    Require(user.index == i && users.Find(user.name) == &user);
+    Require(penstock::IsUserName(user.name));
+    Require(user.plain() || penstock::IsPasswordHash(user.hash));
+    Require(user.plain() || user.hash.Reveal().starts_with(penstock::HashKind(user.hash)));
+    Require(users.Find(user.name + ':') == nullptr);
+  }
+  Require(users.Find("") == nullptr);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text(data, data + size);
+  const penstock::DigestKey key{1, 2, 3};
+  std::string mistake;
+
+  penstock::Users::Draft file(key);
+  if (file.AddText(text, "users", &mistake)) {
+    TakeUsers(*file.Finish());
+  } else {
+    TakeMistake(mistake, "users:", text);
+  }
+
+  penstock::Users::Draft pair(key);
+  if (!pair.AddPair(penstock::SecretView(text), "--user", &mistake)) {
+    TakeMistake(mistake, "--user: ", text);
+    return 0;
+  }
+  const auto users = pair.Finish();
+  TakeUsers(*users);
+  Require(users->size() == 1);
+  const std::string& name = users->at(0).name;
+  const std::string_view password = std::string_view(text).substr(name.size() + 1);
+  Require(users->MatchesPlain(users->at(0), name, penstock::SecretView(password)));
+  Require(!users->MatchesPlain(users->at(0), name, penstock::SecretView(password.substr(1))));
+  return 0;
+}
