@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "penstock/config.h"
 #include "penstock/log.h"
 #include "penstock/options.h"
+#include "penstock/passwd.h"
 #include "penstock/quantity.h"
 #include "penstock/server.h"
 
@@ -131,6 +133,7 @@ int Check(const CommandLine& line) {
 }
 
 int Main(int count, char* arguments[]) {
+  if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
   switch (line.wish) {
     case CommandLine::Wish::kHelp:

@@ -206,6 +206,7 @@ std::string HelpText() {
   constexpr std::size_t kColumn = 30;
   std::string text =
       "Usage: penstock [OPTION]...\n"
+      "       penstock passwd NAME    asks for a password and prints a line for a users file\n"
       "A SOCKS5 gateway: clients connect through it to IPv4 and IPv6 addresses and to names.\n\n";
   const Settings standard;
   for (const Option& entry : kOptions) {

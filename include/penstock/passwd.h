@@ -1,0 +1,14 @@
+// `penstock passwd NAME`: asks for a password and prints the line for a users file.
+// Used by main instead of running the gateway; one thread.
+// Invariant: the terminal's echo is as it was when this returns, and when a signal ends the program in between. The
+// password is neither printed nor left in memory.
+// Deliberately not here: the hash (password_hash.h), and changing a file.
+#pragma once
+
+namespace penstock {
+
+// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit code: 0, 1 with a sentence
+// on standard error when there is no password to be had, 2 with one for a mistake on the command line.
+int RunPasswd(int count, char* const arguments[]);
+
+}  // namespace penstock
