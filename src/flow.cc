@@ -1,5 +1,6 @@
 #include "penstock/flow.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -30,9 +31,10 @@ bool Flow::Prime(int sink, std::span<const std::uint8_t> early, const FlowTools&
   return sent.bytes == early.size() || Keep(early.subspan(sent.bytes), tools);
 }
 
-void Flow::Step(int source, int sink, const FlowTools& tools) {
+std::size_t Flow::Step(int source, int sink, std::size_t allowance, const FlowTools& tools) {
   unfinished_ = false;
-  std::size_t moved = 0;
+  const std::size_t budget = std::min(kTurnBytes, allowance);
+  std::size_t taken = 0;
   while (open()) {
     if (holds() && !Deliver(sink, tools)) break;
     if (source_over_) {
@@ -40,14 +42,15 @@ void Flow::Step(int source, int sink, const FlowTools& tools) {
       break;
     }
     if (!source_ready_ || !sink_ready_) break;
-    if (moved >= kTurnBytes) {
+    if (taken >= budget) {
       unfinished_ = true;
       break;
     }
-    moved += Fetch(source, sink, tools);
+    taken += Fetch(source, sink, allowance - taken, tools);
   }
   if (pipe_ != nullptr && in_pipe_ == 0) tools.pipes.Return(std::move(pipe_), true);
   CheckInvariants();
+  return taken;
 }
 
 void Flow::Abandon(const FlowTools& tools) {
@@ -107,33 +110,34 @@ bool Flow::DeliverPipe(int sink, const FlowTools& tools) {
 }
 
 // Receives once; the ways differ in where the bytes are kept. Returns how many came.
-std::size_t Flow::Fetch(int source, int sink, const FlowTools& tools) {
+std::size_t Flow::Fetch(int source, int sink, std::size_t allowance, const FlowTools& tools) {
   if (bulk_ && !urgent_) {
     if (pipe_ == nullptr) pipe_ = tools.pipes.Lend(tools.clock.now());
-    if (pipe_ != nullptr) return FetchSplice(source);
+    if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, allowance));
     tools.counters.pipes_missing.Add();
   }
-  return tools.stashes.Ready() ? FetchCopy(source, sink, tools) : FetchPeeked(source, sink, tools);
+  const auto room = tools.copy_room.first(std::min(tools.copy_room.size(), allowance));
+  return tools.stashes.Ready() ? FetchCopy(source, sink, room, tools) : FetchPeeked(source, sink, room, tools);
 }
 
-std::size_t Flow::FetchCopy(int source, int sink, const FlowTools& tools) {
-  const IoResult read = Receive(source, tools.copy_room);
-  NoteRead(read, tools.copy_room.size());
+std::size_t Flow::FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools) {
+  const IoResult read = Receive(source, room);
+  NoteRead(read, room.size());
   if (read.status != IoStatus::kDone) return 0;
-  NoteCopy(read.bytes == tools.copy_room.size());
-  SendOrKeep(sink, tools.copy_room.first(read.bytes), tools);
+  NoteCopy(read.bytes == room.size());
+  SendOrKeep(sink, room.first(read.bytes), tools);
   return read.bytes;
 }
 
 // With nowhere to keep bytes, they are taken from the source only once the sink has them: a third system call.
-std::size_t Flow::FetchPeeked(int source, int sink, const FlowTools& tools) {
-  const IoResult seen = Peek(source, tools.copy_room);
+std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools) {
+  const IoResult seen = Peek(source, room);
   if (seen.status != IoStatus::kDone) {
-    NoteRead(seen, tools.copy_room.size());
+    NoteRead(seen, room.size());
     return 0;
   }
-  NoteCopy(seen.bytes == tools.copy_room.size());
-  const IoResult sent = Send(sink, tools.copy_room.first(seen.bytes));
+  NoteCopy(seen.bytes == room.size());
+  const IoResult sent = Send(sink, room.first(seen.bytes));
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
     return 0;
@@ -151,8 +155,8 @@ std::size_t Flow::FetchPeeked(int source, int sink, const FlowTools& tools) {
   return sent.bytes;
 }
 
-std::size_t Flow::FetchSplice(int source) {
-  const IoResult read = SpliceIn(source, pipe_->write_end.get(), kSpliceBytes);
+std::size_t Flow::FetchSplice(int source, std::size_t room) {
+  const IoResult read = SpliceIn(source, pipe_->write_end.get(), room);
   if (read.status == IoStatus::kAgain) {
     source_ready_ = false;  // for the pipe is empty
     return 0;
@@ -165,7 +169,7 @@ std::size_t Flow::FetchSplice(int source) {
     return 0;
   }
   in_pipe_ = static_cast<std::uint32_t>(read.bytes);
-  NoteSplice(read.bytes < kSmallSplice);
+  NoteSplice(read.bytes < std::min(kSmallSplice, room));
   return read.bytes;
 }
 

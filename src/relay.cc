@@ -19,13 +19,13 @@ void Relay::OnSide(const Events& events, Flow& from, Flow& to, bool& gone) {
   gone |= events.broken;
 }
 
-Relay::Turn Relay::Step(int client, int target, const FlowTools& tools) {
+Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools& tools) {
   const std::uint64_t up_before = up_.bytes();
   const std::uint64_t down_before = down_.bytes();
-  StepFlow(up_, down_, client, target, tools);
-  StepFlow(down_, up_, target, client, tools);
+  StepFlow(up_, down_, client, target, left.up, tools);
+  StepFlow(down_, up_, target, client, left.down, tools);
   // The second may have told the first, which had its turn already, that its source broke.
-  if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, tools);
+  if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, left.up, tools);
   // A side whose end was read before it broke will show its break to nobody who only waits for the other side's bytes.
   if (client_gone_ && !up_.open()) down_.Abandon(tools);
   if (target_gone_ && !down_.open()) up_.Abandon(tools);
@@ -38,9 +38,9 @@ Relay::Turn Relay::Step(int client, int target, const FlowTools& tools) {
   return client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
 }
 
-void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, const FlowTools& tools) {
+void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools) {
   if (!flow.open()) return;
-  flow.Step(source, sink, tools);
+  left -= flow.Step(source, sink, left, tools);
   switch (flow.state()) {
     case FlowState::kOpen:
       break;

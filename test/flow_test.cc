@@ -48,8 +48,8 @@ struct Rig {
     }
     return count > 0;
   }
-  void Step() { flow.Step(source(), sink(), tools.All()); }
-  void StepWithoutPipes() { flow.Step(source(), sink(), tools.NoPipes()); }
+  std::size_t Step(std::size_t allowance = kNoLimit) { return flow.Step(source(), sink(), allowance, tools.All()); }
+  void StepWithoutPipes() { flow.Step(source(), sink(), kNoLimit, tools.NoPipes()); }
   void Turn() {
     Look();
     Step();
@@ -575,6 +575,197 @@ TEST_CASE("flow: bytes around an urgent one that are read all at once keep their
     REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
     rig.Finish();
     CHECK(rig.TakeAll() == "ab!cd");
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+}
+
+// The three ways to take bytes from a source.
+enum class Taking { kCopy, kSplice, kPeek };
+constexpr Taking kTakings[] = {Taking::kCopy, Taking::kSplice, Taking::kPeek};
+
+struct LimitedRig : Rig {
+  explicit LimitedRig(Taking taking, int out_bytes = kWide) : Rig(kWide, out_bytes, taking == Taking::kPeek ? 0 : 8) {
+    if (taking == Taking::kSplice) MakeBulk();
+    before = flow.bytes();
+  }
+  void Send(std::string_view text) {
+    REQUIRE(unit::SendSome(giver().get(), text) == text.size());
+    unit::WaitUntilArrived(giver());
+    Look();
+  }
+  std::uint64_t moved() const { return flow.bytes() - before; }
+
+  std::uint64_t before = 0;
+};
+
+TEST_CASE("flow: no more is taken than is allowed, and what is left needs no edge") {
+  for (const Taking taking : kTakings) {
+    for (const std::size_t allowance : {1U, 7U, 100U, 4096U, 16384U, 20000U}) {
+      CAPTURE(static_cast<int>(taking));
+      CAPTURE(allowance);
+      LimitedRig rig(taking);
+      const std::string message = Pattern(std::min<std::size_t>(10 * allowance + 3, 100'000));
+      rig.Send(message);
+      std::size_t taken = 0;
+      while (taken + allowance <= message.size()) {
+        REQUIRE(rig.Step(allowance) == allowance);
+        taken += allowance;
+        CHECK(rig.moved() == taken);
+        CHECK(rig.flow.unfinished());
+        CHECK(rig.flow.wants());
+      }
+      CHECK(rig.Step(allowance) == message.size() - taken);
+      CHECK_FALSE(rig.flow.unfinished());
+      CHECK_FALSE(rig.flow.wants());
+      CHECK((rig.Take(message.size()) == message));
+    }
+  }
+}
+
+TEST_CASE("flow: when nothing is allowed nothing is read, and nothing is forgotten") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    CHECK(rig.Step(0) == 0);
+    CHECK_FALSE(rig.flow.unfinished());  // there is nothing
+    rig.Send("message");
+    CHECK(rig.flow.wants());
+    for (int i = 0; i < 3; ++i) {
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.unfinished());
+      CHECK(unit::Readable(rig.source()) == 7);
+    }
+    CHECK(rig.Step() == 7);
+    CHECK(rig.Take(7) == "message");
+  }
+}
+
+TEST_CASE("flow: a read of exactly what is allowed does not prove the source empty") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    rig.Send("message");
+    CHECK(rig.Step(7) == 7);
+    CHECK(rig.flow.unfinished());  // there may be more
+    CHECK(rig.Step(7) == 0);
+    CHECK_FALSE(rig.flow.unfinished());  // now it is known
+    rig.Send("more");
+    CHECK(rig.Step(7) == 4);
+    CHECK_FALSE(rig.flow.unfinished());
+    CHECK(rig.Take(11) == "messagemore");
+  }
+}
+
+TEST_CASE("flow: an end or a break comes in its place behind the bytes that had to wait") {
+  for (const Taking taking : kTakings) {
+    for (const bool broken : {false, true}) {
+      CAPTURE(static_cast<int>(taking));
+      CAPTURE(broken);
+      LimitedRig rig(taking);
+      rig.Send("last words");
+      broken ? rig.Break() : rig.Finish();
+      rig.Look();
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(4) == 4);
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(6) == 6);
+      CHECK(rig.flow.open());  // nothing was allowed any more
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.open());
+      CHECK(rig.Step(1) == 0);
+      CHECK(rig.flow.state() == (broken ? FlowState::kBroken : FlowState::kEnded));
+      CHECK_FALSE(rig.flow.unfinished());
+      CHECK(rig.TakeAll() == "last words");
+    }
+  }
+}
+
+TEST_CASE("flow: what is held was paid for, and goes on when nothing is allowed") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::string sent = rig.FillUntilHeld();
+    const std::size_t unread = unit::Readable(rig.source());
+    std::string got = unit::Collect(
+        rig.taker(),
+        [&] {
+          rig.Look();
+          CHECK(rig.Step(0) == 0);
+        },
+        [&](const std::string& text) { return text.size() >= sent.size() - unread; });
+    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+    CHECK((rig.flow.unfinished() || unread == 0));
+    CHECK(unit::Readable(rig.source()) == unread);
+    got += rig.Take(unread);
+    CHECK((got == sent));
+  }
+}
+
+TEST_CASE("flow: a full sink is no matter of allowance") {
+  Rig rig(kWide, kNarrow);
+  rig.FillUntilHeld();
+  rig.flow.OnSource(kReadable);
+  CHECK_FALSE(rig.flow.wants());
+  CHECK(rig.Step(100) == 0);
+  CHECK_FALSE(rig.flow.unfinished());  // the sink's edge will wake it
+}
+
+TEST_CASE("flow: an allowance larger than a turn's budget does not make the turn longer" *
+          doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
+  Rig rig(kWide, kWide);
+  const std::string much = Pattern(2 * kTurnBytes + 100'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+  REQUIRE(WaitUntil([&] { return unit::Readable(rig.source()) == much.size(); }));
+  rig.Look();
+  CHECK(rig.Step(3 * kTurnBytes) <= kTurnBytes + kSpliceBytes);
+  CHECK(rig.flow.unfinished());
+  CHECK((rig.Take(much.size()) == much));
+}
+
+TEST_CASE("flow: a limit is no reason to copy") {
+  LimitedRig rig(Taking::kSplice);
+  const std::string message = Pattern(50'000);
+  rig.Send(message);
+  for (int i = 0; i < 20; ++i) CHECK(rig.Step(100) == 100);
+  CHECK((rig.Take(message.size()) == message));
+  CHECK(rig.IsBulk());
+
+  LimitedRig copying(Taking::kCopy);
+  copying.Send(message);
+  for (int i = 0; i < 2; ++i) CHECK(copying.Step(1500) == 1500);
+  CHECK((copying.Take(message.size()) == message));
+  CHECK(copying.IsBulk());
+}
+
+TEST_CASE("flow: small messages are copied under a limit, too") {
+  LimitedRig rig(Taking::kSplice);
+  for (int i = 0; i < 8; ++i) {
+    rig.Send("small");
+    CHECK(rig.Step(1500) == 5);
+    CHECK(rig.Take(5) == "small");
+  }
+  CHECK_FALSE(rig.IsBulk());
+}
+
+TEST_CASE("flow: an urgent byte under a limit is a byte of the stream, in its place") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
+    REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+    REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
+    rig.Finish();
+    std::string text = unit::Collect(
+        rig.taker(),
+        [&] {
+          rig.Look();
+          rig.Step(1);
+        },
+        [&](const std::string&) { return !rig.flow.open(); });
+    CHECK(text + rig.TakeAll() == "ab!cd");
     CHECK(rig.flow.state() == FlowState::kEnded);
   }
 }

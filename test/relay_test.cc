@@ -44,7 +44,11 @@ struct Rig {
     return count > 0;
   }
   Turn Step() {
-    if (!over()) turn = relay.Step(client_side.near.get(), target_side.near.get(), tools.All());
+    Relay::Allowance any;
+    return Step(any);
+  }
+  Turn Step(Relay::Allowance& left) {
+    if (!over()) turn = relay.Step(client_side.near.get(), target_side.near.get(), left, tools.All());
     return turn;
   }
   Turn Go() {
@@ -343,6 +347,89 @@ TEST_CASE("relay: more than a turn's budget is unfinished, and needs no edge" *
     while (rig.Step() == Turn::kUnfinished) {
     }
     CHECK((rig.Take(sides.to, much.size()) == much));
+  }
+}
+
+TEST_CASE("relay: each way takes what it is allowed, and says what is left of that") {
+  Rig rig;
+  SendTo(rig.client(), "question");
+  SendTo(rig.target(), "a long answer");
+  unit::WaitUntilArrived(rig.client());
+  unit::WaitUntilArrived(rig.target());
+  rig.Look();
+  CHECK(rig.relay.wants(Way::kUp));
+  CHECK(rig.relay.wants(Way::kDown));
+
+  Relay::Allowance left{100, 6};
+  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(left.up == 92);
+  CHECK(left.down == 0);
+  CHECK_FALSE(rig.relay.unfinished(Way::kUp));
+  CHECK(rig.relay.unfinished(Way::kDown));
+  CHECK_FALSE(rig.relay.wants(Way::kUp));
+
+  left = {100, 0};
+  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(left.up == 100);
+  left = {0, 100};
+  CHECK(rig.Step(left) == Turn::kWaiting);
+  CHECK(left.down == 93);
+  CHECK(rig.Take(rig.target(), 8) == "question");
+  CHECK(rig.Take(rig.client(), 13) == "a long answer");
+}
+
+TEST_CASE("relay: a way that may take nothing ends with the other when its sink broke") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    // `from` sends, is held back, and `to` breaks: nobody is left to deliver to.
+    SendTo(sides.from, "held back");
+    unit::WaitUntilArrived(sides.from);
+    unit::AbortNow(sides.to);
+    CHECK(WaitUntil([&] {
+      rig.Look();
+      Relay::Allowance left;
+      (sides.client ? left.up : left.down) = 0;
+      return rig.Step(left) == Turn::kBroken;
+    }));
+    CHECK(rig.relay.target_broken() == sides.client);
+  }
+}
+
+TEST_CASE("relay: a side that breaks while its bytes are held back has them delivered, and no end") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "last words");
+    unit::Reset(sides.from);
+    REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP));
+    rig.Look();
+    for (int i = 0; i < 5; ++i) {
+      Relay::Allowance left{2, 2};
+      CHECK(rig.Step(left) == Turn::kUnfinished);
+      CHECK((sides.client ? left.up : left.down) == 0);
+    }
+    CHECK(rig.TakeUntilBroken(sides.to) == "last words");
+    CHECK(rig.relay.client_broken() == sides.client);
+  }
+}
+
+TEST_CASE("relay: a clean end waits for the bytes before it, too") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    SendTo(sides.from, "last words");
+    ShutdownSend(sides.from.get());
+    REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLRDHUP));
+    rig.Look();
+    for (int i = 0; i < 5; ++i) {
+      Relay::Allowance left{2, 2};
+      CHECK(rig.Step(left) == Turn::kUnfinished);
+    }
+    CHECK(rig.TakeToEnd(sides.to) == "last words");
+    CHECK(rig.turn == Turn::kWaiting);
   }
 }
 

@@ -10,11 +10,13 @@
 //                                   │
 //                              stash or pipe: what the sink would not take yet
 //
-// Nothing is read while the sink is full or while something is held: backpressure is the source's own receive window.
+// Nothing is read while the sink is full or while something is held, nor beyond what the caller allows: backpressure is
+// the source's own receive window.
 //
 // What the kernel's answers prove:
 //   - a read that filled less than its room: the source is empty (epoll(7)), unless an edge said that the stream is
-//     closing or has an urgent byte in it: then only "again", the end or an error prove anything;
+//     closing or has an urgent byte in it: then only "again", the end or an error prove anything. One that filled a
+//     room which an allowance had made small proves nothing, as with any other;
 //   - a short splice(2) proves nothing, for the pipe may have run out of slots; "again" with an empty pipe does;
 //   - the end, or an error, as splice(2) tells it: only that recv(2) must be asked. In front of an urgent byte it says
 //   "end"
@@ -22,7 +24,8 @@
 //   - a short send(2): the sink is full. A short splice(2) into it proves nothing; "again" does.
 //
 // Small messages are copied: two system calls for each, where splice needs a third to see that no more came. A run of
-// full copies turns a flow to splice, a run of small splices turns it back (kBulkAfter, kCopyAfter).
+// full copies turns a flow to splice, a run of small splices turns it back (kBulkAfter, kCopyAfter). What fills its
+// allowance is full, however small that was: a limit is no reason to copy.
 #pragma once
 
 #include <cstddef>
@@ -70,8 +73,9 @@ class Flow {
   // keep what the sink might not take.
   [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
 
-  // Moves what can be moved, kTurnBytes at most.
-  void Step(int source, int sink, const FlowTools& tools);
+  // Moves what can be moved, about kTurnBytes at most, and takes no more than `allowance` from the source (kNoLimit: as
+  // much as a turn may). Returns how much it took, which may be held now.
+  std::size_t Step(int source, int sink, std::size_t allowance, const FlowTools& tools);
 
   // The sink broke: drops what is held.
   void Abandon(const FlowTools& tools);
@@ -86,8 +90,11 @@ class Flow {
 
   FlowState state() const { return state_; }
   bool open() const { return state_ == FlowState::kOpen; }
-  bool unfinished() const { return unfinished_; }  // the turn ended before the work did: needs another one
-  std::uint64_t bytes() const { return bytes_; }   // that the sink has taken
+  // The turn, or its allowance, ended before the work did: no edge will say so, the caller gives it another turn.
+  bool unfinished() const { return open() && unfinished_; }
+  // A turn would use an allowance.
+  bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
+  std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 
  private:
   static constexpr std::uint8_t kBulkAfter = 2;  // full copies in a row
@@ -98,10 +105,10 @@ class Flow {
   bool Deliver(int sink, const FlowTools& tools);
   bool DeliverStash(int sink, const FlowTools& tools);
   bool DeliverPipe(int sink, const FlowTools& tools);
-  std::size_t Fetch(int source, int sink, const FlowTools& tools);
-  std::size_t FetchCopy(int source, int sink, const FlowTools& tools);
-  std::size_t FetchPeeked(int source, int sink, const FlowTools& tools);
-  std::size_t FetchSplice(int source);
+  std::size_t Fetch(int source, int sink, std::size_t allowance, const FlowTools& tools);
+  std::size_t FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools);
+  std::size_t FetchPeeked(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools);
+  std::size_t FetchSplice(int source, std::size_t room);
   void SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools);
   bool Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools);
   void NoteRead(const IoResult& result, std::size_t room);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace penstock {
 
@@ -128,6 +129,9 @@ inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
 // What one flow may move before the others of its worker have their turn.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
 static_assert(kTurnBytes >= kSpliceBytes);
+
+// What a flow may take when nobody limits it.
+inline constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
 // A reset waits for the bytes before it to leave, this long at most, and looks this often whether they have.
 inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};

@@ -13,12 +13,22 @@
 //   both are over   -> kEnded when both ended cleanly, else kBroken: the side that still stands gets a reset
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "penstock/flow.h"
+#include "penstock/limits.h"
 #include "penstock/poller.h"
 
 namespace penstock {
+
+enum class Way : std::uint8_t {
+  kUp,    // client to target
+  kDown,  // target to client
+};
+inline constexpr std::array kWays{Way::kUp, Way::kDown};
 
 class Relay {
  public:
@@ -29,6 +39,14 @@ class Relay {
     kBroken,      // reset whatever side is not broken itself, after what it was sent has arrived
   };
 
+  // What a turn may take from either side.
+  struct Allowance {
+    std::size_t up = kNoLimit;
+    std::size_t down = kNoLimit;
+
+    std::size_t& of(Way way) { return way == Way::kUp ? up : down; }
+  };
+
   // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. `early`
   // is what the client sent beyond its request. False when there was no memory for it.
   [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
@@ -37,10 +55,19 @@ class Relay {
   void OnClient(const Events& events) { OnSide(events, up_, down_, client_gone_); }
   void OnTarget(const Events& events) { OnSide(events, down_, up_, target_gone_); }
 
-  Turn Step(int client, int target, const FlowTools& tools);
+  Turn Step(int client, int target, const FlowTools& tools) {
+    Allowance any;
+    return Step(client, target, any, tools);
+  }
+
+  // The same, with what it took deducted from `left`. kUnfinished may mean that nothing was left.
+  Turn Step(int client, int target, Allowance& left, const FlowTools& tools);
 
   // Gives back what is lent.
   void Release(const FlowTools& tools);
+
+  bool wants(Way way) const { return flow(way).wants(); }
+  bool unfinished(Way way) const { return flow(way).unfinished(); }
 
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
@@ -56,7 +83,8 @@ class Relay {
     return from.state() == FlowState::kBroken || to.state() == FlowState::kAbandoned;
   }
   static void OnSide(const Events& events, Flow& from, Flow& to, bool& gone);
-  static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, const FlowTools& tools);
+  static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools);
+  const Flow& flow(Way way) const { return way == Way::kUp ? up_ : down_; }
 
   Flow up_;
   Flow down_;
