@@ -1,33 +1,27 @@
 #include "penstock/guard.h"
 
 #include <chrono>
-#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace penstock {
 namespace {
 
-// 64:ff9b::/96, RFC 6052: a translator on the way makes IPv4 of it, so the IPv4 address inside is what is reached.
-std::optional<IpAddress> TranslatedToV4(const IpAddress& address) {
-  constexpr std::array<std::uint8_t, 12> kPrefix = {0, 0x64, 0xff, 0x9b};
-  if (address.is_v4()) return std::nullopt;
-  const auto bytes = address.bytes();
-  for (std::size_t i = 0; i < kPrefix.size(); ++i) {
-    if (bytes[i] != kPrefix[i]) return std::nullopt;
+// What no route is needed to know. A block's value is its number of shared bits.
+PrefixTable ClosedBlocks() {
+  std::vector<PrefixTable::Entry> entries;
+  for (const std::string_view text : {
+           "0.0.0.0/8",  // reaches this host as 0.0.0.0 does (RFC 1122 section 3.2.1.3)
+           "127.0.0.0/8",
+           "169.254.0.0/16",  // cloud metadata lives there
+           "224.0.0.0/4", "255.255.255.255", "::", "::1", "fe80::/10", "ff00::/8",
+           "fd00:ec2::/32",  // where Amazon's machines find their metadata
+       }) {
+    const Prefix block = Prefix::Parse(text).value();
+    entries.push_back({block, block.shared_bits()});
   }
-  return IpAddress::FromV4(bytes.last<4>());
-}
-
-// fd00:ec2::/32 is where Amazon's machines find theirs; the others' metadata is link-local.
-bool IsCloudMetadata(const IpAddress& address) {
-  const auto bytes = address.bytes();
-  return !address.is_v4() && bytes[0] == 0xfd && bytes[1] == 0x00 && bytes[2] == 0x0e && bytes[3] == 0xc2;
-}
-
-// What no route is needed to know.
-bool IsClosed(const IpAddress& target) {
-  // 0.0.0.0/8 reaches this host as 0.0.0.0 does (RFC 1122 section 3.2.1.3).
-  return target.is_unspecified() || target.is_zero_net() || target.is_multicast() || target.is_broadcast() ||
-         target.is_loopback() || target.is_link_local() || IsCloudMetadata(target);
+  return PrefixTable(std::move(entries));
 }
 
 std::size_t Hash(const IpAddress& address) {
@@ -38,10 +32,17 @@ std::size_t Hash(const IpAddress& address) {
 
 }  // namespace
 
+bool IsClosed(const Prefix& block) {
+  static const PrefixTable closed = ClosedBlocks();
+  bool found = false;
+  closed.ForEach(block.address(), [&](std::uint32_t bits) { found = found || bits <= block.shared_bits(); });
+  return found;
+}
+
 bool Guard::Allows(const IpAddress& client, const IpAddress& target) {
   if (client.is_loopback()) return true;
-  if (const auto inside = TranslatedToV4(target); inside && IsClosed(*inside)) return false;
-  return !IsClosed(target) && !IsLocal(target);
+  if (const auto inside = TranslatedToV4(target); inside && IsClosed(Prefix(*inside))) return false;
+  return !IsClosed(Prefix(target)) && !IsLocal(target);
 }
 
 bool Guard::IsLocal(const IpAddress& target) {

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/prefix.h"
 #include "penstock/socket.h"
 
 namespace penstock {
@@ -74,6 +75,21 @@ TEST_CASE("guard: a remote client reaches the world, and nothing that only this 
       CAPTURE(target);
       CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
     }
+  }
+}
+
+TEST_CASE("guard: a block is closed when all of it is") {
+  const auto closed = [](std::string_view text) { return IsClosed(Prefix::Parse(text).value()); };
+  for (const std::string_view text : {"127.0.0.0/8", "127.1.0.0/16", "127.0.0.1", "169.254.169.254", "224.0.0.0/4",
+                                      "239.0.0.0/8", "0.0.0.0/8", "0.0.0.0", "255.255.255.255", "::", "::1",
+                                      "fe80::/10", "fe80::/64", "ff02::/16", "fd00:ec2::/32", "fd00:ec2::254"}) {
+    CAPTURE(text);
+    CHECK(closed(text));
+  }
+  for (const std::string_view text : {"0.0.0.0/0", "126.0.0.0/7", "169.254.0.0/15", "224.0.0.0/3", "255.255.255.254/31",
+                                      "10.0.0.0/8", "::/0", "::/127", "fe00::/9", "fd00:ec2::/31", "fd00::/8"}) {
+    CAPTURE(text);
+    CHECK_FALSE(closed(text));
   }
 }
 

@@ -12,9 +12,14 @@
 
 #include "penstock/clock.h"
 #include "penstock/endpoint.h"
+#include "penstock/prefix.h"
 #include "penstock/route.h"
 
 namespace penstock {
+
+// True exactly when every address of `block` is closed to all clients that do not come from loopback, whatever this
+// host's addresses are: loopback, link-local, multicast, broadcast, unspecified, cloud metadata.
+bool IsClosed(const Prefix& block);
 
 class Guard {
  public:
