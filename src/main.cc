@@ -17,6 +17,7 @@
 #include "penstock/log.h"
 #include "penstock/options.h"
 #include "penstock/passwd.h"
+#include "penstock/privileges.h"
 #include "penstock/quantity.h"
 #include "penstock/server.h"
 
@@ -85,6 +86,7 @@ class Program {
       return kExitCannotRun;
     }
     LogStart(*server_, log_);
+    WarnOfUnreadable();
 
     WaitForStop(std::chrono::steady_clock::time_point::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
@@ -99,6 +101,16 @@ class Program {
  private:
   void WaitForStop(std::chrono::steady_clock::time_point deadline) {
     while (NextSignal(signals_, *server_, deadline) == SIGHUP) Reload();
+  }
+
+  // Whom --run-as has made it may not read what root could.
+  void WarnOfUnreadable() {
+    for (const std::string& file : line_.files) {
+      if (::access(file.c_str(), R_OK) == 0) continue;
+      log_.Write(LogLine(LogLevel::kWarn, "unreadable-later")
+                     .Text("file", file)
+                     .Text("meaning", "a reload will fail: let the user of --run-as read it"));
+    }
   }
 
   // A mistake changes nothing.
@@ -133,6 +145,7 @@ int Check(const CommandLine& line) {
 }
 
 int Main(int count, char* arguments[]) {
+  ForbidNewPrivileges();
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
   switch (line.wish) {

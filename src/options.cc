@@ -130,6 +130,11 @@ constexpr Option kOptions[] = {
      [](const Directive& d, Draft& draft) {
        return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.workers);
      }},
+    {"run-as", "USER", "Who to be once the addresses are listened on (who started it)", Scope::kStart,
+     [](const Directive& d, Draft& draft) {
+       draft.settings.run_as = d.value;
+       return d.value.empty() ? Accepted("the name of a user") : std::nullopt;
+     }},
     {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
      Scope::kStart,
      [](const Directive& d, Draft& draft) {

@@ -9,6 +9,7 @@
 
 #include "penstock/limits.h"
 #include "penstock/pipe.h"
+#include "penstock/privileges.h"
 #include "penstock/socket.h"
 
 namespace penstock {
@@ -34,25 +35,6 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
   ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
-  const std::size_t descriptors = RaiseDescriptorLimit();
-  const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
-  const std::size_t fit = budget.sessions;
-  if (fit == 0) {
-    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
-             "(ulimit -n, LimitNOFILE=) or use fewer workers";
-    return nullptr;
-  }
-  const std::size_t asked = settings.connections_max;
-  settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
-  settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
-  const std::size_t of_quota = std::max(PipesOfQuota() / settings.workers, std::size_t{1});
-  settings.pipes_max = std::min({settings.pipes_max, budget.pipes, of_quota});
-  if (asked > fit) {
-    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
-                  .Number("asked", asked)
-                  .Number("descriptors", descriptors)
-                  .Number("sessions", fit));
-  }
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
   if (!server->Open(error)) return nullptr;
   return server;
@@ -66,9 +48,49 @@ Server::~Server() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+// Ports below 1024 need root; what is left of quotas without root is known only afterwards (pipe(7)).
 bool Server::Open(std::string* error) try {
+  if (!FitToSystem(error)) return false;
   std::vector<std::vector<Fd>> listeners(settings_.workers);
   if (!ListenEverywhere(&listeners, error)) return false;
+  if (!settings_.run_as.empty()) {
+    if (const auto mistake = BecomeUser(settings_.run_as)) {
+      *error = *mistake;
+      return false;
+    }
+  }
+  const std::size_t of_quota = std::max(PipesOfQuota() / settings_.workers, std::size_t{1});
+  settings_.pipes_max = std::min(settings_.pipes_max, of_quota);
+  StartWorkers(std::move(listeners));
+  return true;
+} catch (const std::system_error& failure) {
+  *error = std::string("cannot start a worker: ") + failure.what();
+  return false;
+}
+
+bool Server::FitToSystem(std::string* error) {
+  const std::size_t descriptors = RaiseDescriptorLimit();
+  const DescriptorBudget budget = BudgetFor(descriptors, settings_.workers, settings_.listen.size());
+  const std::size_t fit = budget.sessions;
+  if (fit == 0) {
+    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
+             "(ulimit -n, LimitNOFILE=) or use fewer workers";
+    return false;
+  }
+  const std::size_t asked = settings_.connections_max;
+  settings_.connections_max = asked == 0 ? fit : std::min(asked, fit);
+  settings_.names.tries_max = std::min(settings_.names.tries_max, budget.name_tries);
+  settings_.pipes_max = std::min(settings_.pipes_max, budget.pipes);
+  if (asked > fit) {
+    log_.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
+                   .Number("asked", asked)
+                   .Number("descriptors", descriptors)
+                   .Number("sessions", fit));
+  }
+  return true;
+}
+
+void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
   for (auto& of_one : listeners) {
     workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));
   }
@@ -80,10 +102,6 @@ bool Server::Open(std::string* error) try {
       finished_.Raise();
     });
   }
-  return true;
-} catch (const std::system_error& failure) {
-  *error = std::string("cannot start a worker: ") + failure.what();
-  return false;
 }
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.

@@ -35,9 +35,9 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 
 class Server {
  public:
-  // Listens and starts the workers. Null on failure; then `*error` is a sentence that names what stood in the way.
-  // `log` must outlive the server. A connections_max of 0, or one that the descriptor limit does not allow, becomes
-  // what it allows.
+  // Listens, gives up what rights it may have when the settings say so, and starts the workers. Null on failure; then
+  // `*error` is a sentence that names what stood in the way. `log` must outlive the server. A connections_max of 0, or
+  // one that the descriptor limit does not allow, becomes what it allows.
   static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error);
 
   ~Server();  // Stop(), and waits for the threads
@@ -72,6 +72,8 @@ class Server {
   Server(Settings settings, Log& log);
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
+  bool FitToSystem(std::string* error);
+  void StartWorkers(std::vector<std::vector<Fd>> listeners);
   void Enter(Phase phase);
 
   Settings settings_;
