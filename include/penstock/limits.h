@@ -153,6 +153,14 @@ inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
 inline constexpr std::chrono::milliseconds kResetPollInterval{10};
 inline constexpr std::chrono::milliseconds kResetPollIntervalSlow{250};
 
+// --- Clients and users ---------------------------------------------------------------------------------------------
+
+// Clients are counted in so many tables, each with its own lock, and each is swept when it has doubled, but not before
+// it has so many.
+inline constexpr std::size_t kLimiterShards = 64;
+inline constexpr std::size_t kClientsSweepMin = 64;
+static_assert(256 % kLimiterShards == 0, "a byte of a digest chooses a table");
+
 // --- UDP -----------------------------------------------------------------------------------------------------------
 
 // The longest datagram: 65,535 bytes of IPv6 payload without the UDP header. Over IPv4 it is 65,507.
