@@ -7,11 +7,16 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "penstock/endpoint.h"
+#include "penstock/file.h"
 #include "penstock/limits.h"
 #include "penstock/options.h"
+#include "penstock/random.h"
+#include "penstock/secret.h"
+#include "penstock/users.h"
 
 namespace penstock {
 namespace {
@@ -130,8 +135,38 @@ class Reading {
   Mistake Judge() {
     Settings& settings = draft_.settings;
     if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse("127.0.0.1:1080"));
+    if (!draft_.logins.empty()) {
+      if (auto mistake = MakeUsers()) return mistake;
+    }
     line_.settings = std::move(settings);
     return std::nullopt;
+  }
+
+  Mistake MakeUsers() {
+    Users::Draft users(RandomKey());
+    std::string error;
+    for (Directive& directive : draft_.logins) {
+      const bool good =
+          directive.name == "users" ? AddUsersFile(directive, users, &error) : AddUser(directive, users, &error);
+      if (!good) return error;
+    }
+    draft_.settings.policy.users = users.Finish();
+    return std::nullopt;
+  }
+
+  bool AddUsersFile(const Directive& directive, Users::Draft& users, std::string* error) {
+    const std::string path = PathIn(directive, directive.value);
+    line_.files.push_back(path);
+    return users.AddFile(path, error);
+  }
+
+  // A password in a file of options makes that file one that nobody else may read.
+  bool AddUser(Directive& directive, Users::Draft& users, std::string* error) {
+    if (!directive.file.empty() && !ReadPrivateFile(directive.file, kConfigBytesMax, error)) return false;
+    const bool good = users.AddPair(SecretView(directive.value), directive.where, error);
+    Wipe(std::span(directive.value));
+    line_.shows_password = line_.shows_password || directive.file.empty();
+    return good;
   }
 
   Draft draft_;

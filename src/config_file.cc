@@ -52,7 +52,7 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
     return directive.where + ": '" + directive.value + "' is the " + std::to_string(kConfigDepthMax) +
            "th file in a row that another one includes; does one include itself?";
   }
-  const std::string pattern = std::filesystem::path(directive.folder) / directive.value;
+  const std::string pattern = PathIn(directive, directive.value);
   for (const std::string& file : Matching(pattern)) {
     std::string error;
     const auto text = ReadFile(file, kConfigBytesMax, &error);
@@ -67,10 +67,7 @@ std::optional<std::string> TakeLine(std::string_view line, const std::string& wh
   const std::string_view rest = Trimmed(WithoutComment(line));
   if (rest.empty()) return std::nullopt;
   const std::size_t end = std::min(rest.find_first_of(kBlanks), rest.size());
-  Directive directive{std::string(rest.substr(0, end)),
-                      std::string(Trimmed(rest.substr(end))),
-                      {},
-                      std::filesystem::path(path).parent_path()};
+  Directive directive{std::string(rest.substr(0, end)), std::string(Trimmed(rest.substr(end))), {}, path};
   if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
   if (!IsName(directive.name)) {
     return where + ": '" + directive.name + "' is no directive; give a name as in --help, without dashes before it";
@@ -85,6 +82,10 @@ std::optional<std::string> TakeLine(std::string_view line, const std::string& wh
 }
 
 }  // namespace
+
+std::string PathIn(const Directive& directive, const std::string& name) {
+  return std::filesystem::path(directive.file).parent_path() / name;
+}
 
 std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into) {
   std::string error;

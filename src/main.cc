@@ -86,6 +86,10 @@ class Program {
       return kExitCannotRun;
     }
     LogStart(*server_, log_);
+    if (line_.shows_password) {
+      log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
+                     .Text("meaning", "everybody on this host can read it: use --users FILE"));
+    }
     WarnOfUnreadable();
 
     WaitForStop(std::chrono::steady_clock::time_point::max());

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <filesystem>
 #include <vector>
 
 #include "penstock/endpoint.h"
@@ -95,7 +94,7 @@ Accepted TakeLogLevel(const Directive& directive, Draft& draft) {
 
 Accepted TakeFile(const Directive& directive, std::string& into) {
   if (directive.value.empty()) return "the name of a file";
-  into = std::filesystem::path(directive.folder) / directive.value;
+  into = PathIn(directive, directive.value);
   return std::nullopt;
 }
 
@@ -111,6 +110,13 @@ std::string ShowTime(const Settings& settings) {
 template <auto Member>
 Accepted TakePortRange(const Directive& directive, Draft& draft) {
   return TakePorts(directive.value, draft.settings.*Member);
+}
+
+// For what is made of several directives together, once all have been read.
+template <auto Member>
+Accepted Keep(const Directive& directive, Draft& draft) {
+  (draft.*Member).push_back(directive);
+  return std::nullopt;
 }
 
 constexpr Option kOptions[] = {
@@ -140,6 +146,20 @@ constexpr Option kOptions[] = {
      [](const Directive& d, Draft& draft) {
        return TakeNumber(d.value, std::size_t{1}, std::size_t{100'000'000}, draft.settings.connections_max);
      }},
+    {.name = "users",
+     .value = "FILE",
+     .help = "Who may log in: lines of name:hash (crypt(3)), or name:{plain}password",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::logins>,
+     .many = true,
+     .merge = Merge::kAppend},
+    {.name = "user",
+     .value = "NAME:PASSWORD",
+     .help = "One who may log in; the process list shows it to everybody",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::logins>,
+     .many = true,
+     .merge = Merge::kAppend},
     {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
      TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,

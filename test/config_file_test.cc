@@ -71,7 +71,9 @@ TEST_CASE("config file: included files stand where they are named, relative to t
   CHECK(Shown(file) == "workers=1 " + main + ":1: workers\nworkers=2 " + more + ":2: workers\nworkers=4 " + main +
                            ":3: workers\nworkers=5 " + near + ":1: workers\n");
   CHECK(file.files == std::vector<std::string>{main, more, far, near});
-  CHECK(file.directives.back().folder == other.PathOf("").substr(0, other.PathOf("").size() - 1));
+  CHECK(PathIn(file.directives.back(), "x") == other.PathOf("x"));
+  CHECK(PathIn(file.directives.back(), "/x") == "/x");
+  CHECK(PathIn({}, "x") == "x");
 }
 
 TEST_CASE("config file: a pattern includes what it matches, in order, and nothing when that is nothing") {

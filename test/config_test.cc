@@ -1,6 +1,7 @@
 #include "penstock/config.h"
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -402,6 +403,57 @@ TEST_CASE("config: what has changed and needs a new start is known by name") {
   CHECK(NeedsRestart(running, Parse({"--workers=3", "--listen=127.0.0.1:2"})) == "listen, workers");
   CHECK(NeedsRestart(running, Parse({"--workers=2"})) == "listen");
   CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--idle-timeout=1s"})) == "idle-timeout");
+}
+
+// --- Users ---------------------------------------------------------------------------------------------------------
+
+TEST_CASE("config: users come from options and files alike, and those of both may log in") {
+  const test::TempDirectory folder;
+  const std::string users = folder.Write("users", "alice:{plain}open-sesame-1\n");
+  std::filesystem::permissions(users, std::filesystem::perms(0600));
+  const std::string path = folder.Write("penstock.conf", "users users\nuser bob:open-sesame-2 #3\n");
+  std::filesystem::permissions(path, std::filesystem::perms(0600));
+  const CommandLine line = Parse({"--config=" + path, "--user=carol:open-sesame:4"});
+  CHECK(line.mistake == "");
+  const auto& made = line.settings.policy.users;
+  REQUIRE(made != nullptr);
+  CHECK(made->size() == 3);
+  const auto matches = [&](std::string_view name, std::string_view password) {
+    const User* const user = made->Find(name);
+    return user != nullptr && made->MatchesPlain(*user, name, SecretView(password));
+  };
+  CHECK(matches("alice", "open-sesame-1"));
+  CHECK(matches("bob", "open-sesame-2"));
+  CHECK(matches("carol", "open-sesame:4"));
+  CHECK_FALSE(matches("alice", "open-sesame-2"));
+  CHECK(line.files == std::vector<std::string>{path, users});
+  CHECK(line.shows_password);
+  CHECK_FALSE(Parse({"--users=" + users}).shows_password);
+  CHECK(Parse({}).settings.policy.users == nullptr);
+}
+
+TEST_CASE("config: a mistake about users holds no password") {
+  const test::TempDirectory folder;
+  const std::string open = folder.Write("open", "user bob:open-sesame\n");
+  std::filesystem::permissions(open, std::filesystem::perms(0644));
+  const std::string users = folder.Write("users", "alice:open-sesame\n");
+  std::filesystem::permissions(users, std::filesystem::perms(0600));
+  const struct {
+    std::vector<std::string> words;
+    std::string part;
+  } bad[] = {
+      {{"--user=open-sesame"}, "--user: give NAME:PASSWORD"},
+      {{"--user=bob:open-sesame", "--user=bob:open-sesame"}, "bob"},
+      {{"--config=" + open}, "chmod 600 " + open},
+      {{"--users=" + users}, users + ":1"},
+      {{"--users=/none/such"}, "/none/such"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.words[0]);
+    const std::string sentence = MistakeIn(row.words);
+    CHECK_MESSAGE(Contains(sentence, row.part), sentence);
+    CHECK_FALSE(Contains(sentence, "sesame"));
+  }
 }
 
 TEST_CASE("config: the files that were read are known") {

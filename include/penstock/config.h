@@ -24,6 +24,7 @@ struct CommandLine {
   std::string mistake;             // for kMistake: where it is, the offending word, and what is accepted
   std::vector<std::string> files;  // that were read
   std::vector<Directive> fixed;    // that hold until the program ends
+  bool shows_password = false;     // on the command line, and so in the list of processes
 };
 
 // `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line

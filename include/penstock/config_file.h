@@ -19,14 +19,17 @@ namespace penstock {
 struct Directive {
   std::string name;
   std::string value;
-  std::string where;   // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for one of the command line
-  std::string folder;  // of the file that it stands in: what the name of another file is relative to
+  std::string where;  // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for one of the command line
+  std::string file;   // that it stands in; empty for the command line
 };
 
 struct ConfigFile {
   std::vector<Directive> directives;
   std::vector<std::string> files;  // that were read, in that order
 };
+
+// What `name`, as the value of `directive`, means: relative to the file that the directive stands in.
+std::string PathIn(const Directive& directive, const std::string& name);
 
 // Adds the directives of the file at `path`. A mistake is a sentence that names the file and the line.
 std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into);

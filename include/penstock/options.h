@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/config_file.h"
 #include "penstock/settings.h"
@@ -19,7 +20,8 @@ namespace penstock {
 // What is made of options until all of them have been seen.
 struct Draft {
   Settings settings;
-  std::string config;  // the file named by --config
+  std::string config;             // the file named by --config
+  std::vector<Directive> logins;  // user and users, in their order
 };
 
 struct Option {

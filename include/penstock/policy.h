@@ -11,10 +11,13 @@
 #include <mutex>
 #include <utility>
 
+#include "penstock/users.h"
+
 namespace penstock {
 
 struct Policy {
-  bool reload_ends_denied = false;  // sessions that this policy would not have let begin end when it comes
+  std::shared_ptr<const Users> users;  // who may log in; null: nobody has to
+  bool reload_ends_denied = false;     // sessions that this policy would not have let begin end when it comes
 };
 
 // Where a policy is handed over from thread to thread.
