@@ -24,7 +24,7 @@ LoginQueue::Added LoginQueue::Add(LoginJob job) {
         clients_, {}, [](const Clients::value_type& client) { return client.second.tickets.size(); });
     // Somebody who already has as many would only take its place.
     if (most->second.tickets.size() <= have + 1) return result;
-    result.displaced = Drop(most, most->second.tickets.end() - 1);
+    result.displaced = Drop(most, most->second.tickets.back());
   }
   const auto [client, fresh] = clients_.try_emplace(job.client);
   if (fresh) client->second.turn = turns_.insert(turns_.end(), job.client);
@@ -65,13 +65,13 @@ void LoginQueue::Withdraw(const Digest& ticket, const LoginWaiter& waiter) {
   std::erase(job->second.waiters, waiter);
   const auto client = clients_.find(job->second.client);
   if (!job->second.waiters.empty() || client == clients_.end()) return;
-  const auto place = std::ranges::find(client->second.tickets, ticket);
-  if (place != client->second.tickets.end()) Drop(client, place);
+  const auto& tickets = client->second.tickets;
+  if (std::ranges::find(tickets, ticket) != tickets.end()) Drop(client, ticket);
 }
 
-LoginJob LoginQueue::Drop(Clients::iterator client, std::deque<Digest>::iterator ticket) {
-  LoginJob job = std::move(jobs_.extract(*ticket).mapped());
-  client->second.tickets.erase(ticket);
+LoginJob LoginQueue::Drop(Clients::iterator client, Digest ticket) {
+  LoginJob job = std::move(jobs_.extract(ticket).mapped());
+  std::erase(client->second.tickets, ticket);
   --waiting_;
   if (client->second.tickets.empty() && client->second.turn != turns_.end()) {
     turns_.erase(client->second.turn);

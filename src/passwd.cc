@@ -119,8 +119,7 @@ std::optional<Secret> ReadTerminalLine(int terminal) {
 
 enum class Asked { kAnswered, kInterrupted, kFailed };
 
-// Asks once. Interrupted: a signal came instead of a line; it has its effect before this returns, if it is one that ends
-// the program.
+// Asks once. Interrupted: a signal came instead of a line; one that ends the program has done so before this returns.
 Asked AskOnce(int terminal, const std::string& prompt, Secret& answer) {
   const HeldSignals signals;
   const SilentTerminal silent(terminal);  // goes first, so that the signals meet a terminal with echo

@@ -44,7 +44,8 @@ class Workspace {
 
 bool IsPasswordHash(const Secret& hash) {
   const std::string_view text = hash.Reveal();
-  if (!text.starts_with('$') || text.size() > kPasswordHashBytesMax || text.find('\0') != text.npos) return false;
+  if (!text.starts_with('$') || text.size() > kPasswordHashBytesMax || text.find('\0') != std::string_view::npos)
+    return false;
   const int verdict = ::crypt_checksalt(hash.c_str());
   if (verdict != CRYPT_SALT_OK && verdict != CRYPT_SALT_METHOD_LEGACY && verdict != CRYPT_SALT_TOO_CHEAP) return false;
   const std::string_view last = text.substr(text.rfind('$') + 1);

@@ -17,7 +17,8 @@ namespace penstock {
 using DigestKey = std::array<std::uint8_t, 16>;
 using Digest = std::array<std::uint8_t, 16>;
 
-// Takes the same time wherever they differ, if they do. Only a difference in length, which is no secret, is told at once.
+// Takes the same time wherever they differ, if they do. Only a difference in length, which is no secret, is told at
+// once.
 bool SameInConstantTime(std::span<const std::uint8_t> one, std::span<const std::uint8_t> other);
 bool SameInConstantTime(std::string_view one, std::string_view other);
 

@@ -1,8 +1,9 @@
 // Logins that wait for their hash to be computed, and whose turn is next.
 // Owned by Logins, who lets one thread in at a time.
-// Invariant: clients take turns, one job each, and nobody is in the row while a job of theirs is under way: somebody with
-// many wrong guesses delays another client by the rest of one job. At most so many jobs wait in all and of one client; a full queue gives up one of the client with most of them for
-// somebody who has fewer. Equal jobs are one job with many waiters.
+// Invariant: clients take turns, one job each, and nobody is in the row while a job of theirs is under way: somebody
+// with many wrong guesses delays another client by the rest of one job. At most so many jobs wait in all and of one
+// client; a full queue gives up one of the client with most of them for somebody who has fewer. Equal jobs are one job
+// with many waiters.
 // Deliberately not here: threads, hashes, and telling the waiters.
 #pragma once
 
@@ -77,7 +78,7 @@ class LoginQueue {
   };
   using Clients = std::map<IpAddress, Client>;
 
-  LoginJob Drop(Clients::iterator client, std::deque<Digest>::iterator ticket);
+  LoginJob Drop(Clients::iterator client, Digest ticket);
 
   std::unordered_map<Digest, LoginJob, DigestHash> jobs_;  // by ticket, waiting and under way
   Clients clients_;                                        // with jobs waiting or under way

@@ -1,9 +1,9 @@
-// Whether a name and a password belong together: the verdict at once where that is cheap, later where crypt(3) has to be
-// asked, which takes milliseconds by intention and happens on a thread of its own.
+// Whether a name and a password belong together: the verdict at once where that is cheap, later where crypt(3) has to
+// be asked, which takes milliseconds by intention and happens on a thread of its own.
 // Owned by the server; Check and Withdraw: any thread. Mailboxes must outlive it.
-// Invariant: a wrong name and a wrong password take the same path. What is verified once is recognised by a keyed digest
-// of hash, name and password, so a changed hash or a dropped user is not. Who is kPending gets exactly one answer,
-// unless it withdraws or the Logins end. A password lives here as a Secret, until its job is done.
+// Invariant: a wrong name and a wrong password take the same path. What is verified once is recognised by a keyed
+// digest of hash, name and password, so a changed hash or a dropped user is not. Who is kPending gets exactly one
+// answer, unless it withdraws or the Logins end. A password lives here as a Secret, until its job is done.
 // Deliberately not here: the table of users (whoever asks brings it, so that a reload may replace it), the protocol.
 #pragma once
 
@@ -93,7 +93,7 @@ class Logins {
   std::uint64_t hashes() const;
 
  private:
-  LoginCheck Queue(const std::shared_ptr<const Users>& users, const User* user, const LoginAttempt& attempt,
+  LoginCheck Queue(const std::shared_ptr<const Users>& users, const User* known, const LoginAttempt& attempt,
                    const LoginWaiter& waiter, TimePoint now);
   void Serve();
   LoginOutcome Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job);

@@ -7,8 +7,8 @@
 
 namespace penstock {
 
-// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit code: 0, 1 with a sentence
-// on standard error when there is no password to be had, 2 with one for a mistake on the command line.
+// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit code: 0; 1 with a
+// sentence on standard error when there is no password to be had; 2 with one for a mistake on the command line.
 int RunPasswd(int count, char* const arguments[]);
 
 }  // namespace penstock

@@ -1,4 +1,5 @@
-// The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decoding what a client sends, encoding what it is answered.
+// The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decoding what a client sends, encoding what it is
+// answered.
 // Pure functions over bytes, any thread.
 // Invariant: a decoder looks at a message only from its first byte and consumes it only when it is whole, so a stream
 // may be split or glued anywhere and the decoder need not remember anything.

@@ -1,5 +1,5 @@
-// What a client sends, taken as a greeting, as credentials and as a request: what is decoded must be in the bytes, and the same however
-// the stream is split or glued.
+// What a client sends, taken as a greeting, as credentials and as a request: what is decoded must be in the bytes, and
+// the same however the stream is split or glued.
 
 #include "penstock/socks5.h"
 
