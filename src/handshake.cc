@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
+#include <memory>
 #include <new>
 #include <optional>
 #include <utility>
 
 #include "penstock/io.h"
+#include "penstock/secret.h"
 #include "penstock/socket.h"
 
 namespace penstock {
@@ -14,11 +16,26 @@ namespace penstock {
 using socks5::Decoded;
 using socks5::Reply;
 
+namespace {
+
+// A copy of what a client has sent; null when there is no memory for it. A name with a NUL inside is refused; the log
+// shows it up to there.
+std::unique_ptr<char[]> Kept(std::string_view name) {
+  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1]);
+  if (copy != nullptr) copy[name.copy(copy.get(), name.size())] = '\0';
+  return copy;
+}
+
+}  // namespace
+
 Handshake::Handshake(Handle self, SessionCore& core)
     : self_(self),
       core_(core),
       dialer_(core.handle, kTagTarget, kTagAttemptDelay),
       bind_wait_(core.handle, kTagBindListener, kTagAttemptDelay) {}
+
+// Of a client that left in the middle, or that nobody had asked to log in, a password may still be there.
+Handshake::~Handshake() { Wipe(std::span(bytes_).first(end_)); }
 
 // --- What happened -------------------------------------------------------------------------------------------------
 
@@ -38,6 +55,12 @@ Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& 
   return Reach(answer.list(), tools);
 }
 
+Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
+  if (!checking_login_) return Turn::kWaiting;
+  checking_login_ = false;
+  return AfterLogin(answer.outcome, tools);
+}
+
 // What was missing when the time was over says which answer is true.
 Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
   if (core_.state < SessionState::kConnecting) {
@@ -55,6 +78,8 @@ Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
 void Handshake::Withdraw(const SessionTools& tools) {
   if (resolving_) tools.resolver.Withdraw(core_.handle);
   resolving_ = false;
+  if (checking_login_) tools.logins.Withdraw(login_ticket_, waiter(tools));
+  checking_login_ = false;
 }
 
 bool Handshake::awaits_something() const {
@@ -67,6 +92,8 @@ Handshake::Turn Handshake::Step(const SessionTools& tools) {
   switch (core_.state) {
     case SessionState::kNego:
       return StepNego(tools);
+    case SessionState::kAuth:
+      return StepAuth(tools);
     case SessionState::kRequest:
       return StepRequest(tools);
     case SessionState::kConnecting:
@@ -104,13 +131,36 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
         break;
     }
     begin_ += greeting.size;
-    if (!greeting.offers_none) {
+    const bool login = tools.users() != nullptr;
+    if (login ? !greeting.offers_password : !greeting.offers_none) {
       core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
       return RefusedAs(SessionEnd::kRefused);
     }
-    if (!core_.Send(socks5::EncodeChoice(socks5::Method::kNone))) return OverAs(SessionEnd::kClientLeft);
-    core_.state = SessionState::kRequest;
+    const auto method = login ? socks5::Method::kPassword : socks5::Method::kNone;
+    if (!core_.Send(socks5::EncodeChoice(method))) return OverAs(SessionEnd::kClientLeft);
+    core_.state = login ? SessionState::kAuth : SessionState::kRequest;
     return Turn::kWaiting;
+  }
+}
+
+Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
+  // One that has finished sending still wants its verdict; one that is gone altogether does not.
+  if (checking_login_) return core_.events.broken ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+  for (;;) {
+    const socks5::Credentials credentials = socks5::DecodeCredentials(unread());
+    switch (credentials.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+      case Decoded::kMalformed:
+        tools.counters().malformed.Add();
+        Complain("malformed-login", tools);
+        return RefuseLogin(SessionEnd::kBadRequest);
+      case Decoded::kWhole:
+        break;
+    }
+    return CheckLogin(credentials, tools);
   }
 }
 
@@ -211,7 +261,10 @@ Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const Se
 
 void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
   if (!tools.complaints.Due(tools.now())) return;
-  tools.log.Write(LogLine(LogLevel::kWarn, event).Address("client", core_.client));
+  LogLine line(LogLevel::kWarn, event);
+  line.Address("client", core_.client);
+  if (core_.user != nullptr) line.Text("user", core_.user.get());
+  tools.log.Write(line);
 }
 
 Handshake::Turn Handshake::RefusedAs(SessionEnd end) {
@@ -222,6 +275,51 @@ Handshake::Turn Handshake::RefusedAs(SessionEnd end) {
 Handshake::Turn Handshake::OverAs(SessionEnd end) {
   core_.end = end;
   return Turn::kOver;
+}
+
+// --- Logging in ----------------------------------------------------------------------------------------------------
+
+Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
+  core_.user = Kept(credentials.name);
+  if (core_.user == nullptr) return OverAs(SessionEnd::kExhausted);
+  // A reload may have let everybody in meanwhile; who has begun to log in is then let in, too.
+  LoginCheck check{LoginOutcome::kAccepted};
+  if (tools.users() != nullptr) {
+    const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
+    check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
+  }
+  Wipe(std::span(bytes_).subspan(begin_, credentials.size));
+  begin_ += credentials.size;
+  if (check.outcome != LoginOutcome::kPending) return AfterLogin(check.outcome, tools);
+  checking_login_ = true;
+  login_ticket_ = check.ticket;
+  return Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& tools) {
+  switch (outcome) {
+    case LoginOutcome::kPending:
+      break;
+    case LoginOutcome::kAccepted:
+      tools.counters().logins_accepted.Add();
+      if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
+      core_.state = SessionState::kRequest;
+      break;
+    case LoginOutcome::kWrong:
+      tools.counters().logins_failed.Add();
+      Complain("login-failed", tools);
+      return RefuseLogin(SessionEnd::kLoginFailed);
+    case LoginOutcome::kThrottled:
+      tools.counters().logins_throttled.Add();
+      Complain("login-throttled", tools);
+      return RefuseLogin(SessionEnd::kLoginThrottled);
+  }
+  return Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
+  if (!core_.Send(socks5::EncodeVerdict(false))) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(end);
 }
 
 // --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
@@ -316,10 +414,7 @@ Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
 
 void Handshake::KeepName(std::string_view name, const SessionTools& tools) {
   if (name.empty() || !tools.log.wants(LogLevel::kInfo)) return;
-  core_.name.reset(new (std::nothrow) char[name.size() + 1]);
-  if (core_.name == nullptr) return;
-  // A name with a NUL inside is refused; the log shows it up to there.
-  core_.name[name.copy(core_.name.get(), name.size())] = '\0';
+  core_.name = Kept(name);
 }
 
 Reply ReplyFor(Fault fault) {

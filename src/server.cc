@@ -91,6 +91,8 @@ bool Server::FitToSystem(std::string* error) {
 }
 
 void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
+  logins_ = std::make_unique<Logins>();
+  shared_.logins = logins_.get();
   for (auto& of_one : listeners) {
     workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));
   }

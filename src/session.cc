@@ -66,6 +66,11 @@ Session::Next Session::OnName(const NameAnswer& answer, const SessionTools& tool
   return DriveAfter(handshake_->OnName(answer, tools), tools);
 }
 
+Session::Next Session::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
+  if (handshake_ == nullptr) return Next::kWait;
+  return DriveAfter(handshake_->OnLogin(answer, tools), tools);
+}
+
 Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
                                       const SessionTools& tools) {
   if (core_.state != State::kAssociated) return Next::kWait;
@@ -77,6 +82,7 @@ Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const Nam
 Session::Next Session::OnDeadline(const SessionTools& tools) {
   switch (core_.state) {
     case State::kNego:
+    case State::kAuth:
     case State::kRequest:
     case State::kConnecting:
     case State::kBinding:
@@ -130,6 +136,7 @@ Session::Next Session::Drive(const SessionTools& tools) {
 Session::Next Session::Step(const SessionTools& tools) {
   switch (core_.state) {
     case State::kNego:
+    case State::kAuth:
     case State::kRequest:
     case State::kConnecting:
     case State::kBinding:
@@ -344,6 +351,7 @@ AssociateTools Session::Associate(const SessionTools& tools) const {
 void Session::LogEnd(const SessionTools& tools) const {
   LogLine line(LogLevel::kInfo, "session");
   line.Address("client", core_.client);
+  if (core_.user != nullptr) line.Text("user", core_.user.get());
   if (core_.command != SessionCore::kNoCommand) {
     const auto command = static_cast<socks5::Command>(core_.command);
     line.Text("cmd", Describe(command));

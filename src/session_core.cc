@@ -58,6 +58,10 @@ std::string_view Describe(SessionEnd end) {
       return "refused";
     case SessionEnd::kBadRequest:
       return "bad-request";
+    case SessionEnd::kLoginFailed:
+      return "login-failed";
+    case SessionEnd::kLoginThrottled:
+      return "login-throttled";
     case SessionEnd::kClientLeft:
       return "client-left";
     case SessionEnd::kHandshakeExpired:

@@ -32,6 +32,8 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
              associations_,
              deadlines_,
              complaints_,
+             *shared.logins,
+             login_answers_,
              {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
@@ -108,6 +110,7 @@ void Worker::Dispatch(const Poller::Event& event) {
 void Worker::OnWake() {
   wake_.Clear();
   TakePolicy();
+  DeliverLogins();
   if (shared_.phase.load(std::memory_order_acquire) == Phase::kServing) return;
   // Who is in the backlog has been told that it is connected: it still comes in.
   for (Listener& listener : listeners_) {
@@ -121,6 +124,15 @@ void Worker::OnWake() {
 void Worker::TakePolicy() {
   policy_ = shared_.policy.Take();
   tools_.policy = policy_.get();
+}
+
+void Worker::DeliverLogins() {
+  login_answers_.TakeAll(logins_now_);
+  for (const LoginAnswer& answer : logins_now_) {
+    Session* const session = sessions_.Resolve(answer.session);
+    if (session != nullptr) After(*session, session->OnLogin(answer, tools_));
+  }
+  logins_now_.clear();  // tables of users are not held any longer
 }
 
 void Worker::DeliverNames() {

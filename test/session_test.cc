@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ using namespace std::chrono_literals;
 
 // A session with all that a worker would lend it, and the worker's part of a turn.
 struct Rig {
-  Rig() { REQUIRE(session.Begin(session_tools)); }
+  explicit Rig(Settings chosen = {}) : settings(std::move(chosen)) { REQUIRE(session.Begin(session_tools)); }
   ~Rig() { session.Finish(session_tools); }
 
   void Turn() {
@@ -44,8 +45,11 @@ struct Rig {
   AssociationPool associations{1};
   SessionDeadlines deadlines{settings};
   LogPace complaints;
-  SessionTools session_tools{settings,   &settings.policy, guard,     log,        poller,     resolver,
-                             handshakes, associations,     deadlines, complaints, tools.All()};
+  WakeUp wake;
+  LoginMailbox login_answers{wake};
+  Logins logins;
+  SessionTools session_tools{settings,     &settings.policy, guard,      log,    poller,        resolver,   handshakes,
+                             associations, deadlines,        complaints, logins, login_answers, tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), tools.clock.now()};
 };
@@ -73,6 +77,33 @@ TEST_CASE("session: an attempt that lost says nothing about the target") {
   const auto upload = [&] { rig.Turn(); };
   REQUIRE(unit::SendSome(rig.client.far.get(), "upload") == 6);
   CHECK(unit::Collect(target.socket, upload, [](const std::string& text) { return text.size() >= 6; }) == "upload");
+}
+
+TEST_CASE("session: no password stays in the buffer of a handshake") {
+  Users::Draft draft{DigestKey{}};
+  std::string error;
+  REQUIRE(draft.AddPair(SecretView("alice:open-sesame"), "--user", &error));
+  Settings settings;
+  settings.policy.users = draft.Finish();
+  Rig rig(std::move(settings));
+  const Handshake* const handshake = rig.handshakes.Resolve({0, 0});
+  REQUIRE(handshake != nullptr);
+  const std::string_view memory(reinterpret_cast<const char*>(handshake), sizeof *handshake);
+
+  const std::string sent = std::string("\5\1\2\1\5alice\x0b", 11) + "open-sesame" + std::string("\5\1\0\1\x7f", 5);
+  REQUIRE(unit::SendSome(rig.client.far.get(), sent.substr(0, 20)) == 20);
+  REQUIRE(unit::WaitUntil([&] {
+    rig.Turn();
+    return rig.session.state() == Session::State::kAuth;
+  }));
+  CHECK(memory.find("open-sesa") != std::string_view::npos);  // it is there while more of it is to come
+  REQUIRE(unit::SendSome(rig.client.far.get(), sent.substr(20)) == sent.size() - 20);
+  REQUIRE(unit::WaitUntil([&] {
+    rig.Turn();
+    return rig.session.state() == Session::State::kRequest;
+  }));
+  CHECK(memory.find("sesa") == std::string_view::npos);
+  CHECK(memory.find(std::string_view("\5\1\0\1\x7f", 5)) != std::string_view::npos);
 }
 
 }  // namespace

@@ -33,7 +33,10 @@ struct Counters {
   Counter not_socks5;
   Counter malformed;
   Counter handshake_expired;
-  Counter replies[9];  // by REP
+  Counter logins_accepted;
+  Counter logins_failed;
+  Counter logins_throttled;  // not looked at: see logins.h
+  Counter replies[9];        // by REP
 
   // BIND.
   Counter bind_waits;  // listeners opened for a peer

@@ -1,8 +1,10 @@
-// The first half of a session: what the client asks for, and who answers it. NEGO, REQUEST, CONNECTING and BINDING.
+// The first half of a session: what the client asks for, and who answers it. NEGO, AUTH, REQUEST, CONNECTING and
+// BINDING.
 // Lent to a session by its worker's slab until a relay or an association begins; its worker's thread only.
 // Invariant: whatever a client sends, and however it is split or glued, each message is consumed once, when it is
-// whole; what follows the request is kept for the target. While it waits, something will wake its session: an edge of
-// the client or of an attempt, an answer of the resolver, or the session's deadline.
+// whole; what follows the request is kept for the target. No password stays in its buffer. While it waits, something
+// will wake its session: an edge of the client or of an attempt, an answer of the resolver or of Logins, or the
+// session's deadline.
 // Deliberately not here: bytes for the target once there is one (relay.h), and the end of a session (session.h).
 //
 // A client may send all of it at once, its first data included, or one byte at a time.
@@ -16,9 +18,11 @@
 
 #include "penstock/bind_wait.h"
 #include "penstock/dialer.h"
+#include "penstock/digest.h"
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
 #include "penstock/limits.h"
+#include "penstock/logins.h"
 #include "penstock/poller.h"
 #include "penstock/resolver.h"
 #include "penstock/session_core.h"
@@ -50,6 +54,7 @@ class Handshake {
 
   // `core` outlives it.
   Handshake(Handle self, SessionCore& core);
+  ~Handshake();
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
 
@@ -61,6 +66,7 @@ class Handshake {
   void OnAttemptDelay(const SessionTools& tools);
   void OnBindListener() { bind_wait_.OnListener(); }
   Turn OnName(const NameAnswer& answer, const SessionTools& tools);
+  Turn OnLogin(const LoginAnswer& answer, const SessionTools& tools);
   Turn OnDeadline(const SessionTools& tools);
 
   // Nobody waits any more for what was asked of others.
@@ -77,6 +83,7 @@ class Handshake {
 
  private:
   Turn StepNego(const SessionTools& tools);
+  Turn StepAuth(const SessionTools& tools);
   Turn StepRequest(const SessionTools& tools);
   Turn StepConnecting(const SessionTools& tools);
   Turn StepBinding(const SessionTools& tools);
@@ -90,6 +97,11 @@ class Handshake {
   void Complain(std::string_view event, const SessionTools& tools) const;
   Turn RefusedAs(SessionEnd end);
   Turn OverAs(SessionEnd end);
+
+  Turn CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools);
+  Turn AfterLogin(LoginOutcome outcome, const SessionTools& tools);
+  Turn RefuseLogin(SessionEnd end);
+  LoginWaiter waiter(const SessionTools& tools) const { return {&tools.login_answers, core_.handle}; }
 
   Turn Obey(const socks5::Request& request, const SessionTools& tools);
   Turn FindTarget(const socks5::Request& request, const SessionTools& tools);
@@ -114,6 +126,8 @@ class Handshake {
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
   std::uint16_t port_ = 0;  // of the target
   bool resolving_ = false;
+  bool checking_login_ = false;
+  Digest login_ticket_{};  // while it is checked
   Dialer dialer_;
   BindWait bind_wait_;
   Reached reached_;

@@ -13,6 +13,7 @@
 
 #include "penstock/counters.h"
 #include "penstock/log.h"
+#include "penstock/logins.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/settings.h"
@@ -82,6 +83,7 @@ class Server {
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Logins> logins_;  // goes before the workers, into whose mailboxes it answers
   std::vector<std::thread> threads_;
 };
 

@@ -2,7 +2,7 @@
 // picture of its states is in session_core.h.
 // Owned by a worker's slab; its worker's thread only. Whoever else means a session holds its Handle.
 // Invariant: states only move forward, and whenever a step has ended something will wake the session again: an edge of
-// one of its sockets, its deadline, an answer of the resolver, or its place on the ready list.
+// one of its sockets, its deadline, an answer of the resolver or of Logins, or its place on the ready list.
 // Deliberately not here: what leads to a target (handshake.h), and destroying itself. A step says what should happen
 // next; the worker does it.
 #pragma once
@@ -15,6 +15,7 @@
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
 #include "penstock/handshake.h"
+#include "penstock/logins.h"
 #include "penstock/poller.h"
 #include "penstock/relay.h"
 #include "penstock/resolver.h"
@@ -48,6 +49,7 @@ class Session {
   Next OnUdp(Association::Side side, const Events& events, const SessionTools& tools);
   Next OnAttemptDelay(const SessionTools& tools);
   Next OnName(const NameAnswer& answer, const SessionTools& tools);
+  Next OnLogin(const LoginAnswer& answer, const SessionTools& tools);
   Next OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer, const SessionTools& tools);
   Next OnDeadline(const SessionTools& tools);
   Next OnTurn(const SessionTools& tools) { return Drive(tools); }  // from the ready list

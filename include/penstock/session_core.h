@@ -14,7 +14,7 @@
 //                CLOSING ── the refusal has arrived ──▶ over
 //
 // UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
-// Username and password (RFC 1929) belong between NEGO and REQUEST, as a state of their own.
+// Where there are users, AUTH stands between NEGO and REQUEST: name and password (RFC 1929), and the verdict on them.
 #pragma once
 
 #include <array>
@@ -33,6 +33,7 @@
 #include "penstock/guard.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
+#include "penstock/logins.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/resolver.h"
@@ -40,6 +41,7 @@
 #include "penstock/slab.h"
 #include "penstock/socks5.h"
 #include "penstock/timers.h"
+#include "penstock/users.h"
 
 namespace penstock {
 
@@ -90,15 +92,21 @@ struct SessionTools {
   AssociationPool& associations;
   SessionDeadlines& deadlines;
   LogPace& complaints;
+  Logins& logins;
+  LoginMailbox& login_answers;
   FlowTools flow;
 
   TimePoint now() const { return flow.clock.now(); }
   Counters& counters() const { return flow.counters; }
+
+  // Null when nobody has to log in.
+  const std::shared_ptr<const Users>& users() const { return policy->users; }
 };
 
 // In life order.
 enum class SessionState : std::uint8_t {
   kNego,        // the greeting, and the method that answers it
+  kAuth,        // name and password, and the verdict on them
   kRequest,     // what the client wants
   kConnecting,  // CONNECT: a name is looked up, a target dialled
   kBinding,     // BIND: a name is looked up, a peer waited for
@@ -115,6 +123,8 @@ enum class SessionEnd : std::uint8_t {
   kReset,             // one side broke, and the other was told so
   kRefused,           // see the reply
   kBadRequest,        // not SOCKS5, or malformed
+  kLoginFailed,       // the name, or the password, is wrong
+  kLoginThrottled,    // it was not looked at: see logins.h
   kClientLeft,        // before it had a target or a peer
   kHandshakeExpired,  // the request was not whole in time
   kIdle,              // no bytes for too long
@@ -143,6 +153,7 @@ struct SessionCore {
 
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked; kept only for the log
+  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
   Deadline deadline;
   Endpoint client;  // whose session it is
   Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on

@@ -7,7 +7,8 @@
 // A turn:
 //
 //   1. wait for events (not at all while the ready list has somebody), read the clock once
-//   2. each event: find whom it is for (a stale handle: nobody), raise latches, drive
+//   2. each event: find whom it is for (a stale handle: nobody), raise latches, drive; the wake-up's also means
+//      verdicts on logins
 //   3. names that were found: to the sessions that wait for them
 //   4. each session on the ready list: one more turn. With edge triggering, whoever stops before "again" must be on it.
 //   5. deadlines
@@ -28,6 +29,7 @@
 #include "penstock/fd.h"
 #include "penstock/guard.h"
 #include "penstock/log.h"
+#include "penstock/logins.h"
 #include "penstock/pipe.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
@@ -51,6 +53,7 @@ struct WorkersShared {
   explicit WorkersShared(Policy first_policy) : policy(std::move(first_policy)) {}
 
   PolicyBox policy;
+  Logins* logins = nullptr;  // set before the first worker is made
   std::atomic<Phase> phase{Phase::kServing};
   std::atomic<std::size_t> sessions{0};
 };
@@ -80,6 +83,7 @@ class Worker {
   void Dispatch(const Poller::Event& event);
   void OnWake();
   void TakePolicy();
+  void DeliverLogins();
   void DeliverNames();
   void DeliverToDatagram(const Resolver::Finished& finished);
   void RunReadyList();
@@ -102,6 +106,8 @@ class Worker {
   Clock clock_;
   Poller poller_;
   WakeUp wake_;
+  LoginMailbox login_answers_{wake_};
+  std::vector<LoginAnswer> logins_now_;
   std::vector<Listener> listeners_;
   TimePoint accept_again_{};
 

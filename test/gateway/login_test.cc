@@ -1,0 +1,321 @@
+// Who may use the gateway: names and passwords (RFC 1929), right and wrong, in every shape in which they may arrive.
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/random.h"
+#include "penstock/users.h"
+#include "test/support/gateway.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("login");
+
+// Every password has this in it, so that it can be looked for in whatever was logged.
+constexpr std::string_view kMarker = "open-sesame";
+
+// Of "open-sesame", at low cost.
+const std::string kHash = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
+
+// Of nothing that anybody knows, and so dear that it is under way when a short deadline comes.
+const std::string kDearHash = "$6$rounds=2000000$sesamesalt$" + std::string(86, '.');
+
+const std::string kGreetingLogin = "05 01 02"_hex;
+const std::string kChosenLogin = "05 02"_hex;
+const std::string kAccepted = "01 00"_hex;
+const std::string kRejected = "01 01"_hex;
+
+Settings SettingsWith(std::string_view users_file) {
+  Users::Draft draft(RandomKey());
+  std::string error;
+  REQUIRE_MESSAGE(draft.AddText(users_file, "users", &error), error);
+  Settings settings = TestSettings();
+  settings.policy.users = draft.Finish();
+  return settings;
+}
+
+Settings PlainUsers() {
+  return SettingsWith("alice:{plain}open-sesame\nbob:{plain}open-sesame-2\n" + std::string(255, 'n') +
+                      ":{plain}open-sesame" + std::string(244, 'p'));
+}
+
+Settings HashedUsers() { return SettingsWith("alice:" + kHash); }
+
+std::string Credentials(const std::string& name, const std::string& password) {
+  return '\x01' + std::string(1, static_cast<char>(name.size())) + name +
+         std::string(1, static_cast<char>(password.size())) + password;
+}
+
+const std::string kAlice = Credentials("alice", "open-sesame");
+
+// What the gateway answers to greeting and `credentials`, up to its end.
+std::string VerdictOn(const TestGateway& gateway, const std::string& credentials) {
+  const Peer client = gateway.Client();
+  client.Send(kGreetingLogin + credentials);
+  return client.ReceiveToEnd();
+}
+
+void ExpectBothWays(const Peer& client, const Peer& target) {
+  client.Send("question");
+  CHECK(target.Receive(8) == "question");
+  target.Send("answer");
+  CHECK(client.Receive(6) == "answer");
+}
+
+// The line of the one session that has ended.
+std::string SessionLine(const TestGateway& gateway) {
+  std::string text;
+  REQUIRE(WaitUntil([&] {
+    text = gateway.LogText();
+    return text.find(" info session ") != std::string::npos;
+  }));
+  CHECK(text.find(kMarker) == std::string::npos);
+  const std::size_t at = text.find(" info session ");
+  return text.substr(at, text.find('\n', at) - at);
+}
+
+TEST_CASE("a client logs in, step by step, and connects") {
+  for (const Settings& settings : {PlainUsers(), HashedUsers()}) {
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    for (int i = 0; i < 2; ++i) {
+      const Peer client = gateway.Client();
+      client.Send(kGreetingLogin);
+      CHECK(Hex(client.Receive(2)) == "05 02");
+      client.Send(kAlice);
+      CHECK(Hex(client.Receive(2)) == "01 00");
+      client.Send(ConnectRequest(listener.at()));
+      const Peer target = listener.Accept();
+      CHECK(Hex(client.Receive(10)) == Hex(Success(target.remote())));
+      ExpectBothWays(client, target);
+    }
+    CHECK(gateway.Count(&Counters::logins_accepted) == 2);
+  }
+}
+
+TEST_CASE("where there are users, a login is chosen wherever it is offered") {
+  const TestGateway gateway(PlainUsers());
+  std::string everything = "05 ff"_hex;
+  for (int method = 0; method < 255; ++method) everything += static_cast<char>(method);
+  for (const std::string& greeting :
+       {"05 01 02"_hex, "05 02 00 02"_hex, "05 02 02 00"_hex, "05 03 00 01 02"_hex, "05 03 02 02 02"_hex, everything}) {
+    CAPTURE(Hex(greeting));
+    const Peer client = gateway.Client();
+    client.Send(greeting);
+    CHECK(Hex(client.Receive(2)) == "05 02");
+  }
+}
+
+TEST_CASE("where there are users, nobody comes in without a login") {
+  const TestGateway gateway(PlainUsers());
+  const TargetListener listener;
+  for (const std::string& greeting : {"05 01 00"_hex, "05 02 00 01"_hex, "05 01 01"_hex, "05 01 ff"_hex}) {
+    CAPTURE(Hex(greeting));
+    const Peer client = gateway.Client();
+    client.Send(greeting + ConnectRequest(listener.at()));
+    CHECK(Hex(client.ReceiveToEnd()) == "05 ff");
+  }
+  // A request where the credentials belong is no way around them.
+  const Peer client = gateway.Client();
+  client.Send("05 02 00 02"_hex + ConnectRequest(listener.at()));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kRejected));
+  CHECK_FALSE(listener.SomebodyWaits());
+}
+
+TEST_CASE("without users, a login is neither chosen nor taken") {
+  const TestGateway gateway;
+  const Peer client = gateway.Client();
+  client.Send("05 02 02 00"_hex);
+  CHECK(Hex(client.Receive(2)) == "05 00");
+  const Peer only = gateway.Client();
+  only.Send(kGreetingLogin + kAlice);
+  CHECK(Hex(only.ReceiveToEnd()) == "05 ff");
+}
+
+TEST_CASE("a wrong name and a wrong password get the same answer, and a gentle end") {
+  for (const std::string& file : {std::string("alice:{plain}open-sesame"), "alice:" + kHash}) {
+    for (const std::string& credentials :
+         {Credentials("alice", "open-sesamE"), Credentials("alice", "open-sesame "),
+          Credentials("mallory", "open-sesame"), Credentials("alice", ""), Credentials("mallory", ""),
+          Credentials(std::string("alice\0", 6), "open-sesame"), Credentials("alice", std::string("open-sesame\0", 12)),
+          Credentials(std::string(255, 'x'), std::string(255, 'y'))}) {
+      CAPTURE(Hex(credentials));
+      const TestGateway gateway(SettingsWith(file));  // a new one, which knows of no failure
+      const Peer client = gateway.Client();
+      client.Send(kGreetingLogin + credentials + "what comes after a wrong login is dropped");
+      CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kRejected));
+      CHECK(gateway.Count(&Counters::logins_failed) == 1);
+    }
+  }
+}
+
+TEST_CASE("credentials of another version or without a name are refused") {
+  const TestGateway gateway(PlainUsers());
+  for (const std::string& bad : {"00"_hex, "02 05"_hex, "05 01 00 01"_hex, "ff"_hex, "01 00"_hex, "01 00 01 70"_hex}) {
+    CAPTURE(Hex(bad));
+    CHECK(Hex(VerdictOn(gateway, bad)) == Hex(kChosenLogin + kRejected));
+  }
+  CHECK(gateway.Count(&Counters::malformed) == 6);
+  CHECK(gateway.Count(&Counters::logins_failed) == 0);
+  CHECK(Hex(VerdictOn(gateway, Credentials("alice", "open-sesamE"))) == Hex(kChosenLogin + kRejected));
+}
+
+TEST_CASE("a login may come one byte at a time") {
+  for (const Settings& settings : {PlainUsers(), HashedUsers()}) {
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    const Peer client = gateway.Client();
+    const std::string handshake = kGreetingLogin + kAlice + ConnectRequest(listener.at());
+    for (const char byte : handshake) {
+      client.Send({&byte, 1});
+      REQUIRE(gateway.WaitUntilRead(client));
+    }
+    const Peer target = listener.Accept();
+    CHECK(Hex(client.Receive(14)) == Hex(kChosenLogin + kAccepted + Success(target.remote())));
+    ExpectBothWays(client, target);
+  }
+}
+
+TEST_CASE("greeting, login, request and data may come in one segment") {
+  for (const Settings& settings : {PlainUsers(), HashedUsers()}) {
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    for (const bool finished : {false, true}) {
+      const Peer client = gateway.Client();
+      client.Send("05 02 00 02"_hex + kAlice + ConnectRequest(listener.at()) + "early");
+      if (finished) client.HalfClose();
+      Peer target = listener.Accept();
+      CHECK(target.Receive(5) == "early");
+      CHECK(Hex(client.Receive(14)) == Hex(kChosenLogin + kAccepted + Success(target.remote())));
+      if (!finished) ExpectBothWays(client, target);
+      target.Send("late");
+      target.Close();
+      CHECK(client.ReceiveToEnd() == "late");
+    }
+  }
+}
+
+TEST_CASE("the longest of everything may come at once") {
+  const TestGateway gateway(PlainUsers());
+  std::string greeting = "05 ff"_hex;
+  for (int method = 254; method >= 0; --method) greeting += static_cast<char>(method);
+  const Peer client = gateway.Client();
+  client.Send(greeting + Credentials(std::string(255, 'n'), "open-sesame" + std::string(244, 'p')) +
+              ConnectRequest(std::string(255, 'x'), 80) + std::string(4096, 'd'));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kAccepted + Refusal(4)));
+}
+
+TEST_CASE("BIND and UDP ASSOCIATE want a login, too") {
+  const TestGateway gateway(PlainUsers());
+  for (const std::string& request : {"05 02 00 01 7f 00 00 01 00 00"_hex, "05 03 00 01 00 00 00 00 00 00"_hex}) {
+    const Peer client = gateway.Client();
+    client.Send(kGreetingLogin + kAlice + request);
+    CHECK(Hex(client.Receive(8)) == Hex(kChosenLogin + kAccepted + "05 00 00 01"_hex));
+  }
+}
+
+TEST_CASE("many first connections of one user come in together") {
+  const TestGateway gateway(HashedUsers());
+  const TargetListener listener;
+  std::vector<Peer> clients;
+  for (int i = 0; i < 64; ++i) {
+    clients.push_back(gateway.Client());
+    clients.back().Send(kGreetingLogin + kAlice + ConnectRequest(listener.at()));
+  }
+  for (const Peer& client : clients) {
+    const Peer target = listener.Accept();
+    CHECK(Hex(client.Receive(6)) == Hex(kChosenLogin + kAccepted + "05 00"_hex));
+  }
+  CHECK(gateway.Count(&Counters::logins_accepted) == 64);
+}
+
+TEST_CASE("after three failures a client is refused whatever it knows, and others are not") {
+  const TestGateway gateway(PlainUsers());
+  for (int i = 0; i < 3; ++i)
+    CHECK(VerdictOn(gateway, Credentials("alice", "open-sesamE")) == kChosenLogin + kRejected);
+  CHECK(Hex(VerdictOn(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
+  CHECK(gateway.Count(&Counters::logins_failed) == 3);
+  CHECK(gateway.Count(&Counters::logins_throttled) == 1);
+
+  const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
+  other.Send(kGreetingLogin + kAlice);
+  CHECK(Hex(other.Receive(4)) == Hex(kChosenLogin + kAccepted));
+}
+
+TEST_CASE("a verdict that takes too long ends with the handshake's deadline") {
+  Settings settings = SettingsWith("alice:" + kDearHash);
+  settings.handshake_timeout = milliseconds(200);
+  const TestGateway gateway(settings);
+  const Peer client = gateway.Client();
+  client.Send(kGreetingLogin + kAlice);
+  CHECK(Hex(client.ReceiveToClose()) == "05 02");
+  CHECK(gateway.Count(&Counters::handshake_expired) == 1);
+  CHECK(gateway.WaitForSessions(0));
+}
+
+TEST_CASE("credentials that do not come end with the handshake's deadline") {
+  Settings settings = PlainUsers();
+  settings.handshake_timeout = milliseconds(200);
+  const TestGateway gateway(settings);
+  const Peer client = gateway.Client();
+  client.Send(kGreetingLogin + kAlice.substr(0, kAlice.size() - 1));
+  CHECK(Hex(client.ReceiveToClose()) == "05 02");
+  CHECK(gateway.Count(&Counters::handshake_expired) == 1);
+}
+
+TEST_CASE("a client that leaves before its verdict leaves nothing behind") {
+  const TestGateway gateway(SettingsWith("alice:" + kDearHash));
+  for (int i = 0; i < 8; ++i) {
+    Peer client = gateway.Client();
+    client.Send(kGreetingLogin + Credentials("alice", "open-sesame-" + std::to_string(i)));
+    CHECK(Hex(client.Receive(2)) == "05 02");
+    REQUIRE(gateway.WaitUntilRead(client));
+    client.Abort();
+  }
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(gateway.Count(&Counters::logins_failed) == 0);
+}
+
+TEST_CASE("clients whose verdict is still due do not hold up a stop") {
+  TestGateway gateway(SettingsWith("alice:" + kDearHash));
+  const Peer client = gateway.Client();
+  client.Send(kGreetingLogin + kAlice);
+  CHECK(Hex(client.Receive(2)) == "05 02");
+  REQUIRE(gateway.WaitUntilRead(client));
+  gateway.Stop();
+  client.ReceiveToClose();
+}
+
+TEST_CASE("the line of a session says who has logged in") {
+  const TestGateway gateway(PlainUsers());
+  const TargetListener listener;
+  {
+    const Peer client = gateway.Client();
+    client.Send(kGreetingLogin + Credentials("bob", "open-sesame-2") + ConnectRequest(listener.at()));
+    const Peer target = listener.Accept();
+    CHECK(client.Receive(6) == kChosenLogin + kAccepted + "05 00"_hex);
+  }
+  const std::string line = SessionLine(gateway);
+  CAPTURE(line);
+  CHECK(line.find(" user=bob cmd=connect ") != std::string::npos);
+}
+
+TEST_CASE("the line of a failed login says who it was meant to be, escaped, and not the password") {
+  const TestGateway gateway(PlainUsers());
+  CHECK(VerdictOn(gateway, Credentials("bob\n2026 forged a=b", "open-sesame-3")) == kChosenLogin + kRejected);
+  const std::string line = SessionLine(gateway);
+  CAPTURE(line);
+  CHECK(line.find(R"( user="bob\x0a2026 forged a=b" )") != std::string::npos);
+  CHECK(line.find(" end=login-failed") != std::string::npos);
+  const std::string text = gateway.LogText();
+  CHECK(text.find(" warn login-failed client=127.0.0.1:") != std::string::npos);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test
