@@ -245,19 +245,18 @@ floors: ## check that modules include only what lies below them
 
 # --- installation -----------------------------------------------------------------------------
 
-MAN_PAGE := $(wildcard src/penstock.1)
-
 .PHONY: install uninstall clean help
 install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
-	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin'
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man8' '$(DESTDIR)$(PREFIX)/share/penstock'
 	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
-ifneq ($(MAN_PAGE),)
-	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/share/man/man1'
-	$(INSTALL) -m 644 $(MAN_PAGE) '$(DESTDIR)$(PREFIX)/share/man/man1/penstock.1'
-endif
+	$(INSTALL) -m 644 scripts/penstock.conf '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
+	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.8 >'$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8'
+	chmod 644 '$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8'
 
 uninstall: ## remove what `make install` installed
-	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(DESTDIR)$(PREFIX)/share/man/man1/penstock.1'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8' \
+	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
+	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock'
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
