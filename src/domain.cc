@@ -23,7 +23,7 @@ std::optional<Domain> Domain::Parse(std::string_view text, std::string* accepted
   Domain domain;
   domain.with_below = text.starts_with('.');
   std::string_view name = text.substr(domain.with_below ? 1 : 0);
-  if (!IsHostName(name) || name.find('*') != std::string_view::npos) {
+  if (!IsHostName(name) || name.find_first_of("*,") != std::string_view::npos) {
     return fail(
         "a name such as example.com, or .example.com for that name and all names below it; what is not ASCII is "
         "written as xn--");
