@@ -82,6 +82,17 @@ struct PortRange {
   bool operator==(const PortRange&) const = default;
 };
 
+// From where to connect: one address of a family at most, and a network interface; what is not named is the kernel's
+// choice. When an address is named, a family without one is not used.
+struct Source {
+  std::optional<IpAddress> v4;
+  std::optional<IpAddress> v6;
+  std::string interface;  // shorter than IFNAMSIZ
+
+  bool named() const { return v4 || v6 || !interface.empty(); }
+  bool operator==(const Source&) const = default;
+};
+
 // True exactly when `name` can be asked of the DNS: 1 to 253 bytes without the final dot, labels of 1 to 63, every byte
 // printable ASCII and no blank. Underscores and the like are let through: real names have them, and a name server
 // is the judge.

@@ -101,6 +101,11 @@ inline constexpr std::chrono::seconds kFamiliesInterval{5};   // how often the h
 inline constexpr std::size_t kResolvConfBytesMax = 64 * 1024;
 inline constexpr std::size_t kHostsBytesMax = 16 * 1024 * 1024;  // block lists of some megabytes are common
 
+// --- Rules ---------------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t kRulesMax = 1'000'000;
+inline constexpr std::size_t kSetFileBytesMax = 256 * 1024 * 1024;
+
 // --- BIND ----------------------------------------------------------------------------------------------------------
 
 inline constexpr int kBindBacklog = 128;      // of the listener of one session
