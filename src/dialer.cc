@@ -33,10 +33,12 @@ int Weight(Fault fault) {
 
 Fault MoreInformative(Fault earlier, Fault latest) { return Weight(earlier) > Weight(latest) ? earlier : latest; }
 
-void Dialer::Begin(std::span<const IpAddress> addresses, std::uint16_t port, const DialTools& tools) {
+void Dialer::Begin(std::span<const IpAddress> addresses, std::uint16_t port, const DialTools& tools,
+                   std::span<const Source* const> sources) {
   assert(status_ == Status::kIdle && !addresses.empty());
+  assert(sources.empty() || sources.size() == addresses.size());
   port_ = port;
-  Interleave(addresses);
+  Interleave(addresses, sources);
   status_ = Status::kTrying;
   StartNext(tools);
   CheckInvariants();
@@ -69,13 +71,15 @@ void Dialer::OnDelay(const DialTools& tools) {
   CheckInvariants();
 }
 
-void Dialer::Interleave(std::span<const IpAddress> addresses) {
+void Dialer::Interleave(std::span<const IpAddress> addresses, std::span<const Source* const> sources) {
   const bool first_is_v4 = addresses.front().is_v4();
   std::size_t next[2] = {0, 0};  // of the first one's family, of the other
   const auto take = [&](std::size_t family) {
     std::size_t& at = next[family];
     while (at < addresses.size() && (addresses[at].is_v4() == first_is_v4) != (family == 0)) ++at;
-    if (at < addresses.size() && count_ < addresses_.size()) addresses_[count_++] = addresses[at++];
+    if (at == addresses.size() || count_ == addresses_.size()) return;
+    if (!sources.empty()) sources_[count_] = sources[at];
+    addresses_[count_++] = addresses[at++];
   };
   while (count_ < std::min(addresses.size(), addresses_.size())) {
     take(0);
@@ -95,7 +99,7 @@ void Dialer::StartNext(const DialTools& tools) {
 }
 
 bool Dialer::StartAttempt(std::size_t attempt, const DialTools& tools) {
-  Connecting connecting = Connect({addresses_[attempt], port_});
+  Connecting connecting = Connect({addresses_[attempt], port_}, sources_[attempt]);
   if (connecting.fault != Fault::kNone) {
     NoteFault(connecting.fault);
     return false;

@@ -50,14 +50,36 @@ Accepted::Status AcceptStatus(int error) {
   }
 }
 
-Connecting BeginConnect(Fd socket, const Endpoint& to) {
+// What an operator chose and this host does not have: nothing that says anything of a target.
+Fault SourceFault(int error) { return FaultOfErrno(error) == Fault::kExhausted ? Fault::kExhausted : Fault::kOther; }
+
+// Binds a socket that is to connect to `peer`.
+Fault BindToSource(int socket, const IpAddress& peer, const Source& source) {
+  if (source.excludes(peer)) return Fault::kNoFamily;
+  const auto& own = source.towards(peer);
+  if (const Fault fault = BindToInterface(socket, source); fault != Fault::kNone) return fault;
+  if (!own) return Fault::kNone;
+  // Without this, bind(2) takes a port for this socket alone; so the same one serves many targets (ip(7)).
+  SetOption(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  sockaddr_storage address;
+  const socklen_t size = Endpoint{*own, 0}.ToSockaddr(&address);
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) != 0) return SourceFault(errno);
+  return Fault::kNone;
+}
+
+Connecting BeginConnect(Fd socket, const Endpoint& to, const Source* source) {
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+  if (source != nullptr) {
+    if (const Fault fault = BindToSource(socket.get(), to.ip, *source); fault != Fault::kNone) return {Fd(), fault};
+  }
   sockaddr_storage address;
   const socklen_t size = to.ToSockaddr(&address);
   const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
   if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
-  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port.
-  if (errno == EADDRNOTAVAIL && to.ip.is_v4()) return {Fd(), Fault::kExhausted};
+  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port. So it is with an address
+  // that the socket has already.
+  const bool has_address = to.ip.is_v4() || (source != nullptr && source->towards(to.ip));
+  if (errno == EADDRNOTAVAIL && has_address) return {Fd(), Fault::kExhausted};
   return {Fd(), FaultOfErrno(errno)};
 }
 
@@ -128,17 +150,26 @@ Accepted Accept(int listener) {
   return {AcceptStatus(errno), Fd(), {}};
 }
 
-Connecting Connect(const Endpoint& to) {
+Connecting Connect(const Endpoint& to, const Source* source) {
   Fd socket = NewSocket(to, SOCK_STREAM);
   if (socket.valid()) PrepareStream(socket.get());
-  return BeginConnect(std::move(socket), to);
+  return BeginConnect(std::move(socket), to, source);
 }
 
-Connecting ConnectUdp(const Endpoint& to) { return BeginConnect(NewSocket(to, SOCK_DGRAM), to); }
+Connecting ConnectUdp(const Endpoint& to, const Source* source) {
+  return BeginConnect(NewSocket(to, SOCK_DGRAM), to, source);
+}
 
-LocalAddress LocalAddressTowards(const IpAddress& to) {
+Fault BindToInterface(int socket, const Source& source) {
+  if (source.interface.empty()) return Fault::kNone;
+  const auto size = static_cast<socklen_t>(source.interface.size());
+  if (::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, source.interface.data(), size) == 0) return Fault::kNone;
+  return SourceFault(errno);
+}
+
+LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source) {
   constexpr std::uint16_t kDiscardPort = 9;  // any will do
-  const Connecting connecting = ConnectUdp({to, kDiscardPort});
+  const Connecting connecting = ConnectUdp({to, kDiscardPort}, source);
   if (connecting.fault != Fault::kNone) return {{}, connecting.fault};
   Endpoint at = LocalEndpoint(connecting.socket.get());
   at.port = 0;

@@ -236,6 +236,33 @@ TEST_CASE("dialer: no more addresses are tried than the bound, and all are of on
   });
 }
 
+TEST_CASE("dialer: each address is dialled from its own source") {
+  WithPort([](std::uint16_t port) {
+    const TargetListener target(On("127.0.0.3", port));
+    const IpAddress addresses[] = {Ip("::1"), Ip("127.0.0.4"), Ip("127.0.0.3")};
+    const Source refused{Ip("127.0.0.5"), {}, {}};
+    const Source good{Ip("127.0.0.2"), {}, {}};
+    const Source* const sources[] = {&refused, nullptr, &good};  // of the first, which has no family for it
+    Rig rig;
+    rig.dialer.Begin(addresses, port, rig.tools(), sources);
+    CHECK(rig.UntilDecided() == Status::kConnected);
+    CHECK(rig.dialer.peer() == target.at());
+    CHECK(LocalEndpoint(rig.dialer.socket()).ip == Ip("127.0.0.2"));
+  });
+}
+
+TEST_CASE("dialer: addresses that no source has a family for are not dialled, and the failure says so") {
+  const TargetListener target;
+  const IpAddress address = target.at().ip;
+  const Source v6{{}, Ip("::1"), {}};
+  const Source* const sources[] = {&v6};
+  Rig rig;
+  rig.dialer.Begin({&address, 1}, target.at().port, rig.tools(), sources);
+  CHECK(rig.dialer.status() == Status::kFailed);
+  CHECK(rig.dialer.fault() == Fault::kNoFamily);
+  CHECK_FALSE(target.SomebodyWaits());
+}
+
 TEST_CASE("dialer: without descriptors it fails at once, and says why") {
   Rig rig;
   const unit::NoDescriptors none;

@@ -1,7 +1,10 @@
 #include "penstock/socket.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -226,6 +229,68 @@ TEST_CASE("socket: a connect that cannot begin says why at once") {
   CHECK_FALSE(exhausted.socket.valid());
   CHECK(exhausted.fault == Fault::kExhausted);
   CHECK(ConnectUdp(At("127.0.0.1:53")).fault == Fault::kExhausted);
+}
+
+TEST_CASE("socket: a connection comes from the source that was chosen") {
+  const Fd listener = MustListen(At("127.0.0.1:0"));
+  const Endpoint at = LocalEndpoint(listener.get());
+  const Source source{At("127.0.0.2:0").ip, {}, {}};
+  std::vector<Connecting> connections;
+  for (int i = 0; i < 3; ++i) {
+    connections.push_back(Connect(at, &source));
+    REQUIRE(connections.back().fault == Fault::kNone);
+    CHECK(WaitFor(listener.get(), POLLIN));
+    const Accepted accepted = Accept(listener.get());
+    CHECK(accepted.peer.ip == source.v4);
+    CHECK(accepted.peer == LocalEndpoint(connections.back().socket.get()));
+    CHECK(IntOption(connections.back().socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 1);
+  }
+  const Source nothing;
+  CHECK(Connect(at, &nothing).fault == Fault::kNone);
+}
+
+TEST_CASE("socket: a source of the other family, or one that is not this host's, is told apart") {
+  const Fd listener = MustListen(At("127.0.0.1:0"));
+  const Endpoint at = LocalEndpoint(listener.get());
+  const Source v6{{}, At("[::1]:0").ip, {}};
+  CHECK(Connect(at, &v6).fault == Fault::kNoFamily);
+  CHECK(ConnectUdp(at, &v6).fault == Fault::kNoFamily);
+  CHECK(LocalAddressTowards(at.ip, &v6).fault == Fault::kNoFamily);
+  const Source foreign{At("192.0.2.1:0").ip, {}, {}};
+  CHECK(Connect(at, &foreign).fault == Fault::kOther);
+  const Source no_interface{{}, {}, "no-such-device"};
+  CHECK(Connect(at, &no_interface).fault == Fault::kOther);
+  CHECK(LocalAddressTowards(at.ip, &no_interface).fault == Fault::kOther);
+}
+
+TEST_CASE("socket: an IPv6 source" * doctest::skip(!HasV6())) {
+  const Fd listener = MustListen(At("[::1]:0"));
+  const Source source{{}, At("[::1]:0").ip, "lo"};
+  const Connecting connecting = Connect(LocalEndpoint(listener.get()), &source);
+  REQUIRE(connecting.fault == Fault::kNone);
+  CHECK(LocalEndpoint(connecting.socket.get()).ip == source.v6);
+  const Source v4{At("127.0.0.2:0").ip, {}, {}};
+  CHECK(Connect(LocalEndpoint(listener.get()), &v4).fault == Fault::kNoFamily);
+}
+
+TEST_CASE("socket: a connection leaves by the interface that was chosen") {
+  const Fd listener = MustListen(At("127.0.0.1:0"));
+  const Source loopback{{}, {}, "lo"};
+  const Connecting connecting = Connect(LocalEndpoint(listener.get()), &loopback);
+  REQUIRE(connecting.fault == Fault::kNone);
+  std::array<char, IFNAMSIZ> name{};
+  socklen_t size = name.size();
+  REQUIRE(::getsockopt(connecting.socket.get(), SOL_SOCKET, SO_BINDTODEVICE, name.data(), &size) == 0);
+  CHECK(std::string_view(name.data()) == "lo");
+  CHECK(WaitFor(listener.get(), POLLIN));
+  CHECK(Accept(listener.get()).status == Accepted::Status::kTaken);
+}
+
+TEST_CASE("socket: the address towards a target is the source that was chosen") {
+  const Source source{At("127.0.0.2:0").ip, {}, {}};
+  const LocalAddress local = LocalAddressTowards(At("127.0.0.1:0").ip, &source);
+  CHECK(local.fault == Fault::kNone);
+  CHECK(local.at == At("127.0.0.2:0"));
 }
 
 TEST_CASE("socket: a UDP socket hears only from the address it sends to") {

@@ -39,8 +39,11 @@ class Dialer {
   Dialer(Handle owner, std::uint8_t first_attempt_tag, std::uint8_t delay_tag)
       : owner_(owner), first_attempt_tag_(first_attempt_tag), delay_({delay_tag, owner}) {}
 
-  // Starts with `addresses`, one at least; more than kAddressesPerName are not tried.
-  void Begin(std::span<const IpAddress> addresses, std::uint16_t port, const DialTools& tools);
+  // Starts with `addresses`, one at least; more than kAddressesPerName are not tried. `sources`: where to connect to each
+  // from, null for wherever the kernel likes; none at all stands for null for all. They live until it is kConnected or
+  // kFailed.
+  void Begin(std::span<const IpAddress> addresses, std::uint16_t port, const DialTools& tools,
+             std::span<const Source* const> sources = {});
 
   void OnEvent(std::size_t attempt, const Events& events, const DialTools& tools);
   void OnDelay(const DialTools& tools);
@@ -59,13 +62,14 @@ class Dialer {
   Fault fault() const { return fault_; }
 
  private:
-  void Interleave(std::span<const IpAddress> addresses);
+  void Interleave(std::span<const IpAddress> addresses, std::span<const Source* const> sources);
   void StartNext(const DialTools& tools);
   bool StartAttempt(std::size_t attempt, const DialTools& tools);
   void NoteFault(Fault fault);
   void CheckInvariants() const;
 
   std::array<IpAddress, kAddressesPerName> addresses_;
+  std::array<const Source*, kAddressesPerName> sources_{};
   std::array<Fd, kAddressesPerName> attempts_;
   std::size_t count_ = 0;
   std::size_t started_ = 0;

@@ -90,6 +90,11 @@ struct Source {
   std::string interface;  // shorter than IFNAMSIZ
 
   bool named() const { return v4 || v6 || !interface.empty(); }
+
+  // The address for connections to `peer`, and whether there can be none.
+  const std::optional<IpAddress>& towards(const IpAddress& peer) const { return peer.is_v4() ? v4 : v6; }
+  bool excludes(const IpAddress& peer) const { return (v4 || v6) && !towards(peer); }
+
   bool operator==(const Source&) const = default;
 };
 

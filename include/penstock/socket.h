@@ -61,18 +61,22 @@ struct Connecting {
   Fault fault;  // the answer came at once (no route, no descriptor...)
 };
 
-// Begins to connect. The outcome shows as writability; ask ConnectFault then.
-Connecting Connect(const Endpoint& to);
+// Begins to connect, from `source` unless that is null. The outcome shows as writability; ask ConnectFault then. A
+// source without an address of the family is kNoFamily; one that this host does not have is kOther.
+Connecting Connect(const Endpoint& to, const Source* source = nullptr);
 
 // A UDP socket that sends to `to` and hears only from it, from a port that the kernel picks at random.
-Connecting ConnectUdp(const Endpoint& to);
+Connecting ConnectUdp(const Endpoint& to, const Source* source = nullptr);
 
-// The address that this host would use towards `to`: what the kernel's routes say. No packet is sent.
+// The interface of `source`, if it names one (SO_BINDTODEVICE, socket(7)). Before the socket is bound to an address.
+Fault BindToInterface(int socket, const Source& source);
+
+// The address that this host would use towards `to`: what the kernel's routes say, or `source`. No packet is sent.
 struct LocalAddress {
   Endpoint at;  // without a port; meaningless when `fault` is set
   Fault fault;
 };
-LocalAddress LocalAddressTowards(const IpAddress& to);
+LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nullptr);
 
 // SO_ERROR, which it clears: kNone when the socket is connected; a reset while connecting is a refusal.
 Fault ConnectFault(int socket);
