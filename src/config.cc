@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -15,6 +16,8 @@
 #include "penstock/limits.h"
 #include "penstock/options.h"
 #include "penstock/random.h"
+#include "penstock/rule_text.h"
+#include "penstock/rules.h"
 #include "penstock/secret.h"
 #include "penstock/users.h"
 
@@ -138,7 +141,50 @@ class Reading {
     if (!draft_.logins.empty()) {
       if (auto mistake = MakeUsers()) return mistake;
     }
+    if (auto mistake = MakeRules()) return mistake;
+    if (auto mistake = RefuseOpenProxy()) return mistake;
     line_.settings = std::move(settings);
+    return std::nullopt;
+  }
+
+  // Sets first, wherever they stand: rules of the command line may name those of the file.
+  Mistake MakeRules() {
+    RuleText text;
+    for (const Directive& directive : draft_.sets) {
+      const bool from_file = directive.name == "set-file";
+      if (auto mistake = from_file ? AddSetFile(directive, text) : text.AddSet(directive.value)) {
+        return directive.where + ": " + *mistake;
+      }
+    }
+    for (const Directive& directive : draft_.rules) {
+      if (auto mistake = text.AddRule(directive.name == "allow", directive.value, directive.where)) {
+        return directive.where + ": " + *mistake;
+      }
+    }
+    draft_.settings.policy.rules = std::make_shared<const RuleSet>(text);
+    return std::nullopt;
+  }
+
+  // NAME FILE
+  Mistake AddSetFile(const Directive& directive, RuleText& text) {
+    const std::size_t blank = std::min(directive.value.find_first_of(" \t"), directive.value.size());
+    const std::size_t begin = std::min(directive.value.find_first_not_of(" \t", blank), directive.value.size());
+    if (begin == directive.value.size()) return text.AddSetFile(directive.value);
+    const std::string path = PathIn(directive, directive.value.substr(begin));
+    line_.files.push_back(path);
+    return text.AddSetFile(directive.value.substr(0, blank) + " " + path);
+  }
+
+  // Nobody runs an open proxy by accident.
+  Mistake RefuseOpenProxy() const {
+    const Policy& policy = draft_.settings.policy;
+    if (policy.users != nullptr || policy.rules->names_clients()) return std::nullopt;
+    for (const Endpoint& at : draft_.settings.listen) {
+      if (at.ip.is_loopback()) continue;
+      return "listen " + at.ToString() +
+             ": everybody who reaches this address could use the gateway; say who may log " +
+             "in (--users FILE), or which clients may come (--allow 'client 10.0.0.0/8')";
+    }
     return std::nullopt;
   }
 

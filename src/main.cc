@@ -46,11 +46,6 @@ void LogStart(const Server& server, Log& log) {
   log.Write(line);
   for (const Endpoint& at : server.listening()) {
     log.Write(LogLine(LogLevel::kNotice, "listen").Address("at", at));
-    if (!at.ip.is_loopback()) {
-      log.Write(LogLine(LogLevel::kWarn, "open-proxy")
-                    .Address("at", at)
-                    .Text("meaning", "whoever reaches this address may use the gateway: guard it with a firewall"));
-    }
   }
 }
 

@@ -98,6 +98,12 @@ Accepted TakeFile(const Directive& directive, std::string& into) {
   return std::nullopt;
 }
 
+Accepted TakeYesOrNo(std::string_view value, bool& into) {
+  if (value != "yes" && value != "no") return "yes or no";
+  into = value == "yes";
+  return std::nullopt;
+}
+
 // The same for a member of Settings, as the table wants them.
 template <auto Member>
 Accepted TakeTime(const Directive& directive, Draft& draft) {
@@ -160,6 +166,37 @@ constexpr Option kOptions[] = {
      .take = Keep<&Draft::logins>,
      .many = true,
      .merge = Merge::kAppend},
+    {.name = "allow",
+     .value = "RULE",
+     .help = "What is allowed; the first rule that matches decides (everything, unless a rule allows)",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::rules>,
+     .many = true,
+     .merge = Merge::kAppend},
+    {.name = "deny",
+     .value = "RULE",
+     .help = "What is not: any of client, user, command, target, port, with their values",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::rules>,
+     .many = true,
+     .merge = Merge::kAppend},
+    {.name = "set",
+     .value = "'NAME ITEM...'",
+     .help = "Addresses, blocks, names and sets that rules call NAME",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::sets>,
+     .many = true,
+     .merge = Merge::kAppend},
+    {.name = "set-file",
+     .value = "'NAME FILE'",
+     .help = "The same from a file, an item a line",
+     .scope = Scope::kReload,
+     .take = Keep<&Draft::sets>,
+     .many = true,
+     .merge = Merge::kAppend},
+    {"reload-ends-denied", "yes|no", "Whether a reload ends the sessions that it forbids (%)", Scope::kReload,
+     [](const Directive& d, Draft& draft) { return TakeYesOrNo(d.value, draft.settings.policy.reload_ends_denied); },
+     [](const Settings& s) { return std::string(s.policy.reload_ends_denied ? "yes" : "no"); }},
     {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
      TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,

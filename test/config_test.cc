@@ -80,12 +80,15 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.log_level == LogLevel::kInfo);
   };
   const std::pair<std::string, std::string> options[] = {
-      {"--listen", "0.0.0.0:1080"},   {"--listen", "[::1]:0"},          {"--workers", "3"},
-      {"--max-connections", "500"},   {"--handshake-timeout", "250ms"}, {"--connect-timeout", "7"},
-      {"--bind-timeout", "2s"},       {"--bind-ports", "40000-40999"},  {"--half-close-timeout", "1m"},
-      {"--idle-timeout", "24h"},      {"--keepalive-idle", "30s"},      {"--keepalive-interval", "5"},
-      {"--keepalive-probes", "9"},    {"--drain-timeout", "1ms"},       {"--resolv-conf", "/tmp/resolv"},
-      {"--hosts-file", "/tmp/hosts"}, {"--log-level", "info"},
+      {"--allow", "client any"},       {"--listen", "0.0.0.0:1080"},
+      {"--listen", "[::1]:0"},         {"--workers", "3"},
+      {"--max-connections", "500"},    {"--handshake-timeout", "250ms"},
+      {"--connect-timeout", "7"},      {"--bind-timeout", "2s"},
+      {"--bind-ports", "40000-40999"}, {"--half-close-timeout", "1m"},
+      {"--idle-timeout", "24h"},       {"--keepalive-idle", "30s"},
+      {"--keepalive-interval", "5"},   {"--keepalive-probes", "9"},
+      {"--drain-timeout", "1ms"},      {"--resolv-conf", "/tmp/resolv"},
+      {"--hosts-file", "/tmp/hosts"},  {"--log-level", "info"},
   };
   std::vector<std::string> joined, apart;
   for (const auto& [option, value] : options) {
@@ -454,6 +457,74 @@ TEST_CASE("config: a mistake about users holds no password") {
     CHECK_MESSAGE(Contains(sentence, row.part), sentence);
     CHECK_FALSE(Contains(sentence, "sesame"));
   }
+}
+
+// --- Rules ---------------------------------------------------------------------------------------------------------
+
+socks5::Reply Judged(const Settings& settings, std::string_view target, std::uint16_t port) {
+  const IpAddress client = *IpAddress::Parse("192.0.2.1");
+  const IpAddress address = *IpAddress::Parse(target);
+  const Ask ask{.client = client, .command = socks5::Command::kConnect, .target = &address, .port = port};
+  const bool denied = settings.policy.rules->Judge(ask).answer == Verdict::Answer::kDeny;
+  return denied ? socks5::Reply::kNotAllowed : socks5::Reply::kSucceeded;
+}
+
+TEST_CASE("config: rules of the command line come first, and sets may stand anywhere") {
+  const File file("allow target web\nset web 198.51.100.0/24\nset-file web web.set\ndeny target 203.0.113.0/24\n");
+  file.folder.Write("web.set", "# more\n203.0.113.7\n");
+  using socks5::Reply;
+  const Settings settings = Good(file.With({"--deny=target web port 25"}));
+  CHECK(Judged(settings, "198.51.100.1", 25) == Reply::kNotAllowed);
+  CHECK(Judged(settings, "198.51.100.1", 80) == Reply::kSucceeded);
+  CHECK(Judged(settings, "203.0.113.7", 80) == Reply::kSucceeded);
+  CHECK(Judged(settings, "203.0.113.8", 80) == Reply::kNotAllowed);
+  CHECK(Judged(settings, "8.8.8.8", 80) == Reply::kNotAllowed);  // for something is allowed
+  CHECK(Judged(Good({}), "8.8.8.8", 80) == Reply::kSucceeded);
+  CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, file.folder.PathOf("web.set")});
+}
+
+TEST_CASE("config: a mistake in a rule or a set is told with its place") {
+  const struct {
+    std::string text;
+    std::string place;
+    std::string part;
+  } bad[] = {
+      {"\ndeny target 10.1.2.3/8\n", ":2: deny: ", "10.0.0.0/8"},
+      {"allow clint 10.0.0.0/8\n", ":1: allow: ", "client"},
+      {"set office\n", ":1: set: ", "office"},
+      {"set-file office\n", ":1: set-file: ", "office"},
+      {"set-file office none\n", ":1: set-file: ", "No such file"},
+      {"reload-ends-denied perhaps\n", ":1: reload-ends-denied: ", "yes or no"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.text);
+    const File file(row.text);
+    const std::string sentence = MistakeIn(file.With({}));
+    CAPTURE(sentence);
+    CHECK(sentence.starts_with(file.path + row.place));
+    CHECK(Contains(sentence, row.part));
+  }
+}
+
+TEST_CASE("config: nobody runs an open proxy by accident") {
+  const std::vector<std::string> open[] = {
+      {"--listen=0.0.0.0:1080"},
+      {"--listen=[::]:1080"},
+      {"--listen=127.0.0.1:1080", "--listen=192.0.2.1:1080"},
+      {"--listen=192.0.2.1:1080", "--deny=client 198.51.100.0/24"},
+      {"--listen=192.0.2.1:1080", "--allow=port 443"},
+      {"--listen=192.0.2.1:1080", "--allow=client 192.0.2.0/24", "--allow=port 443"},
+  };
+  for (const auto& words : open) {
+    CAPTURE(words.back());
+    const std::string sentence = MistakeIn(words);
+    CHECK(Contains(sentence, "--users FILE"));
+    CHECK(Contains(sentence, "--allow 'client 10.0.0.0/8'"));
+  }
+  Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
+  Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});
+  Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // which is no accident
+  Good({"--listen=0.0.0.0:1080", "--user=alice:open-sesame"});
 }
 
 TEST_CASE("config: the files that were read are known") {

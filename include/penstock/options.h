@@ -22,6 +22,8 @@ struct Draft {
   Settings settings;
   std::string config;             // the file named by --config
   std::vector<Directive> logins;  // user and users, in their order
+  std::vector<Directive> sets;    // set and set-file
+  std::vector<Directive> rules;   // allow and deny
 };
 
 struct Option {

@@ -11,13 +11,15 @@
 #include <mutex>
 #include <utility>
 
+#include "penstock/rules.h"
 #include "penstock/users.h"
 
 namespace penstock {
 
 struct Policy {
-  std::shared_ptr<const Users> users;  // who may log in; null: nobody has to
-  bool reload_ends_denied = false;     // sessions that this policy would not have let begin end when it comes
+  std::shared_ptr<const Users> users;                                        // who may log in; null: nobody has to
+  std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // who may reach what; never null
+  bool reload_ends_denied = false;  // sessions that this policy would not have let begin end when it comes
 };
 
 // Where a policy is handed over from thread to thread.
