@@ -1,6 +1,7 @@
 #include "test/support/dns_server.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -200,6 +201,13 @@ bool DnsServer::AwaitQueries(std::string_view name, DnsType type, int count) con
   return asked_.wait_for(lock, kPatience, [&] {
     const auto found = queries_.find(key);
     return found != queries_.end() && found->second >= count;
+  });
+}
+
+bool DnsServer::AwaitRead() const {
+  return WaitUntil([this] {
+    int unread = 0;
+    return ::ioctl(datagrams_.get(), FIONREAD, &unread) == 0 && unread == 0;
   });
 }
 

@@ -96,6 +96,10 @@ class DnsServer {
   // Waits until Queries(name, type) is at least `count`; false after kPatience (wait.h).
   bool AwaitQueries(std::string_view name, DnsType type, int count) const;
 
+  // Waits until every datagram that has come was read. Who asks faster than that loses questions: a socket's buffer
+  // holds less than 300 of them.
+  bool AwaitRead() const;
+
  private:
   struct Records {
     std::vector<std::pair<IpAddress, std::chrono::seconds>> addresses;
