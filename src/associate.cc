@@ -227,6 +227,7 @@ bool Association::OpenTowards(Side side, const AssociateTools& tools) {
 }
 
 void Association::Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
+  if (!tools.Pass(Way::kUp, data.size())) return;
   const Side side = SideOf(to.ip);
   DatagramOutbox& outbox = Outbox(side, tools.pool);
   if (outbox.full()) FlushUp(tools);
@@ -264,6 +265,7 @@ void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools
     const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.room_before);
     message.ForEach([&](std::span<const std::uint8_t> data) {
       if (header.size() + data.size() > longest) return tools.counters.udp_too_long.Add();
+      if (!tools.Pass(Way::kDown, data.size())) return;
       if (outbox.full()) FlushDown(tools);
       outbox.Add(client, header, data, joins_[0]);
     });

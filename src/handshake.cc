@@ -244,6 +244,12 @@ Handshake::Turn Handshake::Refuse(Reply reply, const SessionTools& tools) {
   return RefusedAs(SessionEnd::kRefused);
 }
 
+// RFC 1928 has no reply for it.
+Handshake::Turn Handshake::RefuseOverLimit(const SessionTools& tools) {
+  if (!core_.SendReply(Reply::kGeneralFailure, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(SessionEnd::kOverLimit);
+}
+
 Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
   tools.counters().malformed.Add();
   Complain("malformed-request", tools);
@@ -329,6 +335,7 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   core_.target = {request.address, request.port};
   port_ = request.port;
   KeepName(request.name, tools);
+  if (core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate) return RefuseOverLimit(tools);
   switch (request.command) {
     case socks5::Command::kConnect:
       core_.state = SessionState::kConnecting;

@@ -104,6 +104,13 @@ Accepted TakeYesOrNo(std::string_view value, bool& into) {
   return std::nullopt;
 }
 
+Accepted TakeRate(std::string_view value, std::uint64_t& into) {
+  const auto rate = ParseRate(value);
+  if (!rate) return "bytes per second such as 64k, 10M or 1G (powers of 1000) or 10Mi (of 1024), from 1k to 100G";
+  into = *rate;
+  return std::nullopt;
+}
+
 // The same for a member of Settings, as the table wants them.
 template <auto Member>
 Accepted TakeTime(const Directive& directive, Draft& draft) {
@@ -197,6 +204,17 @@ constexpr Option kOptions[] = {
     {"reload-ends-denied", "yes|no", "Whether a reload ends the sessions that it forbids (%)", Scope::kReload,
      [](const Directive& d, Draft& draft) { return TakeYesOrNo(d.value, draft.settings.policy.reload_ends_denied); },
      [](const Settings& s) { return std::string(s.policy.reload_ends_denied ? "yes" : "no"); }},
+    {"max-connections-per-client", "N", "Sessions of one client address (or IPv6 /64) at a time (any number)",
+     Scope::kReload,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, 1U, 100'000'000U, draft.settings.policy.limits.connections_per_client_max);
+     }},
+    {"connect-rate", "N", "New connections of one client address per second (any number)", Scope::kReload,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, 1U, 1'000'000U, draft.settings.policy.limits.connect_rate);
+     }},
+    {"bandwidth", "RATE", "Bytes per second of one session, each way (as many as come)", Scope::kReload,
+     [](const Directive& d, Draft& draft) { return TakeRate(d.value, draft.settings.policy.limits.bandwidth); }},
     {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
      TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,
@@ -283,6 +301,7 @@ std::string HelpText() {
   }
   return text +
          "\nTIME is a number with ms, s, m or h; without a unit it is seconds. In brackets: what holds by default.\n"
+         "RATE is bytes per second with k, M or G (powers of 1000) or Ki, Mi, Gi (of 1024).\n"
          "SIGTERM and SIGINT stop accepting and wait for the sessions to end; a second one ends them.\n"
          "Exit status: 0 after a stop, 1 when it cannot run, 2 for a mistake on the command line or in a file.\n";
 }

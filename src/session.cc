@@ -12,8 +12,8 @@ namespace penstock {
 
 using socks5::Reply;
 
-Session::Session(Handle handle, Fd client, const Endpoint& peer, TimePoint now)
-    : core_(handle, std::move(client), peer), begun_(now), active_(now) {}
+Session::Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now)
+    : core_(handle, std::move(client), peer, entry), begun_(now), active_(now) {}
 
 bool Session::Begin(const SessionTools& tools) {
   handshake_ = tools.handshakes.Acquire(core_);
@@ -99,6 +99,16 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
   return Next::kRelease;
 }
 
+// Where memory has run out, a session that had no limit goes on without.
+void Session::OnPolicy(const SessionTools& tools) {
+  if (core_.state != State::kRelay && core_.state != State::kAssociated) return;
+  if (throttle_ != nullptr) {
+    throttle_->SetRates(tools.policy->limits.rates());
+  } else {
+    BeginThrottle(tools);
+  }
+}
+
 void Session::Stop() {
   core_.end = End::kStopped;
   if (core_.state != State::kRelay && core_.state != State::kResetting) return;
@@ -109,6 +119,8 @@ void Session::Stop() {
 void Session::Finish(const SessionTools& tools) {
   ReturnHandshake(tools);
   relay_.Release(tools.flow);
+  if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
+  throttle_ = nullptr;
   tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   if (association_ == nullptr) return;
@@ -155,7 +167,9 @@ Session::Next Session::Step(const SessionTools& tools) {
 
 Session::Next Session::StepRelay(const SessionTools& tools) {
   const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
-  const Relay::Turn turn = relay_.Step(core_.socket.get(), target_.get(), tools.flow);
+  const Relay::Turn turn = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), tools.flow)
+                                                : throttle_->Step(relay_, core_.socket.get(), target_.get(),
+                                                                  tools.deadlines.throttle, tools.flow);
   if (relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
   switch (turn) {
     case Relay::Turn::kWaiting:
@@ -251,6 +265,10 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_ = std::move(reached.socket);
   target_attempt_ = reached.attempt;
   core_.target = reached.peer;
+  if (!BeginThrottle(tools)) {
+    AbortOnClose(target_.get());
+    return OverAs(End::kExhausted);
+  }
   if (!core_.SendReply(Reply::kSucceeded, reached.bound, tools)) {
     AbortOnClose(target_.get());
     return OverAs(End::kClientLeft);
@@ -272,7 +290,8 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
 // DST.ADDR and DST.PORT of the request are not looked at: see associate.h.
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
   const AssociateTools lent = Associate(tools);
-  Association* association = tools.associations.associations.Acquire(core_.handle, kTagUdp);
+  Association* association =
+      BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;
   if (association != nullptr && association->Open(LocalEndpoint(core_.socket.get()), lent) != Fault::kNone) {
     tools.associations.associations.Release(association->self());
     association = nullptr;
@@ -291,6 +310,15 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   core_.state = State::kAssociated;
   core_.events.readable = true;  // perhaps
   return Next::kWait;
+}
+
+// False when its bandwidth is to be limited and there is no memory for that. What came with the request, 1.3 KB at the
+// most, is free.
+bool Session::BeginThrottle(const SessionTools& tools) {
+  const Rates rates = tools.policy->limits.rates();
+  if (!rates.session.limited()) return true;
+  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, nullptr, tools.now());
+  return throttle_ != nullptr;
 }
 
 Session::Next Session::CloseGently(const SessionTools& tools) {
@@ -344,8 +372,8 @@ Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
 }
 
 AssociateTools Session::Associate(const SessionTools& tools) const {
-  return {tools.settings,   tools.guard,        tools.poller, tools.resolver,
-          tools.counters(), tools.associations, core_.client};
+  return {tools.settings,     tools.guard,  tools.poller, tools.resolver, tools.counters(),
+          tools.associations, core_.client, throttle_,    tools.now()};
 }
 
 void Session::LogEnd(const SessionTools& tools) const {

@@ -56,6 +56,8 @@ std::string_view Describe(SessionEnd end) {
       return "reset";
     case SessionEnd::kRefused:
       return "refused";
+    case SessionEnd::kOverLimit:
+      return "over-limit";
     case SessionEnd::kBadRequest:
       return "bad-request";
     case SessionEnd::kLoginFailed:

@@ -39,7 +39,13 @@ Throttle::~Throttle() {
   for (const Way way : kWays) LeaveLine(way, 0);
 }
 
+// Time is saved up for who has waited for it, not for who comes first after a rest: that one would have all of it.
 std::size_t Throttle::Allow(Way way, TimePoint now) {
+  const bool rested = now - lane(way).turn >= 2 * kThrottleCredit;
+  return Ask(way, now, rested ? now : now - kThrottleCredit);
+}
+
+std::size_t Throttle::Ask(Way way, TimePoint now, TimePoint earliest) {
   Lane& mine = lane(way);
   if (rates_.session.limited() && mine.paid_until > now) return 0;
   const std::size_t own = rates_.session.limited() ? rates_.session.PieceIn(kThrottlePiece) : kNoLimit;
@@ -47,9 +53,7 @@ std::size_t Throttle::Allow(Way way, TimePoint now) {
   if (mine.piece == 0) {
     mine.piece = std::min(own, rates_.user.PieceIn(kThrottleUserPiece));
     mine.place = rates_.user.TimeFor(mine.piece);
-    // Time is saved up for who has waited for it, not for who comes first after a rest: that one would have all of it.
-    const bool rested = now - mine.turn >= 2 * kThrottleCredit;
-    mine.turn = line(way).Take(mine.place, rested ? now : now - kThrottleCredit);
+    mine.turn = line(way).Take(mine.place, earliest);
   }
   return mine.turn <= now ? std::min(own, mine.piece) : 0;
 }
@@ -62,7 +66,7 @@ void Throttle::Settle(Way way, std::size_t taken, TimePoint now) {
 }
 
 bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
-  if (Allow(way, now) == 0) return false;
+  if (Ask(way, now, now - kThrottleCredit) == 0) return false;
   Pay(way, bytes, now);
   Lane& mine = lane(way);
   if (mine.piece > bytes) {  // its turn goes on
@@ -105,6 +109,7 @@ TimePoint Throttle::Due(Way way) const {
 }
 
 void Throttle::SetRates(const Rates& rates) {
+  if (rates == rates_) return;
   for (const Way way : kWays) LeaveLine(way, 0);
   rates_ = rates;
 }

@@ -21,20 +21,15 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       resolver_(settings.names, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
       associations_(settings.connections_max),
+      throttles_(settings.connections_max),
       deadlines_(settings),
-      tools_{settings,
-             policy_.get(),
-             guard_,
-             log,
-             poller_,
-             resolver_,
-             handshakes_,
-             associations_,
-             deadlines_,
-             complaints_,
-             *shared.logins,
-             login_answers_,
-             {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+      tools_{settings,       policy_.get(),
+             guard_,         log,
+             poller_,        resolver_,
+             handshakes_,    associations_,
+             throttles_,     deadlines_,
+             complaints_,    *shared.logins,
+             login_answers_, {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
@@ -124,6 +119,7 @@ void Worker::OnWake() {
 void Worker::TakePolicy() {
   policy_ = shared_.policy.Take();
   tools_.policy = policy_.get();
+  sessions_.ForEach([this](Session& session) { session.OnPolicy(tools_); });
 }
 
 void Worker::DeliverLogins() {
@@ -171,8 +167,13 @@ void Worker::ExpireDeadlines() {
     while (const auto due = queue->Expire(clock_.now())) {
       Session* const session = sessions_.Resolve(due->handle);
       if (session == nullptr) continue;
-      const bool attempt_delay = due->tag == kTagAttemptDelay;
-      After(*session, attempt_delay ? session->OnAttemptDelay(tools_) : session->OnDeadline(tools_));
+      if (due->tag == kTagAttemptDelay) {
+        After(*session, session->OnAttemptDelay(tools_));
+      } else if (due->tag == kTagThrottle) {
+        After(*session, session->OnTurn(tools_));
+      } else {
+        After(*session, session->OnDeadline(tools_));
+      }
     }
   }
   resolver_.OnTime();
@@ -193,8 +194,10 @@ void Worker::AcceptFrom(Listener& listener) {
       return PauseAccepting(counters_.accept_full);
     }
     Accepted accepted = Accept(listener.socket.get());
-    if (accepted.status == Accepted::Status::kTaken && Admit(accepted)) continue;
+    const Entry entry = Judge(accepted);
+    if (entry != Entry::kFlood && accepted.status == Accepted::Status::kTaken && Admit(accepted, entry)) continue;
     shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    if (entry == Entry::kFlood) continue;
     switch (accepted.status) {
       case Accepted::Status::kNone:
         listener.ready = false;
@@ -208,16 +211,41 @@ void Worker::AcceptFrom(Listener& listener) {
   }
 }
 
-// Makes a session of a connection. False when there is no memory for it; then the connection is closed.
-bool Worker::Admit(Accepted& accepted) {
-  Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, clock_.now());
-  if (session == nullptr) return false;
-  if (!session->Begin(tools_)) {
-    sessions_.Release(session->handle());
-    return false;
+// What the limits say of a connection. One that is one too many by far is reset at once.
+Entry Worker::Judge(const Accepted& accepted) {
+  if (accepted.status != Accepted::Status::kTaken) return Entry::kUncounted;
+  const Entry entry = shared_.limiter.Enter(accepted.peer.ip, policy_->limits, clock_.now());
+  switch (entry) {
+    case Entry::kUncounted:
+    case Entry::kIn:
+      break;
+    case Entry::kOverConnections:
+      counters_.over_client_limit.Add();
+      break;
+    case Entry::kOverRate:
+      counters_.over_connect_rate.Add();
+      break;
+    case Entry::kFlood:
+      counters_.client_floods.Add();
+      AbortOnClose(accepted.socket.get());
+      if (complaints_.Due(clock_.now())) {
+        log_.Write(LogLine(LogLevel::kWarn, "client-flood").Address("client", accepted.peer));
+      }
+      break;
   }
-  counters_.accepted.Add();
-  return true;
+  return entry;
+}
+
+// Makes a session of a connection. False when there is no memory for it; then the connection is closed.
+bool Worker::Admit(Accepted& accepted, Entry entry) {
+  Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, entry, clock_.now());
+  if (session != nullptr && session->Begin(tools_)) {
+    counters_.accepted.Add();
+    return true;
+  }
+  if (session != nullptr) sessions_.Release(session->handle());
+  shared_.limiter.Leave(accepted.peer.ip, entry, clock_.now());
+  return false;
 }
 
 // Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
@@ -248,6 +276,7 @@ void Worker::After(Session& session, Session::Next next) {
 
 void Worker::Release(Session& session) {
   session.Finish(tools_);
+  shared_.limiter.Leave(session.client().ip, session.entry(), clock_.now());
   sessions_.Release(session.handle());
   shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
   accept_again_ = {};  // there is room again

@@ -78,17 +78,31 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.names.resolv_conf == "/tmp/resolv");
     CHECK(s.names.hosts_file == "/tmp/hosts");
     CHECK(s.log_level == LogLevel::kInfo);
+    CHECK(s.policy.limits ==
+          Limits{.connections_per_client_max = 20, .connect_rate = 5, .bandwidth = 10 * 1024 * 1024});
   };
   const std::pair<std::string, std::string> options[] = {
-      {"--allow", "client any"},       {"--listen", "0.0.0.0:1080"},
-      {"--listen", "[::1]:0"},         {"--workers", "3"},
-      {"--max-connections", "500"},    {"--handshake-timeout", "250ms"},
-      {"--connect-timeout", "7"},      {"--bind-timeout", "2s"},
-      {"--bind-ports", "40000-40999"}, {"--half-close-timeout", "1m"},
-      {"--idle-timeout", "24h"},       {"--keepalive-idle", "30s"},
-      {"--keepalive-interval", "5"},   {"--keepalive-probes", "9"},
-      {"--drain-timeout", "1ms"},      {"--resolv-conf", "/tmp/resolv"},
-      {"--hosts-file", "/tmp/hosts"},  {"--log-level", "info"},
+      {"--allow", "client any"},
+      {"--listen", "0.0.0.0:1080"},
+      {"--listen", "[::1]:0"},
+      {"--workers", "3"},
+      {"--max-connections", "500"},
+      {"--handshake-timeout", "250ms"},
+      {"--connect-timeout", "7"},
+      {"--bind-timeout", "2s"},
+      {"--bind-ports", "40000-40999"},
+      {"--half-close-timeout", "1m"},
+      {"--idle-timeout", "24h"},
+      {"--keepalive-idle", "30s"},
+      {"--keepalive-interval", "5"},
+      {"--keepalive-probes", "9"},
+      {"--drain-timeout", "1ms"},
+      {"--resolv-conf", "/tmp/resolv"},
+      {"--hosts-file", "/tmp/hosts"},
+      {"--log-level", "info"},
+      {"--max-connections-per-client", "20"},
+      {"--connect-rate", "5"},
+      {"--bandwidth", "10Mi"},
   };
   std::vector<std::string> joined, apart;
   for (const auto& [option, value] : options) {
@@ -116,6 +130,12 @@ TEST_CASE("config: good values at the ends of their ranges") {
       {"--bind-ports=40000"},
       {"--idle-timeout=8760h"},
       {"--idle-timeout=1ms"},
+      {"--max-connections-per-client=1"},
+      {"--max-connections-per-client=100000000"},
+      {"--connect-rate=1"},
+      {"--connect-rate=1000000"},
+      {"--bandwidth=1k"},
+      {"--bandwidth=100G"},
       {"--log-level=error"},
       {"--log-level=warn"},
       {"--log-level=notice"},
@@ -134,6 +154,8 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
   const std::string kSeconds = "a time such as 10s, 5m or 2h, up to 365 days";
   const std::string kPorts = "a range of ports such as 40000-49999";
   const std::string kKeepAlive = "a time such as 60s or 5m, up to 32767 seconds";
+  const std::string kRate =
+      "bytes per second such as 64k, 10M or 1G (powers of 1000) or 10Mi (of 1024), from 1k to 100G";
   const std::string kLevel = "one of error, warn, notice, info";
   const struct {
     std::string option;
@@ -146,6 +168,11 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
       {"listen", "localhost:1080", kEndpoint},
       {"listen", "127.0.0.1:65536", kEndpoint},
       {"listen", "::1:1080", kEndpoint},
+      {"max-connections-per-client", "0", "a number from 1 to 100000000"},
+      {"connect-rate", "1000001", "a number from 1 to 1000000"},
+      {"bandwidth", "0", kRate},
+      {"bandwidth", "10m", kRate},
+      {"bandwidth", "1.5M", kRate},
       {"workers", "0", "a number from 1 to 1024"},
       {"workers", "1025", "a number from 1 to 1024"},
       {"workers", "-1", "a number from 1 to 1024"},
@@ -248,6 +275,9 @@ TEST_CASE("config: the help has a line for every option, with its default") {
   for (const char* option : {"--listen ADDR:PORT",
                              "--workers N",
                              "--max-connections N",
+                             "--max-connections-per-client N",
+                             "--connect-rate N",
+                             "--bandwidth RATE",
                              "--handshake-timeout TIME",
                              "--connect-timeout TIME",
                              "--bind-timeout TIME",

@@ -43,15 +43,17 @@ struct Rig {
   Resolver resolver{settings.names, poller, tools.clock, tools.counters, kTagNames};
   Slab<Handshake> handshakes{1};
   AssociationPool associations{1};
+  Slab<Throttle> throttles{1};
   SessionDeadlines deadlines{settings};
   LogPace complaints;
   WakeUp wake;
   LoginMailbox login_answers{wake};
   Logins logins;
-  SessionTools session_tools{settings,     &settings.policy, guard,      log,    poller,        resolver,   handshakes,
-                             associations, deadlines,        complaints, logins, login_answers, tools.All()};
+  SessionTools session_tools{settings,     &settings.policy, guard,     log,        poller, resolver,      handshakes,
+                             associations, throttles,        deadlines, complaints, logins, login_answers, tools.All()};
   unit::Pair client = unit::TcpPair();
-  Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), tools.clock.now()};
+  Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,
+                  tools.clock.now()};
 };
 
 TEST_CASE("session: an attempt that lost says nothing about the target") {

@@ -214,6 +214,20 @@ TEST_CASE("throttle: a datagram passes whole and pays, or does not pass") {
   }
 }
 
+TEST_CASE("throttle: a burst of datagrams after a rest passes") {
+  UserBuckets user;
+  const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(kMegabyte)}, {Rate(kMegabyte), Rate(kMegabyte)}};
+  TimePoint now = kStart;
+  for (const Rates& rates : rows) {
+    Limited limited(rates, &user);
+    now += 1s;
+    int passed = 0;
+    while (limited.throttle.Pass(Way::kUp, 1'000, now)) ++passed;
+    CHECK(passed >= 50);
+    CHECK(passed <= 55);
+  }
+}
+
 TEST_CASE("throttle: datagrams get their rate, whatever comes") {
   std::mt19937 random(7);
   for (const std::uint64_t rate : {std::uint64_t{65'536}, kMegabyte, 100 * kMegabyte}) {

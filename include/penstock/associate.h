@@ -29,6 +29,7 @@
 #include <span>
 
 #include "penstock/address_set.h"
+#include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/datagrams.h"
 #include "penstock/endpoint.h"
@@ -36,10 +37,12 @@
 #include "penstock/guard.h"
 #include "penstock/io.h"
 #include "penstock/poller.h"
+#include "penstock/relay.h"
 #include "penstock/resolver.h"
 #include "penstock/settings.h"
 #include "penstock/slab.h"
 #include "penstock/socks5.h"
+#include "penstock/throttle.h"
 
 namespace penstock {
 
@@ -89,6 +92,15 @@ struct AssociateTools {
   Counters& counters;
   AssociationPool& pool;
   const Endpoint& client;  // of the TCP connection
+  Throttle* throttle;      // null: as much as comes
+  TimePoint now;
+
+  // True when so many bytes of data may pass; else the datagram is to be dropped, and has been counted.
+  bool Pass(Way way, std::size_t bytes) const {
+    if (throttle == nullptr || throttle->Pass(way, bytes, now)) return true;
+    counters.udp_over_limit.Add();
+    return false;
+  }
 };
 
 class Association {

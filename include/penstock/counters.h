@@ -29,6 +29,11 @@ struct Counters {
   Counter accept_exhausted;  // pauses: no descriptor, no memory
   Counter accept_full;       // pauses: --max-connections reached
 
+  // Connections beyond a limit of their client or user.
+  Counter over_client_limit;  // refused: --max-connections-per-client
+  Counter over_connect_rate;  // refused: --connect-rate
+  Counter client_floods;      // closed at once: twice as many, or as often
+
   // Handshakes.
   Counter not_socks5;
   Counter malformed;
@@ -70,6 +75,7 @@ struct Counters {
   Counter udp_queue_full;   // too many were waiting for names
   Counter udp_too_long;     // an answer that does not fit a datagram with its header
   Counter udp_full;         // no room in a socket's buffer
+  Counter udp_over_limit;   // more than the bandwidth of its session or user
   Counter udp_unreachable;  // refused by the kernel: no route, no socket, a local firewall
 
   // Names.

@@ -93,6 +93,7 @@ class Handshake {
   Turn AfterReceiving(Received received);
 
   Turn Refuse(socks5::Reply reply, const SessionTools& tools);
+  Turn RefuseOverLimit(const SessionTools& tools);
   Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Complain(std::string_view event, const SessionTools& tools) const;
   Turn RefusedAs(SessionEnd end);

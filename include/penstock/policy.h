@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include "penstock/limiter.h"
 #include "penstock/rules.h"
 #include "penstock/users.h"
 
@@ -19,6 +20,7 @@ namespace penstock {
 struct Policy {
   std::shared_ptr<const Users> users;                                        // who may log in; null: nobody has to
   std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // who may reach what; never null
+  Limits limits;
   bool reload_ends_denied = false;  // sessions that this policy would not have let begin end when it comes
 };
 

@@ -15,12 +15,14 @@
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
 #include "penstock/handshake.h"
+#include "penstock/limiter.h"
 #include "penstock/logins.h"
 #include "penstock/poller.h"
 #include "penstock/relay.h"
 #include "penstock/resolver.h"
 #include "penstock/session_core.h"
 #include "penstock/slab.h"
+#include "penstock/throttle.h"
 
 namespace penstock {
 
@@ -36,7 +38,7 @@ class Session {
     kRelease,  // it is over
   };
 
-  Session(Handle handle, Fd client, const Endpoint& peer, TimePoint now);
+  Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -54,6 +56,9 @@ class Session {
   Next OnDeadline(const SessionTools& tools);
   Next OnTurn(const SessionTools& tools) { return Drive(tools); }  // from the ready list
 
+  // The policy has changed: from now on, the session has the bandwidth that it says.
+  void OnPolicy(const SessionTools& tools);
+
   // The gateway is stopping: what is cut off shall not look whole.
   void Stop();
 
@@ -62,6 +67,8 @@ class Session {
 
   Handle handle() const { return core_.handle; }
   State state() const { return core_.state; }
+  const Endpoint& client() const { return core_.client; }
+  Entry entry() const { return core_.entry; }
 
   // The worker's note.
   bool on_ready_list() const { return on_ready_list_; }
@@ -79,6 +86,7 @@ class Session {
   Next DriveAfter(Handshake::Turn turn, const SessionTools& tools);
   Next BeginRelay(const SessionTools& tools);
   Next BeginAssociation(const SessionTools& tools);
+  bool BeginThrottle(const SessionTools& tools);
   Next CloseGently(const SessionTools& tools);
   Next OverAs(End end);
   void ReturnHandshake(const SessionTools& tools);
@@ -94,6 +102,7 @@ class Session {
   SessionCore core_;
   Handshake* handshake_ = nullptr;      // from Begin until RELAY, ASSOCIATED, CLOSING or the end
   Association* association_ = nullptr;  // from ASSOCIATED until the end
+  Throttle* throttle_ = nullptr;        // from RELAY or ASSOCIATED until the end, if its bandwidth is limited
   Relay relay_;
   TimePoint begun_;
   TimePoint active_;  // when bytes last moved; when RESETTING began

@@ -31,6 +31,7 @@
 #include "penstock/fd.h"
 #include "penstock/flow.h"
 #include "penstock/guard.h"
+#include "penstock/limiter.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
 #include "penstock/logins.h"
@@ -40,6 +41,7 @@
 #include "penstock/settings.h"
 #include "penstock/slab.h"
 #include "penstock/socks5.h"
+#include "penstock/throttle.h"
 #include "penstock/timers.h"
 #include "penstock/users.h"
 
@@ -56,6 +58,7 @@ enum Tag : std::uint8_t {
   kTagDeadline,      // a session's deadline
   kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
   kTagBindListener,  // a session's listener for the peer of its BIND
+  kTagThrottle,      // a session that had used up its bandwidth should look again
   kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
   // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
   kTagTarget = kTagUdp + Association::kSides,
@@ -75,9 +78,11 @@ struct SessionDeadlines {
   DeadlineQueue linger;
   DeadlineQueue reset_poll;
   DeadlineQueue reset_poll_slow;
+  ThrottleTicks throttle;
 
-  const std::array<DeadlineQueue*, 9> all{&handshake, &connect, &bind,       &attempt_delay,  &relay_check,
-                                          &udp_check, &linger,  &reset_poll, &reset_poll_slow};
+  const std::array<DeadlineQueue*, 11> all{&handshake,       &connect,       &bind,         &attempt_delay,
+                                           &relay_check,     &udp_check,     &linger,       &reset_poll,
+                                           &reset_poll_slow, &throttle.fast, &throttle.slow};
 };
 
 // What a worker lends to the session whose turn it is.
@@ -90,6 +95,7 @@ struct SessionTools {
   Resolver& resolver;
   Slab<Handshake>& handshakes;
   AssociationPool& associations;
+  Slab<Throttle>& throttles;
   SessionDeadlines& deadlines;
   LogPace& complaints;
   Logins& logins;
@@ -122,6 +128,7 @@ enum class SessionEnd : std::uint8_t {
   kClosed,            // both sides said goodbye
   kReset,             // one side broke, and the other was told so
   kRefused,           // see the reply
+  kOverLimit,         // refused, because its client or its user has enough
   kBadRequest,        // not SOCKS5, or malformed
   kLoginFailed,       // the name, or the password, is wrong
   kLoginThrottled,    // it was not looked at: see logins.h
@@ -138,11 +145,12 @@ struct SessionCore {
   static constexpr std::uint8_t kNoReply = 0xff;
   static constexpr std::uint8_t kNoCommand = 0;
 
-  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint)
+  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Entry how_it_entered)
       : handle(handle_of_session),
         deadline({kTagDeadline, handle_of_session}),
         client(client_endpoint),
-        socket(std::move(client_socket)) {}
+        socket(std::move(client_socket)),
+        entry(how_it_entered) {}
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
@@ -163,6 +171,7 @@ struct SessionCore {
   SessionEnd end = SessionEnd::kNone;
   std::uint8_t reply = kNoReply;
   std::uint8_t command = kNoCommand;
+  const Entry entry;  // what the limiter said, and is to be told in the end
 };
 
 }  // namespace penstock

@@ -119,10 +119,12 @@ class Throttle {
   // In the same turn: pays for what was taken, and gives up the place whose turn has come.
   void Settle(Way way, std::size_t taken, TimePoint now);
 
-  // For a datagram, which can neither be cut nor wait: takes all of it and pays, or says no.
+  // For a datagram, which can neither be cut nor wait: takes all of it and pays, or says no. Datagrams come in bursts,
+  // so time is saved up for them even after a rest.
   bool Pass(Way way, std::size_t bytes, TimePoint now);
 
-  // Gives a relay a turn within the limits. kUnfinished: it may go on at once; where it has to wait, its deadline is set.
+  // Gives a relay a turn within the limits. kUnfinished: it may go on at once; where it has to wait, its deadline is
+  // set.
   Relay::Turn Step(Relay& relay, int client, int target, ThrottleTicks& ticks, const FlowTools& tools);
 
   // When it will be worth asking again: a time that has passed when it is at once.
@@ -146,6 +148,7 @@ class Throttle {
   const Lane& lane(Way way) const { return lanes_[static_cast<std::size_t>(way)]; }
   SharedBucket& line(Way way) const { return way == Way::kUp ? user_->up : user_->down; }
   bool in_line() const { return user_ != nullptr && rates_.user.limited(); }
+  std::size_t Ask(Way way, TimePoint now, TimePoint earliest);
   void Pay(Way way, std::size_t taken, TimePoint now);
   void LeaveLine(Way way, std::size_t used);
 

@@ -28,16 +28,19 @@
 #include "penstock/counters.h"
 #include "penstock/fd.h"
 #include "penstock/guard.h"
+#include "penstock/limiter.h"
 #include "penstock/log.h"
 #include "penstock/logins.h"
 #include "penstock/pipe.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
+#include "penstock/random.h"
 #include "penstock/resolver.h"
 #include "penstock/session.h"
 #include "penstock/settings.h"
 #include "penstock/slab.h"
 #include "penstock/stash.h"
+#include "penstock/throttle.h"
 
 namespace penstock {
 
@@ -56,6 +59,7 @@ struct WorkersShared {
   Logins* logins = nullptr;  // set before the first worker is made
   std::atomic<Phase> phase{Phase::kServing};
   std::atomic<std::size_t> sessions{0};
+  Limiter limiter{RandomKey()};
 };
 
 class Worker {
@@ -91,7 +95,8 @@ class Worker {
 
   void AcceptAll();
   void AcceptFrom(Listener& listener);
-  bool Admit(Accepted& accepted);
+  Entry Judge(const Accepted& accepted);
+  bool Admit(Accepted& accepted, Entry entry);
   void PauseAccepting(Counter& reason);
   bool accepting_paused() const { return accept_again_ > clock_.now(); }
 
@@ -118,6 +123,7 @@ class Worker {
   Resolver resolver_;
   Slab<Handshake> handshakes_;
   AssociationPool associations_;
+  Slab<Throttle> throttles_;
   SessionDeadlines deadlines_;
   LogPace complaints_;
   LogPace pauses_;

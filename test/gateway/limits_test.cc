@@ -1,0 +1,255 @@
+// How much one client may have: sessions, new connections, bandwidth; across workers, and while it changes.
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+#include "test/support/udp_peer.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("limits");
+
+using Clock = std::chrono::steady_clock;
+
+Settings Limited(const Limits& limits, std::size_t workers = 1) {
+  Settings settings = TestSettings();
+  settings.workers = workers;
+  settings.policy.limits = limits;
+  return settings;
+}
+
+Policy With(const Limits& limits) {
+  Policy policy;
+  policy.limits = limits;
+  return policy;
+}
+
+// No more than a limit of `rate` lets through in a time that began at `begun`.
+std::uint64_t MostSince(Clock::time_point begun, std::uint64_t rate) {
+  const std::chrono::duration<double> passed = Clock::now() - begun;
+  const std::chrono::duration<double> ahead = kThrottlePiece + kThrottleCredit;
+  return static_cast<std::uint64_t>(static_cast<double>(rate) * (passed + ahead).count()) + kThrottlePieceBytesMin;
+}
+
+const std::string kServed = kChosenNone + Refusal(5);
+const std::string kRefused = kChosenNone + Refusal(1);
+
+// What a new client is told until its connection is over: kServed when it may ask for a port on which nobody listens,
+// nothing when it is reset at once.
+std::string Told(const TestGateway& gateway) {
+  const ClosedPort closed;
+  const Peer client = gateway.Client();
+  client.SendSome(kGreeting + ConnectRequest(closed.at()));
+  return client.ReceiveToClose();
+}
+
+TEST_CASE("--max-connections-per-client holds across workers, and is told with REP 01 or a reset") {
+  for (const std::size_t workers : {1U, 2U}) {
+    CAPTURE(workers);
+    const TestGateway gateway(Limited({.connections_per_client_max = 8}, workers));
+    const TargetListener listener;
+    std::vector<TestGateway::Session> sessions;
+    for (int i = 0; i < 8; ++i) sessions.push_back(gateway.Open(listener));
+    {
+      std::vector<Peer> waiting;  // they are answered only when they have asked
+      for (int i = 0; i < 8; ++i) waiting.push_back(gateway.GreetedClient());
+      CHECK(gateway.Client().ReceiveToReset().empty());
+      CHECK(gateway.Client().ReceiveToReset().empty());
+      CHECK(gateway.Count(&Counters::client_floods) == 2);
+      for (const Peer& client : waiting) {
+        client.Send(ConnectRequest(listener.at()));
+        CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(1)));
+      }
+    }
+    CHECK(gateway.WaitForSessions(8));
+    CHECK(gateway.Count(&Counters::over_client_limit) == 8);
+    CHECK(gateway.LogText().find("rep=1 ") != std::string::npos);
+    CHECK(gateway.LogText().find("end=over-limit") != std::string::npos);
+    CHECK(gateway.LogText().find("warn client-flood client=127.0.0.1:") != std::string::npos);
+
+    // Others are not concerned, sessions that stand are not, and one that ends makes room.
+    const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
+    other.Send(kGreeting + ConnectRequest(listener.at()));
+    const Peer target = listener.Accept();
+    CHECK(Hex(other.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
+    PingPong(sessions[0], 3);
+    sessions.pop_back();
+    CHECK(gateway.WaitForSessions(8));
+    sessions.push_back(gateway.Open(listener));
+    PingPong(sessions.back(), 3);
+  }
+}
+
+TEST_CASE("a client beyond its limit is refused whatever it asks for") {
+  const TestGateway gateway(Limited({.connections_per_client_max = 1}));
+  const TargetListener listener;
+  const auto first = gateway.Open(listener);
+  const std::string requests[] = {ConnectRequest(listener.at()), ConnectRequest("localhost", 80), AssociateRequest(),
+                                  "05 02 00 01 7f 00 00 01 00 00"_hex};
+  for (const std::string& request : requests) {
+    {
+      const Peer client = gateway.Client();
+      client.Send(kGreeting + request + "data behind it");
+      CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(1)));
+    }
+    CHECK(gateway.WaitForSessions(1));
+  }
+  CHECK_FALSE(listener.SomebodyWaits());
+}
+
+TEST_CASE("--connect-rate: who comes too often is refused, and who comes far too often is reset") {
+  const TestGateway gateway(Limited({.connect_rate = 1}));
+  const Clock::time_point begun = Clock::now();
+  std::uint64_t served = 0, refused = 0, reset = 0;
+  for (int i = 0; i < 20; ++i) {
+    const std::string told = Told(gateway);
+    served += told == kServed;
+    refused += told == kRefused;
+    reset += told.empty();
+    CHECK(served + refused + reset == static_cast<std::uint64_t>(i) + 1);
+  }
+  const auto seconds = static_cast<std::uint64_t>(std::chrono::duration<double>(Clock::now() - begun).count());
+  CHECK(served >= 1);
+  CHECK(served <= seconds + 2);
+  CHECK(served + refused <= 2 * seconds + 4);
+  CHECK(gateway.Count(&Counters::over_connect_rate) == refused);
+  CHECK(gateway.Count(&Counters::client_floods) == reset);
+  CHECK(gateway.WaitForSessions(0));
+}
+
+TEST_CASE("limits that come and go while sessions live lose no count") {
+  const TestGateway gateway(Limited({}, 2));
+  const TargetListener listener;
+  const auto uncounted = gateway.Open(listener);
+  gateway.server().Reload(With({.connections_per_client_max = 1}));
+  {
+    const auto counted = gateway.Open(listener);
+    // Each worker takes the new policy at its next turn.
+    CHECK(WaitUntil([&] { return Told(gateway) != kServed; }));
+    gateway.server().Reload(With({}));
+    CHECK(WaitUntil([&] { return Told(gateway) == kServed; }));
+    PingPong(counted, 1);
+  }
+  PingPong(uncounted, 1);
+  CHECK(gateway.WaitForSessions(1));
+}
+
+TEST_CASE("--bandwidth: bytes of each way come whole, and no faster than they may") {
+  constexpr std::uint64_t kRate = 2'000'000;
+  const TestGateway gateway(Limited({.bandwidth = kRate}));
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  const Clock::time_point begun = Clock::now();
+  ExchangeBothWays(session, 600'000);
+  CHECK(600'000 <= MostSince(begun, kRate));
+  PingPong(session, 3);
+}
+
+TEST_CASE("--bandwidth: each session has its own") {
+  constexpr std::uint64_t kRate = 2'000'000;
+  const TestGateway gateway(Limited({.bandwidth = kRate}, 2));
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  std::vector<Stream> streams;
+  for (int i = 0; i < 10; ++i) sessions.push_back(gateway.Open(listener));
+  for (const auto& session : sessions) streams.emplace_back(session.client, session.target, 400'000);
+  const Clock::time_point begun = Clock::now();
+  Exchange(streams);
+  CHECK(400'000 <= MostSince(begun, kRate));
+}
+
+TEST_CASE("--bandwidth: a session that has to wait ends as any other") {
+  const TestGateway gateway(Limited({.bandwidth = 2'000'000}));
+  const TargetListener listener;
+  const std::string much(300'000, 'x');
+  SUBCASE("the client finishes, and the target answers") {
+    const auto session = gateway.Open(listener);
+    session.client.Send(much);
+    session.client.HalfClose();
+    CHECK((session.target.ReceiveToEnd() == much));
+    session.target.Send("answer");
+    session.target.HalfClose();
+    CHECK(session.client.ReceiveToEnd() == "answer");
+  }
+  SUBCASE("the target finishes, and the client goes on") {
+    const auto session = gateway.Open(listener);
+    session.target.Send(much);
+    session.target.HalfClose();
+    CHECK((session.client.ReceiveToEnd() == much));
+    session.client.Send("more");
+    CHECK(session.target.Receive(4) == "more");
+  }
+  SUBCASE("the client breaks: the target has all that came before, and a reset") {
+    auto session = gateway.Open(listener);
+    session.client.Send(much);
+    session.client.WaitUntilTaken();
+    session.client.Abort();
+    CHECK((session.target.ReceiveToReset() == much));
+  }
+  SUBCASE("the target breaks while the client is held back") {
+    auto session = gateway.Open(listener);
+    session.client.Send(much);
+    session.target.Abort();
+    session.client.ReceiveToReset();
+  }
+  CHECK(gateway.WaitForSessions(0));
+}
+
+TEST_CASE("--bandwidth: sessions that live have what a reload gives them") {
+  constexpr std::uint64_t kRate = 2'000'000;
+  const TestGateway gateway;
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  PingPong(session, 1);
+  gateway.server().Reload(With({.bandwidth = kRate}));
+  const Clock::time_point begun = Clock::now();
+  Exchange(Stream(session.client, session.target, 400'000));
+  CHECK(400'000 <= MostSince(begun, kRate));
+
+  // What would take hours at the next limit takes none when it goes.
+  gateway.server().Reload(With({.bandwidth = 1'000}));
+  const std::string much(1'000'000, 'x');
+  Stream stream(session.client, session.target, 10'000'000);
+  for (int i = 0; i < 100; ++i) stream.Move();
+  gateway.server().Reload(With({}));
+  Exchange(std::move(stream));
+}
+
+TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each way") {
+  constexpr std::uint64_t kRate = 10'000;
+  const TestGateway gateway(Limited({.bandwidth = kRate}));
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  client.Send("who asks", target.at());
+  const Endpoint outside = target.Receive().from;
+  const auto up = [&] { return gateway.Count(&Counters::datagrams_up); };
+  const auto down = [&] { return gateway.Count(&Counters::datagrams_down); };
+  REQUIRE(WaitUntil([&] { return up() == 1; }));
+
+  const Clock::time_point begun = Clock::now();
+  const std::string data(1'000, 'x');
+  for (int i = 0; i < 40; ++i) client.Send(data, target.at());
+  CHECK(WaitUntil([&] { return up() - 1 + gateway.Count(&Counters::udp_over_limit) == 40; }));
+  target.SendAll(std::vector<std::string>(40, data), outside);
+  CHECK(WaitUntil([&] { return up() - 1 + down() + gateway.Count(&Counters::udp_over_limit) == 80; }));
+  CHECK((up() - 1) * data.size() <= MostSince(begun, kRate));
+  CHECK(down() * data.size() <= MostSince(begun, kRate));
+
+  // What comes slowly enough is carried.
+  std::string answered;
+  CHECK(WaitUntil([&] {
+    client.Send("small", target.at());
+    while (!target.nothing_came()) answered = target.Receive().bytes;
+    return answered == "small";
+  }));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test
