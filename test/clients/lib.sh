@@ -20,6 +20,8 @@ clean_up() {
   local pid
   for pid in "${started[@]}"; do kill -KILL "$pid" 2>/dev/null; done
   for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+  # For what is to be proved of everything that was ever logged.
+  [ -z "${PENSTOCK_LOGS:-}" ] || cat "$temp"/gateway.*.log >>"$PENSTOCK_LOGS/$(basename "$0")" 2>/dev/null
   rm -rf "$temp"
 }
 trap clean_up EXIT

@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -49,6 +51,12 @@ Settings TestSettings() {
 }
 
 LogFile::LogFile() : file_(::memfd_create("log", MFD_CLOEXEC)) {}
+
+LogFile::~LogFile() {
+  const char* const directory = std::getenv("PENSTOCK_LOGS");
+  if (directory == nullptr) return;
+  std::ofstream(directory + ('/' + std::to_string(::getpid())), std::ios::app) << Text();
+}
 
 std::string LogFile::Text() const {
   std::string text;

@@ -20,10 +20,14 @@ namespace penstock::test {
 // deadlines.
 Settings TestSettings();
 
-// What a log line is written to, and can be read from.
+// What a log line is written to, and can be read from. At its end it goes into the directory PENSTOCK_LOGS, where there
+// is one, for what is to be proved of everything that was ever logged.
 class LogFile {
  public:
   LogFile();
+  ~LogFile();
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
   int fd() const { return file_.get(); }
   std::string Text() const;
 
