@@ -58,7 +58,15 @@ Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& 
 Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
   if (!checking_login_) return Turn::kWaiting;
   checking_login_ = false;
-  return AfterLogin(answer.outcome, tools);
+  const bool outdated = answer.outcome == LoginOutcome::kAccepted && !StillUser(*answer.user, tools);
+  return AfterLogin(outdated ? LoginOutcome::kWrong : answer.outcome, tools);
+}
+
+// A reload may have changed the users while a hash was computed.
+bool Handshake::StillUser(const User& verified, const SessionTools& tools) {
+  if (tools.users() == nullptr) return true;
+  const User* const user = tools.users()->Find(verified.name);
+  return user != nullptr && SameInConstantTime(user->hash.Reveal(), verified.hash.Reveal());
 }
 
 // What was missing when the time was over says which answer is true.
@@ -286,11 +294,11 @@ Handshake::Turn Handshake::OverAs(SessionEnd end) {
 // --- Logging in ----------------------------------------------------------------------------------------------------
 
 Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
-  core_.user = Kept(credentials.name);
-  if (core_.user == nullptr) return OverAs(SessionEnd::kExhausted);
-  // A reload may have let everybody in meanwhile; who has begun to log in is then let in, too.
+  // Since the greeting a reload may have let everybody in; then nobody is asked who they are.
   LoginCheck check{LoginOutcome::kAccepted};
   if (tools.users() != nullptr) {
+    core_.user = Kept(credentials.name);
+    if (core_.user == nullptr) return OverAs(SessionEnd::kExhausted);
     const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
     check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
   }

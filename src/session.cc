@@ -234,7 +234,7 @@ Session::Next Session::StepResetting(const SessionTools& tools) {
   return Next::kRelease;
 }
 
-// --- From the handshake to what it led to -----------------------------------------------------------------------------
+// --- From the handshake to what it led to --------------------------------------------------------------------------
 
 Session::Next Session::AfterHandshake(Handshake::Turn turn, const SessionTools& tools) {
   switch (turn) {
