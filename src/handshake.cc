@@ -316,6 +316,7 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
       break;
     case LoginOutcome::kAccepted:
       tools.counters().logins_accepted.Add();
+      if (!OpenAccount(tools)) return OverAs(SessionEnd::kExhausted);
       if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
       core_.state = SessionState::kRequest;
       break;
@@ -331,6 +332,22 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
   return Turn::kWaiting;
 }
 
+// Counts the session towards its user, whose password was right. Whether the user has too many is told when the client
+// asks for something. False when there is no memory.
+bool Handshake::OpenAccount(const SessionTools& tools) {
+  const Limits& limits = tools.policy->limits;
+  if (!limits.on_users() || tools.users() == nullptr) return true;
+  Account* const account = tools.accounts.Of(core_.user.get());
+  if (account == nullptr) return false;
+  if (account->Enter(limits.connections_per_user_max)) {
+    core_.account = account;
+  } else {
+    user_is_full_ = true;
+    tools.counters().over_user_limit.Add();
+  }
+  return true;
+}
+
 Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
   if (!core_.Send(socks5::EncodeVerdict(false))) return OverAs(SessionEnd::kClientLeft);
   return RefusedAs(end);
@@ -343,7 +360,8 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   core_.target = {request.address, request.port};
   port_ = request.port;
   KeepName(request.name, tools);
-  if (core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate) return RefuseOverLimit(tools);
+  const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
+  if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
   switch (request.command) {
     case socks5::Command::kConnect:
       core_.state = SessionState::kConnecting;

@@ -209,12 +209,19 @@ constexpr Option kOptions[] = {
      [](const Directive& d, Draft& draft) {
        return TakeNumber(d.value, 1U, 100'000'000U, draft.settings.policy.limits.connections_per_client_max);
      }},
+    {"max-connections-per-user", "N", "Sessions of one user at a time (any number)", Scope::kReload,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, 1U, 100'000'000U, draft.settings.policy.limits.connections_per_user_max);
+     }},
     {"connect-rate", "N", "New connections of one client address per second (any number)", Scope::kReload,
      [](const Directive& d, Draft& draft) {
        return TakeNumber(d.value, 1U, 1'000'000U, draft.settings.policy.limits.connect_rate);
      }},
     {"bandwidth", "RATE", "Bytes per second of one session, each way (as many as come)", Scope::kReload,
      [](const Directive& d, Draft& draft) { return TakeRate(d.value, draft.settings.policy.limits.bandwidth); }},
+    {"user-bandwidth", "RATE", "Bytes per second of all sessions of a user together, each way (as many as come)",
+     Scope::kReload,
+     [](const Directive& d, Draft& draft) { return TakeRate(d.value, draft.settings.policy.limits.user_bandwidth); }},
     {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
      TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
     {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,

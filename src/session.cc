@@ -121,6 +121,8 @@ void Session::Finish(const SessionTools& tools) {
   relay_.Release(tools.flow);
   if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
   throttle_ = nullptr;
+  if (core_.account != nullptr) core_.account->Leave();
+  core_.account = nullptr;
   tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   if (association_ == nullptr) return;
@@ -315,9 +317,11 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
 // False when its bandwidth is to be limited and there is no memory for that. What came with the request, 1.3 KB at the
 // most, is free.
 bool Session::BeginThrottle(const SessionTools& tools) {
-  const Rates rates = tools.policy->limits.rates();
-  if (!rates.session.limited()) return true;
-  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, nullptr, tools.now());
+  Rates rates = tools.policy->limits.rates();
+  if (core_.account == nullptr) rates.user = Rate();
+  if (!rates.limited()) return true;
+  UserBuckets* const user = core_.account != nullptr ? &core_.account->buckets() : nullptr;
+  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, user, tools.now());
   return throttle_ != nullptr;
 }
 

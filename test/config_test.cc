@@ -78,8 +78,7 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.names.resolv_conf == "/tmp/resolv");
     CHECK(s.names.hosts_file == "/tmp/hosts");
     CHECK(s.log_level == LogLevel::kInfo);
-    CHECK(s.policy.limits ==
-          Limits{.connections_per_client_max = 20, .connect_rate = 5, .bandwidth = 10 * 1024 * 1024});
+    CHECK(s.policy.limits == Limits{20, 10, 5, 10 * 1024 * 1024, 1'000'000'000});
   };
   const std::pair<std::string, std::string> options[] = {
       {"--allow", "client any"},
@@ -101,6 +100,8 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
       {"--hosts-file", "/tmp/hosts"},
       {"--log-level", "info"},
       {"--max-connections-per-client", "20"},
+      {"--max-connections-per-user", "10"},
+      {"--user-bandwidth", "1G"},
       {"--connect-rate", "5"},
       {"--bandwidth", "10Mi"},
   };
@@ -171,6 +172,8 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
       {"max-connections-per-client", "0", "a number from 1 to 100000000"},
       {"connect-rate", "1000001", "a number from 1 to 1000000"},
       {"bandwidth", "0", kRate},
+      {"user-bandwidth", "999", kRate},
+      {"max-connections-per-user", "many", "a number from 1 to 100000000"},
       {"bandwidth", "10m", kRate},
       {"bandwidth", "1.5M", kRate},
       {"workers", "0", "a number from 1 to 1024"},
@@ -276,7 +279,9 @@ TEST_CASE("config: the help has a line for every option, with its default") {
                              "--workers N",
                              "--max-connections N",
                              "--max-connections-per-client N",
+                             "--max-connections-per-user N",
                              "--connect-rate N",
+                             "--user-bandwidth RATE",
                              "--bandwidth RATE",
                              "--handshake-timeout TIME",
                              "--connect-timeout TIME",

@@ -32,6 +32,7 @@ struct Counters {
   // Connections beyond a limit of their client or user.
   Counter over_client_limit;  // refused: --max-connections-per-client
   Counter over_connect_rate;  // refused: --connect-rate
+  Counter over_user_limit;    // refused: --max-connections-per-user
   Counter client_floods;      // closed at once: twice as many, or as often
 
   // Handshakes.

@@ -93,6 +93,7 @@ class Handshake {
   Turn AfterReceiving(Received received);
 
   Turn Refuse(socks5::Reply reply, const SessionTools& tools);
+  bool OpenAccount(const SessionTools& tools);
   Turn RefuseOverLimit(const SessionTools& tools);
   Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Complain(std::string_view event, const SessionTools& tools) const;
@@ -128,6 +129,7 @@ class Handshake {
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
   std::uint16_t port_ = 0;  // of the target
   bool resolving_ = false;
+  bool user_is_full_ = false;  // has as many sessions as it may
   bool checking_login_ = false;
   Digest login_ticket_{};  // while it is checked
   Dialer dialer_;

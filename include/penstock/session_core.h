@@ -98,6 +98,7 @@ struct SessionTools {
   Slab<Throttle>& throttles;
   SessionDeadlines& deadlines;
   LogPace& complaints;
+  Accounts& accounts;
   Logins& logins;
   LoginMailbox& login_answers;
   FlowTools flow;
@@ -162,6 +163,7 @@ struct SessionCore {
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked; kept only for the log
   std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
+  Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
   Deadline deadline;
   Endpoint client;  // whose session it is
   Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on

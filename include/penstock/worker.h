@@ -60,6 +60,7 @@ struct WorkersShared {
   std::atomic<Phase> phase{Phase::kServing};
   std::atomic<std::size_t> sessions{0};
   Limiter limiter{RandomKey()};
+  Accounts accounts;
 };
 
 class Worker {

@@ -1,10 +1,13 @@
 // How much one client may have: sessions, new connections, bandwidth; across workers, and while it changes.
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/random.h"
+#include "penstock/users.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/udp_peer.h"
@@ -27,6 +30,11 @@ Policy With(const Limits& limits) {
   Policy policy;
   policy.limits = limits;
   return policy;
+}
+
+// The log is written after what it tells of.
+bool Logged(const TestGateway& gateway, std::string_view text) {
+  return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
 }
 
 // No more than a limit of `rate` lets through in a time that began at `begun`.
@@ -68,9 +76,9 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
     }
     CHECK(gateway.WaitForSessions(8));
     CHECK(gateway.Count(&Counters::over_client_limit) == 8);
-    CHECK(gateway.LogText().find("rep=1 ") != std::string::npos);
-    CHECK(gateway.LogText().find("end=over-limit") != std::string::npos);
-    CHECK(gateway.LogText().find("warn client-flood client=127.0.0.1:") != std::string::npos);
+    CHECK(Logged(gateway, "rep=1 "));
+    CHECK(Logged(gateway, "end=over-limit"));
+    CHECK(Logged(gateway, "warn client-flood client=127.0.0.1:"));
 
     // Others are not concerned, sessions that stand are not, and one that ends makes room.
     const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
@@ -247,6 +255,82 @@ TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each
     while (!target.nothing_came()) answered = target.Receive().bytes;
     return answered == "small";
   }));
+}
+
+// --- Users ---------------------------------------------------------------------------------------------------------
+
+Settings LimitedUsers(const Limits& limits, std::size_t workers = 1) {
+  Users::Draft draft(RandomKey());
+  std::string error;
+  REQUIRE_MESSAGE(draft.AddText("alice:{plain}sesame\nbob:{plain}sesame\n", "users", &error), error);
+  Settings settings = Limited(limits, workers);
+  settings.policy.users = draft.Finish();
+  return settings;
+}
+
+// What a client sends that logs in as `user`, up to its request.
+std::string Login(const std::string& user) {
+  return "05 01 02 01"_hex + std::string(1, static_cast<char>(user.size())) + user + "\x06" + "sesame";
+}
+const std::string kLoggedIn = "05 02 01 00"_hex;
+
+TestGateway::Session OpenAs(const std::string& user, const TestGateway& gateway, const TargetListener& listener) {
+  TestGateway::Session session;
+  session.client = gateway.Client();
+  session.client.Send(Login(user) + ConnectRequest(listener.at()));
+  session.target = listener.Accept();
+  CHECK(Hex(session.client.Receive(14)) == Hex(kLoggedIn + Success(session.target.remote())));
+  return session;
+}
+
+TEST_CASE("--max-connections-per-user holds across workers, and is told with REP 01") {
+  const TestGateway gateway(LimitedUsers({.connections_per_user_max = 4}, 2));
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(OpenAs("alice", gateway, listener));
+  const std::string requests[] = {ConnectRequest(listener.at()), AssociateRequest()};
+  for (const std::string& request : requests) {
+    const Peer client = gateway.Client();
+    client.Send(Login("alice") + request);
+    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoggedIn + Refusal(1)));
+  }
+  CHECK(gateway.Count(&Counters::over_user_limit) == 2);
+  sessions.push_back(OpenAs("bob", gateway, listener));
+  CHECK(gateway.WaitForSessions(5));
+
+  // One that has logged in and asks for nothing yet counts.
+  sessions.erase(sessions.begin());
+  CHECK(gateway.WaitForSessions(4));
+  {
+    const Peer waiting = gateway.Client();
+    waiting.Send(Login("alice"));
+    CHECK(Hex(waiting.Receive(4)) == Hex(kLoggedIn));
+    const Peer client = gateway.Client();
+    client.Send(Login("alice") + ConnectRequest(listener.at()));
+    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoggedIn + Refusal(1)));
+  }
+  CHECK(gateway.WaitForSessions(4));
+  sessions.push_back(OpenAs("alice", gateway, listener));
+  PingPong(sessions.back(), 3);
+}
+
+TEST_CASE("--user-bandwidth: the sessions of a user share it, across workers") {
+  constexpr std::uint64_t kRate = 4'000'000;
+  const TestGateway gateway(LimitedUsers({.user_bandwidth = kRate}, 2));
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  std::vector<Stream> streams;
+  for (int i = 0; i < 8; ++i) sessions.push_back(OpenAs("alice", gateway, listener));
+  sessions.push_back(OpenAs("bob", gateway, listener));
+  for (int i = 0; i < 8; ++i) {
+    const auto& session = sessions[static_cast<std::size_t>(i)];
+    streams.emplace_back(session.client, session.target, 200'000);
+  }
+  const Clock::time_point begun = Clock::now();
+  PingPong(sessions[8], 3);
+  Exchange(streams);
+  CHECK(8 * 200'000 <= MostSince(begun, kRate));
+  for (const auto& session : sessions) PingPong(session, 1);
 }
 
 TEST_SUITE_END();
