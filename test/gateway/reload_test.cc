@@ -1,7 +1,11 @@
 // SIGHUP: what is read again, what is not, and that a mistake changes nothing.
 #include <signal.h>
 
+#include <atomic>
+#include <future>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -9,6 +13,7 @@
 #include "test/support/peer.h"
 #include "test/support/program.h"
 #include "test/support/temp_directory.h"
+#include "test/support/wait.h"
 
 namespace penstock::test {
 namespace {
@@ -76,6 +81,68 @@ TEST_CASE("the log level is read again") {
   refused_session();
   CHECK(gateway.program.WaitForLog(" info session "));
   CHECK(gateway.program.LogText().find(" info session ") > gateway.program.LogText().find("notice reload"));
+}
+
+// One short session after the other, and one that lasts, until `stop`. What goes wrong is thrown.
+int ServeUnderLoad(const Program& program, const std::atomic<bool>& stop) {
+  const TargetListener listener;
+  const auto open = [&] {
+    TestGateway::Session session{Peer::To(program.at()), Peer()};
+    session.client.Send(kGreeting + ConnectRequest(listener.at()));
+    session.target = listener.Accept();
+    if (session.client.Receive(12) != kChosenNone + Success(session.target.remote())) {
+      throw std::runtime_error("not connected");
+    }
+    return session;
+  };
+  const auto exchange = [](const TestGateway::Session& session) {
+    session.client.Send("question");
+    if (session.target.Receive(8) != "question") throw std::runtime_error("no question");
+    session.target.Send("answer");
+    if (session.client.Receive(6) != "answer") throw std::runtime_error("no answer");
+  };
+  const TestGateway::Session lasting = open();
+  int sessions = 1;
+  for (; !stop; ++sessions) {
+    const TestGateway::Session session = open();
+    exchange(session);
+    exchange(lasting);
+  }
+  exchange(lasting);
+  return sessions;
+}
+
+TEST_CASE("a hundred reloads under load lose no connection") {
+  constexpr int kReloads = 100;
+  const Configured gateway("deny target 192.0.2.0/24\n");
+  std::atomic<bool> stop = false;
+  std::vector<std::future<int>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(std::async(std::launch::async, [&] { return ServeUnderLoad(gateway.program, stop); }));
+  }
+  const struct StopThem {
+    ~StopThem() { stop = true; }
+    std::atomic<bool>& stop;
+  } stop_them{stop};  // before their results are waited for, whatever happens
+  const auto reloads = [&] {
+    const std::string text = gateway.program.LogText();
+    int count = 0;
+    for (std::size_t at = text.find(" notice reload"); at != std::string::npos;
+         at = text.find(" notice reload", at + 1)) {
+      ++count;
+    }
+    return count;
+  };
+  for (int i = 1; i <= kReloads; ++i) {
+    gateway.folder.Write("penstock.conf", i % 2 == 0 ? "deny target 192.0.2.0/24\n"
+                                                     : "deny target 198.51.100.0/24\nmax-connections-per-client 500\n");
+    gateway.program.Signal(SIGHUP);
+    REQUIRE(WaitUntil([&] { return reloads() == i; }));
+  }
+  stop = true;
+  int sessions = 0;
+  for (std::future<int>& client : clients) CHECK_NOTHROW(sessions += client.get());
+  CHECK(sessions > 2 * static_cast<int>(clients.size()));  // some of them during the reloads
 }
 
 TEST_SUITE_END();
