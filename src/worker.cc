@@ -125,7 +125,9 @@ void Worker::OnWake() {
 
 // Between two events, so that no step meets two policies.
 void Worker::TakePolicy() {
-  policy_ = shared_.policy.Take();
+  std::shared_ptr<const Policy> policy = shared_.policy.Take();
+  if (policy == policy_) return;  // it was for something else that the worker was woken
+  policy_ = std::move(policy);
   tools_.policy = policy_.get();
   sessions_.ForEach([this](Session& session) { session.OnPolicy(tools_); });
 }
