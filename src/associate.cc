@@ -135,19 +135,22 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
     if (!address) return ForwardToName(header, data, route, tools);
     to.ip = *address;
   }
-  if (ForwardTo(to, data, tools)) route = {datagram.first(header.size), to};
+  const Ruling ruling = tools.access.Judge({}, to.ip, to.port);
+  if (!ruling.allowed) return tools.counters.udp_denied.Add();
+  if (ForwardTo({to, ruling.source()}, data, tools)) route = {datagram.first(header.size), to};
 }
 
 void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
                                 const AssociateTools& tools) {
   if (!IsHostName(header.name)) return tools.counters.udp_malformed.Add();
+  if (!tools.access.Foresee(header.name, header.port).allowed) return tools.counters.udp_denied.Add();
   if (const auto answer = tools.resolver.Known(header.name)) {
-    const auto to = Choose(*answer, header.port, tools);
+    const auto to = Choose(*answer, header.name, header.port, tools);
     // The header is the last thing in front of the data.
-    if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, *to};
+    if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
     return;
   }
-  WaitingDatagram* const waiting = Keep(header.port, data, tools.pool);
+  WaitingDatagram* const waiting = Keep(header, data, tools.pool);
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
   if (const auto answer =
@@ -158,67 +161,76 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
 }
 
 // A copy of a datagram that is to wait; null when too many do already.
-WaitingDatagram* Association::Keep(std::uint16_t port, std::span<const std::uint8_t> data, AssociationPool& pool) {
-  if (waiting_ == kWaitingDatagramsPerAssociation || pool.waiting_bytes + data.size() > kWaitingBytesPerWorker) {
+WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
+                                   AssociationPool& pool) {
+  const std::size_t size = header.name.size() + data.size();
+  if (waiting_ == kWaitingDatagramsPerAssociation || pool.waiting_bytes + size > kWaitingBytesPerWorker) {
     return nullptr;
   }
-  std::unique_ptr<std::uint8_t[]> bytes(new (std::nothrow) std::uint8_t[data.size()]);
+  std::unique_ptr<std::uint8_t[]> bytes(new (std::nothrow) std::uint8_t[size]);
   if (bytes == nullptr) return nullptr;
-  WaitingDatagram* const waiting = pool.waiting.Acquire(session_, port);
+  WaitingDatagram* const waiting = pool.waiting.Acquire(session_, header.port);
   if (waiting == nullptr) return nullptr;
-  std::ranges::copy(data, bytes.get());
+  std::ranges::copy(data, std::ranges::copy(header.name, bytes.get()).out);
   waiting->bytes = std::move(bytes);
-  waiting->size = static_cast<std::uint32_t>(data.size());
-  pool.waiting_bytes += data.size();
+  waiting->size = static_cast<std::uint32_t>(size);
+  waiting->name_size = static_cast<std::uint8_t>(header.name.size());
+  pool.waiting_bytes += size;
   ++waiting_;
   return waiting;
 }
 
 void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools) {
   --waiting_;
-  const auto to = Choose(answer, datagram.port, tools);
+  const auto to = Choose(answer, datagram.name(), datagram.port, tools);
   if (to) ForwardTo(*to, datagram.data(), tools);
   FlushUp(tools);
 }
 
 // The first address that the client may reach, or nothing, and the datagram is counted.
-std::optional<Endpoint> Association::Choose(const NameAnswer& answer, std::uint16_t port,
-                                            const AssociateTools& tools) const {
+std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
+                                                            std::uint16_t port, const AssociateTools& tools) const {
   if (answer.status != NameStatus::kFound || answer.list().empty()) {
     tools.counters.udp_nameless.Add();
     return std::nullopt;
   }
   for (const IpAddress& address : answer.list()) {
-    if (tools.guard.Allows(tools.client.ip, address)) return Endpoint{address, port};
+    const Ruling ruling = tools.access.Judge(name, address, port);
+    const Source* const source = ruling.source();
+    if (ruling.allowed && (source == nullptr || !source->excludes(address)))
+      return Destination{{address, port}, source};
   }
   tools.counters.udp_denied.Add();
   return std::nullopt;
 }
 
 // True when more may follow to the same target without being judged again.
-bool Association::ForwardTo(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
-  if (!Approach(to, tools)) return false;
-  Put(to, data, tools);
+bool Association::ForwardTo(const Destination& target, std::span<const std::uint8_t> data,
+                            const AssociateTools& tools) {
+  if (!Approach(target, tools)) return false;
+  Put(target.to, data, tools);
   return true;
 }
 
-// Makes ready to send to a target: may the client, is there a socket, and who is expected to answer.
-bool Association::Approach(const Endpoint& to, const AssociateTools& tools) {
-  if (!tools.guard.Allows(tools.client.ip, to.ip)) {
-    tools.counters.udp_denied.Add();
-    return false;
-  }
-  const Side side = SideOf(to.ip);
-  if (!socket(side).valid() && !OpenTowards(side, tools)) {
+// Makes ready to send to a target: is there a socket, and who is expected to answer.
+bool Association::Approach(const Destination& target, const AssociateTools& tools) {
+  if (!socket(SideOf(target.to.ip)).valid() && !OpenTowards(target, tools)) {
     tools.counters.udp_unreachable.Add();
     return false;
   }
-  if (tools.settings.udp_filter == UdpFilter::kAddress) sent_to_.Insert(to.ip, tools.pool.key, tools.pool.pages);
+  if (tools.settings.udp_filter == UdpFilter::kAddress) sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   return true;
 }
 
-bool Association::OpenTowards(Side side, const AssociateTools& tools) {
-  OpenedUdp opened = OpenUdp(AnyAddress(side == Side::kIpv4));
+// The first destination of a family decides from where all datagrams of that family come.
+bool Association::OpenTowards(const Destination& target, const AssociateTools& tools) {
+  const Side side = SideOf(target.to.ip);
+  Endpoint at = AnyAddress(side == Side::kIpv4);
+  if (target.source != nullptr) {
+    if (target.source->excludes(target.to.ip)) return false;
+    at.ip = target.source->towards(target.to.ip).value_or(at.ip);
+  }
+  OpenedUdp opened = OpenUdp(at, target.source);
   if (!opened.socket.valid()) return false;
   const auto tag = static_cast<std::uint8_t>(first_tag_ + static_cast<std::uint8_t>(side));
   if (!tools.poller.AddReader(opened.socket.get(), {tag, session_})) return false;

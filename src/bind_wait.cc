@@ -5,13 +5,15 @@
 
 namespace penstock {
 
-Fault BindWait::ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools) {
+Fault BindWait::ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools,
+                          std::span<const Source* const> sources) {
   assert(!peers.empty());
+  assert(sources.empty() || sources.size() == peers.size());
   count_ = std::min(peers.size(), peers_.size());
   std::ranges::copy(peers.first(count_), peers_.begin());
   Fault fault = Fault::kNone;
-  for (const IpAddress& peer : peers.first(count_)) {
-    const LocalAddress local = LocalAddressTowards(peer);
+  for (std::size_t i = 0; i < count_; ++i) {
+    const LocalAddress local = LocalAddressTowards(peers[i], sources.empty() ? nullptr : sources[i]);
     if (local.fault == Fault::kNone) return Open(local.at, ports, tools);
     fault = local.fault;
   }
@@ -32,7 +34,7 @@ Fault BindWait::Open(const Endpoint& at, const PortRange& ports, const BindTools
   return Fault::kNone;
 }
 
-BindWait::Turn BindWait::Step(const IpAddress& client, const BindTools& tools) {
+BindWait::Turn BindWait::Step(std::uint16_t port, const BindTools& tools) {
   for (int i = 0; i < kBindPeersPerTurn; ++i) {
     if (!ready_ || retry_.armed()) return Turn::kWaiting;
     Accepted accepted = Accept(listener_.get());
@@ -47,7 +49,7 @@ BindWait::Turn BindWait::Step(const IpAddress& client, const BindTools& tools) {
         tools.retries.Arm(retry_, tools.clock.now());
         break;
       case Accepted::Status::kTaken:
-        if (Expected(client, accepted.peer.ip, tools.guard)) {
+        if (Expected(accepted.peer.ip, port, tools.access)) {
           tools.counters.bind_admitted.Add();
           peer_ = std::move(accepted);
           listener_.Close();
@@ -61,10 +63,12 @@ BindWait::Turn BindWait::Step(const IpAddress& client, const BindTools& tools) {
   return Turn::kUnfinished;
 }
 
-// Anyone does not include whom the client may not reach: the guard judges whoever comes.
-bool BindWait::Expected(const IpAddress& client, const IpAddress& peer, Guard& guard) const {
+// Whoever was named has been judged, and by the name, which is not known here. Anyone does not include whom the client
+// may not reach.
+bool BindWait::Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
   const auto named = std::span(peers_).first(count_);
-  return (named.empty() || std::ranges::find(named, peer) != named.end()) && guard.Allows(client, peer);
+  if (named.empty()) return access.Judge({}, peer, port).allowed;
+  return std::ranges::find(named, peer) != named.end();
 }
 
 }  // namespace penstock

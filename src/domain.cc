@@ -44,7 +44,7 @@ DomainTable::DomainTable(const std::vector<Entry>& entries) {
   places_.assign(mask_ + 1, kNone);
   for (const auto& [domain, value] : entries) {
     std::uint64_t hash = kHashStart;
-    for (auto c = domain.name.rbegin(); c != domain.name.rend(); ++c) hash = Extend(hash, *c);
+    for (std::size_t at = domain.name.size(); at > 0;) hash = Extend(hash, domain.name[--at]);
     std::size_t place = Place(hash);
     while (places_[place] != kNone) {
       const Name& there = names_[places_[place]];

@@ -33,9 +33,9 @@ std::size_t Hash(const IpAddress& address) {
 }  // namespace
 
 bool IsClosed(const Prefix& block) {
-  static const PrefixTable closed = ClosedBlocks();
+  static const PrefixTable kClosed = ClosedBlocks();
   bool found = false;
-  closed.ForEach(block.address(), [&](std::uint32_t bits) { found = found || bits <= block.shared_bits(); });
+  kClosed.ForEach(block.address(), [&](std::uint32_t bits) { found = found || bits <= block.shared_bits(); });
   return found;
 }
 

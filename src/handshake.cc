@@ -210,7 +210,7 @@ Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
 Handshake::Turn Handshake::StepBinding(const SessionTools& tools) {
   if (core_.events.closing) return OverAs(SessionEnd::kClientLeft);
   if (resolving_) return Turn::kWaiting;
-  switch (bind_wait_.Step(core_.client.ip, Bind(tools))) {
+  switch (bind_wait_.Step(port_, Bind(tools))) {
     case BindWait::Turn::kWaiting:
       return Turn::kWaiting;
     case BindWait::Turn::kUnfinished:
@@ -256,6 +256,26 @@ Handshake::Turn Handshake::Refuse(Reply reply, const SessionTools& tools) {
 Handshake::Turn Handshake::RefuseOverLimit(const SessionTools& tools) {
   if (!core_.SendReply(Reply::kGeneralFailure, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
   return RefusedAs(SessionEnd::kOverLimit);
+}
+
+Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools) {
+  tools.counters().denied.Add();
+  if (tools.log.wants(LogLevel::kInfo)) {
+    LogLine line(LogLevel::kInfo, "denied");
+    line.Address("client", core_.client);
+    if (core_.user != nullptr) line.Text("user", core_.user.get());
+    line.Text("cmd", Describe(static_cast<socks5::Command>(core_.command)));
+    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString()).Number("port", port_);
+    if (ruling.by_guard) {
+      line.Text("rule", "guard");
+    } else if (ruling.rule == nullptr) {
+      line.Text("rule", "default");
+    } else {
+      line.Number("rule", ruling.rule->number).Text("where", ruling.rule->where);
+    }
+    tools.log.Write(line);
+  }
+  return Refuse(Reply::kNotAllowed, tools);
 }
 
 Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
@@ -371,6 +391,7 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
       core_.state = SessionState::kBinding;  // a peer's port is its own choice, so the request's means nothing
       return FindTarget(request, tools);
     case socks5::Command::kUdpAssociate:
+      if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);
       return Turn::kAssociate;
   }
   return Refuse(Reply::kCommandNotSupported, tools);
@@ -382,6 +403,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   if (!address) return LookUp(request.name, tools);
   core_.target.ip = *address;
   if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({&*address, 1}, tools);
+  if (const Ruling ruling = core_.access(tools).Foresee({}, port_); !ruling.allowed) return Deny(ruling, tools);
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
   if (core_.name == nullptr) KeepName(address->ToString(), tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
@@ -390,6 +412,8 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
 
 Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
   if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
+  if (const Ruling ruling = core_.access(tools).Foresee(name, port_); !ruling.allowed) return Deny(ruling, tools);
+  name_ = name;
   resolving_ = true;
   const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip);
   return answer ? OnName(*answer, tools) : Turn::kWaiting;
@@ -398,16 +422,27 @@ Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& too
 // Begins to connect to, or to listen for, those of `addresses` that the client may reach.
 Handshake::Turn Handshake::Reach(std::span<const IpAddress> addresses, const SessionTools& tools) {
   std::array<IpAddress, kAddressesPerName> allowed;
+  std::array<const Source*, kAddressesPerName> all_sources;
   std::size_t count = 0;
+  Ruling denial;
+  const Access access = core_.access(tools);
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    if (tools.guard.Allows(core_.client.ip, address)) allowed[count++] = address;
+    const Ruling ruling = access.Judge(name_, address, port_);
+    if (!ruling.allowed) {
+      denial = ruling;
+      continue;
+    }
+    if (ruling.source() != nullptr) rules_ = tools.policy->rules;
+    all_sources[count] = ruling.source();
+    allowed[count++] = address;
   }
-  if (count == 0) return Refuse(Reply::kNotAllowed, tools);
+  if (count == 0) return Deny(denial, tools);
   const auto targets = std::span(allowed).first(count);
+  const auto sources = std::span(all_sources).first(count);
   if (core_.state == SessionState::kBinding) {
-    return AfterListening(bind_wait_.ListenFor(targets, tools.settings.bind_ports, Bind(tools)), tools);
+    return AfterListening(bind_wait_.ListenFor(targets, tools.settings.bind_ports, Bind(tools), sources), tools);
   }
-  dialer_.Begin(targets, port_, Dial(tools));
+  dialer_.Begin(targets, port_, Dial(tools), sources);
   return Turn::kWaiting;
 }
 

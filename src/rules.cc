@@ -73,7 +73,7 @@ struct RuleSet::Walk {
 void RuleSet::LookUp(const Ask& ask, Facts& facts) const {
   facts.has_address = ask.target != nullptr;
   clients_.ForEach(ask.client, [&](std::uint32_t list) { facts.client.Add(list); });
-  if (facts.has_address && !targets_.empty()) {
+  if (ask.target != nullptr && !targets_.empty()) {
     targets_.ForEach(*ask.target, [&](std::uint32_t value) {
       facts.target.Add(value / 2);
       if (value % 2 != 0) facts.lifting.Add(value / 2);
@@ -134,9 +134,10 @@ RuleSet::Fit RuleSet::FitOf(std::uint32_t number, const Ask& ask, const Facts& f
   if ((rule.commands & CommandBit(ask.command)) == 0) return Fit::kNo;
   const auto ports = std::span(ports_).subspan(rule.ports, rule.port_count);
   const auto in_range = [&](const PortRange& range) { return range.low <= ask.port && ask.port <= range.high; };
-  if (!ports.empty() && std::ranges::none_of(ports, in_range)) return Fit::kNo;
+  if (!ports.empty() && !ask.anything && std::ranges::none_of(ports, in_range)) return Fit::kNo;
   if (rule.has_client && rule.filed != Key::kClient && std::ranges::none_of(facts.client, is_in)) return Fit::kNo;
   if (rule.has_user && rule.filed != Key::kUser && !is_in(facts.user)) return Fit::kNo;
+  if (ask.anything) return rule.has_target || !ports.empty() ? Fit::kMaybe : Fit::kYes;
   if (!rule.has_target || (facts.has_address && rule.filed == Key::kTarget)) return Fit::kYes;
   if (std::ranges::any_of(facts.name, is_in)) return Fit::kYes;
   if (!facts.has_address) return rule.has_blocks ? Fit::kMaybe : Fit::kNo;
@@ -206,8 +207,8 @@ class RuleCompiler {
   void ForEachName(Key key, Grouped<Name> grouped, Take take);
   std::uint32_t DraftFor(Key key, const Numbers& groups);
   void File();
-  Key MostTelling(std::uint32_t rule, bool with_target);
-  bool IsFirstOfItsKind(std::uint32_t rule);
+  Key MostTelling(std::uint32_t number, bool with_target);
+  bool IsFirstOfItsKind(std::uint32_t number);
   void Write();
 
   const RuleText& text_;
@@ -216,8 +217,8 @@ class RuleCompiler {
   std::array<Condition, 3> conditions_;  // by Key; kNothing has none
   std::vector<Draft> drafts_;
 
-  // What rules are, their targets aside.
-  std::set<std::tuple<bool, std::vector<Prefix>, Numbers, std::vector<std::string>, std::uint8_t,
+  // What rules are, their targets aside (but for whether there are blocks in them: only then may a name match or not).
+  std::set<std::tuple<bool, bool, std::vector<Prefix>, Numbers, std::vector<std::string>, std::uint8_t,
                       std::vector<std::pair<std::uint16_t, std::uint16_t>>>>
       kinds_;
 };
@@ -274,10 +275,10 @@ void RuleCompiler::TakeRule(std::uint32_t number) {
 }
 
 unsigned RuleCompiler::TraitsOf(const RuleItems& items) {
-  static const Prefix all_v4 = Prefix::Parse("0.0.0.0/0").value();
+  static const Prefix kEveryV4 = Prefix::Parse("0.0.0.0/0").value();
   unsigned traits = items.blocks.empty() ? 0 : kBlocks;
   for (const Prefix& block : items.blocks) {
-    if (block == all_v4) traits |= kAllV4;
+    if (block == kEveryV4) traits |= kAllV4;
     if (block == Prefix()) traits |= kAllV6;
   }
   return traits;
@@ -370,16 +371,16 @@ std::uint32_t RuleCompiler::DraftFor(Key key, const Numbers& groups) {
   return found->second;
 }
 
-// Decides where each rule is found. While an address is unknown, a rule that is filed under its target's blocks is not
-// found there. Whether it may match is all that counts then, and so it is enough to find, by what else it is, the first
-// of the rules that differ in nothing but their targets.
+// Decides where each rule is found. While the target is unknown, a rule that is filed under it is not found there.
+// Whether it may match is all that counts then, and so it is enough to find, by what else it is, the first of the rules
+// that differ in nothing but their targets.
 void RuleCompiler::File() {
   constexpr auto kNowhere = static_cast<Key>(0xff);
   std::vector<Key> maybe(set_.rules_.size(), kNowhere);
   for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
     RuleSet::Rule& rule = set_.rules_[number];
     rule.filed = MostTelling(number, true);
-    if (rule.filed == Key::kTarget && rule.has_blocks && IsFirstOfItsKind(number)) {
+    if (rule.filed == Key::kTarget && IsFirstOfItsKind(number)) {
       maybe[number] = MostTelling(number, false);
     }
   }
@@ -421,8 +422,8 @@ bool RuleCompiler::IsFirstOfItsKind(std::uint32_t number) {
   std::ranges::sort(users);
   std::ranges::sort(ports);
   return kinds_
-      .emplace(written.allows, std::move(client.blocks), std::move(client.sets), std::move(users), written.commands,
-               std::move(ports))
+      .emplace(written.allows, set_.rules_[number].has_blocks, std::move(client.blocks), std::move(client.sets),
+               std::move(users), written.commands, std::move(ports))
       .second;
 }
 

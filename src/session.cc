@@ -376,8 +376,8 @@ Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
 }
 
 AssociateTools Session::Associate(const SessionTools& tools) const {
-  return {tools.settings,     tools.guard,  tools.poller, tools.resolver, tools.counters(),
-          tools.associations, core_.client, throttle_,    tools.now()};
+  return {tools.settings,     core_.access(tools), tools.poller, tools.resolver, tools.counters(),
+          tools.associations, core_.client,        throttle_,    tools.now()};
 }
 
 void Session::LogEnd(const SessionTools& tools) const {

@@ -34,6 +34,11 @@ SessionDeadlines::SessionDeadlines(const Settings& settings)
       reset_poll(kResetPollInterval),
       reset_poll_slow(kResetPollIntervalSlow) {}
 
+Access SessionCore::access(const SessionTools& tools) const {
+  const std::string_view who = user != nullptr ? std::string_view(user.get()) : std::string_view();
+  return {*tools.policy->rules, tools.guard, client.ip, who, static_cast<socks5::Command>(command)};
+}
+
 bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
   const IoResult sent = penstock::Send(socket.get(), bytes);
   return sent.status == IoStatus::kDone && sent.bytes == bytes.size();

@@ -76,8 +76,8 @@ Connecting BeginConnect(Fd socket, const Endpoint& to, const Source* source) {
   const socklen_t size = to.ToSockaddr(&address);
   const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
   if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
-  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port. So it is with an address
-  // that the socket has already.
+  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port. The same goes for a
+  // socket that has its address already.
   const bool has_address = to.ip.is_v4() || (source != nullptr && source->towards(to.ip));
   if (errno == EADDRNOTAVAIL && has_address) return {Fd(), Fault::kExhausted};
   return {Fd(), FaultOfErrno(errno)};

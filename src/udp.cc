@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "penstock/limits.h"
+#include "penstock/socket.h"
 
 namespace penstock {
 namespace {
@@ -25,10 +26,13 @@ int Try(Call call) {
 
 }  // namespace
 
-OpenedUdp OpenUdp(const Endpoint& at) {
+OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
   Fd socket(::socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
   if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (source != nullptr) {
+    if (const Fault fault = BindToInterface(socket.get(), *source); fault != Fault::kNone) return {Fd(), fault};
+  }
   // A burst waits here while the worker serves others. The kernel takes what rmem_max allows, and uses it when it must.
   SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
   SetOption(socket.get(), SOL_UDP, UDP_GRO, 1);  // older kernels: datagrams come one by one

@@ -35,8 +35,8 @@ struct Rig {
     for (const std::string_view text : peers) ips.push_back(Ip(text));
     return wait.ListenFor(ips, ports, tools());
   }
-  BindTools tools() { return {guard, poller, retries, counters, clock}; }
-  Turn Step() { return wait.Step(client, tools()); }
+  BindTools tools() { return {{rules, guard, client, {}, socks5::Command::kBind}, poller, retries, counters, clock}; }
+  Turn Step() { return wait.Step(0, tools()); }
 
   // Takes edges until one has been about the listener: there is one for each who connects.
   void TakeEdge() {
@@ -59,6 +59,7 @@ struct Rig {
 
   Clock clock;
   Guard guard{clock};
+  RuleSet rules;
   IpAddress client = Ip("127.0.0.1");
   Poller poller;
   DeadlineQueue retries{kAttemptDelay};

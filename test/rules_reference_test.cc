@@ -268,6 +268,10 @@ TEST_CASE("rules: random rules judge as somebody does who reads them in order") 
         }
         (expected.answer == Answer::kAllow ? some_allowed : some_denied) = true;
       }
+      const Verdict beforehand =
+          world.set().Judge({.client = client, .user = user, .command = command, .anything = true});
+      if (beforehand.answer == Answer::kAllow) CHECK_FALSE(some_denied);
+      if (beforehand.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       // What is told before the look-up holds for every address; and where addresses differ, nothing is told.
       if (before.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (before.answer == Answer::kDeny) CHECK_FALSE(some_allowed);

@@ -169,6 +169,34 @@ TEST_CASE("rules: before the look-up, an address may make the difference or not"
   }
 }
 
+TEST_CASE("rules: whether there is anything that a client may reach") {
+  const struct {
+    std::vector<std::string> rules;
+    Answer answer;
+  } rows[] = {
+      {{"deny command udp"}, Answer::kDeny},
+      {{"deny target any", "allow"}, Answer::kDeny},
+      {{"deny command udp port 53"}, Answer::kNeedsAddress},
+      {{"deny command connect"}, Answer::kAllow},
+      {{"allow command udp port 53"}, Answer::kNeedsAddress},
+      {{"allow command udp target .example.com"}, Answer::kNeedsAddress},
+      {{"allow command udp target 10.0.0.0/8"}, Answer::kNeedsAddress},
+      {{"allow command connect"}, Answer::kDeny},
+      {{"allow user bob"}, Answer::kDeny},
+      {{"allow user alice"}, Answer::kAllow},
+      {{"deny target private,.example.com", "allow client 192.0.2.0/24"}, Answer::kNeedsAddress},
+      {{"deny target private", "deny client 192.0.2.1", "allow"}, Answer::kDeny},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.rules.front());
+    const IpAddress client = *IpAddress::Parse("192.0.2.1");
+    const RuleSet rules = Compile(row.rules);
+    CHECK(
+        rules.Judge({.client = client, .user = "alice", .command = Command::kUdpAssociate, .anything = true}).answer ==
+        row.answer);
+  }
+}
+
 TEST_CASE("rules: of a name with several addresses each is judged by itself") {
   const RuleSet rules = Compile({"deny target private", "allow target .example.com"});
   CHECK(AnswerTo(rules, {.name = "www.example.com"}) == Answer::kNeedsAddress);

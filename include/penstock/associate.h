@@ -27,14 +27,15 @@
 #include <optional>
 #include <random>
 #include <span>
+#include <string_view>
 
+#include "penstock/access.h"
 #include "penstock/address_set.h"
 #include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/datagrams.h"
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
-#include "penstock/guard.h"
 #include "penstock/io.h"
 #include "penstock/poller.h"
 #include "penstock/relay.h"
@@ -52,13 +53,15 @@ class Association;
 struct WaitingDatagram {
   WaitingDatagram(Handle handle, Handle whose, std::uint16_t to_port) : self(handle), session(whose), port(to_port) {}
 
-  std::span<const std::uint8_t> data() const { return {bytes.get(), size}; }
+  std::string_view name() const { return {reinterpret_cast<const char*>(bytes.get()), name_size}; }
+  std::span<const std::uint8_t> data() const { return {bytes.get() + name_size, size - name_size}; }
 
   Handle self;
   Handle session;
   std::uint16_t port;
   std::uint32_t size = 0;
-  std::unique_ptr<std::uint8_t[]> bytes;
+  std::uint8_t name_size = 0;
+  std::unique_ptr<std::uint8_t[]> bytes;  // the name of the target, and the data
 };
 
 // What one worker's associations borrow.
@@ -86,7 +89,7 @@ struct AssociationPool {
 // What a worker lends to the association whose turn it is.
 struct AssociateTools {
   const Settings& settings;
-  Guard& guard;
+  Access access;
   Poller& poller;
   Resolver& resolver;
   Counters& counters;
@@ -146,6 +149,12 @@ class Association {
   bool has_client() const { return client_port_ != 0; }  // a valid datagram has come
 
  private:
+  // A target that the client may reach, and from where; null: the kernel's choice.
+  struct Destination {
+    Endpoint to;
+    const Source* source = nullptr;
+  };
+
   // Where the last datagram of a batch went: the next one mostly goes there too.
   struct Route {
     std::span<const std::uint8_t> header;  // in the inbox; empty: none yet
@@ -160,12 +169,13 @@ class Association {
   void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
   void ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
                      const AssociateTools& tools);
-  WaitingDatagram* Keep(std::uint16_t port, std::span<const std::uint8_t> data, AssociationPool& pool);
-  bool ForwardTo(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
-  std::optional<Endpoint> Choose(const NameAnswer& answer, std::uint16_t port, const AssociateTools& tools) const;
-  bool Approach(const Endpoint& to, const AssociateTools& tools);
+  WaitingDatagram* Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, AssociationPool& pool);
+  bool ForwardTo(const Destination& target, std::span<const std::uint8_t> data, const AssociateTools& tools);
+  std::optional<Destination> Choose(const NameAnswer& answer, std::string_view name, std::uint16_t port,
+                                    const AssociateTools& tools) const;
+  bool Approach(const Destination& target, const AssociateTools& tools);
   void Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
-  bool OpenTowards(Side side, const AssociateTools& tools);
+  bool OpenTowards(const Destination& target, const AssociateTools& tools);
   void FlushUp(const AssociateTools& tools);
   void FlushDown(const AssociateTools& tools);
 

@@ -1,7 +1,7 @@
 // BIND (RFC 1928 section 4): waits on a listening socket for the one peer that a client expects.
 // A member of a session's handshake; its worker's thread only. It owns the listener until the peer has come, and then
 // the peer's socket until it is taken.
-// Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (guard.h): whoever else
+// Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (access.h): whoever else
 // connects is reset, and the wait goes on. While it is paused, its retry is armed: no edge will tell of who waits.
 // Deliberately not here: looking the peer's name up, the deadline for all of it, and the replies (handshake.h).
 #pragma once
@@ -12,11 +12,11 @@
 #include <span>
 #include <utility>
 
+#include "penstock/access.h"
 #include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
-#include "penstock/guard.h"
 #include "penstock/io.h"
 #include "penstock/limits.h"
 #include "penstock/poller.h"
@@ -27,7 +27,7 @@ namespace penstock {
 
 // What a worker lends to the wait whose turn it is.
 struct BindTools {
-  Guard& guard;
+  Access access;
   Poller& poller;
   DeadlineQueue& retries;
   Counters& counters;
@@ -49,7 +49,9 @@ class BindWait {
 
   // Listens for one of `peers`, one at least, on the address that this host would use towards the first of them that it
   // has a way to; more than kAddressesPerName are left out. kNone, or why it cannot.
-  Fault ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools);
+  // `sources`: as in Dialer::Begin.
+  Fault ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools,
+                  std::span<const Source* const> sources = {});
 
   // Listens for anybody, on the address and scope of `at`.
   Fault ListenForAnyone(const Endpoint& at, const PortRange& ports, const BindTools& tools);
@@ -59,15 +61,15 @@ class BindWait {
 
   void OnListener() { ready_ = true; }
 
-  // Judges those who have connected, kBindPeersPerTurn at most. `client`: for whom.
-  Turn Step(const IpAddress& client, const BindTools& tools);
+  // Judges those who have connected, kBindPeersPerTurn at most. `port`: that the client asked for.
+  Turn Step(std::uint16_t port, const BindTools& tools);
 
   // Once, after kCame. The listener is closed by then.
   Accepted TakePeer() { return std::move(peer_); }
 
  private:
   Fault Open(const Endpoint& at, const PortRange& ports, const BindTools& tools);
-  bool Expected(const IpAddress& client, const IpAddress& peer, Guard& guard) const;
+  bool Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const;
 
   std::array<IpAddress, kAddressesPerName> peers_;
   std::size_t count_ = 0;  // 0: anyone

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -95,6 +96,7 @@ class Handshake {
   Turn Refuse(socks5::Reply reply, const SessionTools& tools);
   bool OpenAccount(const SessionTools& tools);
   Turn RefuseOverLimit(const SessionTools& tools);
+  Turn Deny(const Ruling& ruling, const SessionTools& tools);
   Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Complain(std::string_view event, const SessionTools& tools) const;
   Turn RefusedAs(SessionEnd end);
@@ -119,7 +121,7 @@ class Handshake {
     return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock};
   }
   BindTools Bind(const SessionTools& tools) const {
-    return {tools.guard, tools.poller, tools.deadlines.attempt_delay, tools.counters(), tools.flow.clock};
+    return {core_.access(tools), tools.poller, tools.deadlines.attempt_delay, tools.counters(), tools.flow.clock};
   }
 
   const Handle self_;
@@ -127,11 +129,13 @@ class Handshake {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
+  std::string_view name_;   // of the target, in bytes_; empty when an address was asked for
   std::uint16_t port_ = 0;  // of the target
   bool resolving_ = false;
   bool user_is_full_ = false;  // has as many sessions as it may
   bool checking_login_ = false;
-  Digest login_ticket_{};  // while it is checked
+  Digest login_ticket_{};                 // while it is checked
+  std::shared_ptr<const RuleSet> rules_;  // in which the sources are that the dialer uses
   Dialer dialer_;
   BindWait bind_wait_;
   Reached reached_;

@@ -38,14 +38,15 @@
 
 namespace penstock {
 
-// May this client reach that target? In BIND, and for answers to datagrams, the target is the peer.
+// May this client reach that target? In BIND the target is the peer.
 struct Ask {
   const IpAddress& client;
   std::string_view user;  // who has logged in; empty: nobody
-  socks5::Command command;
+  socks5::Command command = socks5::Command::kConnect;
   std::string_view name;              // as the client wrote it; empty when it asked for an address
   const IpAddress* target = nullptr;  // null: not known yet
   std::uint16_t port = 0;
+  bool anything = false;  // whichever target and port: denied only when all are (then neither is to be given)
 };
 
 // What a rule says beside yes and no.
@@ -113,13 +114,13 @@ class RuleSet {
 
   // A user's name to a list, to be found by any text.
   struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the library looks for this name
   };
   using Users = std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>>;
 
   Verdict JudgeByRules(const Ask& ask) const;
   void LookUp(const Ask& ask, Facts& facts) const;
-  Fit FitOf(std::uint32_t rule, const Ask& ask, const Facts& facts) const;
+  Fit FitOf(std::uint32_t number, const Ask& ask, const Facts& facts) const;
   bool IsIn(std::uint32_t list, std::uint32_t rule) const;
   Verdict Conclude(std::uint32_t rule, const Facts& facts) const;
 

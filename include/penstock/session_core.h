@@ -25,6 +25,7 @@
 #include <string_view>
 #include <utility>
 
+#include "penstock/access.h"
 #include "penstock/associate.h"
 #include "penstock/counters.h"
 #include "penstock/endpoint.h"
@@ -152,6 +153,9 @@ struct SessionCore {
         client(client_endpoint),
         socket(std::move(client_socket)),
         entry(how_it_entered) {}
+
+  // What this client may reach with the command that it gave.
+  Access access(const SessionTools& tools) const;
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.

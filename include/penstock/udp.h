@@ -25,8 +25,9 @@ struct OpenedUdp {
 };
 
 // A socket that is bound to `at`; port 0 is one that the kernel picks at random. IPv6 sockets are IPV6_V6ONLY.
-// Datagrams of one sender that came together may be received as one (SegmentBytes).
-OpenedUdp OpenUdp(const Endpoint& at);
+// Datagrams of one sender that came together may be received as one (SegmentBytes). Of `source`, unless null, the
+// interface counts.
+OpenedUdp OpenUdp(const Endpoint& at, const Source* source = nullptr);
 
 struct Received {
   IoStatus status;  // kDone: `count` messages, one at least; kAgain: none is there; kFault: ask again

@@ -1,0 +1,234 @@
+// The operator's rules, with real clients, names and targets: who is let through, from where, and what is told of it.
+#include "penstock/rules.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/socket.h"
+#include "test/support/dns_server.h"
+#include "test/support/gateway.h"
+#include "test/support/temp_directory.h"
+#include "test/support/udp_peer.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("rules");
+
+// "allow ..." or "deny ...", as they stand in a file.
+std::shared_ptr<const RuleSet> Rules(const std::vector<std::string>& lines) {
+  RuleText text;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const bool allows = lines[i].starts_with("allow");
+    const auto mistake = text.AddRule(allows, lines[i].substr(allows ? 5 : 4), "test.conf:" + std::to_string(i + 1));
+    REQUIRE_MESSAGE(!mistake, mistake.value_or(""));
+  }
+  return std::make_shared<const RuleSet>(text);
+}
+
+Settings With(const std::vector<std::string>& lines) {
+  Settings settings = TestSettings();
+  settings.policy.rules = Rules(lines);
+  settings.log_level = LogLevel::kInfo;
+  return settings;
+}
+
+Settings With(const std::vector<std::string>& lines, const DnsServer& dns, const TempDirectory& directory) {
+  Settings settings = With(lines);
+  settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+  settings.names.hosts_file = directory.Write("hosts", "");
+  settings.names.families = Families{true, true};
+  return settings;
+}
+
+// The client is connected to `listener`; from where.
+Endpoint Reached(const TestGateway& gateway, const TargetListener& listener, const std::string& request) {
+  const Peer client = gateway.GreetedClient();
+  client.Send(request);
+  const Peer target = listener.Accept();
+  const std::string success = Success(target.remote());
+  CHECK(Hex(client.Receive(success.size())) == Hex(success));
+  return target.remote();
+}
+
+bool LogHas(const TestGateway& gateway, std::string_view text) {
+  return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
+}
+
+TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and told with the rule") {
+  const TargetListener listener;
+  const std::string port = std::to_string(listener.at().port);
+  const TestGateway gateway(With({"allow target 127.0.0.2 port " + port, "deny target 127.0.0.1 port " + port}));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));
+  CHECK(gateway.Count(&Counters::denied) == 1);
+  CHECK(LogHas(gateway, " cmd=connect asked=127.0.0.1 port=" + port + " rule=2 where=test.conf:2\n"));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.3", 80))) == Hex(Refusal(2)));  // nothing allows it
+  CHECK(LogHas(gateway, " asked=127.0.0.3 port=80 rule=default\n"));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("[::ffff:127.0.0.1]", listener.at().port))) == Hex(Refusal(2)));
+  CHECK(gateway.Count(&Counters::denied) == 3);
+  const TargetListener other({*IpAddress::Parse("127.0.0.2"), listener.at().port});
+  Reached(gateway, other, ConnectRequest(other.at()));
+}
+
+TEST_CASE("a denied name is never looked up, and an allowed one is connected") {
+  DnsServer dns;
+  dns.Add("www.evil.example", "127.0.0.1");
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(With({"deny target .evil.example", "allow target .good.example"}, dns, directory));
+  gateway.ForgiveSockets();
+  const TargetListener listener;
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("WWW.evil.example.", listener.at().port))) == Hex(Refusal(2)));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("other.example", listener.at().port))) == Hex(Refusal(2)));
+  CHECK(dns.Queries("www.evil.example", DnsType::kA) == 0);
+  CHECK(dns.Queries("other.example", DnsType::kA) == 0);
+  Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));  // its address is another matter
+}
+
+TEST_CASE("a name with some allowed addresses is dialled only at those") {
+  DnsServer dns;
+  dns.Add("mixed.example", "127.0.0.2");
+  dns.Add("mixed.example", "127.0.0.3");
+  dns.Add("closed.example", "127.0.0.2");
+  const TempDirectory directory;
+  TestGateway gateway(With({"deny target 127.0.0.2"}, dns, directory));
+  gateway.ForgiveSockets();
+  const TargetListener open(*Endpoint::Parse("127.0.0.3:0"));
+  const TargetListener closed({*IpAddress::Parse("127.0.0.2"), open.at().port});
+  for (int i = 0; i < 4; ++i) Reached(gateway, open, ConnectRequest("mixed.example", open.at().port));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", open.at().port))) == Hex(Refusal(2)));
+  CHECK_FALSE(closed.SomebodyWaits());
+}
+
+TEST_CASE("connections and datagrams come from the source that a rule names") {
+  DnsServer dns;
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(With(
+      {"allow target .good.example source 127.0.0.8 source-interface lo", "allow source 127.0.0.9"}, dns, directory));
+  gateway.ForgiveSockets();
+  const TargetListener listener;
+  CHECK(Reached(gateway, listener, ConnectRequest(listener.at())).ip == *IpAddress::Parse("127.0.0.9"));
+  CHECK(Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port)).ip ==
+        *IpAddress::Parse("127.0.0.8"));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("::1", 80))) == Hex(Refusal(8)));  // no source of that family
+
+  const UdpPeer target;
+  const UdpClient client(gateway);
+  client.Send("a", "www.good.example", target.at().port);
+  CHECK(target.Receive().from.ip == *IpAddress::Parse("127.0.0.8"));
+  const UdpClient other(gateway);
+  other.Send("a", target.at());
+  CHECK(target.Receive().from.ip == *IpAddress::Parse("127.0.0.9"));
+
+  const Peer binding = gateway.GreetedClient();
+  binding.Send(BindRequest(*Endpoint::Parse("127.0.0.1:0")));
+  CHECK(ReceiveBound(binding).ip == *IpAddress::Parse("127.0.0.9"));
+}
+
+TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
+  DnsServer dns;
+  const TargetListener listener(*Endpoint::Parse("127.0.0.2:0"));
+  const SilentTarget silent({*IpAddress::Parse("127.0.0.1"), listener.at().port});
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Add("slow.example", "127.0.0.2");
+  const TempDirectory directory;
+  TestGateway gateway(With({"allow source 127.0.0.9"}, dns, directory));
+  gateway.ForgiveSockets();
+  const Peer client = gateway.GreetedClient();
+  client.Send(ConnectRequest("slow.example", listener.at().port));
+  REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
+  REQUIRE(gateway.WaitUntilRead(client));
+  gateway.server().Reload({});
+  CHECK(listener.Accept().remote().ip == *IpAddress::Parse("127.0.0.9"));
+  CHECK(ReceiveBound(client).ip == *IpAddress::Parse("127.0.0.9"));
+}
+
+TEST_CASE("a reload changes what new sessions may reach, and old ones live on") {
+  TestGateway gateway(With({"allow"}));
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  Policy policy;
+  policy.rules = Rules({"deny target 127.0.0.1"});
+  gateway.server().Reload(policy);
+  CHECK(WaitUntil([&] { return gateway.AnswerTo(ConnectRequest("127.0.0.1", 1)) == Refusal(2); }));
+  session.client.Send("still here");
+  CHECK(session.target.Receive(10) == "still here");
+}
+
+TEST_CASE("BIND: rules are asked for the peer, and a denied command is refused at once") {
+  TestGateway gateway(With({"deny command bind target 127.0.0.2", "deny command bind port 99", "allow"}));
+  CHECK(Hex(gateway.AnswerTo(BindRequest(*Endpoint::Parse("127.0.0.2:0")))) == Hex(Refusal(2)));
+  CHECK(Hex(gateway.AnswerTo(BindRequest(*Endpoint::Parse("0.0.0.0:99")))) == Hex(Refusal(2)));
+  CHECK(gateway.Count(&Counters::denied) == 2);
+  const Peer client = gateway.GreetedClient();
+  client.Send(BindRequest(*Endpoint::Parse("0.0.0.0:0")));  // anyone
+  const Endpoint at = ReceiveBound(client);
+  const Peer denied = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), at);
+  CHECK(denied.ReceiveToReset().empty());
+  const Peer allowed = Peer::FromTo(*Endpoint::Parse("127.0.0.3:0"), at);
+  CHECK(ReceiveBound(client) == allowed.local());
+}
+
+TEST_CASE("UDP: every datagram is judged, by its name too") {
+  DnsServer dns;
+  dns.Add("www.evil.example", "127.0.0.1");
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(
+      With({"deny target .evil.example,127.0.0.3", "allow target .good.example,127.0.0.2"}, dns, directory));
+  gateway.ForgiveSockets();
+  const UdpPeer target;
+  const UdpPeer other(*Endpoint::Parse("127.0.0.2:0"));
+  const UdpPeer denied(*Endpoint::Parse("127.0.0.3:0"));
+  const UdpClient client(gateway);
+  for (int i = 0; i < 2; ++i) {  // asked for, and remembered
+    client.Send("to a denied name", "www.evil.example", target.at().port);
+    client.Send("to a denied address", denied.at());
+    client.Send("to what nothing allows", target.at());
+    client.Send("to an address", other.at());
+    CHECK(other.Receive().bytes == "to an address");
+    client.Send("to a name", "www.good.example", target.at().port);
+    CHECK(target.Receive().bytes == "to a name");
+  }
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == 6; }));
+  CHECK(denied.nothing_came());
+  CHECK(target.nothing_came());
+  CHECK(dns.Queries("www.evil.example", DnsType::kA) == 0);
+}
+
+TEST_CASE("UDP: an association with which nothing could be reached is refused") {
+  const TestGateway gateway(With({"deny command udp", "allow"}));
+  CHECK(Hex(gateway.AnswerTo(AssociateRequest())) == Hex(Refusal(2)));
+  CHECK(gateway.Count(&Counters::denied) == 1);
+  const TestGateway some(With({"allow command udp port 53"}));
+  const UdpClient client(some);
+}
+
+TEST_CASE("a rule that names an address opens what only this host may reach") {
+  for (const IpAddress& own : HostAddresses()) {
+    if (own.is_loopback() || own.is_link_local()) continue;
+    CAPTURE(own.ToString());
+    Settings settings = With({"allow target 127.0.0.2", "allow"});
+    settings.listen = {{own, 0}};
+    const TestGateway gateway(settings);
+    const TargetListener named(*Endpoint::Parse("127.0.0.2:0"));
+    Reached(gateway, named, ConnectRequest(named.at()));
+    CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.1", 80))) == Hex(Refusal(2)));
+    CHECK(LogHas(gateway, " asked=127.0.0.1 port=80 rule=guard\n"));
+    const UdpPeer target(*Endpoint::Parse("127.0.0.2:0"));
+    const UdpClient client(gateway);
+    client.PingPong(target);
+  }
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test
