@@ -379,6 +379,7 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   core_.command = static_cast<std::uint8_t>(request.command);
   core_.target = {request.address, request.port};
   port_ = request.port;
+  core_.port = request.port;
   KeepName(request.name, tools);
   const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
   if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
@@ -481,7 +482,7 @@ Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
 }
 
 void Handshake::KeepName(std::string_view name, const SessionTools& tools) {
-  if (name.empty() || !tools.log.wants(LogLevel::kInfo)) return;
+  if (name.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
   core_.name = Kept(name);
 }
 

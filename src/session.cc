@@ -100,17 +100,36 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 }
 
 // Where memory has run out, a session that had no limit goes on without.
-void Session::OnPolicy(const SessionTools& tools) {
-  if (core_.state != State::kRelay && core_.state != State::kAssociated) return;
+Session::Next Session::OnPolicy(const SessionTools& tools) {
+  if (core_.state != State::kRelay && core_.state != State::kAssociated) return Next::kWait;
+  if (tools.policy->reload_ends_denied && Forbidden(tools)) {
+    tools.counters().forbidden_later.Add();
+    CutOff(End::kForbidden);
+    return Next::kRelease;
+  }
   if (throttle_ != nullptr) {
     throttle_->SetRates(tools.policy->limits.rates());
   } else {
     BeginThrottle(tools);
   }
+  return Next::kWait;
 }
 
-void Session::Stop() {
-  core_.end = End::kStopped;
+// Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
+// rules nor a log that wanted them, are judged by the address alone.
+bool Session::Forbidden(const SessionTools& tools) const {
+  if (tools.users() != nullptr && (core_.user == nullptr || tools.users()->Find(core_.user.get()) == nullptr))
+    return true;
+  const Access access = core_.access(tools);
+  if (core_.state == State::kAssociated) return !access.ForeseeAnything().allowed;
+  const std::string_view asked = core_.name != nullptr ? core_.name.get() : std::string_view();
+  const std::string_view name = AddressInName(asked) ? std::string_view() : asked;
+  return !access.Judge(name, core_.target.ip, core_.port).allowed;
+}
+
+// What is cut off shall not look whole.
+void Session::CutOff(End end) {
+  core_.end = end;
   if (core_.state != State::kRelay && core_.state != State::kResetting) return;
   AbortOnClose(core_.socket.get());
   AbortOnClose(target_.get());

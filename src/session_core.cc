@@ -77,6 +77,8 @@ std::string_view Describe(SessionEnd end) {
       return "idle";
     case SessionEnd::kStopped:
       return "stopped";
+    case SessionEnd::kForbidden:
+      return "forbidden";
     case SessionEnd::kExhausted:
       return "exhausted";
   }

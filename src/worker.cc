@@ -129,7 +129,7 @@ void Worker::TakePolicy() {
   if (policy == policy_) return;  // it was for something else that the worker was woken
   policy_ = std::move(policy);
   tools_.policy = policy_.get();
-  sessions_.ForEach([this](Session& session) { session.OnPolicy(tools_); });
+  sessions_.ForEach([this](Session& session) { After(session, session.OnPolicy(tools_)); });
 }
 
 void Worker::DeliverLogins() {

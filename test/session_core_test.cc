@@ -17,7 +17,7 @@ TEST_CASE("session core: every end has a word of its own") {
   std::vector<std::string_view> seen;
   for (const End end :
        {End::kNone, End::kClosed, End::kReset, End::kRefused, End::kBadRequest, End::kLoginFailed, End::kLoginThrottled,
-        End::kClientLeft, End::kHandshakeExpired, End::kIdle, End::kStopped, End::kExhausted}) {
+        End::kClientLeft, End::kHandshakeExpired, End::kIdle, End::kStopped, End::kForbidden, End::kExhausted}) {
     const std::string_view word = Describe(end);
     CHECK_FALSE(word.empty());
     CHECK(word.find(' ') == std::string_view::npos);

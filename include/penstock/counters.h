@@ -42,6 +42,7 @@ struct Counters {
   Counter logins_accepted;
   Counter logins_failed;
   Counter logins_throttled;  // not looked at: see logins.h
+  Counter forbidden_later;   // sessions that a reload ended, because its rules or users do not allow them
   Counter denied;            // requests that a rule or the guard did not allow
   Counter replies[9];        // by REP
 

@@ -56,11 +56,12 @@ class Session {
   Next OnDeadline(const SessionTools& tools);
   Next OnTurn(const SessionTools& tools) { return Drive(tools); }  // from the ready list
 
-  // The policy has changed: from now on, the session has the bandwidth that it says.
-  void OnPolicy(const SessionTools& tools);
+  // There is another policy. Its bandwidth holds for sessions that are there already; whether its rules do is its own
+  // choice (Policy::reload_ends_denied).
+  Next OnPolicy(const SessionTools& tools);
 
   // The gateway is stopping: what is cut off shall not look whole.
-  void Stop();
+  void Stop() { CutOff(End::kStopped); }
 
   // The last words before the worker destroys it: gives back what is lent, counts, and logs.
   void Finish(const SessionTools& tools);
@@ -89,6 +90,8 @@ class Session {
   bool BeginThrottle(const SessionTools& tools);
   Next CloseGently(const SessionTools& tools);
   Next OverAs(End end);
+  void CutOff(End end);
+  bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
 
   Next CheckIdle(const SessionTools& tools);

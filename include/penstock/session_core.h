@@ -138,6 +138,7 @@ enum class SessionEnd : std::uint8_t {
   kHandshakeExpired,  // the request was not whole in time
   kIdle,              // no bytes for too long
   kStopped,           // the gateway was stopped
+  kForbidden,         // a reload has brought a policy that would not have let it begin
   kExhausted,         // no memory
 };
 
@@ -165,7 +166,7 @@ struct SessionCore {
   bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
-  std::unique_ptr<char[]> name;  // as asked; kept only for the log
+  std::unique_ptr<char[]> name;  // as asked; kept for the log, and for rules that come later
   std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
   Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
   Deadline deadline;
@@ -177,7 +178,8 @@ struct SessionCore {
   SessionEnd end = SessionEnd::kNone;
   std::uint8_t reply = kNoReply;
   std::uint8_t command = kNoCommand;
-  const Entry entry;  // what the limiter said, and is to be told in the end
+  std::uint16_t port = 0;  // as asked
+  const Entry entry;       // what the limiter said, and is to be told in the end
 };
 
 }  // namespace penstock

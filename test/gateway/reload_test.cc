@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -81,6 +82,83 @@ TEST_CASE("the log level is read again") {
   refused_session();
   CHECK(gateway.program.WaitForLog(" info session "));
   CHECK(gateway.program.LogText().find(" info session ") > gateway.program.LogText().find("notice reload"));
+}
+
+TEST_CASE("sessions that the new rules forbid live on, unless the policy says otherwise") {
+  for (const bool ends : {false, true}) {
+    CAPTURE(ends);
+    const std::string all = ends ? "reload-ends-denied yes\n" : "";
+    const Configured gateway("log-level info\n");
+    const TargetListener listener;
+    const TargetListener other;
+    const auto open = [&](const TargetListener& target) {
+      TestGateway::Session session{Peer::To(gateway.program.at()), Peer()};
+      session.client.Send(kGreeting + ConnectRequest(target.at()));
+      session.target = target.Accept();
+      CHECK(Hex(session.client.Receive(12)) == Hex(kChosenNone + Success(session.target.remote())));
+      return session;
+    };
+    const TestGateway::Session forbidden = open(listener);
+    const TestGateway::Session allowed = open(other);
+    gateway.Reload("log-level info\n" + all + "deny port " + std::to_string(listener.at().port) + "\n",
+                   "notice reload");
+    if (ends) {
+      CHECK(forbidden.client.ReceiveToReset().empty());
+      CHECK(forbidden.target.ReceiveToReset().empty());
+      CHECK(gateway.program.WaitForLog("end=forbidden"));
+    } else {
+      forbidden.client.Send("question");
+      CHECK(forbidden.target.Receive(8) == "question");
+    }
+    allowed.client.Send("question");
+    CHECK(allowed.target.Receive(8) == "question");
+    const Peer late = Peer::To(gateway.program.at());
+    late.Send(kGreeting + ConnectRequest(listener.at()));
+    CHECK(Hex(late.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
+  }
+}
+
+TEST_CASE("a session to a name is judged by its name again") {
+  const Configured gateway("deny target 192.0.2.0/24\nreload-ends-denied yes\nlog-level info\n");
+  const TargetListener listener;
+  TestGateway::Session session{Peer::To(gateway.program.at()), Peer()};
+  session.client.Send(kGreeting + ConnectRequest("localhost", listener.at().port));
+  session.target = listener.Accept();
+  session.client.Receive(12);
+  gateway.Reload("allow target localhost.\nreload-ends-denied yes\nlog-level info\n", "notice reload");
+  session.client.Send("question");
+  CHECK(session.target.Receive(8) == "question");
+  gateway.folder.Write("penstock.conf", "deny target localhost.\nreload-ends-denied yes\nlog-level info\n");
+  gateway.program.Signal(SIGHUP);
+  CHECK(session.client.ReceiveToReset().empty());
+}
+
+TEST_CASE("a session whose user is gone ends with the others that are forbidden") {
+  const std::string keep = "reload-ends-denied yes\nlog-level info\n";
+  TempDirectory folder;
+  const std::string path = folder.Write("penstock.conf", keep + "users users\n");
+  const auto write_users = [&](std::string_view text) {
+    std::filesystem::permissions(folder.Write("users", text), std::filesystem::perms(0600));
+  };
+  write_users("alice:{plain}open-sesame-1\nbob:{plain}open-sesame-2\n");
+  const Program program({"--config=" + path});
+  const TargetListener listener;
+  const auto open = [&](const std::string& name, const std::string& password) {
+    TestGateway::Session session{Peer::To(program.at()), Peer()};
+    session.client.Send(std::string("\x05\x01\x02\x01", 4) + static_cast<char>(name.size()) + name +
+                        static_cast<char>(password.size()) + password + ConnectRequest(listener.at()));
+    session.target = listener.Accept();
+    CHECK(Hex(session.client.Receive(14)) ==
+          Hex(std::string("\x05\x02\x01\x00", 4) + Success(session.target.remote())));
+    return session;
+  };
+  const TestGateway::Session alice = open("alice", "open-sesame-1");
+  const TestGateway::Session bob = open("bob", "open-sesame-2");
+  write_users("bob:{plain}open-sesame-2\n");
+  program.Signal(SIGHUP);
+  CHECK(alice.client.ReceiveToReset().empty());
+  bob.client.Send("question");
+  CHECK(bob.target.Receive(8) == "question");
 }
 
 // One short session after the other, and one that lasts, until `stop`. What goes wrong is thrown.
