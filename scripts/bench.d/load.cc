@@ -12,10 +12,12 @@
 //
 // Options of the clients: --via ADDR:PORT (the gateway; without it the target is contacted directly), --no-socks (the
 // gateway is a plain forwarder), --conns N, --threads N, --seconds S, --targets N (spread over N consecutive target
-// addresses), --sources N (spread over N source addresses 127.0.1.1 and up). For udp-*: --size BYTES of data, --window
-// N datagrams under way per association. IPv4 only.
+// addresses), --sources N (spread over N source addresses 127.0.1.1 and up), --login NAME:PASSWORD (RFC 1929). For
+// upload and download: --cut (end without waiting for what is under way: behind a limit that can be minutes).
+// For udp-*: --size BYTES of data, --window N datagrams under way per association. IPv4 only.
 //
-// A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=.
+// A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=. Bulk modes print
+// lowest= and highest=, too: the rates of the slowest and of the fastest tunnel.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -53,6 +55,7 @@ using std::chrono::milliseconds;
 
 constexpr size_t kMessageSize = 64;
 constexpr size_t kBulkSize = 256 * 1024;
+constexpr size_t kBulkMax = 1024;     // bulk tunnels at a time
 constexpr int kMaxErrors = 1000;      // a gateway that refuses everything must not make a client spin
 constexpr size_t kMaxOpening = 64;    // handshakes under way per thread; some peers listen with a backlog of 100
 constexpr milliseconds kWarmUp{200};  // left out of the rates: threads start, TCP windows grow
@@ -67,9 +70,11 @@ constexpr char kSource = 'd';
 // Target and client share a mapped file. Counting at the receiving end without sending the count through the gateway
 // works with every peer (many cannot half-close) and across network namespaces.
 struct Stats {
-  std::atomic<uint64_t> sunk;       // bytes received by all sink connections so far
-  std::atomic<uint64_t> datagrams;  // datagrams that were not to be echoed
-  std::atomic<uint64_t> stop;       // a source ends its stream when this changes
+  std::atomic<uint64_t> sunk;                           // bytes received by all sink connections so far
+  std::atomic<uint64_t> sinks;                          // sink connections so far
+  std::array<std::atomic<uint64_t>, kBulkMax> sunk_by;  // bytes received by number n, n + kBulkMax, ...
+  std::atomic<uint64_t> datagrams;                      // datagrams that were not to be echoed
+  std::atomic<uint64_t> stop;                           // a source ends its stream when this changes
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
@@ -165,7 +170,7 @@ Stats* MapStats(const std::string& path, bool create) {
   void* map = mmap(nullptr, sizeof(Stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (map == MAP_FAILED) DieErrno("mmap");
   close(fd);
-  return static_cast<Stats*>(map);  // a new file is zeroes, which is the initial value of both counters
+  return static_cast<Stats*>(map);  // a new file is zeroes, which is the initial value of all counters
 }
 
 void Watch(int epoll, int operation, int fd, uint32_t events, void* data) {
@@ -215,6 +220,7 @@ class Target {
     int fd;
     char role = 0;  // 0 until the first byte has come
     uint64_t stop_at_start = 0;
+    uint64_t sink = 0;  // its number, if it is one
   };
 
   void Accept() {
@@ -238,6 +244,7 @@ class Target {
         peer.stop_at_start = stats_->stop.load();
         Watch(epoll_, EPOLL_CTL_MOD, peer.fd, EPOLLOUT, &peer);
       }
+      if (peer.role == kSink) peer.sink = stats_->sinks.fetch_add(1);
     }
     switch (peer.role) {
       case kEcho:
@@ -245,6 +252,7 @@ class Target {
         return send(peer.fd, buffer_.data(), Size(got), MSG_NOSIGNAL) == got;
       case kSink:
         stats_->sunk.fetch_add(Size(got), std::memory_order_relaxed);
+        stats_->sunk_by[peer.sink % kBulkMax].fetch_add(Size(got), std::memory_order_relaxed);
         return true;
       case kSource:
         return true;
@@ -428,14 +436,16 @@ struct Plan {
   std::vector<Address> gateway;  // empty: contact the targets directly
   uint32_t sources;
   size_t conns;
+  std::string login;  // the message of RFC 1929; empty: no login
 };
 
 // What all client threads share.
 struct Board {
   std::atomic<Phase> phase{Phase::kRun};
-  std::atomic<uint64_t> up{0};     // tunnels whose handshake is complete (kept ones)
-  std::atomic<uint64_t> done{0};   // connections or round trips completed
-  std::atomic<uint64_t> bytes{0};  // bytes sent (upload) or received (download)
+  std::atomic<uint64_t> up{0};                                // tunnels whose handshake is complete (kept ones)
+  std::atomic<uint64_t> done{0};                              // connections or round trips completed
+  std::atomic<uint64_t> bytes{0};                             // bytes sent (upload) or received (download)
+  std::array<std::atomic<uint64_t>, kBulkMax> received_by{};  // of these, by each tunnel (download)
   std::atomic<uint64_t> errors{0};
   std::mutex mutex;
   std::string first_error;  // guarded by mutex
@@ -479,7 +489,7 @@ class Client {
   }
 
  private:
-  enum class State { kClosed, kConnecting, kGreeting, kRequest, kFirstEcho, kUp };
+  enum class State { kClosed, kConnecting, kGreeting, kLogin, kRequest, kFirstEcho, kUp };
 
   struct Tunnel {
     int fd = -1;
@@ -487,6 +497,7 @@ class Client {
     size_t have = 0;  // bytes in `in`
     std::array<uint8_t, kMessageSize> in;
     const Address* target = nullptr;
+    size_t serial = 0;
     bool failed = false;  // a kept tunnel that broke isn't opened again
   };
 
@@ -498,7 +509,7 @@ class Client {
   }
 
   void Open(Tunnel& tunnel) {
-    const size_t serial = serial_++;
+    const size_t serial = tunnel.serial = serial_++;
     tunnel.target = &plan_.targets[serial % plan_.targets.size()];
     const Address& to = plan_.gateway.empty() ? *tunnel.target : plan_.gateway[0];
     tunnel.fd = socket(to.Family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -587,10 +598,17 @@ class Client {
         }
         if (!(events & EPOLLOUT)) return;
         if (!plan_.socks) return Established(tunnel);
-        return Send(tunnel, "\x05\x01\x00", 3, State::kGreeting);
+        return Send(tunnel, plan_.login.empty() ? "\x05\x01\x00" : "\x05\x01\x02", 3, State::kGreeting);
       case State::kGreeting:
         if (!(events & EPOLLIN) || !Receive(tunnel, 2, "greeting")) return;
-        if (tunnel.in[0] != 5 || tunnel.in[1] != 0) return Fail(tunnel, "SOCKS method refused");
+        if (tunnel.in[0] != 5 || tunnel.in[1] != (plan_.login.empty() ? 0 : 2)) {
+          return Fail(tunnel, "SOCKS method refused");
+        }
+        if (plan_.login.empty()) return SendRequest(tunnel);
+        return Send(tunnel, plan_.login.data(), plan_.login.size(), State::kLogin);
+      case State::kLogin:
+        if (!(events & EPOLLIN) || !Receive(tunnel, 2, "login")) return;
+        if (tunnel.in[1] != 0) return Fail(tunnel, "login refused");
         return SendRequest(tunnel);
       case State::kRequest:
         if (events & EPOLLIN) ReadReply(tunnel);
@@ -696,7 +714,10 @@ class Client {
       }
       case Mode::kDownload: {
         const ssize_t got = recv(tunnel.fd, buffer_.data(), buffer_.size(), 0);
-        if (got > 0) board_.bytes.fetch_add(Size(got), std::memory_order_relaxed);
+        if (got > 0) {
+          board_.bytes.fetch_add(Size(got), std::memory_order_relaxed);
+          board_.received_by[tunnel.serial % kBulkMax].fetch_add(Size(got), std::memory_order_relaxed);
+        }
         if (got > 0 || (got < 0 && errno == EAGAIN)) return;
         if (got == 0 && board_.phase.load() != Phase::kRun) return Close(tunnel);  // as asked of the source
         return Fail(tunnel, "download cut");
@@ -732,6 +753,16 @@ bool WaitFor(milliseconds deadline, Condition done) {
   return true;
 }
 
+// RFC 1929, section 2: VER, ULEN, UNAME, PLEN, PASSWD.
+std::string LoginMessage(const std::string& text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos || colon > 255 || text.size() - colon > 256) Die("--login NAME:PASSWORD is needed");
+  const std::string name = text.substr(0, colon);
+  const std::string password = text.substr(colon + 1);
+  return '\x01' + std::string(1, static_cast<char>(name.size())) + name +
+         std::string(1, static_cast<char>(password.size())) + password;
+}
+
 Plan MakePlan(Mode mode, const Options& options) {
   Plan plan{};
   plan.mode = mode;
@@ -741,6 +772,7 @@ Plan MakePlan(Mode mode, const Options& options) {
   for (uint32_t i = 0; i < targets; ++i) plan.targets.push_back(Advance(ParseAddress(options.Text("target")), i));
   plan.sources = static_cast<uint32_t>(options.Number("sources", 0));
   plan.conns = static_cast<size_t>(options.Number("conns", 64));
+  if (options.Has("login")) plan.login = LoginMessage(options.Text("login"));
   return plan;
 }
 
@@ -753,16 +785,28 @@ void AwaitEndOfStdin() {
 int RunClient(Mode mode, const Options& options) {
   const Plan plan = MakePlan(mode, options);
   const bool bulk = mode == Mode::kUpload || mode == Mode::kDownload;
+  const bool cut = options.Has("cut");
+  if (bulk && plan.conns > kBulkMax) Die("--conns is too large");
   Stats* stats = bulk ? MapStats(options.Text("stats"), false) : nullptr;
   const auto duration = std::chrono::duration<double>(options.Number("seconds", 2));
   const size_t threads = std::clamp<size_t>(static_cast<size_t>(options.Number("threads", 1)), 1, plan.conns);
 
   Board board;
   const uint64_t sunk_before = bulk ? stats->sunk.load() : 0;
+  const uint64_t sinks_before = bulk ? stats->sinks.load() : 0;
   // The quantity whose growth is the rate, always taken at the receiving end.
   const auto count = [&]() -> uint64_t {
     if (mode == Mode::kUpload) return stats->sunk.load() - sunk_before;
     return mode == Mode::kDownload ? board.bytes.load() : board.done.load();
+  };
+  // The same for each tunnel of a bulk mode. Which is which does not matter.
+  const auto count_each = [&] {
+    std::vector<uint64_t> each(bulk ? plan.conns : 0);
+    for (size_t i = 0; i < each.size(); ++i) {
+      each[i] =
+          mode == Mode::kUpload ? stats->sunk_by[(sinks_before + i) % kBulkMax].load() : board.received_by[i].load();
+    }
+    return each;
   };
 
   std::vector<std::thread> pool;
@@ -777,6 +821,7 @@ int RunClient(Mode mode, const Options& options) {
   }
 
   uint64_t counted = 0;
+  std::vector<uint64_t> each;
   Clock::duration elapsed{1};
   if (mode == Mode::kIdle) {
     std::printf("open=%lu errors=%lu\n", static_cast<unsigned long>(board.up.load()),
@@ -785,17 +830,23 @@ int RunClient(Mode mode, const Options& options) {
     AwaitEndOfStdin();
     board.phase = Phase::kClose;
   } else if (board.errors == 0) {
+    // Behind a limit it takes a while until each tunnel has had its first turn.
+    const auto all_move = [&] { return std::ranges::none_of(count_each(), [](uint64_t bytes) { return bytes == 0; }); };
+    if (!WaitFor(kOpenDeadline, [&] { return all_move() || board.errors > 0; })) board.Fail("a tunnel carries nothing");
     std::this_thread::sleep_for(kWarmUp);
     const uint64_t begin = count();
+    const std::vector<uint64_t> each_begin = count_each();
     const Clock::time_point start = Clock::now();
     std::this_thread::sleep_for(duration);
     counted = count() - begin;
+    each = count_each();
     elapsed = Clock::now() - start;
+    for (size_t i = 0; i < each.size(); ++i) each[i] -= each_begin[i];
   }
 
-  if (mode != Mode::kIdle) board.phase = Phase::kStop;
+  if (mode != Mode::kIdle) board.phase = cut ? Phase::kClose : Phase::kStop;
   if (mode == Mode::kDownload) ++stats->stop;
-  if (mode == Mode::kUpload) {
+  if (mode == Mode::kUpload && !cut) {
     // All that was sent has to arrive: it proves that nothing was lost, and CPU per byte needs the final number.
     // The client may still be in a last send() when it learns of the stop; both counters then settle together.
     const auto settled = [&] {
@@ -809,10 +860,15 @@ int RunClient(Mode mode, const Options& options) {
   }
   for (std::thread& thread : pool) thread.join();
 
-  std::printf("count=%lu seconds=%.6f rate=%.3f total=%lu errors=%lu first_error=%s\n",
-              static_cast<unsigned long>(counted), Seconds(elapsed), static_cast<double>(counted) / Seconds(elapsed),
-              static_cast<unsigned long>(count()), static_cast<unsigned long>(board.errors.load()),
-              board.first_error.c_str());
+  std::printf("count=%lu seconds=%.6f rate=%.3f ", static_cast<unsigned long>(counted), Seconds(elapsed),
+              static_cast<double>(counted) / Seconds(elapsed));
+  if (!each.empty()) {
+    const auto [lowest, highest] = std::minmax_element(each.begin(), each.end());
+    std::printf("lowest=%.3f highest=%.3f ", static_cast<double>(*lowest) / Seconds(elapsed),
+                static_cast<double>(*highest) / Seconds(elapsed));
+  }
+  std::printf("total=%lu errors=%lu first_error=%s\n", static_cast<unsigned long>(count()),
+              static_cast<unsigned long>(board.errors.load()), board.first_error.c_str());
   return 0;
 }
 
