@@ -14,7 +14,7 @@ PENSTOCK=${PENSTOCK:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/r
 temp=$(mktemp -d) || exit 2
 started=()
 failures=0
-limit=30  # seconds for each check
+limit=60  # seconds for each check, on a busy machine too
 
 clean_up() {
   local pid
