@@ -53,7 +53,8 @@ endif
 
 COMMON_FLAGS := -std=c++20 -pthread $(WARNINGS)
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-SANITIZER_FLAGS := -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls
+# -Og and line tables: a third less to compile than -O1 -g, and reports say the same.
+SANITIZER_FLAGS := -Og -g1 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 
 ifeq ($(LTO),1)
   IS_CLANG := $(findstring clang,$(shell $(CXX) --version))
@@ -85,6 +86,16 @@ PENSTOCK_LDLIBS := -lresolv -lcrypt
 stamp = @mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $(1) || \
   printf '%s\n' '$(subst ','\'',$(2))' > $(1)
 
+# For the fuzz entry points only what they reach is built. `$(call modules_of,FILES)`: the modules that these files
+# include; `$(call closure,MODULES)`: these, what they include, and so on.
+ifneq ($(filter fuzz%,$(MAKECMDGOALS)),)
+modules_of = $(if $(1),$(shell sed -n 's|^.include "penstock/\(.*\)[.]h".*|\1|p' $(1) | sort -u))
+closure = $(call widen,$(1),$(sort $(1) $(call modules_of,$(foreach m,$(1),$(wildcard src/$m.cc include/penstock/$m.h)))))
+widen = $(if $(filter-out $(1),$(2)),$(call closure,$(2)),$(1))
+fuzz_MODULES := $(call closure,$(call modules_of,$(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc)))
+fuzz_LIB_OBJS := $(patsubst %.cc,$(BUILD)/fuzz/obj/%.o,$(filter $(fuzz_MODULES:%=src/%.cc),$(LIB_SRCS)))
+endif
+
 # --- rules of one flavour ---------------------------------------------------------------------
 
 define FLAVOUR_RULES
@@ -93,7 +104,7 @@ $(1)_AR ?= $$(AR)
 $(1)_DIR := $$(BUILD)/$(1)
 $(1)_COMPILE = $$($(1)_CXX) -Iinclude -I. $$(CPPFLAGS) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(TEST_FLAGS) $$(CXXFLAGS)
 $(1)_LINK = $$($(1)_CXX) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(CXXFLAGS) -Wl,--as-needed $$($(1)_LDFLAGS) $$(LDFLAGS)
-$(1)_LIB_OBJS := $$(LIB_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_LIB_OBJS ?= $$(LIB_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
 $(1)_SUPPORT_OBJS := $$(SUPPORT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
 $(1)_UNIT_OBJS := $$(UNIT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
 $(1)_GATEWAY_OBJS := $$(GATEWAY_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
@@ -239,6 +250,21 @@ format-check: ## fail when clang-format would change a source file
 
 lint: ## run clang-tidy over src/ and shellcheck over the scripts; a warning is an error
 	@scripts/lint
+
+# Code is not made: warnings come with the syntax tree. The stamps say which files are as they were last time.
+CLANG_CHECKED := $(patsubst %.cc,$(BUILD)/clang/%.ok,$(LIB_SRCS) src/main.cc $(SUPPORT_SRCS) $(UNIT_SRCS) $(GATEWAY_SRCS) \
+                   $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) $(wildcard test/fuzz/replay.cc))
+
+.PHONY: clang-check
+clang-check: $(CLANG_CHECKED) ## let clang read everything that g++ builds; a warning is an error
+
+$(BUILD)/clang/%.ok: %.cc
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CHECK $<')
+	$(Q)$(FUZZ_CXX) -Iinclude -I. $(CPPFLAGS) $(COMMON_FLAGS) -Werror -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ $<
+	@touch $@
+
+-include $(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d)
 
 floors: ## check that modules include only what lies below them
 	@scripts/floors
