@@ -37,7 +37,8 @@ bool HasControlByte(std::string_view text) {
   return std::ranges::any_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-// What glob(3) finds for `pattern`, sorted. A plain name is found whether or not it is there: whoever reads it will say.
+// What glob(3) finds for `pattern`, sorted. A plain name is found whether or not it is there: whoever reads it will
+// say.
 std::vector<std::string> Matching(const std::string& pattern) {
   if (pattern.find_first_of("*?[") == std::string::npos) return {pattern};
   glob_t found{};

@@ -20,8 +20,8 @@ unsigned SecondsPerTest() { return penstock::test::IsSanitized() ? 240 : 120; }
 char g_verdict[512];
 std::size_t g_verdict_size = 0;
 
-// Nothing but what signal-safety(7) allows. No abort(): doctest would report that with code that allocates, and the lock
-// of the allocator may be what the test hangs on.
+// Nothing but what signal-safety(7) allows. No abort(): doctest would report that with code that allocates, and the
+// lock of the allocator may be what the test hangs on.
 extern "C" void OnAlarm(int /*signal*/) {
   if (::write(STDERR_FILENO, g_verdict, g_verdict_size) < 0) ::_exit(4);
   ::_exit(3);

@@ -1,8 +1,8 @@
 // BIND (RFC 1928 section 4): waits on a listening socket for the one peer that a client expects.
 // A member of a session's handshake; its worker's thread only. It owns the listener until the peer has come, and then
 // the peer's socket until it is taken.
-// Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (access.h): whoever else
-// connects is reset, and the wait goes on. While it is paused, its retry is armed: no edge will tell of who waits.
+// Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (access.h): whoever
+// else connects is reset, and the wait goes on. While it is paused, its retry is armed: no edge will tell of who waits.
 // Deliberately not here: looking the peer's name up, the deadline for all of it, and the replies (handshake.h).
 #pragma once
 

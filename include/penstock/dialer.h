@@ -39,9 +39,9 @@ class Dialer {
   Dialer(Handle owner, std::uint8_t first_attempt_tag, std::uint8_t delay_tag)
       : owner_(owner), first_attempt_tag_(first_attempt_tag), delay_({delay_tag, owner}) {}
 
-  // Starts with `addresses`, one at least; more than kAddressesPerName are not tried. `sources`: where to connect to each
-  // from, null for wherever the kernel likes; none at all stands for null for all. They live until it is kConnected or
-  // kFailed.
+  // Starts with `addresses`, one at least; more than kAddressesPerName are not tried. `sources`: where to connect to
+  // each from, null for wherever the kernel likes; none at all stands for null for all. They live until it is
+  // kConnected or kFailed.
   void Begin(std::span<const IpAddress> addresses, std::uint16_t port, const DialTools& tools,
              std::span<const Source* const> sources = {});
 

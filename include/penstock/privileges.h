@@ -13,8 +13,8 @@ namespace penstock {
 // those to begin with, nothing changes when it is that user already. Else a sentence that says why it cannot.
 std::optional<std::string> BecomeUser(const std::string& name);
 
-// From now on execve(2) grants no rights, whatever is executed (PR_SET_NO_NEW_PRIVS). Nothing here executes anything; an
-// intruder might.
+// From now on execve(2) grants no rights, whatever is executed (PR_SET_NO_NEW_PRIVS). Nothing here executes anything;
+// an intruder might.
 void ForbidNewPrivileges();
 
 }  // namespace penstock

@@ -1,7 +1,7 @@
 // The operator's rules, compiled: who may reach what, first match wins.
 // Made by whoever reads the configuration, const from then on; any thread may ask it.
-// Invariant: an answer depends on the rules and the question alone, and is the one that reading the rules in order would
-// give. With rules, the default is what nothing was said of: denied when any rule allows, else allowed.
+// Invariant: an answer depends on the rules and the question alone, and is the one that reading the rules in order
+// would give. With rules, the default is what nothing was said of: denied when any rule allows, else allowed.
 // Deliberately not here: text (rule_text.h), what no rule needs to close (guard.h), and looking names up.
 //
 // A question is asked twice. Before the look-up of a name there is no address yet: then a rule about addresses may

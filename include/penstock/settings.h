@@ -1,7 +1,7 @@
 // What the operator has chosen. Made by config.h, or by a test, before the server starts.
 // Owned by the server, shared with every thread as const.
-// Invariant: it never changes while anyone reads it. What may change while sessions live is the policy in it: the server
-// begins with that one, and takes others later.
+// Invariant: it never changes while anyone reads it. What may change while sessions live is the policy in it: the
+// server begins with that one, and takes others later.
 // Deliberately not here: text, and whether values make sense together (config.h).
 #pragma once
 
