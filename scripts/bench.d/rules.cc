@@ -1,11 +1,11 @@
-// What rules cost: 10,000 blocks and 10,000 names with all below them, as two sets and as a rule each (deny and allow in
-// turns), beside no rules at all.
+// What rules cost: 10,000 blocks and 10,000 names with all below them, as two sets and as a rule each (deny and allow
+// in turns), beside no rules at all.
 //
 // usage: rules       prints one line for each of the three:
 //   KIND load_ms=X ns=Y cold_ns=Z
 //
-// A connection to a name is two questions: before the look-up and after it. Half of the connections are to something that
-// is listed. `ns` is the mean over many in a row, `cold_ns` the median with the core's own
+// A connection to a name is two questions: before the look-up and after it. Half of the connections are to something
+// that is listed. `ns` is the mean over many in a row, `cold_ns` the median with the core's own
 // caches emptied before each, as system calls and other sessions do in part.
 
 #include "penstock/rules.h"
