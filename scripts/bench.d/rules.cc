@@ -5,8 +5,8 @@
 //   KIND load_ms=X ns=Y cold_ns=Z
 //
 // A connection to a name is two questions: before the look-up and after it. Half of the connections are to something
-// that is listed. `ns` is the mean over many in a row, `cold_ns` the median with the core's own
-// caches emptied before each, as system calls and other sessions do in part.
+// that is listed. `ns` is the mean over many in a row, `cold_ns` the median with the core's own caches emptied before
+// each, as system calls and other sessions do in part.
 
 #include "penstock/rules.h"
 
