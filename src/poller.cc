@@ -24,8 +24,6 @@ bool Poller::Register(int fd, Cookie cookie, std::uint32_t events) {
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void Poller::Remove(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
-
 int Poller::Wait(std::optional<std::chrono::nanoseconds> timeout) {
   // Rounded up: a wait that ends just before a deadline would only have to be repeated. Cut at what the call takes, 24
   // days: one that ends too early only has to be repeated, too.

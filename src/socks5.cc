@@ -198,28 +198,4 @@ std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uin
   return place;
 }
 
-std::string_view Describe(Reply reply) {
-  switch (reply) {
-    case Reply::kSucceeded:
-      return "succeeded";
-    case Reply::kGeneralFailure:
-      return "general SOCKS server failure";
-    case Reply::kNotAllowed:
-      return "connection not allowed by ruleset";
-    case Reply::kNetworkUnreachable:
-      return "network unreachable";
-    case Reply::kHostUnreachable:
-      return "host unreachable";
-    case Reply::kConnectionRefused:
-      return "connection refused";
-    case Reply::kTtlExpired:
-      return "TTL expired";
-    case Reply::kCommandNotSupported:
-      return "command not supported";
-    case Reply::kAddressTypeNotSupported:
-      return "address type not supported";
-  }
-  return "unassigned";
-}
-
 }  // namespace penstock::socks5

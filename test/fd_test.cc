@@ -60,17 +60,6 @@ TEST_CASE("fd: moving to itself keeps the descriptor") {
   CHECK(IsOpen(fd.get()));
 }
 
-TEST_CASE("fd: what is released is not closed") {
-  int number = -1;
-  {
-    Fd fd = Open();
-    number = fd.Release();
-    CHECK_FALSE(fd.valid());
-  }
-  CHECK(IsOpen(number));
-  ::close(number);
-}
-
 TEST_CASE("fd: one that owns nothing closes nothing") {
   Fd fd;
   CHECK_FALSE(fd.valid());

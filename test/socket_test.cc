@@ -76,25 +76,25 @@ TEST_CASE("socket: a listener that cannot be made is a sentence with its address
   CHECK(error == "cannot make a socket for 127.0.0.1:0: Too many open files");
 }
 
-TEST_CASE("socket: a listener that is alone on its port shares it with nobody") {
-  for (const std::string_view text : {"127.0.0.1:0", "[::1]:0"}) {
-    CAPTURE(text);
-    if (text[0] == '[' && !HasV6()) continue;
-    const Listening first = ListenAlone(At(text), {});
-    REQUIRE(first.fault == Fault::kNone);
-    CHECK(IsNonBlocking(first.socket.get()));
-    CHECK(IsCloseOnExec(first.socket.get()));
-    CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_REUSEPORT) == 0);
-    CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_ACCEPTCONN) == 1);
-    const Endpoint at = LocalEndpoint(first.socket.get());
-    CHECK(at.ip == At(text).ip);
-    const Listening second = ListenAlone(at, {at.port, at.port});
-    CHECK(second.fault == Fault::kOther);
-    CHECK_FALSE(second.socket.valid());
-    std::string error;
-    CHECK_FALSE(Listen(at, &error).valid());
-  }
+void ExpectAlone(const Endpoint& where) {
+  const Listening first = ListenAlone(where, {});
+  REQUIRE(first.fault == Fault::kNone);
+  CHECK(IsNonBlocking(first.socket.get()));
+  CHECK(IsCloseOnExec(first.socket.get()));
+  CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_REUSEPORT) == 0);
+  CHECK(IntOption(first.socket.get(), SOL_SOCKET, SO_ACCEPTCONN) == 1);
+  const Endpoint at = LocalEndpoint(first.socket.get());
+  CHECK(at.ip == where.ip);
+  const Listening second = ListenAlone(at, {at.port, at.port});
+  CHECK(second.fault == Fault::kOther);
+  CHECK_FALSE(second.socket.valid());
+  std::string error;
+  CHECK_FALSE(Listen(at, &error).valid());
 }
+
+TEST_CASE("socket: a listener that is alone on its port shares it with nobody") { ExpectAlone(At("127.0.0.1:0")); }
+
+TEST_CASE("socket: the same over IPv6" * doctest::skip(!HasV6())) { ExpectAlone(At("[::1]:0")); }
 
 TEST_CASE("socket: of a range of ports each is tried") {
   std::vector<Fd> held;
@@ -127,10 +127,13 @@ TEST_CASE("socket: the address towards a target is one of this host, without a p
   const LocalAddress v4 = LocalAddressTowards(At("127.0.0.1:0").ip);
   CHECK(v4.fault == Fault::kNone);
   CHECK(v4.at == At("127.0.0.1:0"));
-  if (HasV6()) CHECK(LocalAddressTowards(At("[::1]:0").ip).at == At("[::1]:0"));
   CHECK(LocalAddressTowards(At("255.255.255.255:0").ip).fault != Fault::kNone);
   const unit::NoDescriptors none;
   CHECK(LocalAddressTowards(At("127.0.0.1:0").ip).fault == Fault::kExhausted);
+}
+
+TEST_CASE("socket: the address towards an IPv6 target is one of this host" * doctest::skip(!HasV6())) {
+  CHECK(LocalAddressTowards(At("[::1]:0").ip).at == At("[::1]:0"));
 }
 
 TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side" * doctest::skip(!HasV6())) {
@@ -196,18 +199,18 @@ TEST_CASE("socket: without a descriptor whoever waits goes on waiting") {
   CHECK(Accept(listener.get()).status == Accepted::Status::kTaken);
 }
 
-TEST_CASE("socket: a connect that succeeds has no fault") {
-  for (const auto text : {"127.0.0.1:0", "[::1]:0"}) {
-    if (At(text).ip.is_v4() || HasV6()) {
-      const Fd listener = MustListen(At(text));
-      const Connecting connecting = Connect(LocalEndpoint(listener.get()));
-      CHECK(connecting.fault == Fault::kNone);
-      REQUIRE(connecting.socket.valid());
-      REQUIRE(WaitFor(connecting.socket.get(), POLLOUT));
-      CHECK(ConnectFault(connecting.socket.get()) == Fault::kNone);
-    }
-  }
+void ExpectConnected(const Endpoint& where) {
+  const Fd listener = MustListen(where);
+  const Connecting connecting = Connect(LocalEndpoint(listener.get()));
+  CHECK(connecting.fault == Fault::kNone);
+  REQUIRE(connecting.socket.valid());
+  REQUIRE(WaitFor(connecting.socket.get(), POLLOUT));
+  CHECK(ConnectFault(connecting.socket.get()) == Fault::kNone);
 }
+
+TEST_CASE("socket: a connect that succeeds has no fault") { ExpectConnected(At("127.0.0.1:0")); }
+
+TEST_CASE("socket: neither has one over IPv6" * doctest::skip(!HasV6())) { ExpectConnected(At("[::1]:0")); }
 
 TEST_CASE("socket: a connect that is refused says so, once") {
   Endpoint closed;

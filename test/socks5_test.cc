@@ -392,18 +392,6 @@ TEST_CASE("socks5: the header of an answer ends where its room ends, and is read
   }
 }
 
-TEST_CASE("socks5: every reply has words of its own") {
-  std::vector<std::string_view> seen;
-  for (std::uint8_t rep = 0; rep <= 8; ++rep) {
-    const std::string_view words = Describe(static_cast<Reply>(rep));
-    CHECK_FALSE(words.empty());
-    CHECK(std::ranges::find(seen, words) == seen.end());
-    seen.push_back(words);
-  }
-  CHECK(Describe(Reply::kConnectionRefused) == "connection refused");
-  CHECK(Describe(static_cast<Reply>(9)) == "unassigned");
-}
-
 TEST_CASE("socks5: every command has a word") {
   CHECK(Describe(Command::kConnect) == "connect");
   CHECK(Describe(Command::kBind) == "bind");

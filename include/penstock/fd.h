@@ -24,7 +24,6 @@ class Fd {
 
   bool valid() const { return fd_ >= 0; }
   int get() const { return fd_; }
-  int Release() { return std::exchange(fd_, -1); }
 
   // close(2); no error can be acted on. It is not tried again after EINTR: on Linux the descriptor is gone either way.
   void Close();

@@ -70,9 +70,6 @@ class Poller {
   // has left it: without this, each sending would wake its own thread once more.
   [[nodiscard]] bool AddReader(int fd, Cookie cookie);
 
-  // Takes out a descriptor that will live on.
-  void Remove(int fd);
-
   // Waits for events, until `timeout` at most (nothing: without end; zero: only looks). Returns how many there are.
   int Wait(std::optional<std::chrono::nanoseconds> timeout);
 

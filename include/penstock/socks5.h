@@ -145,7 +145,4 @@ inline std::size_t UdpHeaderBytes(const IpAddress& from) { return from.is_v4() ?
 // Returns the part that was written, of UdpHeaderBytes(from.ip).
 std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> room);
 
-// "succeeded", "connection refused"...: the RFC's words.
-std::string_view Describe(Reply reply);
-
 }  // namespace penstock::socks5
