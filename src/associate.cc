@@ -47,6 +47,17 @@ void AssociationPool::Release(WaitingDatagram& datagram) {
   waiting.Release(datagram.self);
 }
 
+// They are few on a worker, and there are none in most associations.
+void Association::Release(AssociationPool& pool, Resolver& resolver) {
+  sent_to_.Release(pool.pages);
+  if (waiting_ == 0) return;
+  pool.waiting.ForEach([&](WaitingDatagram& datagram) {
+    if (datagram.session != session_) return;
+    resolver.Withdraw(AssociationPool::AsWaiter(datagram.self));
+    pool.Release(datagram);
+  });
+}
+
 Fault Association::Open(const Endpoint& local, const AssociateTools& tools) {
   const PortRange& ports = tools.settings.udp_ports;
   Endpoint at = local;

@@ -152,7 +152,7 @@ void Worker::DeliverNames() {
   }
 }
 
-// A datagram outlives its session until its name has an answer: only then does nobody know its handle any more.
+// The answer may have been on its way when the datagram's association ended; then the handle resolves to nothing.
 void Worker::DeliverToDatagram(const Resolver::Finished& finished) {
   WaitingDatagram* const datagram = associations_.waiting.Resolve(AssociationPool::AsDatagram(finished.waiter));
   if (datagram == nullptr) return;

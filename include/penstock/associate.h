@@ -140,8 +140,8 @@ class Association {
 
   Turn Step(const AssociateTools& tools);
 
-  // Gives back what is lent.
-  void Release(AssociationPool& pool) { sent_to_.Release(pool.pages); }
+  // Gives back what is lent, and forgets the datagrams that still wait for names.
+  void Release(AssociationPool& pool, Resolver& resolver);
 
   Handle self() const { return self_; }
   const Tally& up() const { return up_; }

@@ -410,6 +410,30 @@ TEST_CASE("what waits for names is bounded, and names that are known pass by") {
   CHECK(slow.Receive().bytes == "again");
 }
 
+TEST_CASE("datagrams that wait for a name go with their association, and leave their room to others") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  const NamedGateway named(dns);
+  const UdpPeer slow;
+  for (std::size_t waited = 0; waited <= kWaitingDatagramsPerWorker; waited += kWaitingDatagramsPerAssociation) {
+    {
+      const UdpClient client(named.gateway);
+      for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
+        client.Send("lost", "slow.example", slow.at().port);
+      }
+      client.PingPong(UdpPeer());  // they have been read
+    }
+    REQUIRE(named.gateway.WaitForSessions(0));
+  }
+  const UdpClient client(named.gateway);
+  client.Send("kept", "slow.example", slow.at().port);
+  client.PingPong(UdpPeer());
+  dns.Release("slow.example");
+  CHECK(slow.Receive().bytes == "kept");
+  CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
+}
+
 TEST_CASE("a name without an address is counted, and a client that leaves while it waits disturbs nobody") {
   DnsServer dns;
   dns.Add("slow.example", "127.0.0.1");
