@@ -71,7 +71,9 @@ std::optional<std::string> TakeLine(std::string_view line, const std::string& wh
   Directive directive{std::string(rest.substr(0, end)), std::string(Trimmed(rest.substr(end))), {}, path};
   if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
   if (!IsName(directive.name)) {
-    return where + ": '" + directive.name + "' is no directive; give a name as in --help, without dashes before it";
+    // What stands behind a colon may be a password: "alice:..." or "user=alice:...".
+    return where + ": '" + directive.name.substr(0, directive.name.find(':')) +
+           "' is no directive; give a name as in --help, without dashes before it";
   }
   directive.where = where + ": " + directive.name;
   if (directive.name != "include") {

@@ -52,6 +52,8 @@ TEST_CASE("config file: what is no directive is told with its line") {
         "/etc/p.conf:2: '--listen' is no directive; give a name as in --help, without dashes before it");
   CHECK(MistakeIn("Listen 1") ==
         "/etc/p.conf:1: 'Listen' is no directive; give a name as in --help, without dashes before it");
+  CHECK(MistakeIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is no directive"));
+  CHECK(MistakeIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is no directive"));
   CHECK(MistakeIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is no directive"));
   CHECK(MistakeIn(std::string("\n\nlisten a\0b\n", 12)) ==
         "/etc/p.conf:3: there is a control byte in this line; give printable text");
