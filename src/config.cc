@@ -208,7 +208,8 @@ class Reading {
 
   // A password in a file of options makes that file one that nobody else may read.
   bool AddUser(Directive& directive, Users::Draft& users, std::string* error) {
-    if (!directive.file.empty() && !ReadPrivateFile(directive.file, kConfigBytesMax, error)) return false;
+    const bool unjudged = !directive.file.empty() && private_files_.insert(directive.file).second;
+    if (unjudged && !ReadPrivateFile(directive.file, kConfigBytesMax, error)) return false;
     const bool good = users.AddPair(SecretView(directive.value), directive.where, error);
     Wipe(std::span(directive.value));
     line_.shows_password = line_.shows_password || directive.file.empty();
@@ -218,6 +219,7 @@ class Reading {
   Draft draft_;
   CommandLine line_;
   std::set<std::string, std::less<>> given_;  // on the command line
+  std::set<std::string> private_files_;       // of options, that hold passwords
 };
 
 }  // namespace
