@@ -210,7 +210,7 @@ Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
 Handshake::Turn Handshake::StepBinding(const SessionTools& tools) {
   if (core_.events.closing) return OverAs(SessionEnd::kClientLeft);
   if (resolving_) return Turn::kWaiting;
-  switch (bind_wait_.Step(port_, Bind(tools))) {
+  switch (bind_wait_.Step(core_.port, Bind(tools))) {
     case BindWait::Turn::kWaiting:
       return Turn::kWaiting;
     case BindWait::Turn::kUnfinished:
@@ -265,7 +265,8 @@ Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools)
     line.Address("client", core_.client);
     if (core_.user != nullptr) line.Text("user", core_.user.get());
     line.Text("cmd", Describe(static_cast<socks5::Command>(core_.command)));
-    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString()).Number("port", port_);
+    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
+        .Number("port", core_.port);
     if (ruling.by_guard) {
       line.Text("rule", "guard");
     } else if (ruling.rule == nullptr) {
@@ -378,7 +379,6 @@ Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
 Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionTools& tools) {
   core_.command = static_cast<std::uint8_t>(request.command);
   core_.target = {request.address, request.port};
-  port_ = request.port;
   core_.port = request.port;
   KeepName(request.name, tools);
   const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
@@ -404,7 +404,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   if (!address) return LookUp(request.name, tools);
   core_.target.ip = *address;
   if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({&*address, 1}, tools);
-  if (const Ruling ruling = core_.access(tools).Foresee({}, port_); !ruling.allowed) return Deny(ruling, tools);
+  if (const Ruling ruling = core_.access(tools).Foresee({}, core_.port); !ruling.allowed) return Deny(ruling, tools);
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
   if (core_.name == nullptr) KeepName(address->ToString(), tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
@@ -413,7 +413,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
 
 Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
   if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
-  if (const Ruling ruling = core_.access(tools).Foresee(name, port_); !ruling.allowed) return Deny(ruling, tools);
+  if (const Ruling ruling = core_.access(tools).Foresee(name, core_.port); !ruling.allowed) return Deny(ruling, tools);
   name_ = name;
   resolving_ = true;
   const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip);
@@ -428,7 +428,7 @@ Handshake::Turn Handshake::Reach(std::span<const IpAddress> addresses, const Ses
   Ruling denial;
   const Access access = core_.access(tools);
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    const Ruling ruling = access.Judge(name_, address, port_);
+    const Ruling ruling = access.Judge(name_, address, core_.port);
     if (!ruling.allowed) {
       denial = ruling;
       continue;
@@ -443,7 +443,7 @@ Handshake::Turn Handshake::Reach(std::span<const IpAddress> addresses, const Ses
   if (core_.state == SessionState::kBinding) {
     return AfterListening(bind_wait_.ListenFor(targets, tools.settings.bind_ports, Bind(tools), sources), tools);
   }
-  dialer_.Begin(targets, port_, Dial(tools), sources);
+  dialer_.Begin(targets, core_.port, Dial(tools), sources);
   return Turn::kWaiting;
 }
 

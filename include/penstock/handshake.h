@@ -129,8 +129,7 @@ class Handshake {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
-  std::string_view name_;   // of the target, in bytes_; empty when an address was asked for
-  std::uint16_t port_ = 0;  // of the target
+  std::string_view name_;  // of the target, in bytes_; empty when an address was asked for
   bool resolving_ = false;
   bool user_is_full_ = false;  // has as many sessions as it may
   bool checking_login_ = false;
