@@ -257,17 +257,23 @@ void Association::Put(const Endpoint& to, std::span<const std::uint8_t> data, co
   outbox.Add(to, {}, data, joins_[static_cast<std::size_t>(side)]);
 }
 
+// `tally`, `datagrams` and `bytes`: of the way that they went.
+void Association::Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
+                        Counters& counters) {
+  tally.datagrams += outcome.sent;
+  tally.bytes += outcome.sent_bytes;
+  datagrams.Add(outcome.sent);
+  bytes.Add(outcome.sent_bytes);
+  counters.udp_full.Add(outcome.full);
+  counters.udp_unreachable.Add(outcome.failed);
+}
+
 void Association::FlushUp(const AssociateTools& tools) {
   for (const Side side : {Side::kIpv4, Side::kIpv6}) {
     DatagramOutbox& outbox = Outbox(side, tools.pool);
     if (outbox.empty()) continue;
     const auto outcome = outbox.Flush(socket(side).get(), joins_[static_cast<std::size_t>(side)]);
-    up_.datagrams += outcome.sent;
-    up_.bytes += outcome.sent_bytes;
-    tools.counters.datagrams_up.Add(outcome.sent);
-    tools.counters.datagram_bytes_up.Add(outcome.sent_bytes);
-    tools.counters.udp_full.Add(outcome.full);
-    tools.counters.udp_unreachable.Add(outcome.failed);
+    Count(outcome, up_, tools.counters.datagrams_up, tools.counters.datagram_bytes_up, tools.counters);
   }
 }
 
@@ -298,12 +304,7 @@ void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools
 
 void Association::FlushDown(const AssociateTools& tools) {
   const auto outcome = tools.pool.outboxes[0].Flush(sockets_[0].get(), joins_[0]);
-  down_.datagrams += outcome.sent;
-  down_.bytes += outcome.sent_bytes;
-  tools.counters.datagrams_down.Add(outcome.sent);
-  tools.counters.datagram_bytes_down.Add(outcome.sent_bytes);
-  tools.counters.udp_full.Add(outcome.full);
-  tools.counters.udp_unreachable.Add(outcome.failed);
+  Count(outcome, down_, tools.counters.datagrams_down, tools.counters.datagram_bytes_down, tools.counters);
 }
 
 }  // namespace penstock

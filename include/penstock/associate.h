@@ -176,6 +176,8 @@ class Association {
   bool Approach(const Destination& target, const AssociateTools& tools);
   void Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
   bool OpenTowards(const Destination& target, const AssociateTools& tools);
+  static void Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
+                    Counters& counters);
   void FlushUp(const AssociateTools& tools);
   void FlushDown(const AssociateTools& tools);
 
