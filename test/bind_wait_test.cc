@@ -15,18 +15,13 @@ namespace {
 using test::Peer;
 using Turn = BindWait::Turn;
 using unit::At;
+using unit::HasV6;
+using unit::Ip;
 using unit::WaitUntil;
 
 constexpr std::uint8_t kListenerTag = 9;
 constexpr std::uint8_t kRetryTag = 8;
 const Handle kOwner{17, 4};
-
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
-
-bool HasV6() {
-  std::string error;
-  return Listen(At("[::1]:0"), &error).valid();
-}
 
 // What a worker does for a wait. Time passes only when the test says so.
 struct Rig {

@@ -20,18 +20,13 @@ using Status = Dialer::Status;
 using test::SilentTarget;
 using test::TargetListener;
 using unit::At;
+using unit::HasV6;
+using unit::Ip;
 using unit::WaitUntil;
 
 constexpr std::uint8_t kFirstTag = 10;
 constexpr std::uint8_t kDelayTag = 9;
 const Handle kOwner{17, 4};
-
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
-
-bool HasV6() {
-  std::string error;
-  return Listen(At("[::1]:0"), &error).valid();
-}
 
 // What a worker does for a dialer. Time passes only when the test says so.
 struct Rig {

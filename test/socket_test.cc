@@ -23,6 +23,7 @@ namespace {
 
 using unit::At;
 using unit::Bytes;
+using unit::HasV6;
 using unit::IntOption;
 using unit::MustListen;
 using unit::Pair;
@@ -32,11 +33,6 @@ using unit::WaitUntil;
 
 bool IsNonBlocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 bool IsCloseOnExec(int fd) { return (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0; }
-
-bool HasV6() {
-  std::string error;
-  return Listen(At("[::1]:0"), &error).valid();
-}
 
 // A port of `ip` on which nobody listens, and where nobody will while the Fd lives.
 Fd ClosedPort(const Endpoint& at, Endpoint* port) {

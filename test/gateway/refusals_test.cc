@@ -153,41 +153,32 @@ TEST_CASE("a target that does not answer is \"TTL expired\" at the connect deadl
   CHECK(watch.elapsed() >= kShort);
 }
 
-// Of this host, beyond loopback; a client that comes from there is a remote one. Nothing where there is none.
-std::optional<IpAddress> OutsideAddress(bool v4) {
-  for (const IpAddress& ip : HostAddresses()) {
-    if (ip.is_v4() == v4 && !ip.is_loopback() && !ip.is_link_local()) return ip;
+void ExpectClosed(const IpAddress& outside) {
+  Settings settings = TestSettings();
+  settings.listen = {{outside, 0}};
+  const TestGateway gateway(settings);
+  const std::string own = outside.ToString();
+  for (const std::string& name :
+       {std::string("127.0.0.1"), std::string("127.1.2.3"), std::string("::1"), std::string("::ffff:127.0.0.1"),
+        std::string("0.0.0.0"), std::string("0.1.2.3"), std::string("::"), std::string("224.0.0.1"),
+        std::string("ff02::1"), std::string("255.255.255.255"), std::string("169.254.169.254"), std::string("fe80::1"),
+        std::string("localhost"), own}) {
+    CAPTURE(own);
+    CAPTURE(name);
+    const TargetListener listener({*IpAddress::Parse("0.0.0.0"), 0});
+    CHECK(Hex(gateway.AnswerTo(ConnectRequest(name, listener.at().port))) == Hex(Refusal(2)));
+    if (const auto ip = IpAddress::Parse(name)) {
+      CHECK(Hex(gateway.AnswerTo(ConnectRequest({*ip, listener.at().port}))) == Hex(Refusal(2)));
+    }
+    CHECK(!listener.SomebodyWaits());
   }
-  return std::nullopt;
 }
 
-TEST_CASE("a remote client may not reach what only this host can reach") {
-  for (const bool v4 : {true, false}) {
-    const auto outside = OutsideAddress(v4);
-    if (!outside) {
-      MESSAGE("this host has no ", v4 ? "IPv4" : "IPv6", " address beyond loopback");
-      continue;
-    }
-    Settings settings = TestSettings();
-    settings.listen = {{*outside, 0}};
-    const TestGateway gateway(settings);
-    const std::string own = outside->ToString();
-    for (const std::string& name :
-         {std::string("127.0.0.1"), std::string("127.1.2.3"), std::string("::1"), std::string("::ffff:127.0.0.1"),
-          std::string("0.0.0.0"), std::string("0.1.2.3"), std::string("::"), std::string("224.0.0.1"),
-          std::string("ff02::1"), std::string("255.255.255.255"), std::string("169.254.169.254"),
-          std::string("fe80::1"), std::string("localhost"), own}) {
-      CAPTURE(own);
-      CAPTURE(name);
-      const TargetListener listener({*IpAddress::Parse("0.0.0.0"), 0});
-      CHECK(Hex(gateway.AnswerTo(ConnectRequest(name, listener.at().port))) == Hex(Refusal(2)));
-      if (const auto ip = IpAddress::Parse(name)) {
-        CHECK(Hex(gateway.AnswerTo(ConnectRequest({*ip, listener.at().port}))) == Hex(Refusal(2)));
-      }
-      CHECK(!listener.SomebodyWaits());
-    }
-  }
+TEST_CASE("a remote client may not reach what only this host can reach" * doctest::skip(!OutsideAddress(true))) {
+  ExpectClosed(*OutsideAddress(true));
 }
+
+TEST_CASE("nor may one over IPv6" * doctest::skip(!OutsideAddress(false))) { ExpectClosed(*OutsideAddress(false)); }
 
 // --- The refusal arrives -------------------------------------------------------------------------------------------
 

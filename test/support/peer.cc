@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "penstock/socket.h"
 #include "test/support/bytes.h"
 
 namespace penstock::test {
@@ -68,6 +69,19 @@ std::string Shown(std::string_view bytes) {
 }
 
 }  // namespace
+
+std::vector<IpAddress> OutsideAddresses() {
+  std::vector<IpAddress> addresses = HostAddresses();
+  std::erase_if(addresses, [](const IpAddress& ip) { return ip.is_loopback() || ip.is_link_local(); });
+  return addresses;
+}
+
+std::optional<IpAddress> OutsideAddress(bool v4) {
+  for (const IpAddress& ip : OutsideAddresses()) {
+    if (ip.is_v4() == v4) return ip;
+  }
+  return std::nullopt;
+}
 
 Peer::Peer(Fd connected) : socket_(std::move(connected)) { SetOption(fd(), IPPROTO_TCP, TCP_NODELAY, 1); }
 

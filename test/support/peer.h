@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
@@ -15,6 +17,11 @@ namespace penstock::test {
 
 inline const Endpoint kLoopback = *Endpoint::Parse("127.0.0.1:0");
 inline const Endpoint kLoopback6 = *Endpoint::Parse("[::1]:0");
+
+// Of this host, beyond loopback and its link; a client that comes from one is a remote client. Cases that need one are
+// skipped where there is none.
+std::vector<IpAddress> OutsideAddresses();
+std::optional<IpAddress> OutsideAddress(bool v4);
 
 class Peer {
  public:

@@ -84,6 +84,14 @@ inline std::size_t BufferBytesMax() {
 
 inline Endpoint At(std::string_view text) { return Endpoint::Parse(text).value(); }
 
+inline IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+
+// This host has IPv6, at least on its loopback; cases that need it are skipped where there is none.
+inline bool HasV6() {
+  std::string error;
+  return Listen(At("[::1]:0"), &error).valid();
+}
+
 inline Fd MustListen(const Endpoint& at) {
   std::string error;
   Fd listener = Listen(at, &error);
