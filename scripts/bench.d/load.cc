@@ -7,8 +7,8 @@
 //   load upload   --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the target
 //   load download --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the client
 //   load idle     --target ADDR:PORT [options]                       holds tunnels open until stdin ends
-//   load udp-echo --target ADDR:PORT --via ADDR:PORT [options]       round trips of datagrams through associations
-//   load udp-flood --target ADDR:PORT --via ADDR:PORT --stats FILE [options]    one way, counted by the target
+//   load udp-echo --target ADDR:PORT [options]                       round trips of datagrams through associations
+//   load udp-flood --target ADDR:PORT --stats FILE [options]    one way, counted by the target
 //
 // Options of the clients: --via ADDR:PORT (the gateway; without it the target is contacted directly), --no-socks (the
 // gateway is a plain forwarder), --conns N, --threads N, --seconds S, --targets N (spread over N consecutive target
@@ -877,16 +877,17 @@ int RunClient(Mode mode, const Options& options) {
 struct UdpPlan {
   bool flood;
   Address target;
-  Address gateway;
+  std::vector<Address> gateway;  // empty: contact the target directly
   size_t window;
-  std::vector<char> datagram;  // SOCKS header and data
+  std::vector<char> datagram;  // SOCKS header, unless direct, and data
 };
 
 struct UdpAssociation {
   int control = -1;
-  int fd = -1;         // connected to BND of the reply
+  int fd = -1;         // connected to `bound`
+  Address bound{};     // BND of the reply; the target when there is no gateway
   size_t missing = 0;  // sent, and not answered yet
-  Clock::time_point heard;
+  Clock::time_point heard{};
 };
 
 void ReceiveAll(int fd, uint8_t* bytes, size_t size) {
@@ -894,22 +895,29 @@ void ReceiveAll(int fd, uint8_t* bytes, size_t size) {
 }
 
 UdpAssociation Associate(const UdpPlan& plan) {
+  const Address& gateway = plan.gateway.front();
   UdpAssociation made;
   made.control = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connect(made.control, plan.gateway.Raw(), plan.gateway.size) != 0) DieErrno("connect");
+  if (connect(made.control, gateway.Raw(), gateway.size) != 0) DieErrno("connect");
   std::array<uint8_t, 10> bytes{};
   if (send(made.control, "\x05\x01\x00", 3, MSG_NOSIGNAL) != 3) DieErrno("send");
   ReceiveAll(made.control, bytes.data(), 2);
   if (send(made.control, "\x05\x03\x00\x01\0\0\0\0\0\0", 10, MSG_NOSIGNAL) != 10) DieErrno("send");
   ReceiveAll(made.control, bytes.data(), 10);
   if (bytes[1] != 0 || bytes[3] != 1) Die("UDP ASSOCIATE refused with " + std::to_string(bytes[1]));
-  Address bound = plan.gateway;
-  std::memcpy(&bound.V4().sin_addr, &bytes[4], 4);
-  std::memcpy(&bound.V4().sin_port, &bytes[8], 2);
-  made.fd = UdpSocket(AF_INET);
-  if (connect(made.fd, bound.Raw(), bound.size) != 0) DieErrno("connect");
-  made.heard = Clock::now();
+  made.bound = gateway;
+  std::memcpy(&made.bound.V4().sin_addr, &bytes[4], 4);
+  std::memcpy(&made.bound.V4().sin_port, &bytes[8], 2);
   return made;
+}
+
+// An association, or nothing but a socket when there is no gateway.
+UdpAssociation OpenPath(const UdpPlan& plan) {
+  UdpAssociation path = plan.gateway.empty() ? UdpAssociation{.bound = plan.target} : Associate(plan);
+  path.fd = UdpSocket(AF_INET);
+  if (connect(path.fd, path.bound.Raw(), path.bound.size) != 0) DieErrno("connect");
+  path.heard = Clock::now();
+  return path;
 }
 
 struct UdpBoard {
@@ -986,13 +994,15 @@ int RunUdpClient(bool flood, const Options& options) {
   UdpPlan plan{};
   plan.flood = flood;
   plan.target = ParseAddress(options.Text("target"));
-  plan.gateway = ParseAddress(options.Text("via"));
+  if (options.Has("via")) plan.gateway.push_back(ParseAddress(options.Text("via")));
   plan.window = static_cast<size_t>(options.Number("window", 32));
   const auto size = static_cast<size_t>(options.Number("size", 64));
-  plan.datagram = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
-  std::memcpy(&plan.datagram[4], &plan.target.V4().sin_addr, 4);
-  std::memcpy(&plan.datagram[8], &plan.target.V4().sin_port, 2);
-  plan.datagram.resize(10 + std::max<size_t>(size, 1), flood ? kSink : kEcho);
+  if (!plan.gateway.empty()) {
+    plan.datagram = {0, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    std::memcpy(&plan.datagram[4], &plan.target.V4().sin_addr, 4);
+    std::memcpy(&plan.datagram[8], &plan.target.V4().sin_port, 2);
+  }
+  plan.datagram.resize(plan.datagram.size() + std::max<size_t>(size, 1), flood ? kSink : kEcho);
   if (plan.datagram.size() > kDatagramMax) Die("--size is too large");
   const auto conns = static_cast<size_t>(options.Number("conns", 1));
   const size_t threads = std::clamp<size_t>(static_cast<size_t>(options.Number("threads", 1)), 1, conns);
@@ -1002,7 +1012,7 @@ int RunUdpClient(bool flood, const Options& options) {
   const uint64_t before = flood ? stats->datagrams.load() : 0;
   const auto count = [&] { return flood ? stats->datagrams.load() - before : board.done.load(); };
   std::vector<std::vector<UdpAssociation>> of_thread(threads);
-  for (size_t i = 0; i < conns; ++i) of_thread[i % threads].push_back(Associate(plan));
+  for (size_t i = 0; i < conns; ++i) of_thread[i % threads].push_back(OpenPath(plan));
   std::vector<std::thread> pool;
   for (auto& associations : of_thread) {
     pool.emplace_back(
