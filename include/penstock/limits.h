@@ -177,6 +177,10 @@ inline constexpr std::size_t kUdpBytesMaxIpv4 = 65'535 - 20 - 8;
 inline constexpr std::size_t kUdpBatch = 32;
 inline constexpr int kUdpBatchesPerTurn = 4;
 
+// How often a worker lets others have its core first when one association alone keeps it busy (worker.h). Measured: 3.
+// With 1, whoever was woken by its datagrams mostly does not get to run; from 6 on the yields themselves cost more.
+inline constexpr int kYieldsToFillBatches = 3;
+
 // What the kernel takes as one message: datagrams (64 in older kernels, 128 since 6.9) and bytes in all. Longer ones
 // than fit Ethernet are not joined: where a segment would have to be fragmented, the message is refused.
 inline constexpr std::size_t kUdpSegmentsMax = 64;

@@ -13,6 +13,9 @@
 //   4. each session on the ready list: one more turn. With edge triggering, whoever stops before "again" must be on it.
 //   5. deadlines
 //   6. accept, a bounded number
+//   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
+//      for this core go first. Programs of this host send datagram by datagram, and a worker that is quick carries each
+//      by itself; what comes while others run goes as one batch. With several associations batches fill without that.
 #pragma once
 
 #include <atomic>
@@ -86,6 +89,8 @@ class Worker {
   void Turn();
   std::optional<std::chrono::nanoseconds> Patience() const;
   void Dispatch(const Poller::Event& event);
+  std::optional<Handle> LoneAssociation(int events) const;
+  void LetBatchesFill(int events);
   void OnWake();
   void TakePolicy();
   void DeliverLogins();
@@ -116,6 +121,7 @@ class Worker {
   std::vector<LoginAnswer> logins_now_;
   std::vector<Listener> listeners_;
   TimePoint accept_again_{};
+  std::optional<Handle> lone_association_;  // of the last turn
 
   Guard guard_;
   std::unique_ptr<std::uint8_t[]> copy_room_;
