@@ -43,6 +43,7 @@ AssociationPool::AssociationPool(std::size_t associations_max)
 }
 
 void AssociationPool::Release(WaitingDatagram& datagram) {
+  assert(waiting_bytes >= datagram.size);
   waiting_bytes -= datagram.size;
   waiting.Release(datagram.self);
 }

@@ -1,6 +1,7 @@
 #include "penstock/log.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,6 +128,7 @@ void Log::Write(const LogLine& line) {
 }
 
 void Log::WriteQueued() {
+  ::pthread_setname_np(::pthread_self(), "log");
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });

@@ -1,5 +1,7 @@
 #include "penstock/logins.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -96,6 +98,7 @@ std::uint64_t Logins::hashes() const {
 }
 
 void Logins::Serve() {
+  ::pthread_setname_np(::pthread_self(), "logins");
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || queue_.waiting() > 0; });

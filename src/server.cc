@@ -1,5 +1,6 @@
 #include "penstock/server.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -99,6 +100,8 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
   for (const auto& worker : workers_) {
     running_.fetch_add(1, std::memory_order_relaxed);
     threads_.emplace_back([this, &worker = *worker] {
+      // As top(1) and perf(1) show it: 15 bytes at most.
+      ::pthread_setname_np(::pthread_self(), "worker");
       worker.Run();
       running_.fetch_sub(1, std::memory_order_release);
       finished_.Raise();

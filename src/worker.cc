@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cassert>
 #include <system_error>
 #include <utility>
 
@@ -181,8 +182,11 @@ void Worker::DeliverToDatagram(const Resolver::Finished& finished) {
   WaitingDatagram* const datagram = associations_.waiting.Resolve(AssociationPool::AsDatagram(finished.waiter));
   if (datagram == nullptr) return;
   Session* const session = sessions_.Resolve(datagram->session);
-  if (session != nullptr) After(*session, session->OnDatagramName(*datagram, finished.answer, tools_));
+  assert(session != nullptr);  // what waits goes with its association
+  const Session::Next next = session->OnDatagramName(*datagram, finished.answer, tools_);
+  // Before the session, which gives back all that still waits.
   associations_.Release(*datagram);
+  After(*session, next);
 }
 
 void Worker::RunReadyList() {

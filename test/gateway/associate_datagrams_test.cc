@@ -1,10 +1,13 @@
 // UDP ASSOCIATE: what happens to datagrams, one by one and in batches.
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "test/support/dns_server.h"
+#include "test/support/held_thread.h"
 #include "test/support/temp_directory.h"
 #include "test/support/udp_peer.h"
 
@@ -431,6 +434,46 @@ TEST_CASE("datagrams that wait for a name go with their association, and leave t
   dns.Release("slow.example");
   CHECK(slow.Receive().bytes == "kept");
   CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
+}
+
+TEST_CASE("an association that ends while a name is delivered to its datagrams gives each of them back once" *
+          doctest::skip(::geteuid() != 0)) {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  const NamedGateway named(dns);
+  named.gateway.EnlargeReceiveBuffers(2 * kTurnBytes);
+  const UdpPeer slow;
+  UdpClient client(named.gateway);
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
+    client.Send(std::to_string(i), "slow.example", slow.at().port);
+  }
+  client.PingPong(UdpPeer());  // they have been read
+  REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
+  REQUIRE(dns.AwaitQueries("slow.example", DnsType::kAaaa, 1));
+  {
+    // More than one turn reads of what nobody looks at, with the end of the connection behind it, and the answer: the
+    // end is met while the first datagrams go, and the others still wait.
+    const HeldThread worker("worker");
+    client.control().Send(std::string(kTurnBytes * 3 / 2, 'x'));
+    client.control().HalfClose();
+    client.control().WaitUntilTaken();
+    dns.Release("slow.example");
+  }
+  REQUIRE(named.gateway.WaitForSessions(0));
+
+  // The room for those that wait is whole: as many find place as before, and all of them arrive.
+  dns.Add("again.example", "127.0.0.1");
+  dns.Behave("again.example", DnsServer::Behaviour::kHold);
+  const UdpClient other(named.gateway);
+  const UdpPeer target;
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
+    other.Send(std::to_string(i), "again.example", target.at().port);
+  }
+  other.PingPong(UdpPeer());
+  CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
+  dns.Release("again.example");
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) CHECK(target.Receive().bytes == std::to_string(i));
 }
 
 TEST_CASE("a name without an address is counted, and a client that leaves while it waits disturbs nobody") {

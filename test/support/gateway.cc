@@ -121,6 +121,20 @@ bool TestGateway::WaitUntilRead(const Peer& peer) const {
   return WaitUntil([&] { return OtherEndOf(peer.local()) >= 0 && UnreadFrom(peer) == 0; });
 }
 
+void TestGateway::EnlargeReceiveBuffers(int bytes) const {
+  const int room = 2 * bytes;  // as much again for the kernel's own
+  bool enlarged = false;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename().string());
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) continue;
+    if (LocalEndpoint(fd) != at()) continue;
+    enlarged = ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) == 0;
+  }
+  if (!enlarged) throw std::runtime_error("the gateway's receive buffers stay as they are");
+}
+
 bool TestGateway::WaitForSessions(std::size_t count) const {
   return WaitUntil([&] { return server_->sessions() == count; });
 }

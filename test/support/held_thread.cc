@@ -1,0 +1,58 @@
+#include "test/support/held_thread.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+
+#include "test/support/wait.h"
+
+namespace penstock::test {
+namespace {
+
+enum class Gate { kOpen, kCalled, kHeld, kReleased };
+std::atomic<Gate> gate{Gate::kOpen};
+
+// A signal handler may do little: an atomic that needs no lock, and poll(2), are allowed (signal-safety(7)).
+void Hold(int) {
+  const int before = errno;
+  gate = Gate::kHeld;
+  while (gate != Gate::kReleased) ::poll(nullptr, 0, 1);
+  gate = Gate::kOpen;
+  errno = before;
+}
+
+pid_t ThreadNamed(std::string_view name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(entry.path() / "comm");
+    std::string is;
+    if (std::getline(file, is) && is == name) return std::stoi(entry.path().filename().string());
+  }
+  throw std::runtime_error("no thread is called " + std::string(name));
+}
+
+}  // namespace
+
+HeldThread::HeldThread(std::string_view name) {
+  const pid_t thread = ThreadNamed(name);
+  struct sigaction action {};
+  action.sa_handler = Hold;
+  ::sigaction(SIGUSR1, &action, nullptr);
+  gate = Gate::kCalled;
+  if (::tgkill(::getpid(), thread, SIGUSR1) != 0 || !WaitUntil([] { return gate == Gate::kHeld; })) {
+    throw std::runtime_error("cannot hold " + std::string(name));
+  }
+}
+
+HeldThread::~HeldThread() {
+  gate = Gate::kReleased;
+  static_cast<void>(WaitUntil([] { return gate == Gate::kOpen; }));
+}
+
+}  // namespace penstock::test
