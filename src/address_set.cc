@@ -23,36 +23,37 @@ std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<st
 
 std::size_t BucketOf(std::uint64_t hash) { return static_cast<std::size_t>(hash >> 32) % AddressPage::kBuckets; }
 
-void PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint) {
-  std::copy_backward(places.begin(), places.end() - 1, places.end());
+// The latest come first. One that is not among them takes the place of the last, if it may: false when it may not.
+bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool may_replace) {
+  auto place = std::ranges::find(places, fingerprint);
+  if (place == places.end()) {
+    if (!may_replace) return false;
+    --place;
+  }
+  std::copy_backward(places.begin(), place, place + 1);
   places.front() = fingerprint;
+  return true;
 }
 
 }  // namespace
-
-// Where a hash is, if it is inside. An address from before the page came is still among the inline ones.
-std::span<const std::uint32_t> AddressSet::PlacesOf(std::uint64_t hash) const {
-  if (page_ == nullptr) return inline_;
-  return page_->buckets[BucketOf(hash)];
-}
 
 bool AddressSet::Contains(const IpAddress& address, const AddressKey& key) const {
   const std::uint64_t hash = HashOf(address, key);
   const auto is_inside = [fingerprint = FingerprintOf(hash)](std::span<const std::uint32_t> places) {
     return std::ranges::find(places, fingerprint) != places.end();
   };
-  return is_inside(PlacesOf(hash)) || (page_ != nullptr && is_inside(inline_));
+  // An address from before the page came is still among the inline ones.
+  return is_inside(inline_) || (page_ != nullptr && is_inside(page_->buckets[BucketOf(hash)]));
 }
 
 void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages) {
-  if (Contains(address, key)) return;
   const std::uint64_t hash = HashOf(address, key);
-  if (page_ == nullptr && inline_.back() != 0) page_ = pages.Acquire();
   if (page_ == nullptr) {
-    PutFirst(inline_, FingerprintOf(hash));
-  } else {
-    PutFirst(page_->buckets[BucketOf(hash)], FingerprintOf(hash));
+    if (PutFirst(inline_, FingerprintOf(hash), inline_.back() == 0)) return;
+    page_ = pages.Acquire();
   }
+  const auto places = page_ == nullptr ? std::span<std::uint32_t>(inline_) : page_->buckets[BucketOf(hash)];
+  PutFirst(places, FingerprintOf(hash), true);
 }
 
 void AddressSet::Release(Slab<AddressPage>& pages) {

@@ -56,6 +56,19 @@ TEST_CASE("address_set: without a page the latest are inside, and the oldest are
   for (std::uint32_t i = 0; i < 1'000 - kAddressesInline; ++i) CHECK_FALSE(set.Contains(V4(i), kKey));
 }
 
+TEST_CASE("address_set: an address that is inserted again is one of the latest again") {
+  for (const std::size_t pages_max : {std::size_t{0}, std::size_t{1}}) {
+    Slab<AddressPage> pages(pages_max);
+    AddressSet set;
+    set.Insert(V4(0), kKey, pages);
+    for (std::uint32_t i = 1; i < 100'000; ++i) {
+      set.Insert(V4(0), kKey, pages);
+      set.Insert(V4(i), kKey, pages);
+      if (!set.Contains(V4(0), kKey)) FAIL("forgotten after ", i, " others, with ", pages_max, " pages");
+    }
+  }
+}
+
 TEST_CASE("address_set: a full page always knows the latest of each bucket") {
   Slab<AddressPage> pages(1);
   AddressSet set;

@@ -1,8 +1,8 @@
 // Which addresses a client has sent to: a set that never says no to one of the latest, in a hundred bytes.
 // A member of an association; its worker's thread only.
-// Invariant: what was inserted last is inside. The first kAddressesInline addresses are kept in the set itself; beyond
-// them it borrows a page for some thousand from its worker and gives it back in the end; where there is no page, and
-// when a page is full, new addresses take the place of the oldest.
+// Invariant: what was inserted last, for the first time or again, is inside. The first kAddressesInline addresses are
+// kept in the set itself; beyond them it borrows a page for some thousand from its worker and gives it back in the end;
+// where there is no page, and when a page is full, new addresses take the place of those inserted longest ago.
 // Deliberately not here: the addresses. What is kept is 32 bits of a keyed hash: whoever does not know the key, which
 // is random and the worker's, is taken for somebody else once in a hundred million guesses.
 #pragma once
@@ -48,8 +48,6 @@ class AddressSet {
   void Release(Slab<AddressPage>& pages);
 
  private:
-  std::span<const std::uint32_t> PlacesOf(std::uint64_t hash) const;
-
   std::array<std::uint32_t, kAddressesInline> inline_{};
   AddressPage* page_ = nullptr;
 };
