@@ -19,19 +19,6 @@ Endpoint AnyAddress(bool v4) {
   return any;
 }
 
-// A free port of the range, searched from a random one on, so that one that was just closed is not used again at once.
-OpenedUdp OpenInRange(Endpoint at, const PortRange& ports, std::minstd_rand& order) {
-  const std::size_t count = std::size_t{ports.high} - ports.low + 1;
-  const std::size_t begin = order() % count;
-  OpenedUdp opened{Fd(), Fault::kOther};
-  for (std::size_t i = 0; i < std::min(count, kUdpPortTriesMax); ++i) {
-    at.port = static_cast<std::uint16_t>(ports.low + (begin + i) % count);
-    opened = OpenUdp(at);
-    if (opened.socket.valid() || opened.fault == Fault::kExhausted) break;
-  }
-  return opened;
-}
-
 }  // namespace
 
 AssociationPool::AssociationPool(std::size_t associations_max)
@@ -42,16 +29,38 @@ AssociationPool::AssociationPool(std::size_t associations_max)
   port_order.seed(random());
 }
 
+WaitingDatagram* AssociationPool::Acquire(Handle session, std::uint16_t port, std::size_t bytes, std::size_t share) {
+  Waiting& its = waiting_of_share[share];
+  if (its.datagrams == kWaitingDatagramsPerShare || its.bytes + bytes > kWaitingBytesPerShare ||
+      waiting_bytes + bytes > kWaitingBytesPerWorker) {
+    return nullptr;
+  }
+  std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[bytes]);
+  if (room == nullptr) return nullptr;
+  WaitingDatagram* const datagram = waiting.Acquire(session, port, share);
+  if (datagram == nullptr) return nullptr;
+  datagram->bytes = std::move(room);
+  datagram->size = static_cast<std::uint32_t>(bytes);
+  waiting_bytes += bytes;
+  its.bytes += bytes;
+  ++its.datagrams;
+  return datagram;
+}
+
 void AssociationPool::Release(WaitingDatagram& datagram) {
-  assert(waiting_bytes >= datagram.size);
+  Waiting& its = waiting_of_share[datagram.share];
+  assert(its.datagrams > 0 && its.bytes >= datagram.size && waiting_bytes >= datagram.size);
   waiting_bytes -= datagram.size;
+  its.bytes -= datagram.size;
+  --its.datagrams;
   waiting.Release(datagram.self);
 }
 
 // They are few on a worker, and there are none in most associations.
-void Association::Release(AssociationPool& pool, Resolver& resolver) {
+void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& counters) {
   sent_to_.Release(pool.pages);
   if (waiting_ == 0) return;
+  counters.udp_nameless.Add(waiting_);
   pool.waiting.ForEach([&](WaitingDatagram& datagram) {
     if (datagram.session != session_) return;
     resolver.Withdraw(AssociationPool::AsWaiter(datagram.self));
@@ -63,7 +72,7 @@ Fault Association::Open(const Endpoint& local, const AssociateTools& tools) {
   const PortRange& ports = tools.settings.udp_ports;
   Endpoint at = local;
   at.port = 0;
-  OpenedUdp opened = ports.high == 0 ? OpenUdp(at) : OpenInRange(at, ports, tools.pool.port_order);
+  OpenedUdp opened = ports.high == 0 ? OpenUdp(at) : OpenUdpInRange(at, ports, tools.pool.port_order());
   if (!opened.socket.valid()) return opened.fault;
   if (!tools.poller.AddReader(opened.socket.get(), {first_tag_, session_})) return Fault::kExhausted;
   sockets_[0] = std::move(opened.socket);
@@ -112,7 +121,9 @@ Association::Turn Association::StepSide(Side side, const AssociateTools& tools) 
 // --- Client to target ----------------------------------------------------------------------------------------------
 
 bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
-  return from.ip == tools.client.ip && (client_port_ == 0 || from.port == client_port_);
+  // Port 0 can be made up, but not be answered.
+  return from.ip == tools.client.ip && from.scope == tools.client.scope && from.port != 0 &&
+         (!has_client() || from.port == client_port_);
 }
 
 void Association::TakeFromClient(std::size_t count, const AssociateTools& tools) {
@@ -138,7 +149,6 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
   if (header.fault == socks5::UdpFault::kFragment) return tools.counters.udp_fragment.Add();
   if (header.fault == socks5::UdpFault::kMalformed) return tools.counters.udp_malformed.Add();
   client_port_ = from.port;
-  client_scope_ = from.scope;
 
   const auto data = datagram.subspan(header.size);
   Endpoint to{header.address, header.port};
@@ -162,7 +172,7 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
     if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
     return;
   }
-  WaitingDatagram* const waiting = Keep(header, data, tools.pool);
+  WaitingDatagram* const waiting = Keep(header, data, tools);
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
   if (const auto answer =
@@ -174,20 +184,13 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
 
 // A copy of a datagram that is to wait; null when too many do already.
 WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
-                                   AssociationPool& pool) {
-  const std::size_t size = header.name.size() + data.size();
-  if (waiting_ == kWaitingDatagramsPerAssociation || pool.waiting_bytes + size > kWaitingBytesPerWorker) {
-    return nullptr;
-  }
-  std::unique_ptr<std::uint8_t[]> bytes(new (std::nothrow) std::uint8_t[size]);
-  if (bytes == nullptr) return nullptr;
-  WaitingDatagram* const waiting = pool.waiting.Acquire(session_, header.port);
+                                   const AssociateTools& tools) {
+  if (waiting_ == kWaitingDatagramsPerAssociation) return nullptr;
+  const std::size_t share = tools.resolver.ShareOf(tools.client.ip);
+  WaitingDatagram* const waiting = tools.pool.Acquire(session_, header.port, header.name.size() + data.size(), share);
   if (waiting == nullptr) return nullptr;
-  std::ranges::copy(data, std::ranges::copy(header.name, bytes.get()).out);
-  waiting->bytes = std::move(bytes);
-  waiting->size = static_cast<std::uint32_t>(size);
+  std::ranges::copy(data, std::ranges::copy(header.name, waiting->bytes.get()).out);
   waiting->name_size = static_cast<std::uint8_t>(header.name.size());
-  pool.waiting_bytes += size;
   ++waiting_;
   return waiting;
 }
@@ -199,21 +202,35 @@ void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answ
   FlushUp(tools);
 }
 
-// The first address that the client may reach, or nothing, and the datagram is counted.
+// The first address that the client may reach, or nothing, and the datagram is counted. A connection tries one address
+// after the other; a datagram has one try, so of two families the one without a route is passed over.
 std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
                                                             std::uint16_t port, const AssociateTools& tools) const {
   if (answer.status != NameStatus::kFound || answer.list().empty()) {
     tools.counters.udp_nameless.Add();
     return std::nullopt;
   }
+  const bool both_families = answer.list().front().is_v4() != answer.list().back().is_v4();
+  std::optional<Destination> without_route;
   for (const IpAddress& address : answer.list()) {
     const Ruling ruling = tools.access.Judge(name, address, port);
-    const Source* const source = ruling.source();
-    if (ruling.allowed && (source == nullptr || !source->excludes(address)))
-      return Destination{{address, port}, source};
+    const Destination destination{{address, port}, ruling.source()};
+    if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
+    if (!both_families || HasRoute(destination, tools)) return destination;
+    if (!without_route) without_route = destination;
   }
-  tools.counters.udp_denied.Add();
-  return std::nullopt;
+  if (!without_route) tools.counters.udp_denied.Add();
+  return without_route;
+}
+
+// Asks the kernel once a second for an address that is asked for again and again.
+bool Association::HasRoute(const Destination& target, const AssociateTools& tools) {
+  for (const AssociationPool::Route& known : tools.pool.routes) {
+    if (known.to == target.to.ip && tools.now < known.until) return known.exists;
+  }
+  const bool exists = LocalAddressTowards(target.to.ip, target.source).fault == Fault::kNone;
+  tools.pool.routes[exists ? 0 : 1] = {target.to.ip, exists, tools.now + std::chrono::seconds(1)};
+  return exists;
 }
 
 // True when more may follow to the same target without being judged again.
@@ -226,12 +243,22 @@ bool Association::ForwardTo(const Destination& target, std::span<const std::uint
 
 // Makes ready to send to a target: is there a socket, and who is expected to answer.
 bool Association::Approach(const Destination& target, const AssociateTools& tools) {
-  if (!socket(SideOf(target.to.ip)).valid() && !OpenTowards(target, tools)) {
+  const Side side = SideOf(target.to.ip);
+  if (socket(side).valid() ? !Suits(target, side) : !OpenTowards(target, tools)) {
     tools.counters.udp_unreachable.Add();
     return false;
   }
   if (tools.settings.udp_filter == UdpFilter::kAddress) sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   return true;
+}
+
+// Whether what a rule says of a target's source is true of the socket that is open: what should leave by another address
+// or interface than the datagrams before it must not leave by theirs.
+bool Association::Suits(const Destination& target, Side side) {
+  const Source* const opened = source(side).get();
+  if (target.source == nullptr || opened == nullptr) return target.source == opened;
+  return target.source->towards(target.to.ip) == opened->towards(target.to.ip) &&
+         target.source->interface == opened->interface;
 }
 
 // The first destination of a family decides from where all datagrams of that family come.
@@ -242,11 +269,15 @@ bool Association::OpenTowards(const Destination& target, const AssociateTools& t
     if (target.source->excludes(target.to.ip)) return false;
     at.ip = target.source->towards(target.to.ip).value_or(at.ip);
   }
+  std::unique_ptr<const Source> kept;
+  if (target.source != nullptr) kept.reset(new (std::nothrow) Source(*target.source));
+  if (target.source != nullptr && kept == nullptr) return false;
   OpenedUdp opened = OpenUdp(at, target.source);
   if (!opened.socket.valid()) return false;
   const auto tag = static_cast<std::uint8_t>(first_tag_ + static_cast<std::uint8_t>(side));
   if (!tools.poller.AddReader(opened.socket.get(), {tag, session_})) return false;
   sockets_[static_cast<std::size_t>(side)] = std::move(opened.socket);
+  source(side) = std::move(kept);
   return true;
 }
 
@@ -284,7 +315,7 @@ void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools
   assert(has_client());
   AssociationPool& pool = tools.pool;
   DatagramOutbox& outbox = pool.outboxes[0];
-  const Endpoint client{tools.client.ip, client_port_, client_scope_};
+  const Endpoint client{tools.client.ip, client_port_, tools.client.scope};
   const std::size_t longest = client.ip.is_v4() ? kUdpBytesMaxIpv4 : kUdpBytesMax;
   for (std::size_t i = 0; i < count; ++i) {
     const DatagramInbox::Message message = pool.inbox.At(i);

@@ -69,7 +69,8 @@ void DatagramOutbox::Add(const Endpoint& to, std::span<const std::uint8_t> heade
     message.msg_iovlen = 0;
     message.msg_control = nullptr;
     message.msg_controllen = 0;
-    parcels_[count_++] = {to, 0, 0, size, 0, size == 0 || size > kUdpSegmentBytesMax};
+    const std::size_t longest = to.ip.is_v4() ? kUdpSegmentBytesMaxIpv4 : kUdpSegmentBytesMaxIpv6;
+    parcels_[count_++] = {to, 0, 0, size, 0, size == 0 || size > longest};
   }
   Parcel& parcel = parcels_[count_ - 1];
   msghdr& message = messages_[count_ - 1].msg_hdr;

@@ -145,7 +145,7 @@ void Session::Finish(const SessionTools& tools) {
   tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   if (association_ == nullptr) return;
-  association_->Release(tools.associations, tools.resolver);
+  association_->Release(tools.associations, tools.resolver, tools.counters());
   tools.associations.associations.Release(association_->self());
   association_ = nullptr;
   tools.counters().associations_ended.Add();

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -24,22 +25,41 @@ int Try(Call call) {
   }
 }
 
-}  // namespace
-
-OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
-  Fd socket(::socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+// Not bound yet. `like`: of its family.
+OpenedUdp MakeUdp(const Endpoint& like, const Source* source) {
+  Fd socket(::socket(like.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
-  if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (!like.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (source != nullptr) {
     if (const Fault fault = BindToInterface(socket.get(), *source); fault != Fault::kNone) return {Fd(), fault};
   }
   // A burst waits here while the worker serves others. The kernel takes what rmem_max allows, and uses it when it must.
   SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
   SetOption(socket.get(), SOL_UDP, UDP_GRO, 1);  // older kernels: datagrams come one by one
+  return {std::move(socket), Fault::kNone};
+}
+
+int Bind(int socket, const Endpoint& at) {
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
-    return {std::move(socket), Fault::kNone};
+  return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+}  // namespace
+
+OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
+  OpenedUdp made = MakeUdp(at, source);
+  if (!made.socket.valid() || Bind(made.socket.get(), at) == 0) return made;
+  return {Fd(), FaultOfErrno(errno)};
+}
+
+OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order) {
+  const std::size_t count = std::size_t{ports.high} - ports.low + 1;
+  OpenedUdp made = MakeUdp(at, nullptr);
+  if (!made.socket.valid()) return made;
+  for (std::size_t i = 0; i < std::min(count, kUdpPortTriesMax); ++i) {
+    at.port = static_cast<std::uint16_t>(ports.low + (order % count + i) % count);
+    if (Bind(made.socket.get(), at) == 0) return made;
   }
   return {Fd(), FaultOfErrno(errno)};
 }
@@ -60,7 +80,7 @@ Sent SendMany(int socket, std::span<mmsghdr> messages) {
     case ENOBUFS:
     case ENOMEM:
       return {Sent::Status::kFull, 0};
-    case EMSGSIZE:  // a segment is longer than the path's MTU; kernels before 6.10 say EINVAL
+    case EMSGSIZE:  // a segment is longer than the path's MTU; older kernels say EINVAL
     case EINVAL:
     case EIO:  // the device cannot add checksums to segments
       return {Sent::Status::kUnjoined, 0};

@@ -12,8 +12,10 @@ namespace penstock::unit {
 namespace {
 
 struct Bench {
-  Fd near = OpenUdp(At("127.0.0.1:0")).socket;
-  Fd far = OpenUdp(At("127.0.0.1:0")).socket;
+  explicit Bench(const char* at = "127.0.0.1:0") : near(OpenUdp(At(at)).socket), far(OpenUdp(At(at)).socket) {}
+
+  Fd near;
+  Fd far;
   Endpoint near_at = LocalEndpoint(near.get());
   DatagramInbox inbox;
   DatagramOutbox outbox;
@@ -78,6 +80,18 @@ TEST_CASE("datagrams: what cannot be joined goes by itself, in order") {
   std::size_t messages = 0;
   CHECK(bench.Arrived(5, &messages).size() == 5);
   CHECK(messages == 5);
+}
+
+TEST_CASE("datagrams: what fits Ethernet joined is shorter over IPv6" * doctest::skip(!HasV6())) {
+  for (const auto& [size, wanted] : {std::pair{1'452, 1}, {1'453, 2}}) {
+    Bench bench("[::1]:0");
+    const std::string data = Pattern(static_cast<std::size_t>(size));
+    for (int i = 0; i < 2; ++i) bench.outbox.Add(bench.near_at, {}, Bytes(data), true);
+    CHECK(bench.Flush().sent == 2);
+    std::size_t messages = 0;
+    CHECK(bench.Arrived(2, &messages) == std::vector{data, data});
+    CHECK(messages == static_cast<std::size_t>(wanted));
+  }
 }
 
 TEST_CASE("datagrams: an outbox says when it is full, in messages and in pieces") {

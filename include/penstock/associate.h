@@ -51,7 +51,8 @@ class Association;
 
 // A datagram whose target is being looked up. Its handle is what the resolver knows as the waiter.
 struct WaitingDatagram {
-  WaitingDatagram(Handle handle, Handle whose, std::uint16_t to_port) : self(handle), session(whose), port(to_port) {}
+  WaitingDatagram(Handle handle, Handle whose, std::uint16_t to_port, std::size_t of_share)
+      : self(handle), session(whose), port(to_port), share(static_cast<std::uint8_t>(of_share)) {}
 
   std::string_view name() const { return {reinterpret_cast<const char*>(bytes.get()), name_size}; }
   std::span<const std::uint8_t> data() const { return {bytes.get() + name_size, size - name_size}; }
@@ -60,6 +61,7 @@ struct WaitingDatagram {
   Handle session;
   std::uint16_t port;
   std::uint32_t size = 0;
+  std::uint8_t share;  // of its client (Resolver::ShareOf)
   std::uint8_t name_size = 0;
   std::unique_ptr<std::uint8_t[]> bytes;  // the name of the target, and the data
 };
@@ -74,11 +76,27 @@ struct AssociationPool {
   static Handle AsWaiter(Handle datagram) { return {datagram.slot | kDatagramBit, datagram.generation}; }
   static Handle AsDatagram(Handle waiter) { return {waiter.slot & ~kDatagramBit, waiter.generation}; }
 
+  // Room for a datagram of so many bytes that is to wait; null when there is none, for its client or at all.
+  WaitingDatagram* Acquire(Handle session, std::uint16_t port, std::size_t bytes, std::size_t share);
   void Release(WaitingDatagram& datagram);
 
+  struct Waiting {
+    std::size_t datagrams = 0;
+    std::size_t bytes = 0;
+  };
+
+  // Whether this host has a route.
+  struct Route {
+    IpAddress to;
+    bool exists = false;
+    TimePoint until{};
+  };
+
   Slab<Association> associations;
+  std::array<Route, 2> routes;  // the last one that exists, and the last one that does not
   Slab<WaitingDatagram> waiting;
   std::size_t waiting_bytes = 0;
+  std::array<Waiting, kNameShares> waiting_of_share{};
   Slab<AddressPage> pages;
   AddressKey key;
   DatagramInbox inbox;
@@ -140,8 +158,8 @@ class Association {
 
   Turn Step(const AssociateTools& tools);
 
-  // Gives back what is lent, and forgets the datagrams that still wait for names.
-  void Release(AssociationPool& pool, Resolver& resolver);
+  // Gives back what is lent, and drops the datagrams that still wait for names.
+  void Release(AssociationPool& pool, Resolver& resolver, Counters& counters);
 
   Handle self() const { return self_; }
   const Tally& up() const { return up_; }
@@ -169,12 +187,15 @@ class Association {
   void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
   void ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
                      const AssociateTools& tools);
-  WaitingDatagram* Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, AssociationPool& pool);
+  WaitingDatagram* Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
+                        const AssociateTools& tools);
   bool ForwardTo(const Destination& target, std::span<const std::uint8_t> data, const AssociateTools& tools);
   std::optional<Destination> Choose(const NameAnswer& answer, std::string_view name, std::uint16_t port,
                                     const AssociateTools& tools) const;
+  static bool HasRoute(const Destination& target, const AssociateTools& tools);
   bool Approach(const Destination& target, const AssociateTools& tools);
   void Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
+  bool Suits(const Destination& target, Side side);
   bool OpenTowards(const Destination& target, const AssociateTools& tools);
   static void Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
                     Counters& counters);
@@ -183,17 +204,18 @@ class Association {
 
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
+  std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
   const Fd& socket(Side side) const { return sockets_[static_cast<std::size_t>(side)]; }
 
   Handle self_;
   Handle session_;
   std::array<Fd, kSides> sockets_;
-  std::array<bool, kSides> readable_{};  // latches
+  std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
+  std::array<bool, kSides> readable_{};                   // latches
   std::array<bool, kSides> joins_{true, true, true};
   std::uint8_t first_tag_;
   std::uint8_t waiting_ = 0;  // datagrams of its own whose names are being looked up
   std::uint16_t client_port_ = 0;
-  std::uint32_t client_scope_ = 0;
   Tally up_;
   Tally down_;
   AddressSet sent_to_;

@@ -185,7 +185,8 @@ inline constexpr int kYieldsToFillBatches = 3;
 // than fit Ethernet are not joined: where a segment would have to be fragmented, the message is refused.
 inline constexpr std::size_t kUdpSegmentsMax = 64;
 inline constexpr std::size_t kUdpJoinedBytesMax = 65'000;
-inline constexpr std::size_t kUdpSegmentBytesMax = 1'472;
+inline constexpr std::size_t kUdpSegmentBytesMaxIpv4 = 1'500 - 20 - 8;
+inline constexpr std::size_t kUdpSegmentBytesMaxIpv6 = 1'500 - 40 - 8;
 inline constexpr std::size_t kUdpPieces = 1'024;  // a joined datagram has two at most: header and data
 static_assert(kUdpJoinedBytesMax <= kUdpBytesMaxIpv4);
 
@@ -198,6 +199,9 @@ inline constexpr std::size_t kUdpPortTriesMax = 4'096;
 inline constexpr std::size_t kWaitingDatagramsPerAssociation = 16;
 inline constexpr std::size_t kWaitingDatagramsPerWorker = 1'024;
 inline constexpr std::size_t kWaitingBytesPerWorker = 4 * 1024 * 1024;
+// Of a client, as with names (kNameShares).
+inline constexpr std::size_t kWaitingDatagramsPerShare = kWaitingDatagramsPerWorker / 4;
+inline constexpr std::size_t kWaitingBytesPerShare = kWaitingBytesPerWorker / 4;
 
 // Addresses that a client has sent to and may hear from. A page has room for some thousand (4 KiB).
 inline constexpr std::size_t kAddressesInline = 24;

@@ -56,6 +56,9 @@ class Resolver {
   // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
   std::optional<NameAnswer> Known(std::string_view name);
 
+  // Which of kNameShares shares of what all clients have together `client` counts towards.
+  std::size_t ShareOf(const IpAddress& client) const;
+
   // An event whose cookie has the tag. A stale handle is ignored.
   void OnEvent(Handle handle, const Events& events);
 
@@ -75,7 +78,6 @@ class Resolver {
   struct Waiter;
 
   std::optional<NameAnswer> Known(std::string_view name, const NameText& text, Place& place);
-  std::size_t ShareOf(const IpAddress& client) const;
   Waiter* AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share);
   void RemoveWaiter(const Waiter& waiter);
 

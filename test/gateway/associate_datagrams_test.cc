@@ -1,6 +1,9 @@
 // UDP ASSOCIATE: what happens to datagrams, one by one and in batches.
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -258,6 +261,27 @@ TEST_CASE("the port is pinned by the first valid datagram, and only the client's
   CHECK(foreign.nothing_came());
 }
 
+// As udp(7) sends none; port 0 is not answered.
+TEST_CASE("a datagram from port 0 does not pin the port" * doctest::skip(::geteuid() != 0)) {
+  const TestGateway gateway;
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const std::string data = UdpHeader(target.at()) + "hello";
+  const auto high = [](std::size_t number) { return static_cast<char>(number >> 8); };
+  const auto low = [](std::size_t number) { return static_cast<char>(number & 255); };
+  const std::size_t size = 8 + data.size();
+  const std::uint16_t to = client.bound().port;
+  const std::string segment = std::string{0, 0, high(to), low(to), high(size), low(size), 0, 0} + data;
+  const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
+  sockaddr_storage address;
+  const socklen_t length = Endpoint{client.bound().ip, 0}.ToSockaddr(&address);
+  REQUIRE(::sendto(raw.get(), segment.data(), segment.size(), 0, reinterpret_cast<const sockaddr*>(&address), length) ==
+          static_cast<ssize_t>(segment.size()));
+  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  client.PingPong(target);
+  CHECK(target.nothing_came());
+}
+
 TEST_CASE("a target that nobody listens on disturbs no other") {
   const TestGateway gateway;
   const UdpClient client(gateway);
@@ -412,6 +436,51 @@ TEST_CASE("what waits for names is bounded, and names that are known pass by") {
   CHECK(slow.Receive().bytes == "again");
 }
 
+TEST_CASE("one client's datagrams that wait for names leave room to those of others") {
+  DnsServer dns;
+  dns.Add("slow.example", "127.0.0.1");
+  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  const NamedGateway named(dns);
+  const UdpPeer lost;
+  const UdpPeer kept;
+  const std::string name = "slow.example";
+  const std::size_t size = 60'000;
+  const std::size_t fit = kWaitingBytesPerShare / (name.size() + size);
+  const std::size_t greedy_clients = kWaitingBytesPerWorker / (size * kWaitingDatagramsPerAssociation) + 1;
+  std::vector<std::unique_ptr<UdpClient>> greedy;
+  for (std::size_t i = 0; i < greedy_clients; ++i) {
+    greedy.push_back(std::make_unique<UdpClient>(named.gateway));
+    for (std::size_t k = 0; k < kWaitingDatagramsPerAssociation; ++k) {
+      greedy.back()->Send(std::string(size, 'x'), name, lost.at().port);
+      greedy.back()->PingPong(lost);  // it has been read
+    }
+  }
+  CHECK(Counted(named.gateway, &Counters::udp_queue_full, greedy_clients * kWaitingDatagramsPerAssociation - fit));
+  // Which clients share with it is random: one in 256. Three of three do not.
+  std::vector<std::unique_ptr<UdpClient>> others;
+  for (const char* const from : {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}) {
+    others.push_back(std::make_unique<UdpClient>(named.gateway, *Endpoint::Parse(from)));
+    others.back()->Send(std::string(size, 'y'), name, kept.at().port);
+    others.back()->PingPong(lost);
+  }
+  dns.Release(name);
+  CHECK(kept.Receive().bytes == std::string(size, 'y'));
+}
+
+TEST_CASE("of a name's addresses one without a route is passed over") {
+  DnsServer dns;
+  dns.Add("both.example", "fe80::1");  // of which link?
+  dns.Add("both.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  const UdpClient client(named.gateway);
+  const UdpPeer target;
+  for (int i = 0; i < 3; ++i) {
+    client.Send("a", "both.example", target.at().port);
+    CHECK(target.Receive().bytes == "a");
+  }
+  CHECK(named.gateway.Count(&Counters::udp_unreachable) == 0);
+}
+
 TEST_CASE("datagrams that wait for a name go with their association, and leave their room to others") {
   DnsServer dns;
   dns.Add("slow.example", "127.0.0.1");
@@ -427,6 +496,7 @@ TEST_CASE("datagrams that wait for a name go with their association, and leave t
       client.PingPong(UdpPeer());  // they have been read
     }
     REQUIRE(named.gateway.WaitForSessions(0));
+    CHECK(named.gateway.Count(&Counters::udp_nameless) == waited + kWaitingDatagramsPerAssociation);
   }
   const UdpClient client(named.gateway);
   client.Send("kept", "slow.example", slow.at().port);

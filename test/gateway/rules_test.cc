@@ -132,6 +132,41 @@ TEST_CASE("connections and datagrams come from the source that a rule names") {
   CHECK(ReceiveBound(binding).ip == *IpAddress::Parse("127.0.0.9"));
 }
 
+TEST_CASE("UDP: what a rule sends from elsewhere does not leave from where the datagrams before it left") {
+  const UdpPeer first;
+  const UdpPeer second;
+  const std::string to_second = "allow port " + std::to_string(second.at().port);
+  for (const std::string& rule : {to_second + " source 127.0.0.9", to_second + " source-interface lo"}) {
+    CAPTURE(rule);
+    const TestGateway gateway(With({rule, "allow"}));
+    {
+      const UdpClient client(gateway);
+      client.PingPong(first);
+      client.Send("from elsewhere", second.at());
+      CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_unreachable) == 1; }));
+      client.PingPong(first);
+    }
+    const UdpClient client(gateway);
+    client.PingPong(second);
+    client.Send("from anywhere", first.at());
+    CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_unreachable) == 2; }));
+    client.PingPong(second);
+    CHECK(first.nothing_came());
+    CHECK(second.nothing_came());
+  }
+}
+
+TEST_CASE("UDP: a family that a rule's source excludes is not used, though the socket is there") {
+  const UdpPeer first(kLoopback6);
+  const UdpPeer second(kLoopback6);
+  const TestGateway gateway(With({"allow port " + std::to_string(first.at().port), "allow source 127.0.0.9"}));
+  const UdpClient client(gateway);
+  client.PingPong(first);
+  client.Send("no", second.at());
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_unreachable) == 1; }));
+  CHECK(second.nothing_came());
+}
+
 TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
   DnsServer dns;
   const TargetListener listener(*Endpoint::Parse("127.0.0.2:0"));

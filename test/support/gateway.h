@@ -65,7 +65,7 @@ class TestGateway {
   std::size_t UnreadFrom(const Peer& client) const;
   bool WaitUntilRead(const Peer& peer) const;
 
-  // So many bytes of a client that comes after this wait for the gateway, at least. Needs CAP_NET_ADMIN; throws without.
+  // So many bytes of a client that comes after this can wait for the gateway. Needs CAP_NET_ADMIN; throws without.
   void EnlargeReceiveBuffers(int bytes) const;
 
   std::uint64_t Count(Counter Counters::*counter) const { return server_->Sum(counter); }

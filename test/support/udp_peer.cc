@@ -10,6 +10,7 @@
 #include <cstring>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include "penstock/socket.h"
 #include "test/support/bytes.h"
@@ -131,7 +132,12 @@ Endpoint ReceiveBound(const Peer& client) {
 }
 
 UdpClient::UdpClient(const TestGateway& gateway, std::size_t index, std::string_view request)
-    : control_(Peer::To(gateway.at(index))), udp_(LocalOf(control_)) {
+    : UdpClient(Peer::To(gateway.at(index)), request) {}
+
+UdpClient::UdpClient(const TestGateway& gateway, const Endpoint& from)
+    : UdpClient(Peer::FromTo(from, gateway.at()), AssociateRequest()) {}
+
+UdpClient::UdpClient(Peer control, std::string_view request) : control_(std::move(control)), udp_(LocalOf(control_)) {
   control_.Send(kGreeting);
   if (control_.Receive(2) != kChosenNone) throw std::runtime_error("not greeted");
   control_.Send(request);

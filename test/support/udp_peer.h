@@ -56,6 +56,8 @@ class UdpClient {
  public:
   // Connects to listener `index` of the gateway and sends `request`; its datagrams come from the connection's address.
   explicit UdpClient(const TestGateway& gateway, std::size_t index = 0, std::string_view request = AssociateRequest());
+  // From an address of this host; its port may be 0.
+  UdpClient(const TestGateway& gateway, const Endpoint& from);
 
   // Through the gateway.
   void Send(std::string_view data, const Endpoint& target) const { SendRaw(UdpHeader(target) + std::string(data)); }
@@ -74,6 +76,8 @@ class UdpClient {
   const Endpoint& bound() const { return bound_; }
 
  private:
+  UdpClient(Peer control, std::string_view request);
+
   Peer control_;
   Endpoint bound_;  // BND of the reply
   UdpPeer udp_;
