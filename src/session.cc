@@ -102,7 +102,7 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 // Where memory has run out, a session that had no limit goes on without.
 Session::Next Session::OnPolicy(const SessionTools& tools) {
   if (core_.state != State::kRelay && core_.state != State::kAssociated) return Next::kWait;
-  if (tools.policy->reload_ends_denied && Forbidden(tools)) {
+  if (IsToEnd(tools)) {
     tools.counters().forbidden_later.Add();
     CutOff(End::kForbidden);
     return Next::kRelease;
@@ -115,13 +115,17 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
   return Next::kWait;
 }
 
+bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
+
 // Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
 // rules nor a log that wanted them, are judged by the address alone.
 bool Session::Forbidden(const SessionTools& tools) const {
   if (tools.users() != nullptr && (core_.user == nullptr || tools.users()->Find(core_.user.get()) == nullptr))
     return true;
   const Access access = core_.access(tools);
-  if (core_.state == State::kAssociated) return !access.ForeseeAnything().allowed;
+  if (core_.command == static_cast<std::uint8_t>(socks5::Command::kUdpAssociate)) {
+    return !access.ForeseeAnything().allowed;
+  }
   const std::string_view asked = core_.name != nullptr ? core_.name.get() : std::string_view();
   const std::string_view name = AddressInName(asked) ? std::string_view() : asked;
   return !access.Judge(name, core_.target.ip, core_.port).allowed;
@@ -286,6 +290,11 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_ = std::move(reached.socket);
   target_attempt_ = reached.attempt;
   core_.target = reached.peer;
+  if (IsToEnd(tools)) {
+    AbortOnClose(target_.get());
+    target_.Close();
+    return RefuseForbidden(tools);
+  }
   if (!BeginThrottle(tools)) {
     AbortOnClose(target_.get());
     return OverAs(End::kExhausted);
@@ -308,8 +317,17 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   return Next::kWait;
 }
 
+// A reload came while it was on its way, and would not have let it set out.
+Session::Next Session::RefuseForbidden(const SessionTools& tools) {
+  tools.counters().forbidden_later.Add();
+  if (!core_.SendReply(Reply::kNotAllowed, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
+  core_.end = End::kForbidden;
+  return CloseGently(tools);
+}
+
 // DST.ADDR and DST.PORT of the request are not looked at: see associate.h.
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
+  if (IsToEnd(tools)) return RefuseForbidden(tools);
   const AssociateTools lent = Associate(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;

@@ -91,6 +91,8 @@ class Session {
   Next CloseGently(const SessionTools& tools);
   Next OverAs(End end);
   void CutOff(End end);
+  Next RefuseForbidden(const SessionTools& tools);
+  bool IsToEnd(const SessionTools& tools) const;
   bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
 

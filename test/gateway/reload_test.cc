@@ -14,6 +14,7 @@
 #include "test/support/peer.h"
 #include "test/support/program.h"
 #include "test/support/temp_directory.h"
+#include "test/support/udp_peer.h"
 #include "test/support/wait.h"
 
 namespace penstock::test {
@@ -116,6 +117,28 @@ TEST_CASE("sessions that the new rules forbid live on, unless the policy says ot
     late.Send(kGreeting + ConnectRequest(listener.at()));
     CHECK(Hex(late.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
   }
+}
+
+TEST_CASE("what was on its way when a reload forbade it does not begin") {
+  const std::string keep = "log-level info\nreload-ends-denied yes\n";
+  const Configured gateway(keep);
+  const Peer binding = Peer::To(gateway.program.at());
+  binding.Send(kGreeting + BindRequest(kLoopback));
+  CHECK(Hex(binding.Receive(2)) == Hex(kChosenNone));
+  const Endpoint at = ReceiveBound(binding);
+  const Peer associating = Peer::To(gateway.program.at());
+  associating.Send(kGreeting);
+  CHECK(Hex(associating.Receive(2)) == Hex(kChosenNone));
+
+  std::filesystem::permissions(gateway.folder.Write("users", "alice:{plain}open-sesame\n"),
+                               std::filesystem::perms(0600));
+  gateway.Reload(keep + "users users\n", "notice reload");
+  const Peer peer = Peer::To(at);
+  CHECK(Hex(binding.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(peer.ReceiveToReset().empty());
+  associating.Send(AssociateRequest());
+  CHECK(Hex(associating.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(gateway.program.WaitForLog("end=forbidden"));
 }
 
 TEST_CASE("a session to a name is judged by its name again") {
