@@ -459,7 +459,7 @@ TEST_CASE("one client's datagrams that wait for names leave room to those of oth
   // Which clients share with it is random: one in 256. Three of three do not.
   std::vector<std::unique_ptr<UdpClient>> others;
   for (const char* const from : {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}) {
-    others.push_back(std::make_unique<UdpClient>(named.gateway, *Endpoint::Parse(from)));
+    others.push_back(std::make_unique<UdpClient>(Peer::FromTo(*Endpoint::Parse(from), named.gateway.at())));
     others.back()->Send(std::string(size, 'y'), name, kept.at().port);
     others.back()->PingPong(lost);
   }

@@ -1,12 +1,15 @@
 // UDP ASSOCIATE: how an association ends, what it costs, and that nothing of it stays.
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "penstock/associate.h"
 #include "penstock/session.h"
+#include "test/support/dns_server.h"
+#include "test/support/temp_directory.h"
 #include "test/support/udp_peer.h"
 
 namespace penstock::test {
@@ -15,6 +18,12 @@ namespace {
 TEST_SUITE_BEGIN("associate");
 
 std::size_t Sockets() { return Descriptors()["socket"]; }
+
+std::size_t Occurrences(std::string_view text, std::string_view sought) {
+  std::size_t count = 0;
+  for (auto at = text.find(sought); at != text.npos; at = text.find(sought, at + 1)) ++count;
+  return count;
+}
 
 // The line of a session that has ended.
 std::string SessionLine(const TestGateway& gateway) {
@@ -118,22 +127,43 @@ TEST_CASE("an association that is flooded does not keep others waiting") {
   }
 }
 
+// Half of them wait for names that nobody answers for.
 TEST_CASE("a server that is destroyed with associations leaves nothing") {
+  DnsServer dns;
+  dns.BehaveAlways(DnsServer::Behaviour::kHold);
+  const TempDirectory directory;
   const UdpPeer target;
-  std::vector<Peer> controls;
+  std::vector<std::unique_ptr<UdpClient>> clients;
+  const LogFile log_file;
   const auto before = Descriptors();
   {
+    Log log(log_file.fd(), LogLevel::kInfo);
     Settings settings = TestSettings();
     settings.workers = 2;
-    const TestGateway gateway(settings);
+    settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+    settings.names.hosts_file = directory.Write("hosts", "");
+    settings.names.families = Families{true, true};
+    std::string error;
+    const auto server = Server::Start(settings, log, &error);
+    REQUIRE_MESSAGE(server != nullptr, error);
     for (int i = 0; i < 8; ++i) {
-      UdpClient client(gateway);
+      clients.push_back(std::make_unique<UdpClient>(server->listening()[0]));
+      const UdpClient& client = *clients.back();
       client.PingPong(target);
-      controls.push_back(std::move(client.control()));
+      if (i % 2 == 0) continue;
+      const std::string name = "held" + std::to_string(i) + ".example";
+      client.Send("1", name, target.at().port);
+      client.Send("2", name, target.at().port);
+      REQUIRE(dns.AwaitQueries(name, DnsType::kA, 1));
     }
-    gateway.server();
-    controls.clear();
+    CHECK(server->sessions() == 8);
   }
+  // Each has ended as one whose server stops, and none because its client went.
+  CHECK(Occurrences(log_file.Text(), " cmd=associate ") == 8);
+  CHECK(Occurrences(log_file.Text(), " datagrams-up=1 datagrams-down=1 ") == 8);
+  CHECK(Occurrences(log_file.Text(), " end=stopped") == 8);
+  for (const auto& client : clients) CHECK(client->control().ReceiveToEnd().empty());
+  clients.clear();
   CHECK(ToText(Descriptors()) == ToText(before));
 }
 

@@ -131,12 +131,6 @@ Endpoint ReceiveBound(const Peer& client) {
   return ReadAddressAndPort(std::string_view(reply).substr(3), size);
 }
 
-UdpClient::UdpClient(const TestGateway& gateway, std::size_t index, std::string_view request)
-    : UdpClient(Peer::To(gateway.at(index)), request) {}
-
-UdpClient::UdpClient(const TestGateway& gateway, const Endpoint& from)
-    : UdpClient(Peer::FromTo(from, gateway.at()), AssociateRequest()) {}
-
 UdpClient::UdpClient(Peer control, std::string_view request) : control_(std::move(control)), udp_(LocalOf(control_)) {
   control_.Send(kGreeting);
   if (control_.Receive(2) != kChosenNone) throw std::runtime_error("not greeted");

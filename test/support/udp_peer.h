@@ -55,9 +55,11 @@ std::string AssociateRequest(const Endpoint& claimed = *Endpoint::Parse("0.0.0.0
 class UdpClient {
  public:
   // Connects to listener `index` of the gateway and sends `request`; its datagrams come from the connection's address.
-  explicit UdpClient(const TestGateway& gateway, std::size_t index = 0, std::string_view request = AssociateRequest());
-  // From an address of this host; its port may be 0.
-  UdpClient(const TestGateway& gateway, const Endpoint& from);
+  explicit UdpClient(const TestGateway& gateway, std::size_t index = 0, std::string_view request = AssociateRequest())
+      : UdpClient(gateway.at(index), request) {}
+  explicit UdpClient(const Endpoint& gateway, std::string_view request = AssociateRequest())
+      : UdpClient(Peer::To(gateway), request) {}
+  explicit UdpClient(Peer control, std::string_view request = AssociateRequest());
 
   // Through the gateway.
   void Send(std::string_view data, const Endpoint& target) const { SendRaw(UdpHeader(target) + std::string(data)); }
@@ -76,8 +78,6 @@ class UdpClient {
   const Endpoint& bound() const { return bound_; }
 
  private:
-  UdpClient(Peer control, std::string_view request);
-
   Peer control_;
   Endpoint bound_;  // BND of the reply
   UdpPeer udp_;
