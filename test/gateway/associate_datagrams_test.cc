@@ -96,15 +96,20 @@ TEST_CASE("a client that has sent to thousands of addresses still hears all of t
     return Endpoint{*IpAddress::Parse("127.1." + std::to_string(i / 250) + '.' + std::to_string(i % 250 + 1)),
                     target.at().port};
   };
+  Endpoint outside;
   for (int i = 0; i < 2000; ++i) {
     client.Send("x", address(i));
-    target.Receive();
+    outside = target.Receive().from;
   }
-  for (int i = 1900; i < 2000; ++i) {
+  // Nobody is asked again: each must still be known from then. By a random key they share the set's buckets; that more
+  // of so few come into one than it keeps happens less than once in a million runs.
+  for (int i = 1936; i < 2000; ++i) {
+    CAPTURE(i);
     const UdpPeer speaker(Endpoint{address(i).ip, 0});
-    client.Send("?", speaker.at());
-    speaker.Send("!", speaker.Receive().from);
-    CHECK(client.Receive().bytes == "!");
+    speaker.Send("!", outside);
+    const auto answer = client.Receive();
+    CHECK(answer.bytes == "!");
+    CHECK(answer.from == speaker.at());
   }
   CHECK(gateway.Count(&Counters::udp_unsolicited) == 0);
 }
