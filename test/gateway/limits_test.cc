@@ -233,7 +233,7 @@ TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each
   const TestGateway gateway(Limited({.bandwidth = kRate}));
   const UdpClient client(gateway);
   const UdpPeer target;
-  client.Send("who asks", target.at());
+  client.Send("", target.at());  // which costs nothing
   const Endpoint outside = target.Receive().from;
   const auto up = [&] { return gateway.Count(&Counters::datagrams_up); };
   const auto down = [&] { return gateway.Count(&Counters::datagrams_down); };
@@ -247,13 +247,27 @@ TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each
   CHECK(WaitUntil([&] { return up() - 1 + down() + gateway.Count(&Counters::udp_over_limit) == 80; }));
   CHECK((up() - 1) * data.size() <= MostSince(begun, kRate));
   CHECK(down() * data.size() <= MostSince(begun, kRate));
+  // What was within it, of each way the first at least, has arrived.
+  CHECK(up() > 1);
+  CHECK(down() > 0);
+  for (std::uint64_t i = 1; i < up(); ++i) CHECK((target.Receive().bytes == data));
+  const std::uint64_t came_down = down();
+  for (std::uint64_t i = 0; i < came_down; ++i) CHECK((client.Receive().bytes == data));
+  CHECK(target.nothing_came());
+  CHECK(client.udp().nothing_came());
 
   // What comes slowly enough is carried.
-  std::string answered;
+  std::string question;
   CHECK(WaitUntil([&] {
     client.Send("small", target.at());
-    while (!target.nothing_came()) answered = target.Receive().bytes;
-    return answered == "small";
+    while (!target.nothing_came()) question = target.Receive().bytes;
+    return question == "small";
+  }));
+  std::string answer;
+  CHECK(WaitUntil([&] {
+    target.Send("smaller", outside);
+    while (!client.udp().nothing_came()) answer = client.Receive().bytes;
+    return answer == "smaller";
   }));
 }
 
