@@ -252,8 +252,8 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
   return true;
 }
 
-// Whether what a rule says of a target's source is true of the socket that is open: what should leave by another address
-// or interface than the datagrams before it must not leave by theirs.
+// Whether what a rule says of a target's source is true of the socket that is open: what should leave by another
+// address or interface than the datagrams before it must not leave by theirs.
 bool Association::Suits(const Destination& target, Side side) {
   const Source* const opened = source(side).get();
   if (target.source == nullptr || opened == nullptr) return target.source == opened;

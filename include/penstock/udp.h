@@ -29,8 +29,8 @@ struct OpenedUdp {
 // interface counts.
 OpenedUdp OpenUdp(const Endpoint& at, const Source* source = nullptr);
 
-// The same on a free port of `ports` (not 0-0). The search begins at one that `order`, a random number, chooses, so that
-// one that was just closed is not used again at once. kOther when kUdpPortTriesMax ports are in use.
+// The same on a free port of `ports` (not 0-0). The search begins at one that `order`, a random number, chooses, so
+// that one that was just closed is not used again at once. kOther when kUdpPortTriesMax ports are in use.
 OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order);
 
 struct Received {
