@@ -105,12 +105,10 @@ Fd Listen(const Endpoint& at, std::string* error) {
 }
 
 Listening ListenAlone(const Endpoint& at, const PortRange& ports) {
-  const std::uint32_t count = std::uint32_t{ports.high} - ports.low + 1;
   std::uint32_t start = 0;
   if (::getrandom(&start, sizeof start, GRND_NONBLOCK) < 0) start = 0;  // early in the life of a machine
   Fd socket;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto port = static_cast<std::uint16_t>(ports.low + (start % count + i) % count);
+  for (std::size_t i = 0; i < ports.count(); ++i) {
     if (!socket.valid()) {
       socket = NewSocket(at, SOCK_STREAM);
       if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
@@ -119,7 +117,7 @@ Listening ListenAlone(const Endpoint& at, const PortRange& ports) {
       PrepareStream(socket.get());
     }
     sockaddr_storage address;
-    const socklen_t size = Endpoint{at.ip, port, at.scope}.ToSockaddr(&address);
+    const socklen_t size = Endpoint{at.ip, ports.At(start + i), at.scope}.ToSockaddr(&address);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
       if (::listen(socket.get(), kBindBacklog) == 0) return {std::move(socket), Fault::kNone};
       if (errno != EADDRINUSE) return {Fd(), FaultOfErrno(errno)};

@@ -54,11 +54,10 @@ OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
 }
 
 OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order) {
-  const std::size_t count = std::size_t{ports.high} - ports.low + 1;
   OpenedUdp made = MakeUdp(at, nullptr);
   if (!made.socket.valid()) return made;
-  for (std::size_t i = 0; i < std::min(count, kUdpPortTriesMax); ++i) {
-    at.port = static_cast<std::uint16_t>(ports.low + (order % count + i) % count);
+  for (std::size_t i = 0; i < std::min(ports.count(), kUdpPortTriesMax); ++i) {
+    at.port = ports.At(order + i);
     if (Bind(made.socket.get(), at) == 0) return made;
   }
   return {Fd(), FaultOfErrno(errno)};
