@@ -223,12 +223,15 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   return without_route;
 }
 
-// Asks the kernel once a second for an address that is asked for again and again.
+// Asks the kernel once a second for an address that is asked for again and again, unless a rule says from where: what
+// is true of that source is not true of others.
 bool Association::HasRoute(const Destination& target, const AssociateTools& tools) {
-  for (const AssociationPool::Route& known : tools.pool.routes) {
+  const auto ask = [&] { return LocalAddressTowards(target.to.ip, target.source).fault == Fault::kNone; };
+  if (target.source != nullptr) return ask();
+  for (const AssociationPool::KnownRoute& known : tools.pool.routes) {
     if (known.to == target.to.ip && tools.now < known.until) return known.exists;
   }
-  const bool exists = LocalAddressTowards(target.to.ip, target.source).fault == Fault::kNone;
+  const bool exists = ask();
   tools.pool.routes[exists ? 0 : 1] = {target.to.ip, exists, tools.now + std::chrono::seconds(1)};
   return exists;
 }

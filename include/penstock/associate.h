@@ -85,15 +85,15 @@ struct AssociationPool {
     std::size_t bytes = 0;
   };
 
-  // Whether this host has a route.
-  struct Route {
+  // Whether this host has a route of its own choice.
+  struct KnownRoute {
     IpAddress to;
     bool exists = false;
     TimePoint until{};
   };
 
   Slab<Association> associations;
-  std::array<Route, 2> routes;  // the last one that exists, and the last one that does not
+  std::array<KnownRoute, 2> routes;  // the last one that exists, and the last one that does not
   Slab<WaitingDatagram> waiting;
   std::size_t waiting_bytes = 0;
   std::array<Waiting, kNameShares> waiting_of_share{};
