@@ -320,8 +320,12 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
 // A reload came while it was on its way, and would not have let it set out.
 Session::Next Session::RefuseForbidden(const SessionTools& tools) {
   tools.counters().forbidden_later.Add();
-  if (!core_.SendReply(Reply::kNotAllowed, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
-  core_.end = End::kForbidden;
+  return Refuse(Reply::kNotAllowed, End::kForbidden, tools);
+}
+
+Session::Next Session::Refuse(Reply reply, End end, const SessionTools& tools) {
+  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
+  core_.end = end;
   return CloseGently(tools);
 }
 
@@ -335,11 +339,7 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
     tools.associations.associations.Release(association->self());
     association = nullptr;
   }
-  if (association == nullptr) {
-    if (!core_.SendReply(Reply::kGeneralFailure, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
-    core_.end = End::kRefused;
-    return CloseGently(tools);
-  }
+  if (association == nullptr) return Refuse(Reply::kGeneralFailure, End::kRefused, tools);
   ReturnHandshake(tools);
   association_ = association;
   tools.counters().associations_begun.Add();

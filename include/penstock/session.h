@@ -92,6 +92,7 @@ class Session {
   Next OverAs(End end);
   void CutOff(End end);
   Next RefuseForbidden(const SessionTools& tools);
+  Next Refuse(socks5::Reply reply, End end, const SessionTools& tools);
   bool IsToEnd(const SessionTools& tools) const;
   bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
