@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -266,7 +267,7 @@ TEST_CASE("the port is pinned by the first valid datagram, and only the client's
   CHECK(foreign.nothing_came());
 }
 
-// As udp(7) sends none; port 0 is not answered.
+// No UDP socket sends such a one, but a raw socket does.
 TEST_CASE("a datagram from port 0 does not pin the port" * doctest::skip(::geteuid() != 0)) {
   const TestGateway gateway;
   const UdpClient client(gateway);
@@ -373,6 +374,20 @@ struct NamedGateway {
   TestGateway gateway;
 };
 
+// A name that has an answer once it is released.
+void AddHeld(DnsServer& dns, std::string_view name) {
+  dns.Add(name, "127.0.0.1");
+  dns.Behave(name, DnsServer::Behaviour::kHold);
+}
+
+// Numbered datagrams, as many as one association may have waiting for names; the gateway has read them then.
+void SendAllThatWait(const UdpClient& client, std::string_view name, const UdpPeer& target) {
+  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
+    client.Send(std::to_string(i), name, target.at().port);
+  }
+  client.PingPong(UdpPeer());
+}
+
 TEST_CASE("names are targets, too, mixed with addresses; a literal in a name is an address") {
   DnsServer dns;
   dns.Add("four.example", "127.0.0.1");
@@ -400,8 +415,7 @@ TEST_CASE("names are targets, too, mixed with addresses; a literal in a name is 
 
 TEST_CASE("datagrams wait for a slow name server in order, and nobody waits for them") {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   dns.Add("fast.example", "127.0.0.1");
   const NamedGateway named(dns);
   const UdpClient client(named.gateway);
@@ -419,8 +433,7 @@ TEST_CASE("datagrams wait for a slow name server in order, and nobody waits for 
 
 TEST_CASE("what waits for names is bounded, and names that are known pass by") {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   dns.Add("known.example", "127.0.0.1");
   const NamedGateway named(dns);
   const UdpClient client(named.gateway);
@@ -443,8 +456,7 @@ TEST_CASE("what waits for names is bounded, and names that are known pass by") {
 
 TEST_CASE("one client's datagrams that wait for names leave room to those of others") {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
   const UdpPeer lost;
   const UdpPeer kept;
@@ -461,7 +473,7 @@ TEST_CASE("one client's datagrams that wait for names leave room to those of oth
     }
   }
   CHECK(Counted(named.gateway, &Counters::udp_queue_full, greedy_clients * kWaitingDatagramsPerAssociation - fit));
-  // Which clients share with it is random: one in 256. Three of three do not.
+  // Whether another client shares the room of this one is random, one in 256: of three, one does not.
   std::vector<std::unique_ptr<UdpClient>> others;
   for (const char* const from : {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}) {
     others.push_back(std::make_unique<UdpClient>(Peer::FromTo(*Endpoint::Parse(from), named.gateway.at())));
@@ -488,17 +500,13 @@ TEST_CASE("of a name's addresses one without a route is passed over") {
 
 TEST_CASE("datagrams that wait for a name go with their association, and leave their room to others") {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
   const UdpPeer slow;
   for (std::size_t waited = 0; waited <= kWaitingDatagramsPerWorker; waited += kWaitingDatagramsPerAssociation) {
     {
       const UdpClient client(named.gateway);
-      for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
-        client.Send("lost", "slow.example", slow.at().port);
-      }
-      client.PingPong(UdpPeer());  // they have been read
+      SendAllThatWait(client, "slow.example", slow);
     }
     REQUIRE(named.gateway.WaitForSessions(0));
     CHECK(named.gateway.Count(&Counters::udp_nameless) == waited + kWaitingDatagramsPerAssociation);
@@ -514,16 +522,12 @@ TEST_CASE("datagrams that wait for a name go with their association, and leave t
 TEST_CASE("an association that ends while a name is delivered to its datagrams gives each of them back once" *
           doctest::skip(::geteuid() != 0)) {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
   named.gateway.EnlargeReceiveBuffers(2 * kTurnBytes);
   const UdpPeer slow;
   UdpClient client(named.gateway);
-  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
-    client.Send(std::to_string(i), "slow.example", slow.at().port);
-  }
-  client.PingPong(UdpPeer());  // they have been read
+  SendAllThatWait(client, "slow.example", slow);
   REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
   REQUIRE(dns.AwaitQueries("slow.example", DnsType::kAaaa, 1));
   {
@@ -538,14 +542,10 @@ TEST_CASE("an association that ends while a name is delivered to its datagrams g
   REQUIRE(named.gateway.WaitForSessions(0));
 
   // The room for those that wait is whole: as many find place as before, and all of them arrive.
-  dns.Add("again.example", "127.0.0.1");
-  dns.Behave("again.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "again.example");
   const UdpClient other(named.gateway);
   const UdpPeer target;
-  for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
-    other.Send(std::to_string(i), "again.example", target.at().port);
-  }
-  other.PingPong(UdpPeer());
+  SendAllThatWait(other, "again.example", target);
   CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
   dns.Release("again.example");
   for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) CHECK(target.Receive().bytes == std::to_string(i));
@@ -553,8 +553,7 @@ TEST_CASE("an association that ends while a name is delivered to its datagrams g
 
 TEST_CASE("a name without an address is counted, and a client that leaves while it waits disturbs nobody") {
   DnsServer dns;
-  dns.Add("slow.example", "127.0.0.1");
-  dns.Behave("slow.example", DnsServer::Behaviour::kHold);
+  AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
   const UdpPeer target;
   const UdpClient staying(named.gateway);
