@@ -47,9 +47,10 @@ void Dialer::Begin(std::span<const IpAddress> addresses, std::uint16_t port, con
 void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools& tools) {
   if (status_ != Status::kTrying || attempt >= started_ || !attempts_[attempt].valid()) return;
   if (!events.writable) return;
-  // An edge without ERR or HUP proves that the socket is connected; only with one is there an error to ask for.
+  // An edge without ERR or HUP proves that the socket is connected; only with one is there an error to ask for. Who has
+  // accepted, sent and reset by then was connected all the same: its bytes, and then its reset, are for the relay.
   const Fault fault = events.broken ? ConnectFault(attempts_[attempt].get()) : Fault::kNone;
-  if (fault != Fault::kNone) {
+  if (fault != Fault::kNone && fault != Fault::kReset) {
     attempts_[attempt].Close();
     --under_way_;
     NoteFault(fault);

@@ -8,6 +8,7 @@ bool Relay::Begin(const Events& client, const Events& target, int target_socket,
                   const FlowTools& tools) {
   OnClient(client);
   OnTarget(target);
+  if (target.broken) down_.OnSourceBroken();
   if (!up_.Prime(target_socket, early, tools)) return false;
   if (!up_.open()) down_.OnSourceBroken();
   return true;

@@ -178,7 +178,7 @@ Fault ConnectFault(int socket) {
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return Fault::kOther;
-  return error == ECONNRESET ? Fault::kRefused : FaultOfErrno(error);
+  return FaultOfErrno(error);
 }
 
 Endpoint LocalEndpoint(int socket) {

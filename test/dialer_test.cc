@@ -108,6 +108,19 @@ TEST_CASE("dialer: a refused address is a failure that says so") {
   CHECK(rig.dialer.fault() == Fault::kRefused);
 }
 
+TEST_CASE("dialer: a target that accepts, answers and resets before its edge is read is connected, and broken") {
+  const TargetListener target;
+  Rig rig;
+  rig.Begin({"127.0.0.1"}, target.at().port);
+  test::Peer accepted = target.Accept();
+  accepted.Send("last words");
+  accepted.Abort();
+  CHECK(rig.UntilDecided() == Status::kConnected);
+  CHECK(rig.dialer.events().broken);
+  const Fd socket = rig.dialer.TakeSocket();
+  CHECK(unit::ReceiveSome(socket.get()) == "last words");
+}
+
 TEST_CASE("dialer: a refused address makes the next one start at once") {
   const TargetListener target(At("127.0.0.3:0"));
   Rig rig;

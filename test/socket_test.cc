@@ -218,6 +218,18 @@ TEST_CASE("socket: a connect that is refused says so, once") {
   CHECK(ConnectFault(connecting.socket.get()) == Fault::kNone);
 }
 
+TEST_CASE("socket: a connection that breaks before anybody asks was not refused") {
+  const Fd listener = MustListen(At("127.0.0.1:0"));
+  const Connecting connecting = Connect(LocalEndpoint(listener.get()));
+  REQUIRE(connecting.socket.valid());
+  REQUIRE(WaitFor(listener.get(), POLLIN));
+  Accepted accepted = Accept(listener.get());
+  REQUIRE(accepted.socket.valid());
+  unit::AbortNow(accepted.socket);
+  REQUIRE(WaitFor(connecting.socket.get(), POLLERR));
+  CHECK(ConnectFault(connecting.socket.get()) == Fault::kReset);
+}
+
 TEST_CASE("socket: a connect that cannot begin says why at once") {
   const Connecting broadcast = Connect(At("255.255.255.255:80"));
   CHECK_FALSE(broadcast.socket.valid());

@@ -50,7 +50,8 @@ class Dialer {
 
   Status status() const { return status_; }
 
-  // When kConnected: the socket, which is registered already; who it is connected to; and what the poller told of it.
+  // When kConnected: the socket, which is registered already; who it is connected to; and what the poller told of it:
+  // `broken` when the connection has been reset since.
   int socket() const { return attempts_[winner_].get(); }
   Fd TakeSocket() { return std::move(attempts_[winner_]); }
   std::uint8_t winner() const { return static_cast<std::uint8_t>(winner_); }  // the number of its attempt

@@ -14,7 +14,7 @@ namespace penstock {
 // Why a system call on a socket failed, as far as anyone acts on the difference.
 enum class Fault : std::uint8_t {
   kNone,
-  kRefused,             // ECONNREFUSED; ECONNRESET while connecting is told apart by who asks
+  kRefused,             // ECONNREFUSED
   kReset,               // ECONNRESET, EPIPE: the peer broke the connection
   kNetworkUnreachable,  // ENETUNREACH, ENETDOWN
   kHostUnreachable,     // EHOSTUNREACH, EHOSTDOWN

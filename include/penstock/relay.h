@@ -47,8 +47,9 @@ class Relay {
     std::size_t& of(Way way) { return way == Way::kUp ? up : down; }
   };
 
-  // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. `early`
-  // is what the client sent beyond its request. False when there was no memory for it.
+  // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. A target
+  // that has broken already told its error to whoever asked how connecting went, and tells it no more. `early` is what
+  // the client sent beyond its request. False when there was no memory for it.
   [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
                            std::span<const std::uint8_t> early, const FlowTools& tools);
 

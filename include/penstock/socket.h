@@ -78,7 +78,8 @@ struct LocalAddress {
 };
 LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nullptr);
 
-// SO_ERROR, which it clears: kNone when the socket is connected; a reset while connecting is a refusal.
+// How connecting went, once the socket has told that it is over (SO_ERROR, which it clears): kNone when it is connected.
+// kReset: it was connected, and has broken since. (What answers a SYN with RST refuses: ECONNREFUSED.)
 Fault ConnectFault(int socket);
 
 Endpoint LocalEndpoint(int socket);  // getsockname(2)

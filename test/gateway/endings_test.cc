@@ -5,6 +5,7 @@
 
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
+#include "test/support/held_thread.h"
 
 namespace penstock::test {
 namespace {
@@ -233,6 +234,26 @@ TEST_CASE("a client that is gone while the target sends bulk is a reset for the 
   client.Close();
   CHECK(gateway.WaitForSessions(0));
   CHECK(target.ReceiveToReset().empty());
+}
+
+TEST_CASE("a target that answers and resets before the gateway looks is no refusal, but bytes and a reset") {
+  const TestGateway gateway;
+  SilentTarget silent;
+  const Peer client = gateway.GreetedClient();
+  client.Send(ConnectRequest(silent.at()));
+  REQUIRE(gateway.WaitUntilRead(client));
+  {
+    const HeldThread worker("worker");
+    silent.Open();
+    Peer target = silent.Accept();
+    target.Send("last words");
+    target.WaitUntilTaken();
+    target.Abort();
+  }
+  CHECK(Hex(client.Receive(4)) == "05 00 00 01");
+  client.Receive(6);
+  CHECK(client.ReceiveToReset() == "last words");
+  CHECK(gateway.Count(&Counters::relays_reset) == 1);
 }
 
 TEST_CASE("a client that is reset while it connects leaves no attempt behind") {
