@@ -31,6 +31,13 @@ void PrepareStream(int socket) {
   SetOption(socket, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
+tcp_info TcpInfo(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size);
+  return info;
+}
+
 // accept(2) also reports what has happened to the connection that it would have returned. Everything else is a state of
 // this host, which trying again at once would not change.
 Accepted::Status AcceptStatus(int error) {
@@ -204,7 +211,9 @@ void EnableKeepAlive(int socket, const KeepAlive& keepalive) {
 
 std::uint32_t UnsentBytes(int socket) {
   int bytes = 0;
-  return ::ioctl(socket, SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;
+  if (::ioctl(socket, SIOCOUTQ, &bytes) != 0 || bytes == 0) return 0;
+  // The kernel goes on counting what was queued when the connection broke.
+  return TcpInfo(socket).tcpi_state == TCP_CLOSE ? 0 : static_cast<std::uint32_t>(bytes);
 }
 
 std::vector<IpAddress> HostAddresses() {

@@ -370,6 +370,15 @@ TEST_CASE("socket: unsent bytes are those the peer has not acknowledged") {
   CHECK(UnsentBytes(-1) == 0);
 }
 
+TEST_CASE("socket: no byte is unsent of a connection that is gone, whatever was queued") {
+  Pair pair = TcpPair(16 * 1024);
+  unit::SendSome(pair.near.get(), unit::Pattern(4 * 1024 * 1024));
+  REQUIRE(UnsentBytes(pair.near.get()) > 0);
+  unit::AbortNow(pair.far);
+  REQUIRE(WaitFor(pair.near.get(), POLLERR));
+  CHECK(UnsentBytes(pair.near.get()) == 0);
+}
+
 TEST_CASE("socket: keepalive is set as it was asked") {
   const Pair pair = TcpPair();
   CHECK(IntOption(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE) == 0);

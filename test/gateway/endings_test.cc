@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/limits.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/held_thread.h"
@@ -254,6 +255,31 @@ TEST_CASE("a target that answers and resets before the gateway looks is no refus
   client.Receive(6);
   CHECK(client.ReceiveToReset() == "last words");
   CHECK(gateway.Count(&Counters::relays_reset) == 1);
+}
+
+TEST_CASE("a session that waits for the bytes before a reset ends at once when their reader is gone, too") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  for (const bool client_reads : {true, false}) {
+    CAPTURE(client_reads);
+    auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+    Peer& reader = client_reads ? client : target;
+    Peer& writer = client_reads ? target : client;
+    const std::string chunk(256 * 1024, 'x');
+    while (writer.SendSome(chunk) > 0) {
+    }
+    writer.Abort();
+    const auto resets = [&] { return gateway.Count(&Counters::relays_reset) == (client_reads ? 1 : 2); };
+    REQUIRE(WaitUntil([&] {
+      reader.ReceiveSome(64 * 1024);
+      return resets();
+    }));
+    CHECK(gateway.server().sessions() == 1);
+    const Stopwatch watch;
+    reader.Abort();
+    CHECK(gateway.WaitForSessions(0));
+    CHECK(watch.elapsed() < kResetDrainMax / 2);
+  }
 }
 
 TEST_CASE("a client that is reset while it connects leaves no attempt behind") {
