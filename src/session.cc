@@ -195,7 +195,9 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
   const Relay::Turn turn = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), tools.flow)
                                                 : throttle_->Step(relay_, core_.socket.get(), target_.get(),
                                                                   tools.deadlines.throttle, tools.flow);
-  if (relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
+  const bool just_half_closed = relay_.half_closed() && !half_closed_;
+  half_closed_ |= just_half_closed;
+  if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
   switch (turn) {
     case Relay::Turn::kWaiting:
       return Next::kWait;
@@ -388,7 +390,11 @@ void Session::ReturnHandshake(const SessionTools& tools) {
 // A session that lives long enough to meet this check is one whose peers may die unnoticed, so keepalive begins here:
 // the many that are shorter save its system calls.
 Session::Next Session::CheckIdle(const SessionTools& tools) {
-  const auto limit = relay_.half_closed() ? tools.settings.half_close_timeout : tools.settings.idle_timeout;
+  // What leaves a send queue moves, too: a slow reader empties it without an edge for a long time.
+  const std::uint32_t unsent_bytes = UnsentBytes(core_.socket.get()) + UnsentBytes(target_.get());
+  if (unsent_bytes < unsent_bytes_) active_ = tools.now();
+  unsent_bytes_ = unsent_bytes;
+  const auto limit = half_closed_ ? tools.settings.half_close_timeout : tools.settings.idle_timeout;
   if (tools.now() - active_ >= limit) {
     tools.counters().relays_expired.Add();
     AbortOnClose(core_.socket.get());

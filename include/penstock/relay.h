@@ -73,8 +73,8 @@ class Relay {
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
 
-  // One side will never send again.
-  bool half_closed() const { return client_gone_ || target_gone_ || !up_.open() || !down_.open(); }
+  // One side will never send again, although its last bytes may still wait for the other.
+  bool half_closed() const { return client_gone_ || target_gone_ || up_.finished() || down_.finished(); }
 
   std::uint64_t bytes_up() const { return up_.bytes(); }
   std::uint64_t bytes_down() const { return down_.bytes(); }

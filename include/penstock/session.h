@@ -111,11 +111,14 @@ class Session {
   Throttle* throttle_ = nullptr;        // from RELAY or ASSOCIATED until the end, if its bandwidth is limited
   Relay relay_;
   TimePoint begun_;
-  TimePoint active_;  // when bytes last moved; when RESETTING began
+  // When bytes last moved or one side finished; when RESETTING began.
+  TimePoint active_;
   Fd target_;
   std::uint32_t lingered_bytes_ = 0;
+  std::uint32_t unsent_bytes_ = 0;   // in the send queues of both sides, at the last check
   std::uint8_t target_attempt_ = 0;  // the one that won
   bool keepalive_ = false;
+  bool half_closed_ = false;  // one side has finished sending
   bool on_ready_list_ = false;
 };
 

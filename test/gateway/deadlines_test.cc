@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/socket.h"
 #include "test/support/gateway.h"
 
 namespace penstock::test {
@@ -134,6 +135,82 @@ TEST_CASE("when one side has finished, silence of the other is cut off at the ha
       CHECK(finished.ReceiveToReset().empty());
       CHECK(gateway.WaitForSessions(0));
       CHECK(gateway.Count(&Counters::relays_expired) == 1);
+      return true;
+    });
+  }
+}
+
+TEST_CASE("the half-close deadline begins when one side finishes, not at the last byte before") {
+  for (const bool by_client : {true, false}) {
+    CAPTURE(by_client);
+    BeforeDeadline([&](milliseconds deadline) {
+      Settings settings = TestSettings();
+      settings.half_close_timeout = deadline;
+      const TestGateway gateway(settings);
+      const TargetListener listener;
+      const auto [client, target] = gateway.Open(listener);
+      CHECK(client.Silent(2 * deadline));
+      const Peer& finished = by_client ? client : target;
+      const Stopwatch watch;
+      finished.HalfClose();
+      CHECK(finished.ReceiveToReset().empty());
+      CHECK(watch.elapsed() + milliseconds(20) >= deadline);
+      return true;
+    });
+  }
+}
+
+// Leaves the gateway with bytes of `sender` that `receiver` does not take, and no byte of it on the way to the gateway.
+void Stall(const Peer& sender, const Peer& receiver) {
+  const std::string chunk(256 * 1024, 'x');
+  while (sender.SendSome(chunk) > 0) {
+  }
+  REQUIRE(WaitUntil([&] {
+    if (UnsentBytes(sender.fd()) == 0) return true;
+    receiver.ReceiveSome(64 * 1024);
+    return false;
+  }));
+}
+
+TEST_CASE("a side whose end waits behind bytes for a full reader has finished: the half-close deadline is running") {
+  Settings settings = TestSettings();
+  settings.half_close_timeout = kShort;
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  const auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+  Stall(target, client);
+  REQUIRE(gateway.UnreadFrom(target) > 0);
+  target.HalfClose();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(gateway.Count(&Counters::relays_expired) == 1);
+}
+
+TEST_CASE("a slow but steady reader is not cut off while bytes still leave for it") {
+  for (const bool half_closed : {false, true}) {
+    CAPTURE(half_closed);
+    BeforeDeadline([&](milliseconds deadline) {
+      Settings settings = TestSettings();
+      settings.idle_timeout = half_closed ? std::chrono::hours(1) : 4 * deadline;
+      settings.half_close_timeout = half_closed ? 4 * deadline : std::chrono::hours(1);
+      const TestGateway gateway(settings);
+      const TargetListener listener;
+      const auto [client, target] = gateway.Open(listener, {.receive = 64 * 1024});
+      // All of it fits the gateway's send queue: not a byte moves inside the gateway while the client reads.
+      const std::string sent(1024 * 1024, 'x');
+      target.Send(sent);
+      if (half_closed) target.HalfClose();
+      REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::bytes_down) == sent.size(); }));
+      std::size_t received = 0;
+      const Stopwatch watch;
+      milliseconds last{0};
+      while (watch.elapsed() < 12 * deadline) {
+        if (watch.elapsed() - last >= 2 * deadline) return false;
+        last = watch.elapsed();
+        received += client.Receive(32 * 1024).size();
+        CHECK(target.Silent(deadline));
+      }
+      CHECK(gateway.Count(&Counters::relays_expired) == 0);
+      CHECK(client.Receive(sent.size() - received).size() == sent.size() - received);
       return true;
     });
   }
