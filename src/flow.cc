@@ -64,6 +64,8 @@ void Flow::OnSourceBroken() {
   source_broken_ |= !source_ended_;
 }
 
+void Flow::OnSourceDead() { source_over_ = source_broken_ = true; }
+
 void Flow::Release(const FlowTools& tools) {
   if (pipe_ != nullptr) tools.pipes.Return(std::move(pipe_), in_pipe_ == 0);
   if (stash_ != nullptr) tools.stashes.Return(std::move(stash_));

@@ -20,6 +20,12 @@ void Relay::OnSide(const Events& events, Flow& from, Flow& to, bool& gone) {
   gone |= events.broken;
 }
 
+void Relay::OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools) {
+  from.OnSourceDead();
+  to.Abandon(tools);
+  gone = true;
+}
+
 Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools& tools) {
   const std::uint64_t up_before = up_.bytes();
   const std::uint64_t down_before = down_.bytes();

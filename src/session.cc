@@ -407,7 +407,24 @@ Session::Next Session::CheckIdle(const SessionTools& tools) {
     keepalive_ = true;
   }
   tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
-  return Next::kWait;
+  return FindDeadPeer(tools) ? Drive(tools) : Next::kWait;
+}
+
+// Keepalive finds a peer that died in silence, but not while bytes wait for it: then the kernel sends those again, for a
+// quarter of an hour. A peer that owes an answer for as long as keepalive would have waited, now and at the check before,
+// is as dead. (Once is not enough: one whose window is closed is asked every two minutes, and its answer may be on its
+// way just now.)
+bool Session::FindDeadPeer(const SessionTools& tools) {
+  const KeepAlive& keepalive = tools.settings.keepalive;
+  const auto is_dead = [&](int socket, bool& owes_ack) {
+    const bool owed = std::exchange(owes_ack, UnansweredFor(socket) >= keepalive.timeout());
+    return owed && owes_ack;
+  };
+  const bool client_is_dead = is_dead(core_.socket.get(), client_owes_ack_);
+  const bool target_is_dead = is_dead(target_.get(), target_owes_ack_);
+  if (client_is_dead) relay_.OnClientDead(tools.flow);
+  if (target_is_dead) relay_.OnTargetDead(tools.flow);
+  return client_is_dead || target_is_dead;
 }
 
 Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {

@@ -11,8 +11,9 @@ namespace {
 std::chrono::milliseconds RelayCheckInterval(const Settings& settings) {
   constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(30);
   constexpr std::chrono::milliseconds kShortest{10};
-  const auto shorter = std::min(settings.half_close_timeout, settings.idle_timeout);
-  return std::clamp(shorter / 4, kShortest, kLongest);
+  const auto shortest = std::min(
+      {settings.half_close_timeout, settings.idle_timeout, std::chrono::milliseconds(settings.keepalive.timeout())});
+  return std::clamp(shortest / 4, kShortest, kLongest);
 }
 
 std::chrono::milliseconds UdpCheckInterval(const Settings& settings) {

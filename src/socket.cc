@@ -216,6 +216,12 @@ std::uint32_t UnsentBytes(int socket) {
   return TcpInfo(socket).tcpi_state == TCP_CLOSE ? 0 : static_cast<std::uint32_t>(bytes);
 }
 
+std::chrono::milliseconds UnansweredFor(int socket) {
+  const tcp_info info = TcpInfo(socket);
+  const bool due = info.tcpi_retransmits > 0 || info.tcpi_probes > 0;
+  return std::chrono::milliseconds(due ? info.tcpi_last_ack_recv : 0);
+}
+
 std::vector<IpAddress> HostAddresses() {
   std::vector<IpAddress> found;
   ifaddrs* raw = nullptr;

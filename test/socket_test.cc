@@ -379,6 +379,14 @@ TEST_CASE("socket: no byte is unsent of a connection that is gone, whatever was 
   CHECK(UnsentBytes(pair.near.get()) == 0);
 }
 
+TEST_CASE("socket: a peer that reads, or does not, owes no answer") {
+  const Pair pair = TcpPair(16 * 1024);
+  CHECK(UnansweredFor(pair.near.get()) == std::chrono::milliseconds(0));
+  unit::SendSome(pair.near.get(), unit::Pattern(4 * 1024 * 1024));
+  CHECK(UnansweredFor(pair.near.get()) == std::chrono::milliseconds(0));
+  CHECK(UnansweredFor(-1) == std::chrono::milliseconds(0));
+}
+
 TEST_CASE("socket: keepalive is set as it was asked") {
   const Pair pair = TcpPair();
   CHECK(IntOption(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE) == 0);

@@ -85,16 +85,19 @@ class Flow {
   // write may have got it.)
   void OnSourceBroken();
 
+  // The source's peer is dead, as far as anyone can tell: what was received is delivered, and nothing more is read.
+  void OnSourceDead();
+
   // Gives back what is lent.
   void Release(const FlowTools& tools);
 
   FlowState state() const { return state_; }
   bool open() const { return state_ == FlowState::kOpen; }
+  // The source has finished sending, although bytes of it may still be on their way to the sink.
+  bool finished() const { return !open() || source_ended_ || source_over_; }
   // The turn, or its allowance, ended before the work did: no edge will say so, the caller gives it another turn.
   bool unfinished() const { return open() && unfinished_; }
   // A turn would use an allowance.
-  // The source has finished sending, although bytes of it may still be on their way to the sink.
-  bool finished() const { return !open() || source_ended_ || source_over_; }
   bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 

@@ -56,6 +56,10 @@ class Relay {
   void OnClient(const Events& events) { OnSide(events, up_, down_, client_gone_); }
   void OnTarget(const Events& events) { OnSide(events, down_, up_, target_gone_); }
 
+  // That side does not answer any more, and no error tells so: a break, as if the kernel had told of it.
+  void OnClientDead(const FlowTools& tools) { OnDead(up_, down_, client_gone_, tools); }
+  void OnTargetDead(const FlowTools& tools) { OnDead(down_, up_, target_gone_, tools); }
+
   Turn Step(int client, int target, const FlowTools& tools) {
     Allowance any;
     return Step(client, target, any, tools);
@@ -84,6 +88,7 @@ class Relay {
     return from.state() == FlowState::kBroken || to.state() == FlowState::kAbandoned;
   }
   static void OnSide(const Events& events, Flow& from, Flow& to, bool& gone);
+  static void OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools);
   static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools);
   const Flow& flow(Way way) const { return way == Way::kUp ? up_ : down_; }
 

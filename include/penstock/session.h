@@ -98,6 +98,7 @@ class Session {
   void ReturnHandshake(const SessionTools& tools);
 
   Next CheckIdle(const SessionTools& tools);
+  bool FindDeadPeer(const SessionTools& tools);
   Next CheckAssociationIdle(const SessionTools& tools);
   AssociateTools Associate(const SessionTools& tools) const;
   std::uint64_t datagrams() const { return association_->up().datagrams + association_->down().datagrams; }
@@ -118,7 +119,9 @@ class Session {
   std::uint32_t unsent_bytes_ = 0;   // in the send queues of both sides, at the last check
   std::uint8_t target_attempt_ = 0;  // the one that won
   bool keepalive_ = false;
-  bool half_closed_ = false;  // one side has finished sending
+  bool half_closed_ = false;      // one side has finished sending
+  bool client_owes_ack_ = false;  // for longer than keepalive would wait, at the last check
+  bool target_owes_ack_ = false;
   bool on_ready_list_ = false;
 };
 

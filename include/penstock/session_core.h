@@ -74,7 +74,7 @@ struct SessionDeadlines {
   DeadlineQueue connect;
   DeadlineQueue bind;
   DeadlineQueue attempt_delay;
-  DeadlineQueue relay_check;  // idleness is looked for this often, so that a byte costs no timer work
+  DeadlineQueue relay_check;  // idle relays and dead peers are looked for this often: a byte costs no timer work
   DeadlineQueue udp_check;    // the same for associations
   DeadlineQueue linger;
   DeadlineQueue reset_poll;

@@ -20,6 +20,9 @@ struct KeepAlive {
   std::chrono::seconds idle{60};
   std::chrono::seconds interval{15};
   int probes = 4;
+
+  // From the last segment of a peer until it counts as dead.
+  std::chrono::seconds timeout() const { return idle + probes * interval; }
 };
 
 // A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR, whose accepted sockets inherit TCP_NODELAY and
@@ -89,6 +92,11 @@ void EnableKeepAlive(int socket, const KeepAlive& keepalive);
 
 // Bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); 0 too when the connection is gone.
 std::uint32_t UnsentBytes(int socket);
+
+// How long the peer has owed an answer: the time since its last acknowledgement, while the kernel sends bytes again, or
+// asks a closed window, without having been answered (TCP_INFO). Zero when no answer is due. The kernel itself gives up
+// after a quarter of an hour (tcp_retries2, tcp(7)), and sends no keepalive probe while bytes wait.
+std::chrono::milliseconds UnansweredFor(int socket);
 
 // Which address families an answer could be dialled in. A family counts when the host has an address in it beyond
 // loopback and link-local; where neither has, both count (a machine on loopback alone is for tests).
