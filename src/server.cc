@@ -1,5 +1,6 @@
 #include "penstock/server.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -35,7 +36,8 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 }
 
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
-  ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
+  ::signal(SIGPIPE, SIG_IGN);                    // splice(2) has no MSG_NOSIGNAL
+  ::mallopt(M_MMAP_THRESHOLD, kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
   if (!server->Open(error)) return nullptr;
   return server;

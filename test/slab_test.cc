@@ -117,6 +117,34 @@ TEST_CASE("slab: every live object is visited once, and may be released then") {
   CHECK(slab.live() == 50);
 }
 
+TEST_CASE("slab: memory of a crowd that has gone is given back, and its handles stay stale in new memory") {
+  Slab<Thing> slab(100'000);
+  std::vector<Handle> crowd{slab.Acquire(0)->handle};
+  const std::size_t chunk = slab.slots();
+  for (int i = 1; i < 10'000; ++i) crowd.push_back(slab.Acquire(i)->handle);
+  CHECK(slab.slots() >= 10'000);
+  for (const Handle handle : crowd) {
+    if (handle != crowd.front()) slab.Release(handle);
+  }
+  CHECK(slab.slots() == 2 * chunk);  // of the one that is left, and as many for who comes next
+  for (const Handle handle : crowd) CHECK((slab.Resolve(handle) != nullptr) == (handle == crowd.front()));
+
+  std::set<std::uint32_t> slots;
+  for (int i = 1; i < 10'000; ++i) slots.insert(slab.Acquire(i)->handle.slot);
+  CHECK(slots.size() == 9'999);
+  for (const Handle handle : crowd) CHECK((slab.Resolve(handle) != nullptr) == (handle == crowd.front()));
+}
+
+TEST_CASE("slab: coming and going at the edge of a chunk does not take and give back its memory each time") {
+  Slab<Thing> slab(100'000);
+  slab.Acquire();
+  const std::size_t chunk = slab.slots();
+  while (slab.live() < chunk) slab.Acquire();
+  const Handle one_more = slab.Acquire()->handle;
+  slab.Release(one_more);
+  CHECK(slab.slots() == 2 * chunk);
+}
+
 TEST_CASE("slab: what still lives is destroyed with it") {
   {
     Slab<Thing> slab(100);
@@ -143,7 +171,7 @@ TEST_CASE("slab: generations fit 24 bits and begin again behind the last one") {
   Slab<Bare> slab(1);
   const Handle first = slab.Acquire()->handle;
   slab.Release(first);
-  ChunksOf(slab)[0][0].generation = Handle::kGenerationMask;
+  ChunksOf(slab)[0].slots[0].generation = Handle::kGenerationMask;
   const Handle last = slab.Acquire()->handle;
   CHECK(last.generation == Handle::kGenerationMask);
   CHECK(slab.Resolve(first) == nullptr);

@@ -3,7 +3,10 @@
 // Invariant: an object never moves, and a handle given out for one object never resolves to another: releasing a slot
 // changes its generation. (24 bits of generation, so that a handle fits an epoll cookie with a tag: a handle would
 // have to stay unnoticed for 16 million reuses of its slot to be mistaken.)
-// Deliberately not here: giving memory back to the system, and any idea of what the objects are.
+// Deliberately not here: any idea of what the objects are.
+//
+// Slots come in chunks. Low slots are used first, so that a crowd that goes leaves whole chunks empty behind; one of them
+// is kept, the others' memory is given back.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,27 +31,33 @@ struct Handle {
   bool operator==(const Handle&) const = default;
 };
 
+// No chunk is smaller, and so each can be pages of its own, which go back to the system: see M_MMAP_THRESHOLD, mallopt(3).
+inline constexpr std::size_t kSlabChunkBytes = 64 * 1024;
+
 template <class T>
 class Slab {
  public:
   // At most `capacity` objects live at a time.
-  explicit Slab(std::size_t capacity) : capacity_(capacity) {}
+  explicit Slab(std::size_t capacity) : capacity_(std::min(capacity, kSlotsMax)) {}
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
   ~Slab() {
-    for (std::uint32_t slot = 0; slot < slots_; ++slot) {
-      if (SlotAt(slot).live) Release(Handle{slot, SlotAt(slot).generation});
+    for (std::uint32_t slot = 0; slot < chunks_.size() * kSlotsPerChunk; ++slot) {
+      const Slot* const at = SlotAt(slot);
+      if (at != nullptr && at->live) Release({slot, at->generation});
     }
   }
 
   // Makes a T from its handle and `arguments`. Null when the slab is full or memory has run out.
   template <class... Arguments>
   T* Acquire(Arguments&&... arguments) {
-    if (free_ == Handle::kNoSlot && !Grow()) return nullptr;
-    Slot& slot = SlotAt(free_);
-    const Handle handle{free_, slot.generation};
-    free_ = slot.next_free;
+    if (live_ == capacity_ || !Open()) return nullptr;
+    Chunk& chunk = chunks_[open_];
+    if (chunk.live++ == 0) --empty_;
+    Slot& slot = chunk.slots[chunk.free];
+    const Handle handle{open_ * kSlotsPerChunk + chunk.free, slot.generation};
+    chunk.free = slot.next_free;
     slot.live = true;
     ++live_;
     return ::new (static_cast<void*>(slot.storage)) T(handle, std::forward<Arguments>(arguments)...);
@@ -56,36 +66,43 @@ class Slab {
   // The object behind `handle`, or null when it has been released. Any handle may be asked about, made-up ones
   // included.
   T* Resolve(Handle handle) {
-    if (handle.slot >= slots_) return nullptr;
-    Slot& slot = SlotAt(handle.slot);
-    return slot.live && slot.generation == handle.generation ? slot.object() : nullptr;
+    Slot* const slot = SlotAt(handle.slot);
+    return slot != nullptr && slot->live && slot->generation == handle.generation ? slot->object() : nullptr;
   }
 
   // Destroys the object; `handle` must be current.
   void Release(Handle handle) {
     assert(Resolve(handle) != nullptr);
-    Slot& slot = SlotAt(handle.slot);
+    const std::uint32_t number = handle.slot / kSlotsPerChunk;
+    Chunk& chunk = chunks_[number];
+    Slot& slot = chunk.slots[handle.slot % kSlotsPerChunk];
     slot.object()->~T();
     slot.live = false;
     slot.generation = (slot.generation + 1) & Handle::kGenerationMask;
-    slot.next_free = free_;
-    free_ = handle.slot;
+    slot.next_free = std::exchange(chunk.free, handle.slot % kSlotsPerChunk);
+    open_ = std::min(open_, number);
     --live_;
+    if (--chunk.live == 0 && empty_++ > 0) GiveBack(chunk);
   }
 
   // Calls `visit(T&)` for every live object. `visit` may release the object it was given, and no other.
   template <class Visit>
   void ForEach(Visit visit) {
-    for (std::uint32_t slot = 0; slot < slots_; ++slot) {
-      if (SlotAt(slot).live) visit(*SlotAt(slot).object());
+    for (std::uint32_t slot = 0; slot < chunks_.size() * kSlotsPerChunk; ++slot) {
+      Slot* const at = SlotAt(slot);
+      if (at != nullptr && at->live) visit(*at->object());
     }
   }
 
   std::size_t live() const { return live_; }
 
- private:
-  static constexpr std::size_t kSlotsPerChunk = 64;
+  // Slots that there is memory for.
+  std::size_t slots() const {
+    const auto has_memory = [](const Chunk& chunk) { return chunk.slots != nullptr; };
+    return static_cast<std::size_t>(std::ranges::count_if(chunks_, has_memory)) * kSlotsPerChunk;
+  }
 
+ private:
   struct Slot {
     alignas(T) std::byte storage[sizeof(T)];
     std::uint32_t generation : 24 = 0;
@@ -95,26 +112,53 @@ class Slab {
     T* object() { return std::launder(reinterpret_cast<T*>(storage)); }
   };
 
-  Slot& SlotAt(std::uint32_t slot) { return chunks_[slot / kSlotsPerChunk][slot % kSlotsPerChunk]; }
+  static constexpr std::uint32_t kSlotsPerChunk = std::max<std::size_t>(64, kSlabChunkBytes / sizeof(Slot) + 1);
+  static constexpr std::size_t kSlotsMax = Handle::kNoSlot - kSlotsPerChunk;
 
-  bool Grow() {
-    if (slots_ + kSlotsPerChunk > Handle::kNoSlot || slots_ >= capacity_) return false;
-    std::unique_ptr<Slot[]> chunk(new (std::nothrow) Slot[kSlotsPerChunk]);
-    if (chunk == nullptr) return false;
-    chunks_.push_back(std::move(chunk));
-    const std::size_t grown = std::min(kSlotsPerChunk, capacity_ - slots_);
-    slots_ += static_cast<std::uint32_t>(grown);
-    for (std::uint32_t slot = slots_; slot > slots_ - grown; --slot) {  // so that low slots are used first
-      SlotAt(slot - 1).next_free = free_;
-      free_ = slot - 1;
+  struct Chunk {
+    std::unique_ptr<Slot[]> slots;         // null: there is no memory for them
+    std::uint32_t free = Handle::kNoSlot;  // the first free slot of the chunk; each leads to the next
+    std::uint32_t live = 0;
+    std::uint32_t generation = 0;  // of new slots: no slot that was here before had a later one
+
+    bool full() const { return slots != nullptr && free == Handle::kNoSlot; }
+  };
+
+  Slot* SlotAt(std::uint32_t slot) {
+    const std::size_t number = slot / kSlotsPerChunk;
+    if (number >= chunks_.size() || chunks_[number].slots == nullptr) return nullptr;
+    return &chunks_[number].slots[slot % kSlotsPerChunk];
+  }
+
+  // Finds the first chunk with a free slot, and memory for it. False when there is none.
+  bool Open() {
+    while (open_ < chunks_.size() && chunks_[open_].full()) ++open_;
+    if (open_ == chunks_.size()) chunks_.emplace_back();
+    Chunk& chunk = chunks_[open_];
+    if (chunk.slots != nullptr) return true;
+    chunk.slots.reset(new (std::nothrow) Slot[kSlotsPerChunk]);
+    if (chunk.slots == nullptr) return false;
+    ++empty_;
+    for (std::uint32_t slot = kSlotsPerChunk; slot-- > 0;) {  // so that low slots are used first
+      chunk.slots[slot].generation = chunk.generation & Handle::kGenerationMask;
+      chunk.slots[slot].next_free = std::exchange(chunk.free, slot);
     }
     return true;
   }
 
+  void GiveBack(Chunk& chunk) {
+    for (const Slot& slot : std::span(chunk.slots.get(), kSlotsPerChunk)) {
+      chunk.generation = std::max<std::uint32_t>(chunk.generation, slot.generation);
+    }
+    chunk.slots.reset();
+    chunk.free = Handle::kNoSlot;
+    --empty_;
+  }
+
   const std::size_t capacity_;
-  std::vector<std::unique_ptr<Slot[]>> chunks_;
-  std::uint32_t slots_ = 0;
-  std::uint32_t free_ = Handle::kNoSlot;
+  std::vector<Chunk> chunks_;
+  std::uint32_t open_ = 0;  // no chunk before this one has a free slot
+  std::size_t empty_ = 0;   // chunks with memory and no live object
   std::size_t live_ = 0;
 };
 
