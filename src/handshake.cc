@@ -358,15 +358,11 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
 bool Handshake::OpenAccount(const SessionTools& tools) {
   const Limits& limits = tools.policy->limits;
   if (!limits.on_users() || tools.users() == nullptr) return true;
-  Account* const account = tools.accounts.Of(core_.user.get());
-  if (account == nullptr) return false;
-  if (account->Enter(limits.connections_per_user_max)) {
-    core_.account = account;
-  } else {
-    user_is_full_ = true;
-    tools.counters().over_user_limit.Add();
-  }
-  return true;
+  const auto entered = tools.accounts.Enter(core_.user.get(), limits.connections_per_user_max, tools.now());
+  core_.account = entered.account;
+  user_is_full_ = entered.full;
+  if (entered.full) tools.counters().over_user_limit.Add();
+  return core_.account != nullptr || user_is_full_;
 }
 
 Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {

@@ -94,28 +94,41 @@ Digest Limiter::DigestOf(const IpAddress& client) const {
 
 // --- Users ---------------------------------------------------------------------------------------------------------
 
-bool Account::Enter(std::uint32_t max) {
-  std::uint32_t sessions = sessions_.load(std::memory_order_relaxed);
-  do {
-    if (max != 0 && sessions >= max) return false;
-  } while (!sessions_.compare_exchange_weak(sessions, sessions + 1, std::memory_order_relaxed));
-  return true;
+Accounts::Entered Accounts::Enter(std::string_view user, std::uint32_t max, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  auto found = accounts_.find(user);
+  if (found == accounts_.end()) {
+    if (accounts_.size() >= sweep_at_) {
+      std::erase_if(accounts_, [now](const auto& item) { return Forgettable(item.second, now); });
+      sweep_at_ = std::max(kClientsSweepMin, 2 * accounts_.size());
+    }
+    try {
+      found = accounts_.try_emplace(std::string(user)).first;
+    } catch (const std::bad_alloc&) {
+      return {};
+    }
+  }
+  Account& account = found->second;
+  if (max != 0 && account.sessions_ >= max) return {nullptr, true};
+  ++account.sessions_;
+  return {&account, false};
 }
 
-void Account::Leave() {
-  [[maybe_unused]] const std::uint32_t before = sessions_.fetch_sub(1, std::memory_order_relaxed);
-  assert(before > 0);
-}
-
-Account* Accounts::Of(std::string_view user) {
+void Accounts::Leave(std::string_view user, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const auto found = accounts_.find(user);
-  if (found != accounts_.end()) return &found->second;
-  try {
-    return &accounts_.try_emplace(std::string(user)).first->second;
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
+  assert(found != accounts_.end() && found->second.sessions_ > 0);
+  --found->second.sessions_;
+  if (Forgettable(found->second, now)) accounts_.erase(found);
+}
+
+std::size_t Accounts::size() const {
+  const std::lock_guard lock(mutex_);
+  return accounts_.size();
+}
+
+bool Accounts::Forgettable(const Account& account, TimePoint now) {
+  return account.sessions_ == 0 && account.buckets_.up.PaidUntil() <= now && account.buckets_.down.PaidUntil() <= now;
 }
 
 }  // namespace penstock

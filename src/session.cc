@@ -144,7 +144,7 @@ void Session::Finish(const SessionTools& tools) {
   relay_.Release(tools.flow);
   if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
   throttle_ = nullptr;
-  if (core_.account != nullptr) core_.account->Leave();
+  if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
   core_.account = nullptr;
   tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);

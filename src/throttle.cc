@@ -28,6 +28,10 @@ TimePoint SharedBucket::Take(nanoseconds cost, TimePoint earliest) {
 
 void SharedBucket::GiveBack(nanoseconds unused) { paid_until_.fetch_sub(unused.count(), std::memory_order_relaxed); }
 
+TimePoint SharedBucket::PaidUntil() const {
+  return TimePoint(nanoseconds(paid_until_.load(std::memory_order_relaxed)));
+}
+
 // --- One session ---------------------------------------------------------------------------------------------------
 
 Throttle::Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, TimePoint now)

@@ -210,47 +210,68 @@ TEST_CASE("limiter: what the limits mean") {
 
 TEST_CASE("accounts: a user has one account, wherever it logs in, and it stays where it is") {
   Accounts accounts;
-  Account* const alice = accounts.Of("alice");
+  Account* const alice = accounts.Enter("alice", 0, kStart).account;
   REQUIRE(alice != nullptr);
-  Account* const nul = accounts.Of(std::string_view("alice\0", 6));
-  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Of("user" + std::to_string(i)) != nullptr);
-  CHECK(accounts.Of("alice") == alice);
-  CHECK(accounts.Of("Alice") != alice);
+  Account* const nul = accounts.Enter(std::string_view("alice\0", 6), 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Enter("user" + std::to_string(i), 0, kStart).account != nullptr);
+  CHECK(accounts.Enter("alice", 0, kStart).account == alice);
+  CHECK(accounts.Enter("Alice", 0, kStart).account != alice);
   CHECK(nul != alice);
 }
 
 TEST_CASE("accounts: a user has so many sessions, and a changed limit holds from the next one on") {
   Accounts accounts;
-  Account& alice = *accounts.Of("alice");
-  CHECK(alice.Enter(2));
-  CHECK(alice.Enter(2));
-  CHECK_FALSE(alice.Enter(2));
-  CHECK(alice.Enter(0));  // no limit, but counted
-  CHECK(alice.Enter(4));
-  CHECK_FALSE(alice.Enter(2));
-  for (int i = 0; i < 3; ++i) alice.Leave();
-  CHECK(alice.sessions() == 1);
-  CHECK(alice.Enter(2));
-  CHECK_FALSE(alice.Enter(2));
+  const auto enters = [&](std::uint32_t max) {
+    const auto entered = accounts.Enter("alice", max, kStart);
+    CHECK(entered.full == (entered.account == nullptr));
+    return entered.account != nullptr;
+  };
+  CHECK(enters(2));
+  CHECK(enters(2));
+  CHECK_FALSE(enters(2));
+  CHECK(enters(0));  // no limit, but counted
+  CHECK(enters(4));
+  CHECK_FALSE(enters(2));
+  for (int i = 0; i < 3; ++i) accounts.Leave("alice", kStart);
+  CHECK(enters(2));
+  CHECK_FALSE(enters(2));
+}
+
+TEST_CASE("accounts: a crowd of users that has gone is forgotten, and so is who has paid for their bandwidth by then") {
+  Accounts accounts;
+  for (int i = 0; i < 1'000; ++i) accounts.Enter("user" + std::to_string(i), 0, kStart);
+  Account* const alice = accounts.Enter("alice", 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) accounts.Leave("user" + std::to_string(i), kStart);
+  CHECK(accounts.size() == 1);
+
+  alice->buckets().down.Take(std::chrono::seconds(5), kStart);
+  accounts.Leave("alice", kStart);
+  CHECK(accounts.Enter("alice", 0, kStart).account == alice);  // a new session does not begin without its debt
+  accounts.Leave("alice", kStart);
+  CHECK(accounts.size() == 1);
+  const TimePoint later = kStart + std::chrono::seconds(5);
+  for (int i = 0; i < 10'000; ++i) accounts.Enter("user" + std::to_string(i), 0, later);
+  CHECK(accounts.size() == 10'000);
 }
 
 TEST_CASE("accounts: many threads at once never let in too many") {
   Accounts accounts;
   std::vector<std::thread> threads;
-  std::atomic<std::uint32_t> most{0};
+  std::atomic<int> in{0};
+  std::atomic<bool> too_many{false};
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 5'000; ++i) {
-        Account& alice = *accounts.Of("alice");
-        if (!alice.Enter(2)) continue;
-        if (alice.sessions() > 2) most = alice.sessions();
-        alice.Leave();
+        if (accounts.Enter("alice", 2, kStart).account == nullptr) continue;
+        if (++in > 2) too_many = true;
+        --in;
+        accounts.Leave("alice", kStart);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  CHECK(most == 0);
-  CHECK(accounts.Of("alice")->sessions() == 0);
+  CHECK_FALSE(too_many);
+  CHECK(accounts.size() == 0);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -95,22 +94,19 @@ class Limiter {
   std::array<Shard, kLimiterShards> shards_;
 };
 
-// A user, as far as all of its sessions share something. It never moves.
+// A user, as far as all of its sessions share something. It never moves while one of them lives.
 class Account {
  public:
   Account() = default;
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
-  // Counts a session in; false when there are `max` of them (0: any number).
-  bool Enter(std::uint32_t max);
-  void Leave();
-
-  std::uint32_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
   UserBuckets& buckets() { return buckets_; }
 
  private:
-  std::atomic<std::uint32_t> sessions_{0};
+  friend class Accounts;
+
+  std::uint32_t sessions_ = 0;  // guarded by the mutex of Accounts
   UserBuckets buckets_;
 };
 
@@ -120,13 +116,29 @@ class Accounts {
   Accounts(const Accounts&) = delete;
   Accounts& operator=(const Accounts&) = delete;
 
-  // The account of `user`, whose password was right: so there are no more of them than users have ever been listed.
-  // Null when memory has run out.
-  Account* Of(std::string_view user);
+  struct Entered {
+    Account* account = nullptr;  // in which the session counts; null: it does not
+    bool full = false;           // because there are `max` sessions of this user, or else because memory has run out
+  };
+
+  // Counts a session of `user` in, unless there are `max` of them (0: any number).
+  Entered Enter(std::string_view user, std::uint32_t max, TimePoint now);
+
+  // It has gone, and nothing of it uses the account any more. The last one takes the account along, unless its bandwidth
+  // has still to be paid for.
+  void Leave(std::string_view user, TimePoint now);
+
+  // How many users are remembered.
+  std::size_t size() const;
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, Account, std::less<>> accounts_;
+  using Map = std::map<std::string, Account, std::less<>>;
+
+  static bool Forgettable(const Account& account, TimePoint now);
+
+  mutable std::mutex mutex_;
+  Map accounts_;
+  std::size_t sweep_at_ = kClientsSweepMin;
 };
 
 }  // namespace penstock

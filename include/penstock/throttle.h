@@ -74,6 +74,9 @@ class SharedBucket {
   // Gives back what was taken and not used; less than nothing takes more.
   void GiveBack(std::chrono::nanoseconds unused);
 
+  // When the turn of who comes next would begin, if that is later than now.
+  TimePoint PaidUntil() const;
+
  private:
   std::atomic<std::int64_t> paid_until_{0};  // nanoseconds of steady_clock
 };
