@@ -35,16 +35,45 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
   return budget;
 }
 
+namespace {
+
+// Sets what the descriptors of this process allow. False, with a sentence in `*error`, when that is nothing.
+bool FitToSystem(Settings& settings, Log& log, std::string* error) {
+  const std::size_t descriptors = RaiseDescriptorLimit();
+  const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
+  const std::size_t fit = budget.sessions;
+  if (fit == 0) {
+    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
+             "(ulimit -n, LimitNOFILE=) or use fewer workers";
+    return false;
+  }
+  const std::size_t asked = settings.connections_max;
+  settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
+  settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
+  settings.pipes_max = std::min(settings.pipes_max, budget.pipes);
+  if (asked > fit) {
+    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
+                  .Number("asked", asked)
+                  .Number("descriptors", descriptors)
+                  .Number("sessions", fit));
+  }
+  return true;
+}
+
+}  // namespace
+
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
   ::signal(SIGPIPE, SIG_IGN);                    // splice(2) has no MSG_NOSIGNAL
   ::mallopt(M_MMAP_THRESHOLD, kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
+  if (!FitToSystem(settings, log, error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
   if (!server->Open(error)) return nullptr;
   return server;
 }
 
 Server::Server(Settings settings, Log& log)
-    : settings_(std::move(settings)), log_(log), shared_(std::move(settings_.policy)) {}
+
+    : settings_(std::move(settings)), log_(log), shared_(std::move(settings_.policy), settings_.connections_max) {}
 
 Server::~Server() {
   Stop();
@@ -53,7 +82,6 @@ Server::~Server() {
 
 // Ports below 1024 need root; what is left of quotas without root is known only afterwards (pipe(7)).
 bool Server::Open(std::string* error) try {
-  if (!FitToSystem(error)) return false;
   std::vector<std::vector<Fd>> listeners(settings_.workers);
   if (!ListenEverywhere(&listeners, error)) return false;
   if (!settings_.run_as.empty()) {
@@ -69,28 +97,6 @@ bool Server::Open(std::string* error) try {
 } catch (const std::system_error& failure) {
   *error = std::string("cannot start a worker: ") + failure.what();
   return false;
-}
-
-bool Server::FitToSystem(std::string* error) {
-  const std::size_t descriptors = RaiseDescriptorLimit();
-  const DescriptorBudget budget = BudgetFor(descriptors, settings_.workers, settings_.listen.size());
-  const std::size_t fit = budget.sessions;
-  if (fit == 0) {
-    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
-             "(ulimit -n, LimitNOFILE=) or use fewer workers";
-    return false;
-  }
-  const std::size_t asked = settings_.connections_max;
-  settings_.connections_max = asked == 0 ? fit : std::min(asked, fit);
-  settings_.names.tries_max = std::min(settings_.names.tries_max, budget.name_tries);
-  settings_.pipes_max = std::min(settings_.pipes_max, budget.pipes);
-  if (asked > fit) {
-    log_.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
-                   .Number("asked", asked)
-                   .Number("descriptors", descriptors)
-                   .Number("sessions", fit));
-  }
-  return true;
 }
 
 void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
@@ -145,6 +151,12 @@ std::uint64_t Server::Sum(Counter Counters::*counter) const {
   std::uint64_t sum = 0;
   for (const auto& worker : workers_) sum += (worker->counters().*counter).value();
   return sum;
+}
+
+// Those that have ended are read first: a session that comes or goes meanwhile is counted as alive.
+std::size_t Server::sessions() const {
+  const std::uint64_t ended = Sum(&Counters::ended);
+  return static_cast<std::size_t>(Sum(&Counters::accepted) - ended);
 }
 
 std::uint64_t Server::Replies(std::size_t rep) const {

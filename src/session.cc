@@ -146,7 +146,6 @@ void Session::Finish(const SessionTools& tools) {
   throttle_ = nullptr;
   if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
   core_.account = nullptr;
-  tools.counters().ended.Add();
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   if (association_ == nullptr) return;
   association_->Release(tools.associations, tools.resolver, tools.counters());

@@ -155,6 +155,11 @@ Accepted Accept(int listener) {
   return {AcceptStatus(errno), Fd(), {}};
 }
 
+std::size_t BacklogOf(int listener) {
+  const tcp_info info = TcpInfo(listener);
+  return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
+}
+
 Connecting Connect(const Endpoint& to, const Source* source) {
   Fd socket = NewSocket(to, SOCK_STREAM);
   if (socket.valid()) PrepareStream(socket.get());

@@ -11,12 +11,21 @@
 #include "penstock/socket.h"
 
 namespace penstock {
+namespace {
+
+// Few enough that what one worker does not use is no matter to the others.
+std::size_t PermitBatch(const Settings& settings) {
+  return std::clamp(settings.connections_max / settings.workers / 8, std::size_t{1}, kPermitsPerBatch);
+}
+
+}  // namespace
 
 Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
     : settings_(settings),
       log_(log),
       shared_(shared),
       policy_(shared.policy.Take()),
+      permits_(shared.permits, wake_, PermitBatch(settings)),
       guard_(clock_),
       copy_room_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
@@ -58,7 +67,7 @@ Worker::~Worker() {
 void Worker::Run() {
   for (;;) {
     const Phase phase = shared_.phase.load(std::memory_order_acquire);
-    if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && listeners_.empty())) break;
+    if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && !listening())) break;
     Turn();
   }
   listeners_.clear();  // whether or not the last turn met the wake-up
@@ -76,6 +85,7 @@ void Worker::Turn() {
   RunReadyList();
   ExpireDeadlines();
   AcceptAll();
+  permits_.Settle();
   LetBatchesFill(count);
 }
 
@@ -87,7 +97,7 @@ std::optional<std::chrono::nanoseconds> Worker::Patience() const {
     if (candidate && (!next || *candidate < *next)) next = candidate;
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
-  if (std::ranges::any_of(listeners_, &Listener::ready)) consider(accept_again_);
+  if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_again_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - std::chrono::steady_clock::now()));
 }
@@ -97,8 +107,7 @@ void Worker::Dispatch(const Poller::Event& event) {
   if (tag == kTagWake) return OnWake();
   if (tag == kTagNames) return resolver_.OnEvent(handle, event.events);
   if (tag == kTagListener) {
-    // An edge of a listener may stand behind the wake-up that closed it.
-    if (handle.slot < listeners_.size()) listeners_[handle.slot].ready = true;
+    listeners_[handle.slot].ready = true;
     return;
   }
   Session* const session = sessions_.Resolve(handle);
@@ -137,15 +146,24 @@ void Worker::LetBatchesFill(int events) {
 
 void Worker::OnWake() {
   wake_.Clear();
+  permits_.Collect();
   TakePolicy();
   DeliverLogins();
-  if (shared_.phase.load(std::memory_order_acquire) == Phase::kServing) return;
-  // Who is in the backlog has been told that it is connected: it still comes in.
+  if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
+}
+
+// Who is in the backlog has been told that it is connected: it still comes in, when there is room for it. Who comes
+// later is not waited for, and is reset when the listener is closed.
+void Worker::BeginDrain() {
   for (Listener& listener : listeners_) {
+    if (listener.left) continue;
+    listener.left = BacklogOf(listener.socket.get());
     listener.ready = true;
-    while (listener.ready && !accepting_paused()) AcceptFrom(listener);
   }
-  listeners_.clear();
+}
+
+bool Worker::listening() const {
+  return std::ranges::any_of(listeners_, [](const Listener& listener) { return listener.socket.valid(); });
 }
 
 // Between two events, so that no step meets two policies.
@@ -220,21 +238,20 @@ void Worker::ExpireDeadlines() {
 
 void Worker::AcceptAll() {
   for (Listener& listener : listeners_) {
-    if (accepting_paused()) return;
-    if (listener.ready) AcceptFrom(listener);
+    if (listener.ready && !accepting_paused()) AcceptFrom(listener);
+    if (listener.left && (listener.left == 0 || !listener.ready)) listener.socket.Close();
   }
 }
 
 void Worker::AcceptFrom(Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    if (shared_.sessions.fetch_add(1, std::memory_order_relaxed) >= settings_.connections_max) {
-      shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
-      return PauseAccepting(counters_.accept_full);
-    }
+  for (int i = 0; i < kAcceptsPerTurn && listener.left != 0; ++i) {
+    if (!TakePermit(listener)) return;
     Accepted accepted = Accept(listener.socket.get());
     const Entry entry = Judge(accepted);
-    if (entry != Entry::kFlood && accepted.status == Accepted::Status::kTaken && Admit(accepted, entry)) continue;
-    shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    const bool taken = accepted.status == Accepted::Status::kTaken;
+    if (taken && listener.left) --*listener.left;
+    if (taken && entry != Entry::kFlood && Admit(accepted, entry)) continue;
+    permits_.Return();
     if (entry == Entry::kFlood) continue;
     switch (accepted.status) {
       case Accepted::Status::kNone:
@@ -244,9 +261,21 @@ void Worker::AcceptFrom(Listener& listener) {
         break;
       case Accepted::Status::kTaken:  // and not admitted
       case Accepted::Status::kExhausted:
-        return PauseAccepting(counters_.accept_exhausted);
+        // Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
+        accept_again_ = clock_.now() + kAcceptRetryDelay;
+        return NotePause(counters_.accept_exhausted, "out of descriptors or memory");
     }
   }
+}
+
+// False when the gateway is full. If somebody waits, this worker queues for the next permit.
+bool Worker::TakePermit(Listener& listener) {
+  if (permits_.Take()) return true;
+  listener.ready = BacklogOf(listener.socket.get()) > 0;
+  if (!listener.ready) return false;
+  permits_.Wait();
+  NotePause(counters_.accept_full, "max-connections");
+  return false;
 }
 
 // What the limits say of a connection. One that is one too many by far is reset at once.
@@ -286,15 +315,10 @@ bool Worker::Admit(Accepted& accepted, Entry entry) {
   return false;
 }
 
-// Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
-void Worker::PauseAccepting(Counter& reason) {
-  reason.Add();
-  accept_again_ = clock_.now() + kAcceptRetryDelay;
+void Worker::NotePause(Counter& counter, std::string_view reason) {
+  counter.Add();
   if (!pauses_.Due(clock_.now())) return;
-  const bool full = &reason == &counters_.accept_full;
-  log_.Write(LogLine(LogLevel::kWarn, "accept-paused")
-                 .Text("reason", full ? "max-connections" : "out of descriptors or memory")
-                 .Number("sessions", shared_.sessions.load(std::memory_order_relaxed)));
+  log_.Write(LogLine(LogLevel::kWarn, "accept-paused").Text("reason", reason).Number("sessions", sessions_.live()));
 }
 
 void Worker::After(Session& session, Session::Next next) {
@@ -316,7 +340,8 @@ void Worker::Release(Session& session) {
   session.Finish(tools_);
   shared_.limiter.Leave(session.client().ip, session.entry(), clock_.now());
   sessions_.Release(session.handle());
-  shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
+  permits_.Return();
+  counters_.ended.Add();
   accept_again_ = {};  // there is room again
 }
 

@@ -67,13 +67,12 @@ class Server {
   std::uint64_t Sum(Counter Counters::*counter) const;
   std::uint64_t Replies(std::size_t rep) const;
 
-  std::size_t sessions() const { return shared_.sessions.load(std::memory_order_relaxed); }
+  std::size_t sessions() const;  // that are alive
 
  private:
   Server(Settings settings, Log& log);
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
-  bool FitToSystem(std::string* error);
   void StartWorkers(std::vector<std::vector<Fd>> listeners);
   void Enter(Phase phase);
 

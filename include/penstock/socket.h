@@ -59,6 +59,9 @@ struct Accepted {
 // accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 Accepted Accept(int listener);
 
+// How many connections wait to be accepted (TCP_INFO, tcp(7)); 0 for what is no listener.
+std::size_t BacklogOf(int listener);
+
 struct Connecting {
   Fd socket;    // invalid exactly when `fault` is set
   Fault fault;  // the answer came at once (no route, no descriptor...)

@@ -12,7 +12,7 @@
 //   3. names that were found: to the sessions that wait for them
 //   4. each session on the ready list: one more turn. With edge triggering, whoever stops before "again" must be on it.
 //   5. deadlines
-//   6. accept, a bounded number
+//   6. accept, a bounded number, as long as there are permits for more sessions
 //   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
 //      for this core go first. Programs of this host send datagram by datagram, and a worker that is quick carries each
 //      by itself; what comes while others run goes as one batch. With several associations batches fill without that.
@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,7 @@
 #include "penstock/limiter.h"
 #include "penstock/log.h"
 #include "penstock/logins.h"
+#include "penstock/permits.h"
 #include "penstock/pipe.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
@@ -56,12 +58,13 @@ enum class Phase : std::uint8_t {
 
 // What all workers of a server share, besides constants. Touched when a session comes or goes, never for a byte.
 struct WorkersShared {
-  explicit WorkersShared(Policy first_policy) : policy(std::move(first_policy)) {}
+  WorkersShared(Policy first_policy, std::size_t sessions_max)
+      : policy(std::move(first_policy)), permits(sessions_max) {}
 
   PolicyBox policy;
   Logins* logins = nullptr;  // set before the first worker is made
+  Permits permits;           // for sessions
   std::atomic<Phase> phase{Phase::kServing};
-  std::atomic<std::size_t> sessions{0};
   Limiter limiter{RandomKey()};
   Accounts accounts;
 };
@@ -82,8 +85,9 @@ class Worker {
 
  private:
   struct Listener {
-    Fd socket;
-    bool ready = true;  // a latch: somebody may be waiting
+    Fd socket;                          // closed once it has drained
+    bool ready = true;                  // a latch: somebody may be waiting
+    std::optional<std::size_t> left{};  // draining: of those who were in the backlog when it began
   };
 
   void Turn();
@@ -99,12 +103,15 @@ class Worker {
   void RunReadyList();
   void ExpireDeadlines();
 
+  void BeginDrain();
+  bool listening() const;
   void AcceptAll();
   void AcceptFrom(Listener& listener);
+  bool TakePermit(Listener& listener);
   Entry Judge(const Accepted& accepted);
   bool Admit(Accepted& accepted, Entry entry);
-  void PauseAccepting(Counter& reason);
-  bool accepting_paused() const { return accept_again_ > clock_.now(); }
+  void NotePause(Counter& counter, std::string_view reason);
+  bool accepting_paused() const { return permits_.waiting() || accept_again_ > clock_.now(); }
 
   void After(Session& session, Session::Next next);
   void Release(Session& session);
@@ -119,6 +126,7 @@ class Worker {
   WakeUp wake_;
   LoginMailbox login_answers_{wake_};
   std::vector<LoginAnswer> logins_now_;
+  PermitLease permits_;
   std::vector<Listener> listeners_;
   TimePoint accept_again_{};
   std::optional<Handle> lone_association_;  // of the last turn

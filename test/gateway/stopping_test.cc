@@ -68,6 +68,28 @@ TEST_CASE("a connection that the kernel had accepted before draining is served")
   CHECK(target.Receive(8) == "question");
 }
 
+TEST_CASE("a full gateway that drains still serves who is in its backlog, and nobody who comes later") {
+  Settings settings = TestSettings();
+  settings.connections_max = 1;
+  TestGateway gateway(settings);
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  std::vector<Peer> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(gateway.Client());
+  gateway.Drain();
+  PingPong(session, 1);  // the worker has heard of it
+  const Peer late = gateway.Client();
+  session.client.Close();
+  session.target.Close();
+  for (Peer& client : waiting) {
+    client.Send(kGreeting);
+    CHECK(Hex(client.Receive(2)) == Hex(kChosenNone));
+    client.Close();
+  }
+  CHECK(late.ReceiveToReset().empty());
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+}
+
 TEST_CASE("an idle gateway that drains has finished at once") {
   TestGateway gateway;
   gateway.Drain();
