@@ -81,7 +81,7 @@ std::uint64_t MisbehaveFrom(const Bring& bring) {
           for (const Peer& peer : *peers) peer.ReceiveSome(64 * 1024);
         }
       }
-      return gateway.server().sessions() == 0;
+      return gateway.Count(&Counters::ended) == clients.size() && gateway.server().sessions() == 0;
     }));
     expired = gateway.Count(&Counters::bind_expired);
     return true;

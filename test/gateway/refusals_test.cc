@@ -252,15 +252,17 @@ TEST_CASE("a refused client that sends without end is closed") {
   Settings settings = TestSettings();
   settings.handshake_timeout = kShort;
   const TestGateway gateway(settings);
+  std::uint64_t refusals = 0;
   for (const Refused& refused : kRefused) {
     CAPTURE(refused.what);
     const Peer client = gateway.Client();
     client.Send(refused.bytes);
     const std::string garbage(1000, 'x');
+    ++refusals;
     // Sent as fast as it is read, and slowly.
     CHECK(WaitUntil([&] {
       client.SendSome(garbage);
-      return gateway.server().sessions() == 0;
+      return gateway.Count(&Counters::ended) == refusals;
     }));
   }
 }
