@@ -6,6 +6,7 @@
 
 #include "penstock/io.h"
 #include "penstock/limits.h"
+#include "penstock/socket.h"
 
 namespace penstock {
 
@@ -111,22 +112,23 @@ bool Flow::DeliverPipe(int sink, const FlowTools& tools) {
   return true;
 }
 
-// Receives once; the ways differ in where the bytes are kept. Returns how many came.
-std::size_t Flow::Fetch(int source, int sink, std::size_t allowance, const FlowTools& tools) {
+// Receives once, `room` bytes at most; the ways differ in where the bytes are kept. Returns how many came.
+std::size_t Flow::Fetch(int source, int sink, std::size_t room, const FlowTools& tools) {
   if (bulk_ && !urgent_) {
-    if (pipe_ == nullptr) pipe_ = tools.pipes.Lend(tools.clock.now());
-    if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, allowance));
+    if (pipe_ == nullptr) pipe_ = tools.pipes.Lend(tools.share, tools.clock.now());
+    if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, room));
     tools.counters.pipes_missing.Add();
   }
-  const auto room = tools.copy_room.first(std::min(tools.copy_room.size(), allowance));
-  return tools.stashes.Ready() ? FetchCopy(source, sink, room, tools) : FetchPeeked(source, sink, room, tools);
+  const auto buffer = tools.copy_room.first(std::min(tools.copy_room.size(), room));
+  if (tools.stashes.Ready(tools.share)) return FetchCopy(source, sink, buffer, tools);
+  return FetchPeeked(source, sink, buffer, tools);
 }
 
 std::size_t Flow::FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools) {
   const IoResult read = Receive(source, room);
   NoteRead(read, room.size());
   if (read.status != IoStatus::kDone) return 0;
-  NoteCopy(read.bytes == room.size());
+  NoteCopy(read.bytes == room.size(), sink);
   SendOrKeep(sink, room.first(read.bytes), tools);
   return read.bytes;
 }
@@ -138,7 +140,7 @@ std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> room
     NoteRead(seen, room.size());
     return 0;
   }
-  NoteCopy(seen.bytes == room.size());
+  NoteCopy(seen.bytes == room.size(), sink);
   const IoResult sent = Send(sink, room.first(seen.bytes));
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
@@ -175,11 +177,13 @@ std::size_t Flow::FetchSplice(int source, std::size_t room) {
   return read.bytes;
 }
 
-void Flow::NoteCopy(bool full) {
+void Flow::NoteCopy(bool full, int sink) {
   run_ = full ? static_cast<std::uint8_t>(run_ + 1) : std::uint8_t{0};
   if (run_ < kBulkAfter) return;
   bulk_ = true;
   run_ = 0;
+  if (!bounded_) BoundUnsent(sink, kUnsentBytes);
+  bounded_ = true;
 }
 
 void Flow::NoteSplice(bool small) {
@@ -203,8 +207,8 @@ void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowT
 // For a sink that is full. False when there is no stash.
 bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   sink_ready_ = false;
-  if (!tools.stashes.Ready()) return false;
-  stash_ = tools.stashes.Lend();
+  if (!tools.stashes.Ready(tools.share)) return false;
+  stash_ = tools.stashes.Lend(tools.share);
   stash_->Fill(bytes);
   return true;
 }

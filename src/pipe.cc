@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cassert>
 #include <chrono>
 #include <fstream>
 #include <limits>
@@ -13,22 +12,24 @@
 
 namespace penstock {
 
-std::unique_ptr<Pipe> PipePool::Lend(TimePoint now) {
+std::unique_ptr<Pipe> PipePool::Lend(std::uint8_t share, TimePoint now) {
   std::unique_ptr<Pipe> pipe;
+  if (!shares_.MayTake(share)) return pipe;
   if (!idle_.empty()) {
     pipe = std::move(idle_.back());
     idle_.pop_back();
-  } else if (lent_ < pipes_max_ && now >= refused_until_) {
+  } else if (now >= refused_until_) {
     pipe = Make();
     if (pipe == nullptr) refused_until_ = now + std::chrono::seconds(1);
   }
-  if (pipe != nullptr) ++lent_;
+  if (pipe == nullptr) return pipe;
+  pipe->share = share;
+  shares_.Take(share);
   return pipe;
 }
 
 void PipePool::Return(std::unique_ptr<Pipe> pipe, bool empty) {
-  assert(lent_ > 0);
-  --lent_;
+  shares_.Return(pipe->share);
   if (empty && keep_idle_) {
     idle_.push_back(std::move(pipe));
   } else {
@@ -39,7 +40,7 @@ void PipePool::Return(std::unique_ptr<Pipe> pipe, bool empty) {
 std::unique_ptr<Pipe> PipePool::Make() {
   int ends[2];
   if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
-  auto pipe = std::make_unique<Pipe>(Pipe{Fd(ends[0]), Fd(ends[1])});
+  auto pipe = std::make_unique<Pipe>(Pipe{Fd(ends[0]), Fd(ends[1]), 0});
   for (const std::size_t bytes : {kPipeBytes, kPipeBytesMin}) {
     const int granted = ::fcntl(pipe->write_end.get(), F_SETPIPE_SZ, static_cast<int>(bytes));
     if (granted >= static_cast<int>(kPipeBytesMin)) return pipe;

@@ -18,6 +18,7 @@ Session::Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, Ti
 bool Session::Begin(const SessionTools& tools) {
   handshake_ = tools.handshakes.Acquire(core_);
   if (handshake_ == nullptr) return false;
+  core_.share = static_cast<std::uint8_t>(tools.resolver.ShareOf(core_.client.ip));
   if (!tools.poller.Add(core_.socket.get(), {kTagClient, core_.handle})) {
     ReturnHandshake(tools);
     return false;
@@ -191,9 +192,10 @@ Session::Next Session::Step(const SessionTools& tools) {
 
 Session::Next Session::StepRelay(const SessionTools& tools) {
   const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
-  const Relay::Turn turn = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), tools.flow)
-                                                : throttle_->Step(relay_, core_.socket.get(), target_.get(),
-                                                                  tools.deadlines.throttle, tools.flow);
+  const FlowTools lent = Flows(tools);
+  const Relay::Turn turn =
+      throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
+                           : throttle_->Step(relay_, core_.socket.get(), target_.get(), tools.deadlines.throttle, lent);
   const bool just_half_closed = relay_.half_closed() && !half_closed_;
   half_closed_ |= just_half_closed;
   if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
@@ -305,7 +307,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
     return OverAs(End::kClientLeft);
   }
   core_.events.writable = true;
-  if (!relay_.Begin(core_.events, reached.events, target_.get(), handshake_->unread(), tools.flow)) {
+  if (!relay_.Begin(core_.events, reached.events, target_.get(), handshake_->unread(), Flows(tools))) {
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
     return OverAs(End::kExhausted);
@@ -432,6 +434,12 @@ Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
   keepalive_ = true;
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   return Next::kWait;
+}
+
+FlowTools Session::Flows(const SessionTools& tools) const {
+  FlowTools lent = tools.flow;
+  lent.share = core_.share;
+  return lent;
 }
 
 AssociateTools Session::Associate(const SessionTools& tools) const {

@@ -200,6 +200,10 @@ Endpoint LocalEndpoint(int socket) {
   return Endpoint::FromSockaddr(address);
 }
 
+void BoundUnsent(int socket, std::size_t bytes) {
+  SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
+}
+
 void ShutdownSend(int socket) { ::shutdown(socket, SHUT_WR); }
 
 void AbortOnClose(int socket) {

@@ -27,7 +27,7 @@ const TimePoint kNow{1h};
 
 TEST_CASE("pipe: what is lent is empty, large, non-blocking and close-on-exec") {
   PipePool pool(1);
-  auto pipe = pool.Lend(kNow);
+  auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
   CHECK(pool.lent() == 1);
   CHECK(::fcntl(pipe->write_end.get(), F_GETPIPE_SZ) >= static_cast<int>(kPipeBytesMin));
@@ -42,14 +42,14 @@ TEST_CASE("pipe: what is lent is empty, large, non-blocking and close-on-exec") 
 
 TEST_CASE("pipe: one that comes back empty is kept and lent again") {
   PipePool pool(1);
-  auto pipe = pool.Lend(kNow);
+  auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
   const int read_end = pipe->read_end.get();
   pool.Return(std::move(pipe), true);
   CHECK(pool.idle() == 1);
   CHECK(IsOpen(read_end));
   const NoDescriptors none;  // it is that one and no other
-  pipe = pool.Lend(kNow);
+  pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
   CHECK(pipe->read_end.get() == read_end);
   CHECK(pool.idle() == 0);
@@ -58,7 +58,7 @@ TEST_CASE("pipe: one that comes back empty is kept and lent again") {
 
 TEST_CASE("pipe: one that comes back with bytes inside is closed and never lent again") {
   PipePool pool(4);
-  auto pipe = pool.Lend(kNow);
+  auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
   const std::array ends{pipe->read_end.get(), pipe->write_end.get()};
   REQUIRE(::write(pipe->write_end.get(), "secret", 6) == 6);
@@ -69,7 +69,7 @@ TEST_CASE("pipe: one that comes back with bytes inside is closed and never lent 
 
   std::vector<std::unique_ptr<Pipe>> lent;
   for (int i = 0; i < 4; ++i) {
-    lent.push_back(pool.Lend(kNow));
+    lent.push_back(pool.Lend(static_cast<std::uint8_t>(i), kNow));
     REQUIRE(lent.back() != nullptr);
     CHECK(unit::Readable(lent.back()->read_end.get()) == 0);
   }
@@ -78,20 +78,36 @@ TEST_CASE("pipe: one that comes back with bytes inside is closed and never lent 
 
 TEST_CASE("pipe: no more are lent at a time than the bound") {
   PipePool pool(2);
-  auto first = pool.Lend(kNow);
-  auto second = pool.Lend(kNow);
+  auto first = pool.Lend(0, kNow);
+  auto second = pool.Lend(1, kNow);
   REQUIRE(second != nullptr);
-  CHECK(pool.Lend(kNow) == nullptr);
+  CHECK(pool.Lend(2, kNow) == nullptr);
   pool.Return(std::move(first), true);
-  first = pool.Lend(kNow);  // and a bound that was met is no refusal of the system's
+  first = pool.Lend(0, kNow);  // and a bound that was met is no refusal of the system's
   REQUIRE(first != nullptr);
   pool.Return(std::move(first), true);
   pool.Return(std::move(second), true);
 }
 
+TEST_CASE("pipe: a client whose readers are stuck leaves pipes to others") {
+  PipePool pool(16);
+  std::vector<std::unique_ptr<Pipe>> stuck;
+  while (auto pipe = pool.Lend(7, kNow)) stuck.push_back(std::move(pipe));
+  CHECK(stuck.size() == 12);
+  std::vector<std::unique_ptr<Pipe>> others;
+  while (auto pipe = pool.Lend(8, kNow)) others.push_back(std::move(pipe));
+  CHECK(others.size() == 3);
+  auto last = pool.Lend(9, kNow);
+  CHECK(last != nullptr);
+  pool.Return(std::move(last), true);
+  for (auto& pipe : stuck) pool.Return(std::move(pipe), false);
+  for (auto& pipe : others) pool.Return(std::move(pipe), true);
+  CHECK(pool.lent() == 0);
+}
+
 TEST_CASE("pipe: a pool that is to keep none closes what comes back") {
   PipePool pool(2, false);
-  auto pipe = pool.Lend(kNow);
+  auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
   const int read_end = pipe->read_end.get();
   pool.Return(std::move(pipe), true);
@@ -103,31 +119,31 @@ TEST_CASE("pipe: without descriptors none is lent, and the system is not asked a
   PipePool pool(4);
   {
     const NoDescriptors none;
-    CHECK(pool.Lend(kNow) == nullptr);
+    CHECK(pool.Lend(0, kNow) == nullptr);
   }
   CHECK(pool.lent() == 0);
-  CHECK(pool.Lend(kNow) == nullptr);
-  CHECK(pool.Lend(kNow + 999ms) == nullptr);
-  auto pipe = pool.Lend(kNow + 1s);
+  CHECK(pool.Lend(0, kNow) == nullptr);
+  CHECK(pool.Lend(0, kNow + 999ms) == nullptr);
+  auto pipe = pool.Lend(0, kNow + 1s);
   REQUIRE(pipe != nullptr);
   pool.Return(std::move(pipe), true);
 }
 
 TEST_CASE("pipe: after a refusal, one that is closed makes the pool ask again, one that is kept is lent") {
   PipePool pool(8);
-  auto first = pool.Lend(kNow);
-  auto second = pool.Lend(kNow);
+  auto first = pool.Lend(0, kNow);
+  auto second = pool.Lend(0, kNow);
   const auto refuse = [&] {
     const NoDescriptors none;
-    return pool.Lend(kNow) == nullptr;
+    return pool.Lend(0, kNow) == nullptr;
   };
   REQUIRE(refuse());
   pool.Return(std::move(first), true);
-  first = pool.Lend(kNow);
+  first = pool.Lend(0, kNow);
   REQUIRE(first != nullptr);
   REQUIRE(refuse());
   pool.Return(std::move(second), false);
-  second = pool.Lend(kNow);
+  second = pool.Lend(0, kNow);
   REQUIRE(second != nullptr);
   pool.Return(std::move(first), true);
   pool.Return(std::move(second), true);
@@ -142,7 +158,7 @@ int ExhaustQuota(std::size_t quota_pipes) {
   }
   PipePool pool(quota_pipes + 2);
   std::vector<std::unique_ptr<Pipe>> lent;
-  while (auto pipe = pool.Lend(kNow)) {
+  for (std::size_t client = 0; auto pipe = pool.Lend(static_cast<std::uint8_t>(client), kNow); ++client) {
     if (::fcntl(pipe->write_end.get(), F_GETPIPE_SZ) < static_cast<int>(kPipeBytesMin)) return 3;
     lent.push_back(std::move(pipe));
     if (lent.size() > quota_pipes) return 4;  // the quota does not hold

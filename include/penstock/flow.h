@@ -36,6 +36,7 @@
 #include "penstock/clock.h"
 #include "penstock/counters.h"
 #include "penstock/io.h"
+#include "penstock/limits.h"
 #include "penstock/pipe.h"
 #include "penstock/poller.h"
 #include "penstock/stash.h"
@@ -49,6 +50,8 @@ struct FlowTools {
   PipePool& pipes;
   Counters& counters;
   const Clock& clock;
+  std::size_t quantum = kTurnBytes;  // what it may move before others have their turn
+  std::uint8_t share = 0;            // of its client, of stashes and pipes
 };
 
 // In life order; all but the first are final.
@@ -73,8 +76,8 @@ class Flow {
   // keep what the sink might not take.
   [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
 
-  // Moves what can be moved, about kTurnBytes at most, and takes no more than `allowance` from the source (kNoLimit: as
-  // much as a turn may). Returns how much it took, which may be held now.
+  // Moves what can be moved, and takes no more than the quantum and `allowance` from the source. Returns how much it took,
+  // which may be held now.
   std::size_t Step(int source, int sink, std::size_t allowance, const FlowTools& tools);
 
   // The sink broke: drops what is held.
@@ -110,14 +113,14 @@ class Flow {
   bool Deliver(int sink, const FlowTools& tools);
   bool DeliverStash(int sink, const FlowTools& tools);
   bool DeliverPipe(int sink, const FlowTools& tools);
-  std::size_t Fetch(int source, int sink, std::size_t allowance, const FlowTools& tools);
+  std::size_t Fetch(int source, int sink, std::size_t room, const FlowTools& tools);
   std::size_t FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools);
   std::size_t FetchPeeked(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools);
   std::size_t FetchSplice(int source, std::size_t room);
   void SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools);
   bool Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools);
   void NoteRead(const IoResult& result, std::size_t room);
-  void NoteCopy(bool full);
+  void NoteCopy(bool full, int sink);
   void NoteSplice(bool small);
   void CheckInvariants() const;
 
@@ -131,6 +134,7 @@ class Flow {
   bool sink_ready_ : 1 = false;
   bool read_to_end_ : 1 = false;    // a short read proves nothing any more
   bool source_over_ : 1 = false;    // the end or an error was read
+  bool bounded_ : 1 = false;        // the sink's queue is (BoundUnsent)
   bool source_ended_ : 1 = false;   // an edge told of the end, and of no break: the end came first
   bool source_broken_ : 1 = false;  // ... and it was no clean end
   bool bulk_ : 1 = false;           // splice

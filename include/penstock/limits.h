@@ -76,6 +76,9 @@ inline constexpr std::size_t kNameWaitersMax = 16 * 1024;
 inline constexpr std::size_t kLookupsMax = kNameWaitersMax;
 inline constexpr std::size_t kNamesPerShareMax = kNameWaitersMax / 4;
 
+// Of what clients share in other ways one may hold so many times as much as is free (fair_shares.h).
+inline constexpr std::size_t kFairness = 3;
+
 // When a server has not answered for this long the next one is asked too. resolv.conf's `timeout` (5 s) is how long an
 // answer still counts; a client of a gateway should not wait that long for a server that is down.
 inline constexpr std::chrono::milliseconds kNextTryDelay{1'000};
@@ -131,7 +134,12 @@ inline constexpr std::size_t kPipeBytesMin = 256 * 1024;
 // What one splice(2) may move into an empty pipe.
 inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
 
-// What one flow may move before the others of its worker have their turn.
+// What may wait in a sink's queue without having been sent (TCP_NOTSENT_LOWAT, tcp(7)), of a flow that is bulk. The
+// kernel alone would queue megabytes for a reader that does not read.
+inline constexpr std::size_t kUnsentBytes = 1024 * 1024;
+
+// What one flow of the ready list may move before the others have their turn, and all of them before the worker looks for
+// events again; and what a flow may move at once when an event begins it.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
 static_assert(kTurnBytes >= kSpliceBytes);
 

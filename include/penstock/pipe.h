@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "penstock/clock.h"
+#include "penstock/fair_shares.h"
 #include "penstock/fd.h"
 
 namespace penstock {
@@ -23,22 +24,25 @@ namespace penstock {
 struct Pipe {
   Fd read_end;
   Fd write_end;
+  std::uint8_t share = 0;  // of the client to whom it is lent
 };
 
 class PipePool {
  public:
   // Makes at most `pipes_max` pipes at a time, so that slow readers cannot take all descriptors and all of a user's
   // quota. Pipes that nobody uses are kept if `keep_idle`.
-  explicit PipePool(std::size_t pipes_max, bool keep_idle = true) : pipes_max_(pipes_max), keep_idle_(keep_idle) {}
+  explicit PipePool(std::size_t pipes_max, bool keep_idle = true)
+      : pipes_max_(pipes_max), keep_idle_(keep_idle), shares_(pipes_max) {}
 
-  // An empty pipe of kPipeBytesMin at least, or null when the system gives none; after such a refusal it is not asked
-  // again for a second, or until a pipe comes back.
-  std::unique_ptr<Pipe> Lend(TimePoint now);
+  // An empty pipe of kPipeBytesMin at least for a client of `share`; null when that client has enough, or when the
+  // system gives none: after such a refusal it is not asked again for a second, or until a pipe comes back. A flow whose
+  // sink takes what comes returns its pipe at once, so what a client has for longer are pipes that its readers hold up.
+  std::unique_ptr<Pipe> Lend(std::uint8_t share, TimePoint now);
 
   // Takes a pipe back. `empty` says that no byte is inside.
   void Return(std::unique_ptr<Pipe> pipe, bool empty);
 
-  std::size_t lent() const { return lent_; }
+  std::size_t lent() const { return pipes_max_ - shares_.free(); }
   std::size_t idle() const { return idle_.size(); }
 
  private:
@@ -47,7 +51,7 @@ class PipePool {
   const std::size_t pipes_max_;
   const bool keep_idle_;
   std::vector<std::unique_ptr<Pipe>> idle_;
-  std::size_t lent_ = 0;
+  FairShares shares_;  // of pipes that are lent
   TimePoint refused_until_{};
 };
 

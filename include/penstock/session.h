@@ -103,6 +103,7 @@ class Session {
   AssociateTools Associate(const SessionTools& tools) const;
   std::uint64_t datagrams() const { return association_->up().datagrams + association_->down().datagrams; }
 
+  FlowTools Flows(const SessionTools& tools) const;
   void LogEnd(const SessionTools& tools) const;
   void CheckInvariants(Next next) const;
 

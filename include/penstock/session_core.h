@@ -180,6 +180,7 @@ struct SessionCore {
   std::uint8_t command = kNoCommand;
   std::uint16_t port = 0;  // as asked
   const Entry entry;       // what the limiter said, and is to be told in the end
+  std::uint8_t share = 0;  // of its client, of what clients share
 };
 
 }  // namespace penstock

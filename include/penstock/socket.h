@@ -88,9 +88,10 @@ LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nul
 // kReset: it was connected, and has broken since. (What answers a SYN with RST refuses: ECONNREFUSED.)
 Fault ConnectFault(int socket);
 
-Endpoint LocalEndpoint(int socket);  // getsockname(2)
-void ShutdownSend(int socket);       // sends FIN after what is queued; the other direction goes on
-void AbortOnClose(int socket);       // SO_LINGER {1, 0}: closing sends a reset and drops what is queued
+Endpoint LocalEndpoint(int socket);               // getsockname(2)
+void BoundUnsent(int socket, std::size_t bytes);  // that wait in its queue, and have not been sent (TCP_NOTSENT_LOWAT)
+void ShutdownSend(int socket);                    // sends FIN after what is queued; the other direction goes on
+void AbortOnClose(int socket);                    // SO_LINGER {1, 0}: closing sends a reset and drops what is queued
 void EnableKeepAlive(int socket, const KeepAlive& keepalive);
 
 // Bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); 0 too when the connection is gone.

@@ -32,14 +32,14 @@ struct Tools {
   explicit Tools(std::size_t stashes_max = 8) : stashes(stashes_max) {
     ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
     const NoDescriptors none;
-    no_pipes.Lend(clock.now() + std::chrono::hours(1));
+    no_pipes.Lend(0, clock.now() + std::chrono::hours(1));
   }
   ~Tools() {
     CHECK(stashes.lent() == 0);
     CHECK(pipes.lent() == 0);
   }
 
-  FlowTools With(PipePool& pool) { return {room, stashes, pool, counters, clock}; }
+  FlowTools With(PipePool& pool) { return {room, stashes, pool, counters, clock, kTurnBytes, 0}; }
   FlowTools All() { return With(pipes); }
   FlowTools NoPipes() { return With(no_pipes); }
 

@@ -1,0 +1,47 @@
+// How many of a limited number of things each client may hold, so that nobody who comes later finds none.
+// A member of whoever lends the things; one thread.
+// Invariant: a share holds at most kFairness times as many as are free at the moment when it takes one. So n clients that
+// hold all they can leave one part in kFairness * n + 1 to who comes next; one alone may have three quarters.
+// Deliberately not here: the things, and who a client is (Resolver::ShareOf).
+//
+// Switches divide their packet memory among ports in this way (A. K. Choudhury, E. L. Hahne: Dynamic queue length
+// thresholds for shared-memory packet switches, 1998): no number has to be chosen for how many clients there will be.
+#pragma once
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+#include "penstock/limits.h"
+
+namespace penstock {
+
+class FairShares {
+ public:
+  explicit FairShares(std::size_t total) : free_(total) {}
+
+  // Whether `share`, below kNameShares, may take one more.
+  bool MayTake(std::size_t share) const { return held_[share] < kFairness * free_; }
+
+  // MayTake has said so.
+  void Take(std::size_t share) {
+    assert(MayTake(share));
+    ++held_[share];
+    --free_;
+  }
+
+  void Return(std::size_t share) {
+    assert(held_[share] > 0);
+    --held_[share];
+    ++free_;
+  }
+
+  std::size_t free() const { return free_; }
+
+ private:
+  std::array<std::uint32_t, kNameShares> held_{};
+  std::size_t free_;
+};
+
+}  // namespace penstock
