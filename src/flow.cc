@@ -34,7 +34,7 @@ bool Flow::Prime(int sink, std::span<const std::uint8_t> early, const FlowTools&
 
 std::size_t Flow::Step(int source, int sink, std::size_t allowance, const FlowTools& tools) {
   unfinished_ = false;
-  const std::size_t budget = std::min(kTurnBytes, allowance);
+  const std::size_t budget = std::min(tools.quantum, allowance);
   std::size_t taken = 0;
   while (open()) {
     if (holds() && !Deliver(sink, tools)) break;
@@ -47,7 +47,7 @@ std::size_t Flow::Step(int source, int sink, std::size_t allowance, const FlowTo
       unfinished_ = true;
       break;
     }
-    taken += Fetch(source, sink, allowance - taken, tools);
+    taken += Fetch(source, sink, budget - taken, tools);
   }
   if (pipe_ != nullptr && in_pipe_ == 0) tools.pipes.Return(std::move(pipe_), true);
   CheckInvariants();

@@ -35,7 +35,7 @@ Session::Next Session::OnClient(const Events& events, const SessionTools& tools)
   } else {
     core_.events |= events;
   }
-  return Drive(tools);
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
 }
 
 Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
@@ -44,12 +44,12 @@ Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const
   } else if (core_.state == State::kRelay && attempt == target_attempt_) {
     relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
   }
-  return Drive(tools);
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
 }
 
 Session::Next Session::OnUdp(Association::Side side, const Events& events, const SessionTools& tools) {
   if (core_.state == State::kAssociated) association_->OnEvents(side, events);
-  return Drive(tools);
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
 }
 
 Session::Next Session::OnAttemptDelay(const SessionTools& tools) {

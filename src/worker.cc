@@ -80,6 +80,7 @@ void Worker::Run() {
 void Worker::Turn() {
   const int count = poller_.Wait(Patience());
   clock_.Read();
+  tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
   DeliverNames();
   RunReadyList();
@@ -207,15 +208,24 @@ void Worker::DeliverToDatagram(const Resolver::Finished& finished) {
   After(*session, next);
 }
 
+// Whoever finds kTurnBytes moved before it comes first in the next turn: new events are not to wait for all of them.
 void Worker::RunReadyList() {
-  ready_now_.swap(ready_);
-  for (const Handle handle : ready_now_) {
-    Session* const session = sessions_.Resolve(handle);
+  tools_.flow.quantum = kTurnBytes;
+  const std::size_t count = ready_.size();
+  const std::uint64_t moved = BytesMoved();
+  std::size_t done = 0;
+  while (done < count && BytesMoved() - moved < kTurnBytes) {
+    Session* const session = sessions_.Resolve(ready_[done++]);
     if (session == nullptr) continue;
     session->set_on_ready_list(false);
     After(*session, session->OnTurn(tools_));
   }
-  ready_now_.clear();
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+std::uint64_t Worker::BytesMoved() const {
+  return counters_.bytes_up.value() + counters_.bytes_down.value() + counters_.datagram_bytes_up.value() +
+         counters_.datagram_bytes_down.value();
 }
 
 void Worker::ExpireDeadlines() {

@@ -100,15 +100,12 @@ class Flow {
   bool finished() const { return !open() || source_ended_ || source_over_; }
   // The turn, or its allowance, ended before the work did: no edge will say so, the caller gives it another turn.
   bool unfinished() const { return open() && unfinished_; }
+  bool bulk() const { return open() && bulk_; }
   // A turn would use an allowance.
   bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 
  private:
-  static constexpr std::uint8_t kBulkAfter = 2;  // full copies in a row
-  static constexpr std::uint8_t kCopyAfter = 8;  // small splices in a row
-  static constexpr std::size_t kSmallSplice = kCopyBytes / 2;
-
   bool holds() const { return in_pipe_ > 0 || stash_ != nullptr; }
   bool Deliver(int sink, const FlowTools& tools);
   bool DeliverStash(int sink, const FlowTools& tools);
@@ -134,10 +131,10 @@ class Flow {
   bool sink_ready_ : 1 = false;
   bool read_to_end_ : 1 = false;    // a short read proves nothing any more
   bool source_over_ : 1 = false;    // the end or an error was read
-  bool bounded_ : 1 = false;        // the sink's queue is (BoundUnsent)
   bool source_ended_ : 1 = false;   // an edge told of the end, and of no break: the end came first
   bool source_broken_ : 1 = false;  // ... and it was no clean end
   bool bulk_ : 1 = false;           // splice
+  bool bounded_ : 1 = false;        // the sink's queue is (BoundUnsent)
   bool urgent_ : 1 = false;         // splice(2) stops for good in front of an urgent byte; recv(2) passes it
   bool unfinished_ : 1 = false;
 };

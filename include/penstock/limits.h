@@ -119,6 +119,11 @@ inline constexpr int kBindPeersPerTurn = 16;  // that one session judges before 
 // Small messages are copied through one buffer of this size per worker; a read that fills it is the sign of bulk.
 inline constexpr std::size_t kCopyBytes = 16 * 1024;
 
+// So many full reads in a row turn a flow to splice, and so many small splices turn it back.
+inline constexpr std::uint8_t kBulkAfter = 2;
+inline constexpr std::uint8_t kCopyAfter = 8;
+inline constexpr std::size_t kSmallSplice = kCopyBytes / 2;
+
 // What a copy could not deliver waits in a stash, lent by the worker. Beyond the bound a slow reader costs one more
 // system call a turn instead of memory.
 inline constexpr std::size_t kStashBytes = kCopyBytes;
@@ -141,7 +146,8 @@ inline constexpr std::size_t kUnsentBytes = 1024 * 1024;
 // What one flow of the ready list may move before the others have their turn, and all of them before the worker looks for
 // events again; and what a flow may move at once when an event begins it.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
-static_assert(kTurnBytes >= kSpliceBytes);
+inline constexpr std::size_t kFirstBytes = 64 * 1024;
+static_assert(kTurnBytes >= kSpliceBytes && kFirstBytes > kBulkAfter * kCopyBytes);
 
 // What a flow may take when nobody limits it.
 inline constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();

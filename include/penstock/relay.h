@@ -71,6 +71,7 @@ class Relay {
   // Gives back what is lent.
   void Release(const FlowTools& tools);
 
+  bool bulk() const { return up_.bulk() || down_.bulk(); }
   bool wants(Way way) const { return flow(way).wants(); }
   bool unfinished(Way way) const { return flow(way).unfinished(); }
 

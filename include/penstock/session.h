@@ -45,6 +45,8 @@ class Session {
   // Registers the client with the poller and sets the first deadline. False when there is no memory for it.
   [[nodiscard]] bool Begin(const SessionTools& tools);
 
+  // Events of a session that is on the ready list, or whose relay moves bulk, only raise latches: its turn comes behind
+  // those who have waited for it, and short messages of others do not wait for either.
   Next OnClient(const Events& events, const SessionTools& tools);
   Next OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
   Next OnBindListener(const SessionTools& tools);
@@ -76,6 +78,7 @@ class Session {
   void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
  private:
+  bool waits_its_turn() const { return on_ready_list_ || (core_.state == State::kRelay && relay_.bulk()); }
   Next Drive(const SessionTools& tools);
   Next Step(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);

@@ -7,10 +7,11 @@
 // A turn:
 //
 //   1. wait for events (not at all while the ready list has somebody), read the clock once
-//   2. each event: find whom it is for (a stale handle: nobody), raise latches, drive; the wake-up's also means
-//      verdicts on logins
+//   2. each event: find whom it is for (a stale handle: nobody), raise latches, and drive, or put on the ready list who
+//      moves bulk; the wake-up's also means verdicts on logins
 //   3. names that were found: to the sessions that wait for them
-//   4. each session on the ready list: one more turn. With edge triggering, whoever stops before "again" must be on it.
+//   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the next
+//      turn. With edge triggering, whoever stops before "again" must be on the list.
 //   5. deadlines
 //   6. accept, a bounded number, as long as there are permits for more sessions
 //   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
@@ -101,6 +102,7 @@ class Worker {
   void DeliverNames();
   void DeliverToDatagram(const Resolver::Finished& finished);
   void RunReadyList();
+  std::uint64_t BytesMoved() const;
   void ExpireDeadlines();
 
   void BeginDrain();
@@ -144,8 +146,7 @@ class Worker {
   LogPace pauses_;
   SessionTools tools_;
   Slab<Session> sessions_;
-  std::vector<Handle> ready_;
-  std::vector<Handle> ready_now_;
+  std::vector<Handle> ready_;  // the longest waiting first
 };
 
 }  // namespace penstock

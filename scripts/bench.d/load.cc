@@ -7,6 +7,8 @@
 //   load upload   --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the target
 //   load download --target ADDR:PORT --stats FILE [options]          bulk, bytes counted by the client
 //   load idle     --target ADDR:PORT [options]                       holds tunnels open until stdin ends
+//   load stuck    --target ADDR:PORT [options]                       downloads that nobody reads, until stdin ends
+//   load quiet    --target ADDR:PORT --stats FILE [options]          round trips of one tunnel beside bulk downloads
 //   load udp-echo --target ADDR:PORT [options]                       round trips of datagrams through associations
 //   load udp-flood --target ADDR:PORT --stats FILE [options]    one way, counted by the target
 //
@@ -17,7 +19,7 @@
 // For udp-*: --size BYTES of data, --window N datagrams under way per association. IPv4 only.
 //
 // A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=. Bulk modes print
-// lowest= and highest=, too: the rates of the slowest and of the fastest tunnel.
+// lowest= and highest=, too: the rates of the slowest and of the fastest tunnel; quiet prints p50=, p99= and max= in ms.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -424,7 +426,7 @@ int RunTarget(const Options& options) {
 
 // ---------------------------------------------------------------- the clients
 
-enum class Mode { kConnect, kPingpong, kUpload, kDownload, kIdle };
+enum class Mode { kConnect, kPingpong, kUpload, kDownload, kIdle, kStuck };
 
 // kRun: load; kStop: start nothing new, finish what is under way; kClose: close all that is still open.
 enum class Phase { kRun, kStop, kClose };
@@ -462,7 +464,7 @@ class Client {
   Client(const Plan& plan, Board& board, size_t first, size_t count)
       : plan_(plan), board_(board), buffer_(kBulkSize, kSink), tunnels_(count), serial_(first) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    message_.fill(plan.mode == Mode::kDownload ? kSource : kEcho);
+    message_.fill(plan.mode == Mode::kDownload || plan.mode == Mode::kStuck ? kSource : kEcho);
   }
 
   void Run() {
@@ -668,6 +670,12 @@ class Client {
         // Level-triggered for bulk: a bounded amount per event gives all tunnels equal turns.
         Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, EPOLLIN, &tunnel);
         return;
+      case Mode::kStuck:
+        Send(tunnel, message_.data(), message_.size(), State::kUp);
+        if (tunnel.fd < 0) return;
+        Up(tunnel);
+        Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, 0, &tunnel);
+        return;
       default:
         // A round trip proves that the way to the target is open; also idle tunnels have carried something once.
         Send(tunnel, message_.data(), message_.size(), State::kFirstEcho);
@@ -725,6 +733,8 @@ class Client {
       case Mode::kIdle:
         if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) Fail(tunnel, "idle tunnel cut");
         return;
+      case Mode::kStuck:
+        return Fail(tunnel, "stuck tunnel cut");
       case Mode::kConnect:
         return;
     }
@@ -785,6 +795,7 @@ void AwaitEndOfStdin() {
 int RunClient(Mode mode, const Options& options) {
   const Plan plan = MakePlan(mode, options);
   const bool bulk = mode == Mode::kUpload || mode == Mode::kDownload;
+  const bool kept = mode == Mode::kIdle || mode == Mode::kStuck;  // until stdin ends
   const bool cut = options.Has("cut");
   if (bulk && plan.conns > kBulkMax) Die("--conns is too large");
   Stats* stats = bulk ? MapStats(options.Text("stats"), false) : nullptr;
@@ -823,7 +834,7 @@ int RunClient(Mode mode, const Options& options) {
   uint64_t counted = 0;
   std::vector<uint64_t> each;
   Clock::duration elapsed{1};
-  if (mode == Mode::kIdle) {
+  if (kept) {
     std::printf("open=%lu errors=%lu\n", static_cast<unsigned long>(board.up.load()),
                 static_cast<unsigned long>(board.errors.load()));
     std::fflush(stdout);
@@ -844,7 +855,7 @@ int RunClient(Mode mode, const Options& options) {
     for (size_t i = 0; i < each.size(); ++i) each[i] -= each_begin[i];
   }
 
-  if (mode != Mode::kIdle) board.phase = cut ? Phase::kClose : Phase::kStop;
+  if (!kept) board.phase = cut ? Phase::kClose : Phase::kStop;
   if (mode == Mode::kDownload) ++stats->stop;
   if (mode == Mode::kUpload && !cut) {
     // All that was sent has to arrive: it proves that nothing was lost, and CPU per byte needs the final number.
@@ -869,6 +880,85 @@ int RunClient(Mode mode, const Options& options) {
   }
   std::printf("total=%lu errors=%lu first_error=%s\n", static_cast<unsigned long>(count()),
               static_cast<unsigned long>(board.errors.load()), board.first_error.c_str());
+  return 0;
+}
+
+// ---------------------------------------------------------------- one quiet tunnel beside bulk
+
+// A tunnel of a thread of its own, which waits.
+int OpenTunnel(const Plan& plan) {
+  const Address& to = plan.gateway.empty() ? plan.targets[0] : plan.gateway[0];
+  const int fd = socket(to.Family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, to.Raw(), to.size) != 0) DieErrno("connect");
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!plan.socks) return fd;
+  std::array<uint8_t, 13> hello{5, 1, 0, 5, 1, 0, 1};
+  std::memcpy(&hello[7], &plan.targets[0].V4().sin_addr, 4);
+  std::memcpy(&hello[11], &plan.targets[0].V4().sin_port, 2);
+  if (send(fd, hello.data(), hello.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(hello.size())) DieErrno("send");
+  std::array<uint8_t, 12> answer;
+  if (recv(fd, answer.data(), answer.size(), MSG_WAITALL) != static_cast<ssize_t>(answer.size()) || answer[3] != 0) {
+    Die("the quiet tunnel was refused");
+  }
+  return fd;
+}
+
+// In milliseconds, one each.
+std::vector<double> RoundTrips(int fd, Clock::duration duration) {
+  std::vector<double> times;
+  std::array<char, kMessageSize> message;
+  message.fill(kEcho);
+  const Clock::time_point end = Clock::now() + duration;
+  for (Clock::time_point start = Clock::now(); start < end; start = Clock::now()) {
+    if (send(fd, message.data(), message.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(message.size()) ||
+        recv(fd, message.data(), message.size(), MSG_WAITALL) != static_cast<ssize_t>(message.size())) {
+      Die("the quiet tunnel was cut");
+    }
+    times.push_back(1000 * Seconds(Clock::now() - start));
+    std::this_thread::sleep_for(milliseconds(1));  // a quiet one
+  }
+  return times;
+}
+
+// Answers one connection, in a thread of its own: the target of the bulk tunnels would make the quiet one wait.
+void EchoOne(int listener) {
+  const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  std::array<char, kMessageSize> message;
+  while (recv(fd, message.data(), message.size(), MSG_WAITALL) == static_cast<ssize_t>(message.size())) {
+    if (send(fd, message.data(), message.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(message.size())) break;
+  }
+  close(fd);
+}
+
+int RunQuiet(const Options& options) {
+  const Plan plan = MakePlan(Mode::kDownload, options);
+  Plan quiet_plan = plan;
+  quiet_plan.targets = {ParseAddress("127.0.0.1:0")};
+  const int listener = Listen(quiet_plan.targets[0]);
+  fcntl(listener, F_SETFL, 0);
+  if (getsockname(listener, quiet_plan.targets[0].Raw(), &quiet_plan.targets[0].size) != 0) DieErrno("getsockname");
+  std::thread echo([listener] { EchoOne(listener); });
+  Stats* const stats = MapStats(options.Text("stats"), false);
+  Board board;
+  std::thread bulk([&] { Client(plan, board, 0, plan.conns).Run(); });
+  if (!WaitFor(kOpenDeadline, [&] { return board.up + board.errors >= plan.conns; })) board.Fail("not all came up");
+  const int quiet = OpenTunnel(quiet_plan);
+  std::this_thread::sleep_for(kWarmUp);
+  const auto duration = std::chrono::duration<double>(options.Number("seconds", 2));
+  const uint64_t before = board.bytes;
+  std::vector<double> times = RoundTrips(quiet, std::chrono::duration_cast<Clock::duration>(duration));
+  const double rate = static_cast<double>(board.bytes - before) / duration.count();
+  close(quiet);
+  board.phase = Phase::kStop;
+  ++stats->stop;
+  bulk.join();
+  echo.join();
+  std::ranges::sort(times);
+  const auto at = [&](double part) { return times[static_cast<size_t>(part * static_cast<double>(times.size() - 1))]; };
+  std::printf("count=%zu rate=%.3f p50=%.3f p99=%.3f max=%.3f total=%zu errors=%lu first_error=%s\n", times.size(),
+              rate, at(0.5), at(0.99), times.back(), times.size(), static_cast<unsigned long>(board.errors.load()),
+              board.first_error.c_str());
   return 0;
 }
 
@@ -1067,7 +1157,10 @@ int main(int argc, char** argv) {
   if (mode == "upload") return RunClient(Mode::kUpload, options);
   if (mode == "download") return RunClient(Mode::kDownload, options);
   if (mode == "idle") return RunClient(Mode::kIdle, options);
+  if (mode == "stuck") return RunClient(Mode::kStuck, options);
+  if (mode == "quiet") return RunQuiet(options);
   if (mode == "udp-echo") return RunUdpClient(false, options);
   if (mode == "udp-flood") return RunUdpClient(true, options);
-  Die("usage: load target|ready|connect|pingpong|upload|download|idle|udp-echo|udp-flood [options]; see load.cc");
+  Die("usage: load target|ready|connect|pingpong|upload|download|idle|stuck|quiet|udp-echo|udp-flood [options]; see "
+      "load.cc");
 }

@@ -1,10 +1,15 @@
 // Bytes arrive in order, each exactly once, whatever way they take.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
+#include <cstring>
 #include <future>
 #include <string>
 #include <vector>
@@ -14,6 +19,7 @@
 #include "penstock/limits.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
+#include "test/support/held_thread.h"
 
 namespace penstock::test {
 namespace {
@@ -326,6 +332,96 @@ TEST_CASE("an urgent byte inside a handshake is a byte of the handshake") {
   client.Send(handshake.substr(6));
   const Peer target = listener.Accept();
   CHECK(Hex(client.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
+}
+
+// A client at `from` whose handshake is done.
+TestGateway::Session OpenFrom(const TestGateway& gateway, const TargetListener& listener, const char* from) {
+  TestGateway::Session session{Peer::FromTo(*Endpoint::Parse(from), gateway.at()), Peer()};
+  session.client.Send(kGreeting + ConnectRequest(listener.at()));
+  session.target = listener.Accept();
+  session.client.Receive(kChosenNone.size() + Success(session.target.remote()).size());
+  return session;
+}
+
+TEST_CASE("a client that does not read leaves pipes to the bulk of another") {
+  Settings settings = TestSettings();
+  settings.pipes_max = 8;
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  std::vector<TestGateway::Session> stuck;
+  const std::string chunk(256 * 1024, 'x');
+  for (int i = 0; i < 12; ++i) {
+    stuck.push_back(OpenFrom(gateway, listener, "127.0.0.2:0"));
+    // Until nothing moves any more: the gateway leaves bytes with the target's kernel.
+    const Peer& target = stuck.back().target;
+    REQUIRE(WaitUntil([&] { return target.SendSome(chunk) == 0 && gateway.UnreadFrom(target) > 0; }));
+  }
+  REQUIRE(gateway.Count(&Counters::pipes_missing) > 0);  // for the client itself
+  // Whether a client shares what there is with that one is random, one in 256: of two, one does not.
+  bool unharmed = false;
+  for (const char* const from : {"127.0.0.1:0", "127.0.0.3:0"}) {
+    const std::uint64_t before = gateway.Count(&Counters::pipes_missing);
+    const auto session = OpenFrom(gateway, listener, from);
+    Exchange({session.target, session.client, 8 * kMiB});
+    unharmed = unharmed || gateway.Count(&Counters::pipes_missing) == before;
+  }
+  CHECK(unharmed);
+}
+
+// Receives `count` bytes and says when the last of them came to this host's kernel (SO_TIMESTAMPNS, socket(7)).
+std::chrono::nanoseconds ArrivalOf(const Peer& peer, std::size_t count) {
+  std::vector<char> room(256 * 1024);
+  timespec arrived{};
+  while (count > 0) {
+    alignas(cmsghdr) std::array<char, 256> control;
+    iovec piece{room.data(), std::min(room.size(), count)};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    pollfd ready{peer.fd(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, static_cast<int>(kPatience.count())) == 1);
+    const ssize_t got = ::recvmsg(peer.fd(), &message, 0);
+    REQUIRE(got > 0);
+    count -= static_cast<std::size_t>(got);
+    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    REQUIRE(header != nullptr);
+    REQUIRE(header->cmsg_type == SCM_TIMESTAMPNS);
+    std::memcpy(&arrived, CMSG_DATA(header), sizeof arrived);
+  }
+  return std::chrono::seconds(arrived.tv_sec) + std::chrono::nanoseconds(arrived.tv_nsec);
+}
+
+TEST_CASE("a short message does not wait until bulk that came before it has moved" * doctest::skip(::geteuid() != 0)) {
+  constexpr std::size_t kFlows = 16;
+  constexpr std::size_t kBulk = 2 * kMiB;
+  const TestGateway gateway;
+  gateway.EnlargeReceiveBuffers(2 * kBulk);
+  const TargetListener listener;
+  const auto open = [&] {
+    TestGateway::Session session = gateway.Open(listener, {.send = 2 * kBulk});
+    const int yes = 1;
+    REQUIRE(::setsockopt(session.target.fd(), SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes) == 0);
+    return session;
+  };
+  std::vector<TestGateway::Session> bulk;
+  for (std::size_t i = 0; i < kFlows; ++i) {
+    bulk.push_back(open());
+    Exchange({bulk.back().client, bulk.back().target, kMiB});
+  }
+  const auto quiet = open();
+  {
+    const HeldThread worker("worker");
+    for (const auto& session : bulk) {
+      session.client.Send(std::string(kBulk, 'x'));
+      session.client.WaitUntilTaken();
+    }
+    quiet.client.Send("x");
+    quiet.client.WaitUntilTaken();
+  }
+  const auto quiet_arrived = ArrivalOf(quiet.target, 1);
+  for (const auto& session : bulk) CHECK(ArrivalOf(session.target, kFirstBytes) > quiet_arrived);
 }
 
 TEST_SUITE_END();
