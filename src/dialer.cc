@@ -51,18 +51,16 @@ void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools&
   // accepted, sent and reset by then was connected all the same: its bytes, and then its reset, are for the relay.
   const Fault fault = events.broken ? ConnectFault(attempts_[attempt].get()) : Fault::kNone;
   if (fault != Fault::kNone && fault != Fault::kReset) {
-    attempts_[attempt].Close();
-    --under_way_;
+    EndAttempt(attempt, tools);
     NoteFault(fault);
     StartNext(tools);
   } else {
     winner_ = attempt;
     events_ = events;
     status_ = Status::kConnected;
-    for (std::size_t other = 0; other < started_; ++other) {
-      if (other != winner_) attempts_[other].Close();
-    }
-    delay_.Disarm();
+    Fd won = std::move(attempts_[winner_]);
+    Stop(tools);
+    attempts_[winner_] = std::move(won);
   }
   CheckInvariants();
 }
@@ -70,6 +68,13 @@ void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools&
 void Dialer::OnDelay(const DialTools& tools) {
   if (status_ == Status::kTrying) StartNext(tools);
   CheckInvariants();
+}
+
+void Dialer::Stop(const DialTools& tools) {
+  delay_.Disarm();
+  for (std::size_t attempt = 0; attempt < started_; ++attempt) {
+    if (attempts_[attempt].valid()) EndAttempt(attempt, tools);
+  }
 }
 
 void Dialer::Interleave(std::span<const IpAddress> addresses, std::span<const Source* const> sources) {
@@ -92,7 +97,8 @@ void Dialer::Interleave(std::span<const IpAddress> addresses, std::span<const So
 void Dialer::StartNext(const DialTools& tools) {
   delay_.Disarm();
   while (started_ < count_ && under_way_ < kAttemptsAtOnce) {
-    if (!StartAttempt(started_++, tools)) continue;
+    const bool may_start = under_way_ == 0 || tools.further_attempts.MayTake(tools.share);
+    if (may_start && !StartAttempt(started_++, tools)) continue;
     if (started_ < count_) tools.attempt_delays.Arm(delay_, tools.clock.now());
     return;
   }
@@ -111,8 +117,13 @@ bool Dialer::StartAttempt(std::size_t attempt, const DialTools& tools) {
     return false;
   }
   attempts_[attempt] = std::move(connecting.socket);
-  ++under_way_;
+  if (under_way_++ > 0) tools.further_attempts.Take(tools.share);
   return true;
+}
+
+void Dialer::EndAttempt(std::size_t attempt, const DialTools& tools) {
+  attempts_[attempt].Close();
+  if (--under_way_ > 0) tools.further_attempts.Return(tools.share);
 }
 
 void Dialer::NoteFault(Fault fault) { fault_ = MoreInformative(fault_, fault); }

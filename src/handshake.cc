@@ -88,6 +88,7 @@ void Handshake::Withdraw(const SessionTools& tools) {
   resolving_ = false;
   if (checking_login_) tools.logins.Withdraw(login_ticket_, waiter(tools));
   checking_login_ = false;
+  dialer_.Stop(Dial(tools));
 }
 
 bool Handshake::awaits_something() const {

@@ -1,6 +1,7 @@
 #include "penstock/dialer.h"
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,7 +36,8 @@ struct Rig {
     for (const std::string_view text : addresses) ips.push_back(Ip(text));
     dialer.Begin(ips, port, tools());
   }
-  DialTools tools() { return {poller, delays, clock}; }
+  ~Rig() { dialer.Stop(tools()); }
+  DialTools tools() { return {poller, delays, clock, *further_attempts, 0}; }
 
   void Look() {
     const int count = poller.Wait(std::chrono::milliseconds(1));
@@ -65,6 +67,8 @@ struct Rig {
   Poller poller;
   DeadlineQueue delays{kAttemptDelay};
   Clock clock;
+  FairShares own_attempts{100};
+  FairShares* further_attempts = &own_attempts;
   Dialer dialer{kOwner, kFirstTag, kDelayTag};
 };
 
@@ -291,6 +295,49 @@ TEST_CASE("dialer: no more attempts are under way than the bound, however many a
     CHECK(rig.dialer.status() == Status::kTrying);
   }
   CHECK(test::Descriptors()["socket"] == before);
+}
+
+TEST_CASE("dialer: attempts beside the first come from what all dialers share, and go back there") {
+  const SilentTarget silent;
+  FairShares shared(3);
+  const std::size_t before = test::Descriptors()["socket"];
+  {
+    std::vector<std::unique_ptr<Rig>> rigs;
+    for (int i = 0; i < 5; ++i) {
+      rigs.push_back(std::make_unique<Rig>());
+      rigs.back()->further_attempts = &shared;
+      rigs.back()->Begin(std::vector<std::string_view>(kAddressesPerName, "127.0.0.1"), silent.at().port);
+    }
+    for (std::size_t turn = 0; turn < kAttemptsAtOnce; ++turn) {
+      for (const auto& rig : rigs) REQUIRE(rig->PassDelay());  // it looks again, attempt or not
+    }
+    CHECK(test::Descriptors()["socket"] - before == 5 + 3 - shared.free());
+    CHECK(shared.free() <= 1);
+    for (const auto& rig : rigs) CHECK(rig->dialer.status() == Status::kTrying);
+
+    // What one gives back, another one takes.
+    const std::size_t free = shared.free();
+    rigs.front()->dialer.Stop(rigs.front()->tools());
+    CHECK(shared.free() > free);
+    rigs.erase(rigs.begin());
+    for (const auto& rig : rigs) rig->PassDelay();
+    CHECK(shared.free() <= 1);
+  }
+  CHECK(shared.free() == 3);
+  CHECK(test::Descriptors()["socket"] == before);
+}
+
+TEST_CASE("dialer: an attempt that fails, or loses, gives its room back") {
+  SilentTarget silent;
+  FairShares shared(2);
+  Rig rig;
+  rig.further_attempts = &shared;
+  rig.Begin({"127.0.0.1", "127.0.0.1"}, silent.at().port);
+  REQUIRE(rig.PassDelay());
+  CHECK(shared.free() == 1);
+  silent.Open();
+  CHECK(rig.UntilDecided() == Status::kConnected);
+  CHECK(shared.free() == 2);
 }
 
 TEST_CASE("dialer: events of attempts that it did not make change nothing") {

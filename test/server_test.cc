@@ -23,7 +23,9 @@ TEST_CASE("server: what pipes, names and the workers themselves do not need is f
       const DescriptorBudget budget = BudgetFor(descriptors, workers, 2);
       CHECK(budget.pipes >= kPipesMin);
       CHECK(budget.name_tries >= kNameTriesMin);
-      const std::size_t others = workers * (kDescriptorsPerWorker + 2 + budget.name_tries + 2 * budget.pipes);
+      CHECK(budget.further_attempts >= kFurtherAttemptsMin);
+      const std::size_t others =
+          workers * (kDescriptorsPerWorker + 2 + budget.name_tries + budget.further_attempts + 2 * budget.pipes);
       const std::size_t all = kDescriptorsOfProcess + others + budget.sessions * kDescriptorsPerSession;
       CHECK((budget.sessions == 0 || all <= descriptors));
       CHECK((budget.sessions == 0 || all + kDescriptorsPerSession > descriptors));

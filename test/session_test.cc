@@ -44,15 +44,16 @@ struct Rig {
   Slab<Handshake> handshakes{1};
   AssociationPool associations{1};
   Slab<Throttle> throttles{1};
+  FairShares further_attempts{1};
   Accounts accounts;
   SessionDeadlines deadlines{settings};
   LogPace complaints;
   WakeUp wake;
   LoginMailbox login_answers{wake};
   Logins logins;
-  SessionTools session_tools{settings,   &settings.policy, guard,        log,           poller,
-                             resolver,   handshakes,       associations, throttles,     deadlines,
-                             complaints, accounts,         logins,       login_answers, tools.All()};
+  SessionTools session_tools{
+      settings,  &settings.policy, guard,     log,        poller,   resolver, handshakes,    associations,
+      throttles, further_attempts, deadlines, complaints, accounts, logins,   login_answers, tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,
                   tools.clock.now()};

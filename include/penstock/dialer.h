@@ -5,7 +5,8 @@
 //
 // Families take turns, the first address's family first; an attempt gets kAttemptDelay before the next one starts
 // beside it, and one that fails makes the next one start at once. No more than kAttemptsAtOnce are under way, for each
-// costs a descriptor. The first to connect wins; the rest are closed.
+// costs a descriptor: all but the first come from a pool of the worker, and wait until there is one. The first to connect
+// wins; the rest are closed.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include "penstock/endpoint.h"
+#include "penstock/fair_shares.h"
 #include "penstock/fd.h"
 #include "penstock/io.h"
 #include "penstock/limits.h"
@@ -28,6 +30,8 @@ struct DialTools {
   Poller& poller;
   DeadlineQueue& attempt_delays;  // of kAttemptDelay
   const Clock& clock;
+  FairShares& further_attempts;  // beside the first of a dialer, whose descriptor is its session's own
+  std::size_t share;             // of its client
 };
 
 class Dialer {
@@ -48,6 +52,9 @@ class Dialer {
   void OnEvent(std::size_t attempt, const Events& events, const DialTools& tools);
   void OnDelay(const DialTools& tools);
 
+  // Closes the attempts that are under way; to be called before it goes.
+  void Stop(const DialTools& tools);
+
   Status status() const { return status_; }
 
   // When kConnected: the socket, which is registered already; who it is connected to; and what the poller told of it:
@@ -66,6 +73,7 @@ class Dialer {
   void Interleave(std::span<const IpAddress> addresses, std::span<const Source* const> sources);
   void StartNext(const DialTools& tools);
   bool StartAttempt(std::size_t attempt, const DialTools& tools);
+  void EndAttempt(std::size_t attempt, const DialTools& tools);
   void NoteFault(Fault fault);
   void CheckInvariants() const;
 

@@ -70,7 +70,7 @@ class Handshake {
   Turn OnLogin(const LoginAnswer& answer, const SessionTools& tools);
   Turn OnDeadline(const SessionTools& tools);
 
-  // Nobody waits any more for what was asked of others.
+  // Nobody waits any more for what was asked of others, and what is under way ends.
   void Withdraw(const SessionTools& tools);
 
   Handle self() const { return self_; }
@@ -118,7 +118,7 @@ class Handshake {
   void KeepName(std::string_view name, const SessionTools& tools);
 
   DialTools Dial(const SessionTools& tools) const {
-    return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock};
+    return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock, tools.further_attempts, core_.share};
   }
   BindTools Bind(const SessionTools& tools) const {
     return {core_.access(tools), tools.poller, tools.deadlines.attempt_delay, tools.counters(), tools.flow.clock};

@@ -236,10 +236,12 @@ inline constexpr std::size_t kWorkersMax = 1024;
 inline constexpr std::size_t kListenersMax = 64;
 
 // Descriptors that are not a session's: standard streams and the like, and per worker its poller, its wake-up and its
-// routing table, beside its listeners, its name queries and its pipes.
+// routing table, beside its listeners, its name queries, its dialers' further attempts and its pipes.
 inline constexpr std::size_t kDescriptorsOfProcess = 16;
 inline constexpr std::size_t kDescriptorsPerWorker = 8;
 inline constexpr std::size_t kNameTriesMin = 16;
+inline constexpr std::size_t kFurtherAttemptsMin = 4;
+inline constexpr std::size_t kFurtherAttemptsMax = 256;
 inline constexpr std::size_t kPipesMin = 4;
 inline constexpr std::size_t kPipesMax = 64;
 inline constexpr std::size_t kDescriptorsPerSession = 2;

@@ -24,12 +24,12 @@ namespace penstock {
 // Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
 std::size_t RaiseDescriptorLimit();
 
-// What the open files of a process are for: per worker so many sockets of name queries and so many pipes at a time, and
-// the rest for sessions (0 when there is none). Only a dialer's second and further attempts are not counted: where they
-// find no descriptor, they are left out.
+// What the open files of a process are for: per worker so many sockets of name queries, so many attempts of dialers
+// beside the first of each and so many pipes at a time, and the rest for sessions (0 when there is none).
 struct DescriptorBudget {
   std::size_t sessions = 0;
   std::size_t name_tries = 0;
+  std::size_t further_attempts = 0;
   std::size_t pipes = 0;
 };
 DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners);

@@ -29,6 +29,7 @@
 #include "penstock/associate.h"
 #include "penstock/counters.h"
 #include "penstock/endpoint.h"
+#include "penstock/fair_shares.h"
 #include "penstock/fd.h"
 #include "penstock/flow.h"
 #include "penstock/guard.h"
@@ -97,6 +98,7 @@ struct SessionTools {
   Slab<Handshake>& handshakes;
   AssociationPool& associations;
   Slab<Throttle>& throttles;
+  FairShares& further_attempts;  // of dialers
   SessionDeadlines& deadlines;
   LogPace& complaints;
   Accounts& accounts;

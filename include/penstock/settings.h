@@ -45,9 +45,10 @@ struct Settings {
   PortRange udp_ports;                   // of the socket towards the client
   std::vector<IpAddress> udp_advertise;  // what clients are told instead of its address, one of a family at most
 
-  std::size_t connections_max = 0;    // over all workers; 0: as many as descriptors allow
-  std::size_t pipes_max = kPipesMax;  // per worker, lent and idle
-  bool keep_idle_pipes = true;        // a test that counts descriptors wants them closed
+  std::size_t connections_max = 0;                         // over all workers; 0: as many as descriptors allow
+  std::size_t pipes_max = kPipesMax;                       // per worker, lent and idle
+  std::size_t further_attempts_max = kFurtherAttemptsMax;  // per worker, of all dialers beside their first
+  bool keep_idle_pipes = true;                             // a test that counts descriptors wants them closed
   std::size_t stashes_max = kStashesPerWorker;
 
   ResolverSettings names;

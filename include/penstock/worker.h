@@ -31,6 +31,7 @@
 #include "penstock/associate.h"
 #include "penstock/clock.h"
 #include "penstock/counters.h"
+#include "penstock/fair_shares.h"
 #include "penstock/fd.h"
 #include "penstock/guard.h"
 #include "penstock/limiter.h"
@@ -141,6 +142,7 @@ class Worker {
   Slab<Handshake> handshakes_;
   AssociationPool associations_;
   Slab<Throttle> throttles_;
+  FairShares further_attempts_;
   SessionDeadlines deadlines_;
   LogPace complaints_;
   LogPace pauses_;
