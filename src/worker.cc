@@ -76,6 +76,7 @@ void Worker::Turn() {
   clock_.Read();
   tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
+  TellOfPolicy();
   DeliverNames();
   RunReadyList();
   ExpireDeadlines();
@@ -86,7 +87,7 @@ void Worker::Turn() {
 
 // How long nothing can happen but events. Nothing: for ever.
 std::optional<std::chrono::nanoseconds> Worker::Patience() const {
-  if (!ready_.empty()) return std::chrono::nanoseconds(0);
+  if (!ready_.empty() || policy_told_ != Handle::kNoSlot) return std::chrono::nanoseconds(0);
   std::optional<TimePoint> next = resolver_.next_deadline();
   const auto consider = [&](std::optional<TimePoint> candidate) {
     if (candidate && (!next || *candidate < *next)) next = candidate;
@@ -167,7 +168,14 @@ void Worker::TakePolicy() {
   if (policy == policy_) return;  // it was for something else that the worker was woken
   policy_ = std::move(policy);
   tools_.policy = policy_.get();
-  sessions_.ForEach([this](Session& session) { After(session, session.OnPolicy(tools_)); });
+  policy_told_ = 0;
+}
+
+// Tells the sessions of another policy, some in each turn: whether it lets each of them go on may take system calls.
+void Worker::TellOfPolicy() {
+  if (policy_told_ == Handle::kNoSlot) return;
+  policy_told_ = sessions_.ForSome(policy_told_, kSessionsToldPerTurn,
+                                   [this](Session& session) { After(session, session.OnPolicy(tools_)); });
 }
 
 void Worker::DeliverLogins() {

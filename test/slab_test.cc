@@ -117,6 +117,29 @@ TEST_CASE("slab: every live object is visited once, and may be released then") {
   CHECK(slab.live() == 50);
 }
 
+TEST_CASE("slab: live objects are visited some at a time, and those that go meanwhile are not") {
+  Slab<Thing> slab(10'000);
+  std::vector<Handle> handles;
+  for (int i = 0; i < 10'000; ++i) handles.push_back(slab.Acquire(i)->handle);
+  std::set<int> visited;
+  std::uint32_t slot = 0;
+  for (int turn = 0; slot != Handle::kNoSlot; ++turn) {
+    REQUIRE(turn < 1'000);
+    const std::size_t before = visited.size();
+    slot = slab.ForSome(slot, 100, [&](Thing& thing) {
+      CHECK(visited.insert(thing.value).second);
+      slab.Release(thing.handle);
+    });
+    CHECK(visited.size() - before <= 100);
+    if (turn == 50) {
+      for (std::size_t i = 9'000; i < 10'000; ++i) slab.Release(handles[i]);
+    }
+  }
+  CHECK(visited.size() == 9'000);
+  CHECK(slab.ForSome(0, 100, [](Thing&) {}) == 100);
+  CHECK(slab.live() == 0);
+}
+
 TEST_CASE("slab: memory of a crowd that has gone is given back, and its handles stay stale in new memory") {
   Slab<Thing> slab(100'000);
   std::vector<Handle> crowd{slab.Acquire(0)->handle};

@@ -230,7 +230,8 @@ inline constexpr std::size_t kAssociationBytesMax = 512;
 
 inline constexpr int kEventsPerTurn = 256;
 inline constexpr int kAcceptsPerTurn = 64;
-inline constexpr std::size_t kPermitsPerBatch = 64;  // that a worker leases for sessions to come (permits.h)
+inline constexpr std::uint32_t kSessionsToldPerTurn = 64;  // of another policy
+inline constexpr std::size_t kPermitsPerBatch = 64;        // that a worker leases for sessions to come (permits.h)
 inline constexpr std::chrono::milliseconds kAcceptRetryDelay{100};  // out of descriptors or memory, and no session ends
 inline constexpr std::size_t kWorkersMax = 1024;
 inline constexpr std::size_t kListenersMax = 64;

@@ -88,10 +88,17 @@ class Slab {
   // Calls `visit(T&)` for every live object. `visit` may release the object it was given, and no other.
   template <class Visit>
   void ForEach(Visit visit) {
-    for (std::uint32_t slot = 0; slot < chunks_.size() * kSlotsPerChunk; ++slot) {
+    ForSome(0, Handle::kNoSlot, visit);
+  }
+
+  // The same for the live objects in `count` slots from `slot` on. Returns the slot to go on with; kNoSlot at the end.
+  template <class Visit>
+  std::uint32_t ForSome(std::uint32_t slot, std::uint32_t count, Visit visit) {
+    for (; count > 0 && slot < chunks_.size() * kSlotsPerChunk; ++slot, --count) {
       Slot* const at = SlotAt(slot);
       if (at != nullptr && at->live) visit(*at->object());
     }
+    return slot < chunks_.size() * kSlotsPerChunk ? slot : Handle::kNoSlot;
   }
 
   std::size_t live() const { return live_; }

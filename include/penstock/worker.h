@@ -8,7 +8,8 @@
 //
 //   1. wait for events (not at all while the ready list has somebody), read the clock once
 //   2. each event: find whom it is for (a stale handle: nobody), raise latches, and drive, or put on the ready list who
-//      moves bulk; the wake-up's also means verdicts on logins
+//      moves bulk; the wake-up's also means verdicts on logins, and another policy: some sessions are told of it in each
+//      turn until all have been
 //   3. names that were found: to the sessions that wait for them
 //   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the next
 //      turn. With edge triggering, whoever stops before "again" must be on the list.
@@ -99,6 +100,7 @@ class Worker {
   void LetBatchesFill(int events);
   void OnWake();
   void TakePolicy();
+  void TellOfPolicy();
   void DeliverLogins();
   void DeliverNames();
   void DeliverToDatagram(const Resolver::Finished& finished);
@@ -123,6 +125,7 @@ class Worker {
   Log& log_;
   WorkersShared& shared_;
   std::shared_ptr<const Policy> policy_;
+  std::uint32_t policy_told_ = Handle::kNoSlot;  // the first session that has not been told of it; kNoSlot: all have
   Counters counters_;
   Clock clock_;
   Poller poller_;

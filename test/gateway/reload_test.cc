@@ -4,13 +4,19 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/limits.h"
+#include "penstock/rule_text.h"
+#include "penstock/rules.h"
 #include "test/support/bytes.h"
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
 #include "test/support/peer.h"
 #include "test/support/program.h"
 #include "test/support/temp_directory.h"
@@ -77,12 +83,10 @@ TEST_CASE("SIGHUP without a file is no reason to end") {
 
 TEST_CASE("the log level is read again") {
   const Configured gateway("log-level notice\n");
-  const auto refused_session = [&] { Peer::To(gateway.program.at()).Send(std::string("\x05\x00", 2)); };
-  refused_session();
   gateway.Reload("log-level info\n", "notice reload\n");
-  refused_session();
+  CHECK(gateway.program.LogText().find(" info ") == std::string::npos);
+  Peer::To(gateway.program.at()).Send(std::string("\x05\x00", 2));
   CHECK(gateway.program.WaitForLog(" info session "));
-  CHECK(gateway.program.LogText().find(" info session ") > gateway.program.LogText().find("notice reload"));
 }
 
 TEST_CASE("sessions that the new rules forbid live on, unless the policy says otherwise") {
@@ -117,6 +121,23 @@ TEST_CASE("sessions that the new rules forbid live on, unless the policy says ot
     late.Send(kGreeting + ConnectRequest(listener.at()));
     CHECK(Hex(late.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
   }
+}
+
+TEST_CASE("a crowd of sessions that a reload forbids ends to the last, though not in one turn") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  const TargetListener other;
+  std::vector<TestGateway::Session> crowd;
+  for (std::uint32_t i = 0; i < 3 * kSessionsToldPerTurn; ++i) crowd.push_back(gateway.Open(listener));
+  const TestGateway::Session allowed = gateway.Open(other);
+  RuleText text;
+  REQUIRE_FALSE(text.AddRule(false, "port " + std::to_string(listener.at().port), "test"));
+  gateway.server().Reload(
+      {.users = nullptr, .rules = std::make_shared<const RuleSet>(text), .limits = {}, .reload_ends_denied = true});
+  for (const auto& session : crowd) CHECK(session.client.ReceiveToReset().empty());
+  CHECK(gateway.WaitForSessions(1));
+  CHECK(gateway.Count(&Counters::forbidden_later) == crowd.size());
+  PingPong(allowed, 1);
 }
 
 TEST_CASE("what was on its way when a reload forbade it does not begin") {
