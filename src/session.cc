@@ -411,10 +411,10 @@ Session::Next Session::CheckIdle(const SessionTools& tools) {
   return FindDeadPeer(tools) ? Drive(tools) : Next::kWait;
 }
 
-// Keepalive finds a peer that died in silence, but not while bytes wait for it: then the kernel sends those again, for a
-// quarter of an hour. A peer that owes an answer for as long as keepalive would have waited, now and at the check before,
-// is as dead. (Once is not enough: one whose window is closed is asked every two minutes, and its answer may be on its
-// way just now.)
+// Keepalive finds a peer that died in silence, but not while bytes wait for it: then the kernel sends those again,
+// for a quarter of an hour. A peer that owes an answer for as long as keepalive would have waited, now and at the
+// check before, is as dead. (Once is not enough: one whose window is closed is asked every two minutes, and its
+// answer may be on its way just now.)
 bool Session::FindDeadPeer(const SessionTools& tools) {
   const KeepAlive& keepalive = tools.settings.keepalive;
   const auto is_dead = [&](int socket, bool& owes_ack) {

@@ -5,8 +5,8 @@
 //
 // Families take turns, the first address's family first; an attempt gets kAttemptDelay before the next one starts
 // beside it, and one that fails makes the next one start at once. No more than kAttemptsAtOnce are under way, for each
-// costs a descriptor: all but the first come from a pool of the worker, and wait until there is one. The first to connect
-// wins; the rest are closed.
+// costs a descriptor: all but the first come from a pool of the worker, and wait until there is one. The first to
+// connect wins; the rest are closed.
 #pragma once
 
 #include <array>

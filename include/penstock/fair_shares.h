@@ -1,7 +1,7 @@
 // How many of a limited number of things each client may hold, so that nobody who comes later finds none.
 // A member of whoever lends the things; one thread.
-// Invariant: a share holds at most kFairness times as many as are free at the moment when it takes one. So n clients that
-// hold all they can leave one part in kFairness * n + 1 to who comes next; one alone may have three quarters.
+// Invariant: a share holds at most kFairness times as many as are free at the moment when it takes one. So n clients
+// that hold all they can leave one part in kFairness * n + 1 to who comes next; one alone may have three quarters.
 // Deliberately not here: the things, and who a client is (Resolver::ShareOf).
 //
 // Switches divide their packet memory among ports in this way (A. K. Choudhury, E. L. Hahne: Dynamic queue length

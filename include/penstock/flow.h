@@ -76,8 +76,8 @@ class Flow {
   // keep what the sink might not take.
   [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
 
-  // Moves what can be moved, and takes no more than the quantum and `allowance` from the source. Returns how much it took,
-  // which may be held now.
+  // Moves what can be moved, and takes no more than the quantum and `allowance` from the source. Returns how much it
+  // took, which may be held now.
   std::size_t Step(int source, int sink, std::size_t allowance, const FlowTools& tools);
 
   // The sink broke: drops what is held.

@@ -124,8 +124,8 @@ class Accounts {
   // Counts a session of `user` in, unless there are `max` of them (0: any number).
   Entered Enter(std::string_view user, std::uint32_t max, TimePoint now);
 
-  // It has gone, and nothing of it uses the account any more. The last one takes the account along, unless its bandwidth
-  // has still to be paid for.
+  // It has gone, and nothing of it uses the account any more. The last one takes the account along, unless its
+  // bandwidth has still to be paid for.
   void Leave(std::string_view user, TimePoint now);
 
   // How many users are remembered.

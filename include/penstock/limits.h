@@ -143,8 +143,8 @@ inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
 // kernel alone would queue megabytes for a reader that does not read.
 inline constexpr std::size_t kUnsentBytes = 1024 * 1024;
 
-// What one flow of the ready list may move before the others have their turn, and all of them before the worker looks for
-// events again; and what a flow may move at once when an event begins it.
+// What one flow of the ready list may move before the others have their turn, and all of them before the worker looks
+// for events again; and what a flow may move at once when an event begins it.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
 inline constexpr std::size_t kFirstBytes = 64 * 1024;
 static_assert(kTurnBytes >= kSpliceBytes && kFirstBytes > kBulkAfter * kCopyBytes);

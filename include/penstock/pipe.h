@@ -35,8 +35,9 @@ class PipePool {
       : pipes_max_(pipes_max), keep_idle_(keep_idle), shares_(pipes_max) {}
 
   // An empty pipe of kPipeBytesMin at least for a client of `share`; null when that client has enough, or when the
-  // system gives none: after such a refusal it is not asked again for a second, or until a pipe comes back. A flow whose
-  // sink takes what comes returns its pipe at once, so what a client has for longer are pipes that its readers hold up.
+  // system gives none: after such a refusal it is not asked again for a second, or until a pipe comes back. A flow
+  // whose sink takes what comes returns its pipe at once, so what a client has for longer are pipes that its readers
+  // hold up.
   std::unique_ptr<Pipe> Lend(std::uint8_t share, TimePoint now);
 
   // Takes a pipe back. `empty` says that no byte is inside.

@@ -5,8 +5,8 @@
 // have to stay unnoticed for 16 million reuses of its slot to be mistaken.)
 // Deliberately not here: any idea of what the objects are.
 //
-// Slots come in chunks. Low slots are used first, so that a crowd that goes leaves whole chunks empty behind; one of them
-// is kept, the others' memory is given back.
+// Slots come in chunks. Low slots are used first, so that a crowd that goes leaves whole chunks empty behind; one of
+// them is kept, the others' memory is given back.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,8 @@ struct Handle {
   bool operator==(const Handle&) const = default;
 };
 
-// No chunk is smaller, and so each can be pages of its own, which go back to the system: see M_MMAP_THRESHOLD, mallopt(3).
+// No chunk is smaller, and so each can be pages of its own, which go back to the system: see M_MMAP_THRESHOLD,
+// mallopt(3).
 inline constexpr std::size_t kSlabChunkBytes = 64 * 1024;
 
 template <class T>

@@ -84,8 +84,8 @@ struct LocalAddress {
 };
 LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nullptr);
 
-// How connecting went, once the socket has told that it is over (SO_ERROR, which it clears): kNone when it is connected.
-// kReset: it was connected, and has broken since. (What answers a SYN with RST refuses: ECONNREFUSED.)
+// How connecting went, once the socket has told that it is over (SO_ERROR, which it clears): kNone when it is
+// connected. kReset: it was connected, and has broken since. (What answers a SYN with RST refuses: ECONNREFUSED.)
 Fault ConnectFault(int socket);
 
 Endpoint LocalEndpoint(int socket);               // getsockname(2)

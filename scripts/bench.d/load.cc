@@ -19,7 +19,8 @@
 // For udp-*: --size BYTES of data, --window N datagrams under way per association. IPv4 only.
 //
 // A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=. Bulk modes print
-// lowest= and highest=, too: the rates of the slowest and of the fastest tunnel; quiet prints p50=, p99= and max= in ms.
+// lowest= and highest=, too: the rates of the slowest and of the fastest tunnel; quiet prints p50=, p99= and max= in
+// ms.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
