@@ -21,8 +21,7 @@ std::size_t PermitBatch(const Settings& settings) {
 }  // namespace
 
 Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
-    : settings_(settings),
-      log_(log),
+    : log_(log),
       shared_(shared),
       policy_(shared.policy.Take()),
       permits_(shared.permits, wake_, PermitBatch(settings)),

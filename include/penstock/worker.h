@@ -8,11 +8,11 @@
 //
 //   1. wait for events (not at all while the ready list has somebody), read the clock once
 //   2. each event: find whom it is for (a stale handle: nobody), raise latches, and drive, or put on the ready list who
-//      moves bulk; the wake-up's also means verdicts on logins, and another policy: some sessions are told of it in each
-//      turn until all have been
+//      moves bulk; the wake-up's also means verdicts on logins, and another policy: some sessions are told of it in
+//      each turn until all have been
 //   3. names that were found: to the sessions that wait for them
-//   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the next
-//      turn. With edge triggering, whoever stops before "again" must be on the list.
+//   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the
+//      next turn. With edge triggering, whoever stops before "again" must be on the list.
 //   5. deadlines
 //   6. accept, a bounded number, as long as there are permits for more sessions
 //   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
@@ -121,7 +121,6 @@ class Worker {
   void After(Session& session, Session::Next next);
   void Release(Session& session);
 
-  const Settings& settings_;
   Log& log_;
   WorkersShared& shared_;
   std::shared_ptr<const Policy> policy_;
