@@ -180,27 +180,6 @@ TEST_CASE("forged answers are not believed") {
 
 // --- Several addresses ---------------------------------------------------------------------------------------------
 
-// A `First` and a `Second` (see peer.h) at two addresses, with one port. The kernel picks it for the first one; when
-// somebody else has it at the second address, it picks again.
-template <class First, class Second>
-struct OnOnePort {
-  OnOnePort(std::string_view first_ip, std::string_view second_ip) {
-    for (int tries = 1; second == nullptr; ++tries) {
-      first = std::make_unique<First>(Endpoint{*IpAddress::Parse(first_ip), 0});
-      try {
-        second = std::make_unique<Second>(Endpoint{*IpAddress::Parse(second_ip), first->at().port});
-      } catch (const std::runtime_error&) {
-        if (tries == 20) throw;
-      }
-    }
-  }
-
-  std::uint16_t port() const { return first->at().port; }
-
-  std::unique_ptr<First> first;
-  std::unique_ptr<Second> second;
-};
-
 TEST_CASE("a name whose first address refuses is connected at its second, at once") {
   const OnOnePort<ClosedPort, TargetListener> targets("::1", "127.0.0.1");
   DnsServer dns;

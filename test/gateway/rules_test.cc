@@ -61,8 +61,9 @@ bool LogHas(const TestGateway& gateway, std::string_view text) {
 }
 
 TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and told with the rule") {
-  const TargetListener listener;
-  const std::string port = std::to_string(listener.at().port);
+  const OnOnePort<TargetListener, TargetListener> targets("127.0.0.1", "127.0.0.2");
+  const TargetListener& listener = *targets.first;
+  const std::string port = std::to_string(targets.port());
   const TestGateway gateway(With({"allow target 127.0.0.2 port " + port, "deny target 127.0.0.1 port " + port}));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 1);
@@ -71,8 +72,7 @@ TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and tol
   CHECK(LogHas(gateway, " asked=127.0.0.3 port=80 rule=default\n"));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("[::ffff:127.0.0.1]", listener.at().port))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 3);
-  const TargetListener other({*IpAddress::Parse("127.0.0.2"), listener.at().port});
-  Reached(gateway, other, ConnectRequest(other.at()));
+  Reached(gateway, *targets.second, ConnectRequest(targets.second->at()));
 }
 
 TEST_CASE("a denied name is never looked up, and an allowed one is connected") {
@@ -99,11 +99,10 @@ TEST_CASE("a name with some allowed addresses is dialled only at those") {
   const TempDirectory directory;
   TestGateway gateway(With({"deny target 127.0.0.2"}, dns, directory));
   gateway.ForgiveSockets();
-  const TargetListener open(*Endpoint::Parse("127.0.0.3:0"));
-  const TargetListener closed({*IpAddress::Parse("127.0.0.2"), open.at().port});
-  for (int i = 0; i < 4; ++i) Reached(gateway, open, ConnectRequest("mixed.example", open.at().port));
-  CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", open.at().port))) == Hex(Refusal(2)));
-  CHECK_FALSE(closed.SomebodyWaits());
+  const OnOnePort<TargetListener, TargetListener> targets("127.0.0.3", "127.0.0.2");
+  for (int i = 0; i < 4; ++i) Reached(gateway, *targets.first, ConnectRequest("mixed.example", targets.port()));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", targets.port()))) == Hex(Refusal(2)));
+  CHECK_FALSE(targets.second->SomebodyWaits());
 }
 
 TEST_CASE("connections and datagrams come from the source that a rule names") {
@@ -169,8 +168,8 @@ TEST_CASE("UDP: a family that a rule's source excludes is not used, though the s
 
 TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
   DnsServer dns;
-  const TargetListener listener(*Endpoint::Parse("127.0.0.2:0"));
-  const SilentTarget silent({*IpAddress::Parse("127.0.0.1"), listener.at().port});
+  const OnOnePort<TargetListener, SilentTarget> targets("127.0.0.2", "127.0.0.1");
+  const TargetListener& listener = *targets.first;
   dns.Add("slow.example", "127.0.0.1");
   dns.Add("slow.example", "127.0.0.2");
   const TempDirectory directory;

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -113,6 +115,27 @@ class ClosedPort {
  private:
   Fd socket_;
   Endpoint at_;
+};
+
+// A `First` and a `Second` of the above at two addresses, with one port. The kernel picks it for the first one; when
+// somebody else has it at the second address, it picks again.
+template <class First, class Second>
+struct OnOnePort {
+  OnOnePort(std::string_view first_ip, std::string_view second_ip) {
+    for (int tries = 1; second == nullptr; ++tries) {
+      first = std::make_unique<First>(Endpoint{*IpAddress::Parse(first_ip), 0});
+      try {
+        second = std::make_unique<Second>(Endpoint{*IpAddress::Parse(second_ip), first->at().port});
+      } catch (const std::runtime_error&) {
+        if (tries == 20) throw;
+      }
+    }
+  }
+
+  std::uint16_t port() const { return first->at().port; }
+
+  std::unique_ptr<First> first;
+  std::unique_ptr<Second> second;
 };
 
 // `count` ports in a row that are free on 127.0.0.1, for TCP and UDP. The kernel gives them to nobody who does not ask
