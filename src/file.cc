@@ -33,8 +33,9 @@ FileStamp StampOf(const std::string& path) {
   return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
 }
 
-std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error) {
+std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error, bool* missing) {
   const Fd file = OpenToRead(path);
+  if (missing != nullptr) *missing = !file.valid() && (errno == ENOENT || errno == ENOTDIR);
   if (!file.valid()) return CannotRead(path, std::strerror(errno), error);
   std::string text;
   for (;;) {

@@ -133,29 +133,34 @@ std::optional<NameAnswer> Hosts::Find(std::string_view name) const {
   return Combine(&ipv6, &ipv4);
 }
 
-NameFiles::NameFiles(std::string resolv_conf, std::string hosts_file, TimePoint now)
-    : resolv_conf_file_{std::move(resolv_conf)}, hosts_file_{std::move(hosts_file)}, looked_at_(now) {
-  resolv_conf_ = ParseResolvConf(ReadChanged(resolv_conf_file_, kResolvConfBytesMax).value_or(""));
-  hosts_ = Hosts(ReadChanged(hosts_file_, kHostsBytesMax).value_or(""));
+NameFiles::NameFiles(std::string resolv_conf, std::string hosts_file)
+    : resolv_conf_file_{std::move(resolv_conf)}, hosts_file_{std::move(hosts_file)}, text_(NameFilesText()) {
+  Look();
 }
 
-bool NameFiles::Refresh(TimePoint now) {
-  if (now - looked_at_ < kNameFilesInterval) return false;
-  looked_at_ = now;
-  if (auto text = ReadChanged(hosts_file_, kHostsBytesMax)) hosts_ = Hosts(std::move(*text));
-  const auto text = ReadChanged(resolv_conf_file_, kResolvConfBytesMax);
-  if (!text) return false;
-  ResolvConf conf = ParseResolvConf(*text);
-  const bool differs = !(conf == resolv_conf_);
-  resolv_conf_ = std::move(conf);
-  return differs;
+void NameFiles::Look() {
+  auto conf = ReadChanged(resolv_conf_file_, kResolvConfBytesMax);
+  auto hosts = ReadChanged(hosts_file_, kHostsBytesMax);
+  if (!conf && !hosts) return;
+  NameFilesText next = *text_.Take();
+  if (conf) next.resolv_conf = ParseResolvConf(*conf);
+  if (hosts) next.hosts = Hosts(std::move(*hosts));
+  text_.Put(std::move(next));
 }
 
+void NameFiles::Run() {
+  while (!stop_.try_acquire_for(kNameFilesInterval)) Look();
+}
+
+// The text when it has changed since the last time, and can be read.
 std::optional<std::string> NameFiles::ReadChanged(Watched& file, std::size_t bytes_max) {
   const FileStamp stamp = StampOf(file.path);
   if (stamp == file.stamp) return std::nullopt;
-  file.stamp = stamp;
-  return ReadFile(file.path, bytes_max).value_or("");
+  bool missing = false;
+  auto text = ReadFile(file.path, bytes_max, nullptr, &missing);
+  if (missing) text.emplace();
+  if (text) file.stamp = stamp;
+  return text;
 }
 
 }  // namespace penstock

@@ -34,7 +34,9 @@ std::uint64_t RandomOdd() {
 
 }  // namespace
 
+// Where the search for a name has come to. It keeps to the files as they were when it began.
 struct Resolver::Place {
+  std::shared_ptr<const NameFilesText> text;
   bool absolute = false;      // a final dot: no search list
   bool failed = false;        // a candidate had no answer
   std::size_t candidate = 0;  // see CandidateAt
@@ -52,14 +54,15 @@ struct Resolver::Waiter {
   NameLookups::Ticket ticket;
 };
 
-Resolver::Resolver(const ResolverSettings& settings, Poller& poller, const Clock& clock, Counters& counters,
-                   std::uint8_t tag)
+Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
+                   Counters& counters, std::uint8_t tag)
     : clock_(clock),
       counters_(counters),
       families_fixed_(settings.families),
       families_read_(clock.now()),
-      files_(settings.resolv_conf, settings.hosts_file, clock.now()),
-      lookups_(files_.resolv_conf(), poller, clock, counters, tag, settings.tries_max),
+      files_(files.text()),
+      text_(files_.Take()),
+      lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
       waiters_(kNameWaitersMax),
       share_key_(RandomOdd()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
@@ -77,6 +80,7 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name) {
 std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, Place& place) {
   RefreshHost();
   if (const auto known = KnownByRule(text.view())) return known;
+  place.text = text_;
   place.absolute = name.ends_with('.');
   const auto remembered = Search(text.view(), place);
   if (remembered) counters_.names_cached.Add();
@@ -129,19 +133,28 @@ void Resolver::Withdraw(Handle who) {
   RemoveWaiter(waiter);
 }
 
-// Looks whether the files or the host's addresses have changed; most of the time this only compares times.
+// Looks whether the files or the host's addresses have changed; most of the time this only compares numbers.
 void Resolver::RefreshHost() {
   const TimePoint now = clock_.now();
-  if (files_.Refresh(now)) lookups_.Configure(files_.resolv_conf());
+  if (files_.generation() != files_generation_ && TakeFiles()) lookups_.Configure(text_->resolv_conf);
   if (families_fixed_ || now - families_read_ < kFamiliesInterval) return;
   lookups_.SetFamilies(HostFamilies());
   families_read_ = now;
 }
 
+// True when resolv.conf says something else now. Workers do not count on one place: each has a count of its own users
+// of the text (an aliasing shared_ptr), in front of the one that they share.
+bool Resolver::TakeFiles() {
+  files_generation_ = files_.generation();
+  const auto taken = std::make_shared<const std::shared_ptr<const NameFilesText>>(files_.Take());
+  const auto before = std::exchange(text_, {taken, taken->get()});
+  return !(text_->resolv_conf == before->resolv_conf);
+}
+
 std::optional<NameAnswer> Resolver::KnownByRule(std::string_view name) const {
   if (IsWithin(name, "localhost")) return Loopback();                  // RFC 6761 section 6.3
   if (IsWithin(name, "invalid")) return Nothing(NameStatus::kNoName);  // RFC 6761 section 6.4
-  if (const auto listed = files_.hosts().Find(name)) return listed;
+  if (const auto listed = text_->hosts.Find(name)) return listed;
   // A query for it cannot be made (dns_message.h).
   if (name.find('\\') != std::string_view::npos) return Nothing(NameStatus::kNoName);
   return std::nullopt;
@@ -149,8 +162,8 @@ std::optional<NameAnswer> Resolver::KnownByRule(std::string_view name) const {
 
 // The names to try for `name`, in order (resolv.conf(5), ndots): as it is first when it has dots enough, then with each
 // domain of the search list; otherwise as it is last. An empty text is to be passed over, nothing is the end.
-std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place& place) const {
-  const ResolvConf& conf = files_.resolv_conf();
+std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place& place) {
+  const ResolvConf& conf = place.text->resolv_conf;
   const auto dots = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.'));
   const bool as_it_is_first = place.absolute || dots >= conf.ndots;
   const std::size_t domains = place.absolute ? 0 : conf.search.size();
@@ -163,7 +176,7 @@ std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place
 // answer for a candidate with a domain is passed over: one broken domain must not take all short names along. No
 // answer for the name as it is ends the search: else a wildcard in a search domain would take the place of every
 // name whose own servers are down.
-bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& place) const {
+bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& place) {
   switch (answer.status) {
     case NameStatus::kFound:
       return true;

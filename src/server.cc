@@ -75,11 +75,11 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
 }
 
 Server::Server(Settings settings, Log& log)
-
-    : settings_(std::move(settings)), log_(log), shared_(std::move(settings_.policy), settings_.connections_max) {}
+    : settings_(std::move(settings)), log_(log), shared_(std::move(settings_.policy), settings_) {}
 
 Server::~Server() {
   Stop();
+  shared_.name_files.Stop();
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -118,6 +118,10 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
       finished_.Raise();
     });
   }
+  threads_.emplace_back([this] {
+    ::pthread_setname_np(::pthread_self(), "name-files");
+    shared_.name_files.Run();
+  });
 }
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.

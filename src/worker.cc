@@ -29,7 +29,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       copy_room_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
       stashes_(settings.stashes_max),
-      resolver_(settings.names, poller_, clock_, counters_, kTagNames),
+      resolver_(settings.names, shared.name_files, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
       associations_(settings.connections_max),
       throttles_(settings.connections_max),

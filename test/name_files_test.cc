@@ -1,13 +1,16 @@
 #include "penstock/name_files.h"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "test/support/temp_directory.h"
+#include "test/support/wait.h"
 
 namespace penstock {
 namespace {
@@ -121,43 +124,76 @@ TEST_CASE("hosts: a name with many addresses keeps some of both families") {
   CHECK(answer->addresses[kAddressesPerName / 2].is_v4());
 }
 
-TEST_CASE("files are read again when they change, at most once a second") {
+TEST_CASE("files are read again when they change") {
   const test::TempDirectory directory;
   const std::string resolv_conf = directory.Write("resolv.conf", "nameserver 192.0.2.1");
   const std::string hosts = directory.Write("hosts", "192.0.2.1 www");
-  TimePoint now = TimePoint{} + 1h;
-  NameFiles files(resolv_conf, hosts, now);
-  CHECK(AddressesOf(files.hosts(), "www") == Strings{"192.0.2.1"});
+  NameFiles files(resolv_conf, hosts);
+  const auto first = files.text().Take();
+  CHECK(AddressesOf(first->hosts, "www") == Strings{"192.0.2.1"});
+
+  files.Look();
+  CHECK(files.text().Take() == first);
 
   directory.Write("hosts", "192.0.2.2 www");
   directory.Write("resolv.conf", "nameserver 192.0.2.2");
-  CHECK_FALSE(files.Refresh(now + 999ms));
-  CHECK(AddressesOf(files.hosts(), "www") == Strings{"192.0.2.1"});
-  CHECK(files.Refresh(now += 1s));
-  CHECK(AddressesOf(files.hosts(), "www") == Strings{"192.0.2.2"});
-  CHECK(files.resolv_conf().servers[0].ToString() == "192.0.2.2:53");
-  CHECK_FALSE(files.Refresh(now += 1s));
-
-  directory.Write("resolv.conf", "# the same\nnameserver 192.0.2.2");
-  CHECK_FALSE(files.Refresh(now += 1s));
+  CHECK(files.text().Take() == first);
+  const std::uint32_t generation = files.text().generation();
+  files.Look();
+  CHECK(files.text().generation() != generation);
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
+  CHECK(files.text().Take()->resolv_conf.servers[0].ToString() == "192.0.2.2:53");
+  CHECK(AddressesOf(first->hosts, "www") == Strings{"192.0.2.1"});  // for whoever still holds it
 
   std::filesystem::remove(hosts);
   std::filesystem::remove(resolv_conf);
-  CHECK(files.Refresh(now += 1s));
-  CHECK(files.hosts().size() == 0);
-  CHECK(files.resolv_conf() == ParseResolvConf(""));
+  files.Look();
+  CHECK(files.text().Take()->hosts.size() == 0);
+  CHECK(files.text().Take()->resolv_conf == ParseResolvConf(""));
 
   directory.Write("hosts", "192.0.2.3 www");
-  CHECK_FALSE(files.Refresh(now += 1s));
-  CHECK(AddressesOf(files.hosts(), "www") == Strings{"192.0.2.3"});
+  files.Look();
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.3"});
 }
 
-TEST_CASE("files that are missing or too long count as empty") {
+TEST_CASE("a file that cannot be read leaves what was known, and is tried again") {
+  const test::TempDirectory directory;
+  const std::string path = directory.Write("hosts", "192.0.2.1 www");
+  NameFiles files("/dev/null", path);
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);  // EISDIR, for root as well
+  files.Look();
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.1"});
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(path, path);  // ELOOP
+  files.Look();
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.1"});
+  std::filesystem::remove(path);
+  directory.Write("hosts", "192.0.2.2 www");
+  files.Look();
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
+  directory.Write("hosts", std::string(kHostsBytesMax + 1, '#'));
+  files.Look();
+  CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
+}
+
+TEST_CASE("one thread looks for changes until it is told to stop") {
+  const test::TempDirectory directory;
+  const std::string hosts = directory.Write("hosts", "192.0.2.1 www");
+  NameFiles files("/dev/null", hosts);
+  std::thread looking([&] { files.Run(); });
+  directory.Write("hosts", "192.0.2.2 www");
+  CHECK(test::WaitUntil([&] { return AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"}; }));
+  files.Stop();
+  looking.join();
+}
+
+TEST_CASE("files that are missing or too long count as empty at the start") {
   const test::TempDirectory directory;
   const std::string long_one = directory.Write("long", std::string(kResolvConfBytesMax + 1, '#') + "\nsearch a");
-  NameFiles files(long_one, directory.PathOf("missing"), TimePoint{});
-  CHECK(files.resolv_conf() == ParseResolvConf(""));
-  CHECK(files.hosts().size() == 0);
+  const NameFiles files(long_one, directory.PathOf("missing"));
+  CHECK(files.text().Take()->resolv_conf == ParseResolvConf(""));
+  CHECK(files.text().Take()->hosts.size() == 0);
 }
 
 }  // namespace penstock

@@ -36,7 +36,8 @@ struct Bench {
     WriteResolvConf(rest);
     settings.hosts_file = directory.Write("hosts", hosts);
     settings.families = Families{};
-    resolver.emplace(settings, poller, clock, counters, std::uint8_t{9});
+    files.emplace(settings.resolv_conf, settings.hosts_file);
+    resolver.emplace(settings, *files, poller, clock, counters, std::uint8_t{9});
   }
 
   void WriteResolvConf(std::string_view rest) {
@@ -76,6 +77,7 @@ struct Bench {
   Clock clock;
   Counters counters;
   ResolverSettings settings;
+  std::optional<NameFiles> files;
   std::optional<Resolver> resolver;
 };
 
@@ -228,10 +230,10 @@ TEST_CASE("changed files are taken over while it runs") {
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   bench.directory.Write("hosts", "");
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
-  bench.Advance(kNameFilesInterval);
+  bench.files->Look();
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.2"});
   bench.WriteResolvConf("search example\n");
-  bench.Advance(kNameFilesInterval);
+  bench.files->Look();
   CHECK(bench.Ask("www") == Strings{"192.0.2.2"});
 }
 
@@ -336,7 +338,7 @@ TEST_CASE("the sockets for questions are as many as the settings say") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   bench.settings.tries_max = 4;
-  bench.resolver.emplace(bench.settings, bench.poller, bench.clock, bench.counters, std::uint8_t{9});
+  bench.resolver.emplace(bench.settings, *bench.files, bench.poller, bench.clock, bench.counters, std::uint8_t{9});
   for (std::uint32_t number = 0; number < 5; ++number) {
     CHECK_FALSE(bench.resolver->Resolve('n' + std::to_string(number) + ".example", {number, 1}).has_value());
   }

@@ -40,7 +40,8 @@ struct Rig {
   unit::Tools tools;
   Poller poller;
   Guard guard{tools.clock};
-  Resolver resolver{settings.names, poller, tools.clock, tools.counters, kTagNames};
+  NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
+  Resolver resolver{settings.names, name_files, poller, tools.clock, tools.counters, kTagNames};
   Slab<Handshake> handshakes{1};
   AssociationPool associations{1};
   Slab<Throttle> throttles{1};

@@ -28,8 +28,10 @@ struct FileStamp {
 // two is then seen the next time.
 FileStamp StampOf(const std::string& path);
 
-// The text, or nothing when it cannot be read or is longer than `bytes_max`; then `*error`, unless null, says why.
-std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error = nullptr);
+// The text, or nothing when it cannot be read or is longer than `bytes_max`; then `*error`, unless null, says why, and
+// `*missing`, unless null, whether there is no such file.
+std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error = nullptr,
+                                    bool* missing = nullptr);
 
 // The same for a regular file that holds secrets. What others than its owner may read or change is an error that shows
 // how to mend it; the file that was opened is judged, whatever its path means by then.

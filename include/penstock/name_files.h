@@ -1,7 +1,9 @@
 // The two files of this host that say how names are looked up: resolv.conf(5) and hosts(5).
-// Plain values, and a NameFiles that is owned by a resolver; its own thread only.
-// Invariant: what a file says is taken line by line; a line that makes no sense is skipped, and a file that is missing,
-// unreadable or too long counts as empty. Nothing else is trusted: not the environment, not the host's own name.
+// Plain values, and a NameFiles that is owned by the server: one thread looks for changes, any thread takes what there
+// is. No worker waits for a disk, or for the parsing of a long file.
+// Invariant: what a file says is taken line by line; a line that makes no sense is skipped. A file that does not exist
+// counts as empty. One that cannot be read, or is too long, leaves what was known, and is tried again. Nothing else is
+// trusted: not the environment, not the host's own name.
 // Deliberately not here: nsswitch.conf(5), and the options of resolv.conf that are about glibc's own workings.
 #pragma once
 
@@ -9,15 +11,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "penstock/clock.h"
 #include "penstock/endpoint.h"
 #include "penstock/file.h"
 #include "penstock/limits.h"
 #include "penstock/name_cache.h"
+#include "penstock/shared_box.h"
 
 namespace penstock {
 
@@ -62,16 +65,26 @@ class Hosts {
   std::vector<Entry> entries_;  // by name; those of one name in the order of the file
 };
 
+// What both files say: read once for all workers, which share it.
+struct NameFilesText {
+  ResolvConf resolv_conf = ParseResolvConf("");
+  Hosts hosts;
+};
+
 class NameFiles {
  public:
-  NameFiles(std::string resolv_conf, std::string hosts_file, TimePoint now);
+  // Reads both files.
+  NameFiles(std::string resolv_conf, std::string hosts_file);
 
-  // Looks at the files again, at most once per kNameFilesInterval. True when resolv.conf was read anew and says
-  // something else now.
-  bool Refresh(TimePoint now);
+  // What they say now.
+  const SharedBox<NameFilesText>& text() const { return text_; }
 
-  const ResolvConf& resolv_conf() const { return resolv_conf_; }
-  const Hosts& hosts() const { return hosts_; }
+  // Reads again what has changed. One thread at a time.
+  void Look();
+
+  // Looks once every kNameFilesInterval, until Stop is called.
+  void Run();
+  void Stop() { stop_.release(); }
 
  private:
   struct Watched {
@@ -79,14 +92,14 @@ class NameFiles {
     FileStamp stamp{};
   };
 
-  // The text when it has changed since the last time.
   static std::optional<std::string> ReadChanged(Watched& file, std::size_t bytes_max);
 
+  // Of the thread that looks.
   Watched resolv_conf_file_;
   Watched hosts_file_;
-  ResolvConf resolv_conf_;
-  Hosts hosts_;
-  TimePoint looked_at_;
+
+  std::binary_semaphore stop_{0};
+  SharedBox<NameFilesText> text_;
 };
 
 }  // namespace penstock

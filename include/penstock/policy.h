@@ -6,10 +6,7 @@
 // Deliberately not here: what holds from start to end (settings.h), and reading it (config.h).
 #pragma once
 
-#include <cstddef>
 #include <memory>
-#include <mutex>
-#include <utility>
 
 #include "penstock/limiter.h"
 #include "penstock/rules.h"
@@ -22,27 +19,6 @@ struct Policy {
   std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // who may reach what; never null
   Limits limits;
   bool reload_ends_denied = false;  // sessions that this policy would not have let begin end when it comes
-};
-
-// Where a policy is handed over from thread to thread.
-class PolicyBox {
- public:
-  explicit PolicyBox(Policy policy) : policy_(std::make_shared<const Policy>(std::move(policy))) {}
-
-  std::shared_ptr<const Policy> Take() const {
-    const std::lock_guard lock(mutex_);
-    return policy_;
-  }
-
-  void Put(Policy policy) {
-    auto next = std::make_shared<const Policy>(std::move(policy));
-    const std::lock_guard lock(mutex_);
-    policy_.swap(next);  // the old one may be dropped, and that is not work for a lock
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Policy> policy_;
 };
 
 }  // namespace penstock

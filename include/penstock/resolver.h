@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include "penstock/name_files.h"
 #include "penstock/name_lookups.h"
 #include "penstock/poller.h"
+#include "penstock/shared_box.h"
 #include "penstock/slab.h"
 #include "penstock/socket.h"
 
@@ -38,9 +40,10 @@ struct ResolverSettings {
 
 class Resolver {
  public:
-  // Reads both files. `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside
-  // it are the resolver's own. The references must outlive the resolver.
-  Resolver(const ResolverSettings& settings, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag);
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside it are the
+  // resolver's own. The references must outlive the resolver.
+  Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
+           Counters& counters, std::uint8_t tag);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -82,9 +85,10 @@ class Resolver {
   void RemoveWaiter(const Waiter& waiter);
 
   void RefreshHost();
+  bool TakeFiles();
   std::optional<NameAnswer> KnownByRule(std::string_view name) const;
-  std::optional<NameText> CandidateAt(std::string_view name, const Place& place) const;
-  bool Settles(const NameAnswer& answer, std::string_view name, Place& place) const;
+  static std::optional<NameText> CandidateAt(std::string_view name, const Place& place);
+  static bool Settles(const NameAnswer& answer, std::string_view name, Place& place);
   std::optional<NameAnswer> Search(std::string_view name, Place& place);
   [[nodiscard]] bool Wait(Waiter& waiter);
   std::optional<NameAnswer> AfterLookup(Waiter& waiter, const NameAnswer& answer);
@@ -93,7 +97,9 @@ class Resolver {
   Counters& counters_;
   const std::optional<Families> families_fixed_;
   TimePoint families_read_;
-  NameFiles files_;
+  const SharedBox<NameFilesText>& files_;
+  std::uint32_t files_generation_ = 0;
+  std::shared_ptr<const NameFilesText> text_;  // of the files; counted apart from what other workers hold
   NameLookups lookups_;
   Slab<Waiter> waiters_;
   std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it

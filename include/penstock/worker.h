@@ -38,6 +38,7 @@
 #include "penstock/limiter.h"
 #include "penstock/log.h"
 #include "penstock/logins.h"
+#include "penstock/name_files.h"
 #include "penstock/permits.h"
 #include "penstock/pipe.h"
 #include "penstock/policy.h"
@@ -46,6 +47,7 @@
 #include "penstock/resolver.h"
 #include "penstock/session.h"
 #include "penstock/settings.h"
+#include "penstock/shared_box.h"
 #include "penstock/slab.h"
 #include "penstock/stash.h"
 #include "penstock/throttle.h"
@@ -61,12 +63,15 @@ enum class Phase : std::uint8_t {
 
 // What all workers of a server share, besides constants. Touched when a session comes or goes, never for a byte.
 struct WorkersShared {
-  WorkersShared(Policy first_policy, std::size_t sessions_max)
-      : policy(std::move(first_policy)), permits(sessions_max) {}
+  WorkersShared(Policy first_policy, const Settings& settings)
+      : policy(std::move(first_policy)),
+        name_files(settings.names.resolv_conf, settings.names.hosts_file),
+        permits(settings.connections_max) {}
 
-  PolicyBox policy;
+  SharedBox<Policy> policy;
   Logins* logins = nullptr;  // set before the first worker is made
-  Permits permits;           // for sessions
+  NameFiles name_files;
+  Permits permits;  // for sessions
   std::atomic<Phase> phase{Phase::kServing};
   Limiter limiter{RandomKey()};
   Accounts accounts;
