@@ -108,6 +108,7 @@ class Reading {
     ConfigFile file;
     if (auto mistake = ReadConfigFile(draft_.config, &file)) return mistake;
     line_.files = file.files;
+    line_.folders = file.folders;
     std::map<std::string, std::string> seen;  // where a directive that may stand only once does so
     for (const Directive& directive : file.directives) {
       const Option* const option = FindOption(directive.name);

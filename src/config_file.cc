@@ -1,9 +1,13 @@
 #include "penstock/config_file.h"
 
+#include <dirent.h>
 #include <glob.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -37,15 +41,61 @@ bool HasControlByte(std::string_view text) {
   return std::ranges::any_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-// What glob(3) finds for `pattern`, sorted. A plain name is found whether or not it is there: whoever reads it will
-// say.
-std::vector<std::string> Matching(const std::string& pattern) {
-  if (pattern.find_first_of("*?[") == std::string::npos) return {pattern};
+// What glob(3) meets on its way. By itself it takes a folder that it may not read for an empty one.
+struct Search {
+  std::vector<std::string>* folders;  // those that it has read
+  std::string failure;                // the first one that is more than "not there"
+
+  void Note(const char* path) {
+    if (errno != ENOENT && errno != ENOTDIR && failure.empty()) {
+      failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
+    }
+  }
+};
+thread_local Search* search = nullptr;  // glob(3) hands nothing on to the functions that it calls
+
+void* OpenFolder(const char* path) {
+  DIR* const folder = ::opendir(path);
+  if (folder != nullptr) search->folders->emplace_back(path);
+  if (folder == nullptr) search->Note(path);
+  return folder;
+}
+
+dirent* ReadFolder(void* folder) {
+  errno = 0;
+  dirent* const entry = ::readdir(static_cast<DIR*>(folder));
+  if (entry == nullptr && errno != 0) search->Note(search->folders->back().c_str());
+  return entry;
+}
+
+template <auto Stat>
+int LookAt(const char* __restrict path, struct stat* __restrict status) {
+  const int result = Stat(path, status);
+  if (result != 0) search->Note(path);
+  return result;
+}
+
+// What `pattern` matches, sorted. A plain name is found whether or not it is there: whoever reads it will say.
+std::optional<std::string> Match(const std::string& pattern, std::vector<std::string>* paths,
+                                 std::vector<std::string>* folders) {
+  if (pattern.find_first_of("*?[") == std::string::npos) {
+    paths->push_back(pattern);
+    return std::nullopt;
+  }
+  Search met{folders, {}};
+  search = &met;
   glob_t found{};
-  std::vector<std::string> paths;
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  found.gl_opendir = OpenFolder;
+  found.gl_readdir = ReadFolder;
+  found.gl_closedir = [](void* folder) { ::closedir(static_cast<DIR*>(folder)); };
+  found.gl_lstat = LookAt<::lstat>;
+  found.gl_stat = LookAt<::stat>;
+  const int result = ::glob(pattern.c_str(), GLOB_ALTDIRFUNC, nullptr, &found);
+  if (result != 0 && result != GLOB_NOMATCH && met.failure.empty()) met.failure = "cannot read " + pattern;
+  if (result == 0) paths->assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   ::globfree(&found);
-  return paths;
+  if (met.failure.empty()) return std::nullopt;
+  return met.failure;
 }
 
 std::optional<std::string> Include(const Directive& directive, std::size_t depth, ConfigFile* into) {
@@ -54,7 +104,9 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
            "th file in a row that another one includes; does one include itself?";
   }
   const std::string pattern = PathIn(directive, directive.value);
-  for (const std::string& file : Matching(pattern)) {
+  std::vector<std::string> files;
+  if (const auto failure = Match(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
+  for (const std::string& file : files) {
     std::string error;
     const auto text = ReadFile(file, kConfigBytesMax, &error);
     if (!text) return directive.where + ": " + error;

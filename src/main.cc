@@ -104,12 +104,15 @@ class Program {
 
   // Whom --run-as has made it may not read what root could.
   void WarnOfUnreadable() {
-    for (const std::string& file : line_.files) {
-      if (::access(file.c_str(), R_OK) == 0) continue;
-      log_.Write(LogLine(LogLevel::kWarn, "unreadable-later")
-                     .Text("file", file)
-                     .Text("meaning", "a reload will fail: let the user of --run-as read it"));
-    }
+    for (const std::string& file : line_.files) WarnUnlessReadable(file, R_OK);
+    for (const std::string& folder : line_.folders) WarnUnlessReadable(folder, R_OK | X_OK);
+  }
+
+  void WarnUnlessReadable(const std::string& path, int mode) {
+    if (::access(path.c_str(), mode) == 0) return;
+    log_.Write(LogLine(LogLevel::kWarn, "unreadable-later")
+                   .Text("file", path)
+                   .Text("meaning", "a reload will fail: let the user of --run-as read it"));
   }
 
   // A mistake changes nothing.

@@ -1,5 +1,6 @@
 #include "penstock/config_file.h"
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -86,9 +87,27 @@ TEST_CASE("config file: a pattern includes what it matches, in order, and nothin
   const std::string main = folder.Write("main", "include *.conf\ninclude none-*\n");
   ConfigFile file;
   CHECK_FALSE(ReadConfigFile(main, &file));
+  const std::string path = std::filesystem::path(main).parent_path();
+  CHECK(file.folders == std::vector<std::string>{path, path});
   REQUIRE(file.directives.size() == 2);
   CHECK(file.directives[0].value == "1");
   CHECK(file.directives[1].value == "2");
+}
+
+TEST_CASE("config file: a pattern whose folder cannot be read is a mistake, and not a pattern that matches nothing") {
+  const test::TempDirectory folder;
+  std::filesystem::create_symlink("loop", folder.PathOf("loop"));
+  const std::string file = folder.Write("file", "");
+  const auto mistake_in = [&](const std::string& pattern) {
+    ConfigFile into;
+    return ReadConfigFile(folder.Write("main", "include " + pattern), &into).value_or("none");
+  };
+  const std::string where = folder.PathOf("main") + ":1: include: cannot read ";
+  const std::string why = ": Too many levels of symbolic links";
+  CHECK(mistake_in("loop/*.conf") == where + folder.PathOf("loop") + why);
+  CHECK(mistake_in("*/x.conf") == where + folder.PathOf("loop") + why);
+  CHECK(mistake_in("none/*.conf") == "none");
+  CHECK(mistake_in("file/*.conf") == "none");
 }
 
 TEST_CASE(

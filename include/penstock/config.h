@@ -20,11 +20,12 @@ inline constexpr std::string_view kProgramVersion = "0.1.0";
 struct CommandLine {
   enum class Wish { kRun, kCheck, kHelp, kVersion, kMistake };
   Wish wish = Wish::kRun;
-  Settings settings;               // for kRun and kCheck
-  std::string mistake;             // for kMistake: where it is, the offending word, and what is accepted
-  std::vector<std::string> files;  // that were read
-  std::vector<Directive> fixed;    // that hold until the program ends
-  bool shows_password = false;     // on the command line, and so in the list of processes
+  Settings settings;                 // for kRun and kCheck
+  std::string mistake;               // for kMistake: where it is, the offending word, and what is accepted
+  std::vector<std::string> files;    // that were read
+  std::vector<std::string> folders;  // that were searched for files to include
+  std::vector<Directive> fixed;      // that hold until the program ends
+  bool shows_password = false;       // on the command line, and so in the list of processes
 };
 
 // `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line

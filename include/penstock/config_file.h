@@ -6,7 +6,8 @@
 //
 //   # a comment, to the end of the line; within a line it begins after a blank
 //   listen 0.0.0.0:1080                       a name, blanks, and the rest of the line is the value
-//   include /etc/penstock.d/*.conf            a pattern of glob(7), relative to the file that it stands in
+//   include /etc/penstock.d/*.conf            a pattern of glob(7), relative to the file that it stands in; it may match
+//                                             nothing, but a folder that cannot be read is a mistake
 #pragma once
 
 #include <optional>
@@ -25,7 +26,8 @@ struct Directive {
 
 struct ConfigFile {
   std::vector<Directive> directives;
-  std::vector<std::string> files;  // that were read, in that order
+  std::vector<std::string> files;    // that were read, in that order
+  std::vector<std::string> folders;  // that were searched for what a pattern matches
 };
 
 // What `name`, as the value of `directive`, means: relative to the file that the directive stands in.

@@ -1,5 +1,6 @@
 // SIGHUP: what is read again, what is not, and that a mistake changes nothing.
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -72,6 +73,26 @@ TEST_CASE("a file with a mistake changes nothing and says so") {
   listener.Accept();
   CHECK(Hex(client.Receive(4)) == Hex(kChosenNone + std::string("\x05\x00", 2)));
   gateway.Reload("idle-timeout 1h\n", "notice reload\n");  // and the next one is read as ever
+}
+
+TEST_CASE("a folder of rules that the user of --run-as may not read is told at start, and no reload drops its rules" *
+          doctest::skip(::getuid() != 0)) {
+  const TempDirectory folder;
+  std::filesystem::permissions(folder.PathOf(""), std::filesystem::perms(0755));
+  const TargetListener listener;
+  std::filesystem::create_directory(folder.PathOf("conf.d"));
+  folder.Write("conf.d/rules.conf", "deny port " + std::to_string(listener.at().port) + "\n");
+  std::filesystem::permissions(folder.PathOf("conf.d"), std::filesystem::perms(0700));
+  const std::string path = folder.Write("penstock.conf", "include conf.d/*.conf\n");
+  const Program program({"--config=" + path, "--run-as=nobody"});
+  CHECK(program.WaitForLog("warn unreadable-later file=" + folder.PathOf("conf.d") + " "));
+  program.Signal(SIGHUP);
+  REQUIRE(program.WaitForLog("reload"));
+  CHECK(program.WaitForLog("error reload-failed reason=\"" + path + ":1: include: cannot read " +
+                           folder.PathOf("conf.d") + ": Permission denied\""));
+  const Peer client = Peer::To(program.at());
+  client.Send(kGreeting + ConnectRequest(listener.at()));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
 }
 
 TEST_CASE("SIGHUP without a file is no reason to end") {
