@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <utility>
 
 #include "penstock/endpoint.h"
@@ -105,12 +104,11 @@ class Reading {
 
   // The command line has been read: what it gave wins.
   Mistake ReadFile() {
-    ConfigFile file;
-    if (auto mistake = ReadConfigFile(draft_.config, &file)) return mistake;
-    line_.files = file.files;
-    line_.folders = file.folders;
+    if (auto mistake = ReadConfigFile(draft_.config, &file_)) return mistake;
+    line_.files = file_.files;
+    line_.folders = file_.folders;
     std::map<std::string, std::string> seen;  // where a directive that may stand only once does so
-    for (const Directive& directive : file.directives) {
+    for (const Directive& directive : file_.directives) {
       const Option* const option = FindOption(directive.name);
       if (option == nullptr || option->scope == Option::Scope::kCommandLine) {
         return directive.where + ": unknown directive" + Suggestion(directive.name, true);
@@ -128,9 +126,9 @@ class Reading {
 
   Mistake Take(const Directive& directive) {
     const Option& option = *FindOption(directive.name);
-    if (option.scope == Option::Scope::kStart) line_.fixed.push_back(directive);
+    if (option.scope == Option::Scope::kStart) line_.fixed[option.name].emplace_back(directive.value);
     if (const auto accepted = option.take(directive, draft_)) {
-      return directive.where + ": '" + directive.value + "' is not accepted; give " + *accepted;
+      return directive.where + ": '" + std::string(directive.value) + "' is not accepted; give " + *accepted;
     }
     return std::nullopt;
   }
@@ -173,7 +171,7 @@ class Reading {
     if (begin == directive.value.size()) return text.AddSetFile(directive.value);
     const std::string path = PathIn(directive, directive.value.substr(begin));
     line_.files.push_back(path);
-    return text.AddSetFile(directive.value.substr(0, blank) + " " + path);
+    return text.AddSetFile(std::string(directive.value.substr(0, blank)) + " " + path);
   }
 
   // Nobody runs an open proxy by accident.
@@ -192,7 +190,7 @@ class Reading {
   Mistake MakeUsers() {
     Users::Draft users(RandomKey());
     std::string error;
-    for (Directive& directive : draft_.logins) {
+    for (const Directive& directive : draft_.logins) {
       const bool good =
           directive.name == "users" ? AddUsersFile(directive, users, &error) : AddUser(directive, users, &error);
       if (!good) return error;
@@ -208,15 +206,14 @@ class Reading {
   }
 
   // A password in a file of options makes that file one that nobody else may read.
-  bool AddUser(Directive& directive, Users::Draft& users, std::string* error) {
+  bool AddUser(const Directive& directive, Users::Draft& users, std::string* error) {
     const bool unjudged = !directive.file.empty() && private_files_.insert(directive.file).second;
     if (unjudged && !ReadPrivateFile(directive.file, kConfigBytesMax, error)) return false;
-    const bool good = users.AddPair(SecretView(directive.value), directive.where, error);
-    Wipe(std::span(directive.value));
     line_.shows_password = line_.shows_password || directive.file.empty();
-    return good;
+    return users.AddPair(SecretView(directive.value), directive.where, error);
   }
 
+  ConfigFile file_;  // in which the directives of the draft lie
   Draft draft_;
   CommandLine line_;
   std::set<std::string, std::less<>> given_;  // on the command line
@@ -230,18 +227,12 @@ CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpu
 }
 
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {
-  const auto values = [](const CommandLine& line) {
-    std::map<std::string, std::vector<std::string>> of;
-    for (const Directive& directive : line.fixed) of[directive.name].push_back(directive.value);
-    return of;
-  };
-  const auto before = values(running);
-  const auto after = values(later);
   std::string names;
   for (const Option& option : Options()) {
-    const auto was = before.find(option.name);
-    const auto is = after.find(option.name);
-    const bool same = was == before.end() ? is == after.end() : is != after.end() && was->second == is->second;
+    const auto was = running.fixed.find(option.name);
+    const auto is = later.fixed.find(option.name);
+    const bool same =
+        was == running.fixed.end() ? is == later.fixed.end() : is != later.fixed.end() && was->second == is->second;
     if (!same) names += (names.empty() ? "" : ", ") + std::string(option.name);
   }
   return names;

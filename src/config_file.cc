@@ -98,9 +98,14 @@ std::optional<std::string> Match(const std::string& pattern, std::vector<std::st
   return met.failure;
 }
 
+std::optional<std::string> TakeText(Secret text, const std::string& path, std::size_t depth, ConfigFile* into) {
+  into->texts.push_back(std::move(text));
+  return ReadConfigText(into->texts.back().Reveal(), path, depth, into);
+}
+
 std::optional<std::string> Include(const Directive& directive, std::size_t depth, ConfigFile* into) {
   if (depth + 1 == kConfigDepthMax) {
-    return directive.where + ": '" + directive.value + "' is the " + std::to_string(kConfigDepthMax) +
+    return directive.where + ": '" + std::string(directive.value) + "' is the " + std::to_string(kConfigDepthMax) +
            "th file in a row that another one includes; does one include itself?";
   }
   const std::string pattern = PathIn(directive, directive.value);
@@ -108,9 +113,9 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
   if (const auto failure = Match(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
   for (const std::string& file : files) {
     std::string error;
-    const auto text = ReadFile(file, kConfigBytesMax, &error);
+    auto text = ReadSecretFile(file, kConfigBytesMax, &error);
     if (!text) return directive.where + ": " + error;
-    if (auto mistake = ReadConfigText(*text, file, depth + 1, into)) return mistake;
+    if (auto mistake = TakeText(std::move(*text), file, depth + 1, into)) return mistake;
   }
   return std::nullopt;
 }
@@ -120,14 +125,14 @@ std::optional<std::string> TakeLine(std::string_view line, const std::string& wh
   const std::string_view rest = Trimmed(WithoutComment(line));
   if (rest.empty()) return std::nullopt;
   const std::size_t end = std::min(rest.find_first_of(kBlanks), rest.size());
-  Directive directive{std::string(rest.substr(0, end)), std::string(Trimmed(rest.substr(end))), {}, path};
+  Directive directive{rest.substr(0, end), Trimmed(rest.substr(end)), {}, path};
   if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
   if (!IsName(directive.name)) {
     // What stands behind a colon may be a password: "alice:..." or "user=alice:...".
-    return where + ": '" + directive.name.substr(0, directive.name.find(':')) +
+    return where + ": '" + std::string(directive.name.substr(0, directive.name.find(':'))) +
            "' is no directive; give a name as in --help, without dashes before it";
   }
-  directive.where = where + ": " + directive.name;
+  directive.where = where + ": " + std::string(directive.name);
   if (directive.name != "include") {
     into->directives.push_back(std::move(directive));
     return std::nullopt;
@@ -138,14 +143,14 @@ std::optional<std::string> TakeLine(std::string_view line, const std::string& wh
 
 }  // namespace
 
-std::string PathIn(const Directive& directive, const std::string& name) {
+std::string PathIn(const Directive& directive, std::string_view name) {
   return std::filesystem::path(directive.file).parent_path() / name;
 }
 
 std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into) {
   std::string error;
-  const auto text = ReadFile(path, kConfigBytesMax, &error);
-  return text ? ReadConfigText(*text, path, 0, into) : std::optional(error);
+  auto text = ReadSecretFile(path, kConfigBytesMax, &error);
+  return text ? TakeText(std::move(*text), path, 0, into) : std::optional(error);
 }
 
 std::optional<std::string> ReadConfigText(std::string_view text, const std::string& path, std::size_t depth,

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "penstock/fd.h"
 
@@ -25,6 +26,27 @@ Fd OpenToRead(const std::string& path) {
   return Fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
 }
 
+// Text that grows would leave copies of itself behind in memory: a Secret that was too small is wiped.
+std::optional<Secret> ReadAll(const Fd& file, const std::string& path, std::size_t bytes_max, std::string* error) {
+  constexpr std::size_t kFirstRoom = 16 * 1024;
+  Secret text = Secret::WithRoom(kFirstRoom);
+  std::size_t had = 0;
+  for (;;) {
+    const ssize_t got = ::read(file.get(), text.room().data() + had, text.size() - had);
+    if (got == 0) break;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return CannotRead(path, std::strerror(errno), error);
+    had += static_cast<std::size_t>(got);
+    if (had > bytes_max) return CannotRead(path, TooLong(bytes_max), error);
+    if (had < text.size()) continue;
+    Secret larger = Secret::WithRoom(2 * had);
+    std::ranges::copy(text.Reveal(), larger.room().begin());
+    text = std::move(larger);
+  }
+  text.Shorten(had);
+  return text;
+}
+
 }  // namespace
 
 FileStamp StampOf(const std::string& path) {
@@ -34,20 +56,16 @@ FileStamp StampOf(const std::string& path) {
 }
 
 std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error, bool* missing) {
+  const auto text = ReadSecretFile(path, bytes_max, error, missing);
+  return text ? std::optional<std::string>(text->Reveal()) : std::nullopt;
+}
+
+std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_max, std::string* error,
+                                     bool* missing) {
   const Fd file = OpenToRead(path);
   if (missing != nullptr) *missing = !file.valid() && (errno == ENOENT || errno == ENOTDIR);
   if (!file.valid()) return CannotRead(path, std::strerror(errno), error);
-  std::string text;
-  for (;;) {
-    constexpr std::size_t kChunk = 16 * 1024;
-    const std::size_t had = text.size();
-    text.resize(had + kChunk);
-    const ssize_t got = ::read(file.get(), text.data() + had, kChunk);
-    text.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    if (got == 0) return text;
-    if (got < 0 && errno != EINTR) return CannotRead(path, std::strerror(errno), error);
-    if (text.size() > bytes_max) return CannotRead(path, TooLong(bytes_max), error);
-  }
+  return ReadAll(file, path, bytes_max, error);
 }
 
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error) {
@@ -58,21 +76,7 @@ std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return CannotRead(path, "others than its owner may read or change it; mend that with: chmod 600 " + path, error);
   }
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (size > bytes_max) return CannotRead(path, TooLong(bytes_max), error);
-  // Room for all of it from the beginning: text that grows leaves copies of itself behind in memory. A byte more, so
-  // that its end is seen.
-  Secret text = Secret::WithRoom(size + 1);
-  std::size_t had = 0;
-  while (had <= size) {
-    const ssize_t got = ::read(file.get(), text.room().data() + had, size + 1 - had);
-    if (got == 0) break;
-    if (got < 0 && errno != EINTR) return CannotRead(path, std::strerror(errno), error);
-    had += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-  }
-  if (had > size) return CannotRead(path, "it grew while it was read", error);
-  text.Shorten(had);
-  return text;
+  return ReadAll(file, path, bytes_max, error);
 }
 
 }  // namespace penstock

@@ -28,7 +28,7 @@ std::string MistakeIn(std::string_view text) {
 std::string Shown(const ConfigFile& file) {
   std::string text;
   for (const Directive& directive : file.directives) {
-    text += directive.name + "=" + directive.value + " " + directive.where + "\n";
+    text += std::string(directive.name) + "=" + std::string(directive.value) + " " + directive.where + "\n";
   }
   return text;
 }

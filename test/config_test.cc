@@ -1,13 +1,27 @@
 #include "penstock/config.h"
 
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/fd.h"
 #include "penstock/options.h"
+#include "penstock/secret.h"
 #include "test/support/temp_directory.h"
 
 namespace penstock {
@@ -468,6 +482,69 @@ TEST_CASE("config: users come from options and files alike, and those of both ma
   CHECK(line.shows_password);
   CHECK_FALSE(Parse({"--users=" + users}).shows_password);
   CHECK(Parse({}).settings.policy.users == nullptr);
+}
+
+// How often `word` is in the heap, in use or given back. Neither the word nor what is read here may be in the heap.
+int TimesInHeap(const char* word) {
+  int times = 0;
+  std::ifstream maps("/proc/self/maps");
+  const Fd memory(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+  for (std::string line; std::getline(maps, line);) {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    char name[32] = "";
+    char rights[8] = "";
+    std::sscanf(line.c_str(), "%lx-%lx %7s %*s %*s %*s %31s", &begin, &end, rights, name);
+    const bool is_heap = rights == std::string_view("rw-p") && (name[0] == '\0' || name == std::string_view("[heap]"));
+    constexpr std::uint64_t kSanitizer = 1ULL << 32;  // maps shadows that are larger
+    if (!is_heap || end - begin > kSanitizer) continue;
+    char window[64 * 1024];
+    const std::size_t overlap = std::strlen(word) - 1;
+    for (std::uint64_t at = begin; at < end; at += sizeof window - overlap) {
+      const ssize_t got = ::pread(memory.get(), window, std::min(sizeof window, end - at), static_cast<off_t>(at));
+      std::string_view rest(window, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+      for (std::size_t found = rest.find(word); found != std::string_view::npos; found = rest.find(word)) {
+        ++times;
+        rest.remove_prefix(found + 1);
+      }
+    }
+    ::explicit_bzero(window, sizeof window);
+  }
+  return times;
+}
+
+TEST_CASE("config: of a password nothing stays in memory but its digest") {
+  constexpr const char* kPassword = "sesame-90125";
+  REQUIRE(TimesInHeap(kPassword) == 0);
+  {
+    std::vector<char> seen(kPassword, kPassword + std::strlen(kPassword));
+    CHECK(TimesInHeap(kPassword) == 1);
+    Wipe(std::span(seen));
+  }
+  REQUIRE(TimesInHeap(kPassword) == 0);
+
+  const test::TempDirectory folder;
+  // Not through a stream, which has a buffer.
+  const auto write = [&](std::string_view name, std::initializer_list<std::string_view> parts) {
+    const std::string path = folder.PathOf(name);
+    const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    for (const std::string_view part : parts) REQUIRE(::write(file.get(), part.data(), part.size()) > 0);
+    return path;
+  };
+  const std::string filler = "#" + std::string(40'000, ' ') + "\n";
+  write("more", {"user a:x\nuser b:", kPassword, "\nuser c:y\nuser d:z\n"});
+  write("users", {filler, "carol:{plain}", kPassword, "\n", filler});
+  const std::string path = write("main", {filler, "user alice:", kPassword, "\ninclude more\nusers users\n", filler});
+  const std::string wrong = write("wrong", {filler, "include more\nworkers none\n", filler});
+  for (int i = 0; i < 2; ++i) {
+    const CommandLine line = Parse({"--config=" + path});
+    CHECK(line.mistake == "");
+    REQUIRE(line.settings.policy.users != nullptr);
+    CHECK(line.settings.policy.users->size() == 6);
+    CHECK(TimesInHeap(kPassword) == 0);
+    CHECK(Parse({"--config=" + wrong}).wish == Wish::kMistake);
+    CHECK(TimesInHeap(kPassword) == 0);
+  }
 }
 
 TEST_CASE("config: a mistake about users holds no password") {

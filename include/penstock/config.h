@@ -6,11 +6,11 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "penstock/config_file.h"
 #include "penstock/settings.h"
 
 namespace penstock {
@@ -24,8 +24,8 @@ struct CommandLine {
   std::string mistake;               // for kMistake: where it is, the offending word, and what is accepted
   std::vector<std::string> files;    // that were read
   std::vector<std::string> folders;  // that were searched for files to include
-  std::vector<Directive> fixed;      // that hold until the program ends
-  bool shows_password = false;       // on the command line, and so in the list of processes
+  std::map<std::string, std::vector<std::string>> fixed;  // by option, the values that hold until the program ends
+  bool shows_password = false;                            // on the command line, and so in the list of processes
 };
 
 // `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line

@@ -33,7 +33,11 @@ FileStamp StampOf(const std::string& path);
 std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error = nullptr,
                                     bool* missing = nullptr);
 
-// The same for a regular file that holds secrets. What others than its owner may read or change is an error that shows
+// The same for a file that may hold secrets.
+std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_max, std::string* error,
+                                     bool* missing = nullptr);
+
+// The same for a regular file that does hold them. What others than its owner may read or change is an error that shows
 // how to mend it; the file that was opened is judged, whatever its path means by then.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
