@@ -17,6 +17,7 @@ namespace {
 using Mistake = std::optional<std::string>;
 
 constexpr std::string_view kBlanks = " \t\r\n\f\v";
+constexpr std::string_view kEnds = " \t\r\n\f\v,";  // of a word
 
 constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
 constexpr std::string_view kCommands[] = {"connect", "bind", "udp"};  // in the order of their bits
@@ -96,7 +97,7 @@ struct RuleText::Reader {
   // Blank when there is none, or a comma stands in its place.
   std::string_view Word() {
     SkipBlanks();
-    const std::string_view word = rest.substr(0, std::min(rest.find_first_of(kBlanks), rest.find(',')));
+    const std::string_view word = rest.substr(0, rest.find_first_of(kEnds));  // one search: what is left may be long
     rest.remove_prefix(word.size());
     return word;
   }
@@ -268,9 +269,9 @@ Mistake RuleText::AddSetFile(std::string_view text) {
   RuleItems items;
   std::string_view rest = *content;
   for (std::size_t line = 1; !rest.empty(); ++line) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    Reader words{rest.substr(0, std::min(rest.find('#'), end))};
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::string_view written = rest.substr(0, rest.find('\n'));
+    Reader words{written.substr(0, written.find('#'))};  // sought in the line alone: a file may have none at all
+    rest.remove_prefix(std::min(written.size() + 1, rest.size()));
     if (words.Done()) continue;
     const std::string_view word = words.Rest();
     if (auto mistake = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *mistake;
