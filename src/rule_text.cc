@@ -24,7 +24,7 @@ constexpr std::string_view kCommands[] = {"connect", "bind", "udp"};  // in the 
 
 constexpr struct {
   std::string_view name;
-  std::string_view blocks[3];
+  std::string_view blocks[5];
 } kBuiltIn[] = {
     {"any", {"0.0.0.0/0", "::/0"}},
     {"loopback", {"127.0.0.0/8", "::1"}},
@@ -32,8 +32,9 @@ constexpr struct {
     {"multicast", {"224.0.0.0/4", "ff00::/8"}},
     {"broadcast", {"255.255.255.255"}},
     {"unspecified", {"0.0.0.0/8", "::"}},
-    {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}},  // and fc00::/7
+    {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}},
     {"shared", {"100.64.0.0/10"}},
+    {"metadata", {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"}},
 };
 
 std::string NotAccepted(std::string_view word, const std::string& accepted) {
@@ -139,7 +140,6 @@ RuleText::RuleText() {
     for (const std::string_view block : blocks) {
       if (!block.empty()) set.blocks.push_back(*Prefix::Parse(block));
     }
-    if (name == "private") set.blocks.push_back(*Prefix::Parse("fc00::/7"));
   }
   for_clients_.resize(sets_.size());
 }

@@ -31,6 +31,10 @@ const std::string_view kOpenToAll[] = {
     "2001:db8::8",
     "fd00::1",
     "fec0::1",
+    "168.63.129.15",
+    "100.100.100.201",
+    "fd20:ce::253",
+    "fd00:c1::a9fe:a9fd",
     "2606:4700:4700::1111",
     "::ffff:1.1.1.1",
     "64:ff9b::1.1.1.1",
@@ -75,6 +79,17 @@ TEST_CASE("guard: a remote client reaches the world, and nothing that only this 
       CAPTURE(target);
       CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
     }
+  }
+}
+
+TEST_CASE("guard: a remote client does not reach cloud metadata that is not link-local either") {
+  const Clock clock;
+  Guard guard(clock);
+  for (const std::string_view target : {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254",
+                                        "fd00:c1::a9fe:a9fe", "::ffff:168.63.129.16", "64:ff9b::168.63.129.16"}) {
+    CAPTURE(target);
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip(target)));
+    CHECK(guard.Allows(Ip("127.0.0.1"), Ip(target)));
   }
 }
 

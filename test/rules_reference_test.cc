@@ -19,10 +19,10 @@ using Answer = Verdict::Answer;
 
 // A small world, so that rules and asks meet often.
 constexpr std::string_view kAddresses[] = {
-    "10.0.0.1",        "10.0.0.2", "10.0.1.1",        "10.1.0.1",    "127.0.0.1",  "169.254.1.1",
-    "192.0.2.1",       "0.0.0.0",  "224.0.0.5",       "::",          "::1",        "2001:db8::1",
-    "2001:db8:0:1::1", "fe80::1",  "fd00::1",         "fd00:ec2::2", "100.64.0.1", "64:ff9b::a00:1",
-    "ffff::ffff",      "8.8.8.8",  "64:ff9b::808:808"};
+    "10.0.0.1",        "10.0.0.2", "10.0.1.1",         "10.1.0.1",     "127.0.0.1",  "169.254.1.1",
+    "192.0.2.1",       "0.0.0.0",  "224.0.0.5",        "::",           "::1",        "2001:db8::1",
+    "2001:db8:0:1::1", "fe80::1",  "fd00::1",          "fd00:ec2::2",  "100.64.0.1", "64:ff9b::a00:1",
+    "ffff::ffff",      "8.8.8.8",  "64:ff9b::808:808", "168.63.129.16"};
 constexpr std::string_view kBlocks[] = {"0.0.0.0/0",     "::/0",          "10.0.0.0/8",         "10.0.0.0/16",
                                         "10.0.0.0/24",   "10.0.0.1",      "10.0.0.2/31",        "128.0.0.0/1",
                                         "2001:db8::/32", "2001:db8::/64", "2001:db8::1",        "127.0.0.1",
@@ -35,8 +35,8 @@ constexpr std::string_view kNames[] = {"example.com", "A.Example.COM", "b.exampl
 constexpr std::string_view kUsers[] = {"alice", "bob", "carol", "Alice"};
 constexpr std::string_view kCommandWords[] = {"connect", "bind", "udp"};
 constexpr std::uint16_t kPorts[] = {1, 80, 443, 8080, 65535};
-constexpr std::string_view kBuiltIn[] = {"any",    "loopback",  "link-local",  "private",
-                                         "shared", "multicast", "unspecified", "broadcast"};
+constexpr std::string_view kBuiltIn[] = {"any",       "loopback",    "link-local", "private", "shared",
+                                         "multicast", "unspecified", "broadcast",  "metadata"};
 
 // What the words of an item mean, from their text alone.
 struct Meaning {
@@ -119,8 +119,9 @@ class World {
 
  private:
   static bool InClosed(const Prefix& block) {
-    for (const std::string_view closed : {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
-                                          "255.255.255.255", "::", "::1", "fe80::/10", "ff00::/8", "fd00:ec2::/32"}) {
+    for (const std::string_view closed :
+         {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255", "::", "::1", "fe80::/10",
+          "ff00::/8", "fd00:ec2::/32", "168.63.129.16", "100.100.100.200", "fd20:ce::254", "fd00:c1::a9fe:a9fe"}) {
       if (Prefix::Parse(closed)->Contains(block)) return true;
     }
     return false;
@@ -160,6 +161,9 @@ class World {
     if (name == "multicast") add({"224.0.0.0/4", "ff00::/8"});
     if (name == "unspecified") add({"0.0.0.0/8", "::"});
     if (name == "broadcast") add({"255.255.255.255"});
+    if (name == "metadata") {
+      add({"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"});
+    }
     return meaning;
   }
 

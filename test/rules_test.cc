@@ -220,6 +220,9 @@ TEST_CASE("rules: the sets that are there already") {
       {"multicast", {"224.0.0.1", "239.255.255.255", "ff02::1"}, {"240.0.0.1", "fe80::1"}},
       {"unspecified", {"0.0.0.0", "0.1.2.3", "::"}, {"1.0.0.0", "::1"}},
       {"broadcast", {"255.255.255.255"}, {"255.255.255.254"}},
+      {"metadata",
+       {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"},
+       {"168.63.129.17", "100.100.100.100", "fd00:ec2::253", "fd20:ce::", "169.254.169.253"}},
   };
   for (const auto& row : rows) {
     CAPTURE(row.set);
@@ -264,6 +267,9 @@ TEST_CASE("rules: only a rule that names an address, or what the guard closes, l
       {"allow target fe80::/64", "fe80::1", true},
       {"allow target fd00:ec2::/32", "fd00:ec2::254", true},
       {"allow target fd00::/8", "fd00:ec2::254", false},
+      {"allow target metadata", "168.63.129.16", true},
+      {"allow target metadata", "fd20:ce::254", true},
+      {"allow target 100.64.0.0/10", "100.100.100.200", false},
       {"allow target loopback", "::1", true},
       {"allow target link-local", "169.254.1.1", true},
       {"allow target multicast", "224.0.0.1", true},

@@ -17,7 +17,8 @@
 //
 // Sets that are there already: any; loopback, link-local, multicast, broadcast; unspecified (all of 0.0.0.0/8, which
 // reaches this host as 0.0.0.0 does, and ::); private (RFC 1918, RFC 4193); shared (100.64.0.0/10, RFC 6598, which is a
-// provider's: neighbours one does not know are in it, so it is no part of private).
+// provider's: neighbours one does not know are in it, so it is no part of private); metadata (where the machines of a
+// cloud find their metadata and credentials, beside link-local: Azure, Alibaba, Amazon, Google, Oracle).
 #pragma once
 
 #include <cstddef>
