@@ -1,11 +1,13 @@
 // Where the kernel would send a packet: one question to its routing table (rtnetlink(7), RTM_GETROUTE).
 // Owned by a worker, its own thread only.
-// Invariant: an answer is as fresh as the question; nothing is remembered here, so an address that the host got a
-// moment ago is known as its own.
+// Invariant: an answer is as fresh as the question, and the answer to that question; nothing is remembered here, so an
+// address that the host got a moment ago is known as its own.
 // Deliberately not here: whether anyone may go there (guard.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include "penstock/endpoint.h"
 #include "penstock/fd.h"
@@ -16,8 +18,11 @@ enum class RouteKind : std::uint8_t {
   kElsewhere,  // another host, or no route at all: connecting will tell
   kThisHost,   // an address of this host, or one that it answers for
   kEverybody,  // broadcast, multicast or anycast
-  kUnknown,    // the kernel would not say
+  kUnknown,    // the kernel would not say; it may be any of the others
 };
+
+// What a message of the kernel says, if it answers question `sequence` of the socket with this port id (netlink(7)).
+std::optional<RouteKind> ReadRouteAnswer(std::span<const char> message, std::uint32_t sequence, std::uint32_t port);
 
 class RouteTable {
  public:
@@ -25,10 +30,12 @@ class RouteTable {
   RouteTable();
 
   // Two system calls: the kernel answers within the first.
-  RouteKind KindOf(const IpAddress& address) const;
+  RouteKind KindOf(const IpAddress& address);
 
  private:
   Fd socket_;
+  std::uint32_t port_ = 0;      // the socket's
+  std::uint32_t sequence_ = 0;  // of the last question
 };
 
 }  // namespace penstock
