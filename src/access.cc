@@ -13,8 +13,14 @@ Ruling Access::Foresee(std::string_view name, std::uint16_t port) const {
 }
 
 Ruling Access::Judge(std::string_view name, const IpAddress& target, std::uint16_t port) const {
-  const Verdict verdict =
-      rules.Judge({.client = client, .user = user, .command = command, .name = name, .target = &target, .port = port});
+  const auto inside = guard.Inside(target);
+  const Verdict verdict = rules.Judge({.client = client,
+                                       .user = user,
+                                       .command = command,
+                                       .name = name,
+                                       .target = &target,
+                                       .port = port,
+                                       .inside = inside ? &*inside : nullptr});
   if (verdict.answer != Verdict::Answer::kAllow) return {false, false, verdict.rule};
   const bool open = verdict.lifts_guard || guard.Allows(client, target);
   return {open, !open, verdict.rule};

@@ -84,13 +84,6 @@ std::string IpAddress::ToString() const {
   return text;
 }
 
-std::optional<IpAddress> TranslatedToV4(const IpAddress& address) {
-  constexpr std::array<std::uint8_t, 12> kPrefix = {0, 0x64, 0xff, 0x9b};
-  const auto bytes = address.bytes();
-  if (address.is_v4() || !std::equal(kPrefix.begin(), kPrefix.end(), bytes.begin())) return std::nullopt;
-  return IpAddress::FromV4(bytes.last<4>());
-}
-
 Endpoint Endpoint::FromSockaddr(const sockaddr_storage& address) {
   Endpoint endpoint;
   if (address.ss_family == AF_INET) {

@@ -51,9 +51,11 @@ bool IsClosed(const Prefix& block) {
 
 bool Guard::Allows(const IpAddress& client, const IpAddress& target) {
   if (client.is_loopback()) return true;
-  if (const auto inside = TranslatedToV4(target); inside && IsClosed(Prefix(*inside))) return false;
-  return !IsClosed(Prefix(target)) && !IsLocal(target);
+  const auto inside = Inside(target);
+  return IsOpen(target) && (!inside || IsOpen(*inside));
 }
+
+bool Guard::IsOpen(const IpAddress& target) { return !IsClosed(Prefix(target)) && !IsLocal(target); }
 
 bool Guard::IsLocal(const IpAddress& target) {
   Judged& judged = judged_[Hash(target) % kRemembered];

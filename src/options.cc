@@ -8,6 +8,7 @@
 #include "penstock/endpoint.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
+#include "penstock/prefix.h"
 #include "penstock/quantity.h"
 #include "penstock/suggest.h"
 
@@ -70,6 +71,15 @@ Accepted TakeUdpAdvertise(const Directive& directive, Draft& draft) {
     if (other.is_v4() == address->is_v4()) return "one address of each family at most";
   }
   draft.settings.udp_advertise.push_back(*address);
+  return std::nullopt;
+}
+
+Accepted TakeNat64Prefix(const Directive& directive, Draft& draft) {
+  const auto block = Prefix::Parse(directive.value);
+  if (!block || !Translators::IsPrefix(*block)) {
+    return "an IPv6 block of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96";
+  }
+  draft.settings.guard.nat64_prefixes.push_back(*block);
   return std::nullopt;
 }
 
@@ -255,6 +265,12 @@ constexpr Option kOptions[] = {
      .help = "Where clients send datagrams, if not where they connected; once per family",
      .scope = Scope::kStart,
      .take = TakeUdpAdvertise,
+     .many = true},
+    {.name = "nat64-prefix",
+     .value = "BLOCK",
+     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96 and 64:ff9b:1::/48; may be given several times",
+     .scope = Scope::kStart,
+     .take = TakeNat64Prefix,
      .many = true},
     {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)", Scope::kStart,
      TakeTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <span>
+#include <iterator>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -115,6 +116,36 @@ std::uint32_t PrefixTable::Smallest(const IpAddress& address) const {
   if (address.is_v4() && nodes_[at].length < kMappedBits) return kNone;
   while (at != kNone && bits.First(nodes_[at].length) != firsts_[at]) at = Around(at, address);
   return at;
+}
+
+bool Translators::IsPrefix(const Prefix& block) {
+  constexpr unsigned kLengths[] = {32, 40, 48, 56, 64, 96};
+  return !block.is_v4() && std::ranges::find(kLengths, block.shared_bits()) != std::end(kLengths);
+}
+
+Translators::Translators(std::span<const Prefix> more) {
+  std::vector<Prefix> blocks(more.begin(), more.end());
+  for (const std::string_view text : {"64:ff9b::/96", "64:ff9b:1::/48"}) blocks.push_back(Prefix::Parse(text).value());
+  std::ranges::sort(blocks);
+  blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+  std::vector<PrefixTable::Entry> entries;
+  for (const Prefix& block : blocks) entries.push_back({block, block.shared_bits()});
+  table_ = PrefixTable(std::move(entries));
+}
+
+// The address follows the prefix, past byte 8, which is zero: bytes 4-7 behind /32; 5-7, 9 behind /40; 6-7, 9-10 behind
+// /48; 7, 9-11 behind /56; 9-12 behind /64; 12-15 behind /96.
+std::optional<IpAddress> Translators::Inside(const IpAddress& address) const {
+  constexpr std::size_t kZeroByte = 8;
+  std::size_t at = 0;
+  table_.ForEach(address, [&](std::uint32_t bits) { at = at == 0 ? bits / 8 : at; });  // the longest comes first
+  if (at == 0) return std::nullopt;
+  std::array<std::uint8_t, 4> inside;
+  for (std::uint8_t& byte : inside) {
+    if (at == kZeroByte) ++at;
+    byte = address.bytes()[at++];
+  }
+  return IpAddress::FromV4(inside);
 }
 
 }  // namespace penstock

@@ -78,8 +78,8 @@ void RuleSet::LookUp(const Ask& ask, Facts& facts) const {
       facts.target.Add(value / 2);
       if (value % 2 != 0) facts.lifting.Add(value / 2);
     });
-    if (const auto inside = TranslatedToV4(*ask.target)) {
-      targets_.ForEach(*inside, [&](std::uint32_t value) { facts.target.Add(value / 2); });
+    if (ask.inside != nullptr) {
+      targets_.ForEach(*ask.inside, [&](std::uint32_t value) { facts.target.Add(value / 2); });
     }
   }
   names_.ForEach(ask.name, [&](std::uint32_t list) { facts.name.Add(list); });

@@ -356,6 +356,17 @@ TEST_CASE("config: how UDP is carried") {
   CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
 }
 
+TEST_CASE("config: the prefixes of translators") {
+  CHECK(Good({}).guard.nat64_prefixes.empty());
+  const Settings s = Good({"--nat64-prefix=2001:db8:64::/96", "--nat64-prefix", "2001:db8:1::/48"});
+  REQUIRE(s.guard.nat64_prefixes.size() == 2);
+  CHECK(s.guard.nat64_prefixes[1].ToString() == "2001:db8:1::/48");
+  for (const char* const bad : {"", "10.0.0.0/8", "2001:db8::/33", "2001:db8::", "2001:db8::1/96", "64"}) {
+    CAPTURE(bad);
+    CHECK(Contains(MistakeIn({std::string("--nat64-prefix=") + bad}), "an IPv6 block of 32, 40, 48, 56, 64 or 96"));
+  }
+}
+
 // --- The configuration file ----------------------------------------------------------------------------------------
 
 struct File {

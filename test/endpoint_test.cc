@@ -20,14 +20,6 @@ IpAddress Ip(std::string_view text) {
   return *ip;
 }
 
-TEST_CASE("the IPv4 address that a translator would reach") {
-  CHECK(TranslatedToV4(*IpAddress::Parse("64:ff9b::10.1.2.3")) == IpAddress::Parse("10.1.2.3"));
-  for (const std::string_view text : {"10.1.2.3", "64:ff9b:1::10.1.2.3", "64:ff9b::1:10.1.2.3", "::10.1.2.3", "::"}) {
-    CAPTURE(text);
-    CHECK_FALSE(TranslatedToV4(*IpAddress::Parse(text)));
-  }
-}
-
 TEST_CASE("endpoint: addresses are read as inet_pton(3) reads them, and written in their one form") {
   const struct {
     std::string_view text;

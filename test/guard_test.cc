@@ -1,5 +1,7 @@
 #include "penstock/guard.h"
 
+#include <array>
+#include <cstdint>
 #include <string_view>
 
 #include <doctest/doctest.h>
@@ -118,14 +120,22 @@ TEST_CASE("guard: a client on this host's loopback reaches everything") {
   }
 }
 
-TEST_CASE("guard: a remote client does not reach this host by any address of it") {
+TEST_CASE("guard: a remote client does not reach this host by any address of it, nor through a translator") {
   const Clock clock;
-  Guard guard(clock);
+  Guard guard(clock, {.nat64_prefixes = {Prefix::Parse("2001:db8:64::/64").value()}});
   for (const IpAddress& own : HostAddresses()) {
     CAPTURE(own.ToString());
     CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), own));
     if (!own.is_loopback()) CHECK_FALSE(guard.Allows(own, own));  // which may be this host, but is not its loopback
+    if (!own.is_v4()) continue;
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip("64:ff9b::" + own.ToString())));
+    const auto b = own.bytes();
+    std::array<std::uint8_t, 16> local = {0, 0x64, 0xff, 0x9b, 0, 1, b[0], b[1], 0, b[2], b[3]};
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), IpAddress::FromV6(local)));
+    std::array<std::uint8_t, 16> chosen = {0x20, 1, 0xd, 0xb8, 0, 0x64, 0, 0, 0, b[0], b[1], b[2], b[3]};
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), IpAddress::FromV6(chosen)));
   }
+  CHECK(guard.Allows(Ip("192.0.2.1"), Ip("2001:db8:64:0:8:808:800::")));  // 8.8.8.8
 }
 
 }  // namespace

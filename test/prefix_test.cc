@@ -208,5 +208,36 @@ TEST_CASE("prefix table: random blocks, against looking at each") {
   }
 }
 
+// RFC 6052 section 2.4.
+TEST_CASE("translators: the IPv4 address inside, by each length of prefix") {
+  const struct {
+    std::string_view prefix, address;
+  } rows[] = {
+      {"2001:db8::/32", "2001:db8:c000:221::"},
+      {"2001:db8:100::/40", "2001:db8:1c0:2:21::"},
+      {"2001:db8:122::/48", "2001:db8:122:c000:2:2100::"},
+      {"2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"},
+      {"2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"},
+      {"2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"},
+      {"64:ff9b::/96", "64:ff9b::192.0.2.33"},
+      {"64:ff9b:1::/48", "64:ff9b:1:c000:2:2100::"},
+      {"64:ff9b:1:5::/96", "64:ff9b:1:5::192.0.2.33"},  // inside another one
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.prefix);
+    const Prefix prefix = Prefix::Parse(row.prefix).value();
+    CHECK(Translators::IsPrefix(prefix));
+    CHECK(Translators({&prefix, 1}).Inside(Ip(row.address)) == Ip("192.0.2.33"));
+  }
+  for (const std::string_view text : {"10.1.2.3", "64:ff9b:2::10.1.2.3", "64:ff9b::1:10.1.2.3", "::10.1.2.3", "::"}) {
+    CAPTURE(text);
+    CHECK_FALSE(Translators().Inside(Ip(text)));
+  }
+  for (const std::string_view text : {"10.0.0.0/8", "2001:db8::/33", "2001:db8::1", "::/0", "2001:db8::/104"}) {
+    CAPTURE(text);
+    CHECK_FALSE(Translators::IsPrefix(Prefix::Parse(text).value()));
+  }
+}
+
 }  // namespace
 }  // namespace penstock

@@ -40,8 +40,15 @@ struct Question {
 Verdict Judge(const RuleSet& rules, const Question& question) {
   const IpAddress client = IpAddress::Parse(question.client).value();
   const auto target = IpAddress::Parse(question.target);
-  return rules.Judge(
-      {client, question.user, question.command, question.name, target ? &*target : nullptr, question.port});
+  static const Translators translators;
+  const auto inside = target ? translators.Inside(*target) : std::nullopt;
+  return rules.Judge({.client = client,
+                      .user = question.user,
+                      .command = question.command,
+                      .name = question.name,
+                      .target = target ? &*target : nullptr,
+                      .port = question.port,
+                      .inside = inside ? &*inside : nullptr});
 }
 
 Answer AnswerTo(const RuleSet& rules, const Question& question) { return Judge(rules, question).answer; }
@@ -243,7 +250,8 @@ TEST_CASE("rules: an address behind a translator is the one inside it") {
   const RuleSet closed = Compile({"deny target 10.0.0.0/8"});
   CHECK_FALSE(Allows(closed, {.target = "64:ff9b::10.0.0.1"}));
   CHECK(Allows(closed, {.target = "64:ff9b::11.0.0.1"}));
-  CHECK(Allows(closed, {.target = "64:ff9b:1::10.0.0.1"}));
+  CHECK_FALSE(Allows(closed, {.target = "64:ff9b:1:a00:0:100::"}));
+  CHECK(Allows(closed, {.target = "64:ff9b:2:a00:0:100::"}));
   CHECK_FALSE(Allows(Compile({"deny target 64:ff9b::/96"}), {.target = "64:ff9b::8.8.8.8"}));
   const RuleSet open = Compile({"allow target 127.0.0.1"});
   CHECK(Allows(open, {.target = "64:ff9b::127.0.0.1"}));

@@ -46,10 +46,6 @@ class IpAddress {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
-// The IPv4 address inside an address of 64:ff9b::/96 (RFC 6052): a translator on the way makes IPv4 of it, so that
-// address is what is reached.
-std::optional<IpAddress> TranslatedToV4(const IpAddress& address);
-
 struct Endpoint {
   IpAddress ip;
   std::uint16_t port = 0;   // host order

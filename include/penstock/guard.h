@@ -9,6 +9,8 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
+#include <vector>
 
 #include "penstock/clock.h"
 #include "penstock/endpoint.h"
@@ -21,9 +23,17 @@ namespace penstock {
 // host's addresses are: loopback, link-local, multicast, broadcast, unspecified, cloud metadata.
 bool IsClosed(const Prefix& block);
 
+struct GuardOptions {
+  std::vector<Prefix> nat64_prefixes;  // beside those that everybody knows (Translators)
+};
+
 class Guard {
  public:
-  explicit Guard(const Clock& clock) : clock_(clock) {}
+  explicit Guard(const Clock& clock, const GuardOptions& options = {})
+      : clock_(clock), translators_(options.nat64_prefixes) {}
+
+  // The IPv4 address that `target` means, if it means one. It is judged as well.
+  std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
 
   // True exactly when `client` may be connected to `target`. Costs two system calls for an address that it has not
   // judged within a second, none for clients on loopback.
@@ -37,9 +47,11 @@ class Guard {
   };
   static constexpr std::size_t kRemembered = 256;  // a power of two
 
+  bool IsOpen(const IpAddress& target);
   bool IsLocal(const IpAddress& target);
 
   const Clock& clock_;
+  const Translators translators_;
   RouteTable routes_;
   std::array<Judged, kRemembered> judged_;
 };

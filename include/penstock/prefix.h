@@ -1,4 +1,5 @@
-// A block of addresses as CIDR writes it (10.0.0.0/8), and a table that tells in which blocks an address is.
+// A block of addresses as CIDR writes it (10.0.0.0/8), a table that tells in which blocks an address is, and the blocks
+// whose addresses mean IPv4 ones.
 // Plain values; a table is made once and then read by any thread.
 // Invariant: a block has one form: no bit is set beyond its length, and IPv4 blocks in IPv6 form (::ffff:10.0.0.0/104)
 // are IPv4 blocks inside. An IPv6 block contains no IPv4 address, ::/0 neither.
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -103,6 +105,22 @@ class PrefixTable {
 
   std::vector<AddressBits> firsts_;  // the first address of each block, in order; apart, to be searched
   std::vector<Node> nodes_;
+};
+
+// Prefixes of IPv4/IPv6 translators (NAT64): who sends to an address behind one reaches the IPv4 address inside it.
+// 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) are always among them. Where several hold an address the longest
+// counts.
+class Translators {
+ public:
+  // 32, 40, 48, 56, 64 or 96 bits of IPv6 (RFC 6052 section 2.2).
+  static bool IsPrefix(const Prefix& block);
+
+  explicit Translators(std::span<const Prefix> more = {});
+
+  std::optional<IpAddress> Inside(const IpAddress& address) const;
+
+ private:
+  PrefixTable table_;  // values: lengths
 };
 
 }  // namespace penstock

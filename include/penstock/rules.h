@@ -47,6 +47,7 @@ struct Ask {
   const IpAddress* target = nullptr;  // null: not known yet
   std::uint16_t port = 0;
   bool anything = false;  // whichever target and port: denied only when all are (then neither is to be given)
+  const IpAddress* inside = nullptr;  // the target, when it means an IPv4 address (Translators): that; else null
 };
 
 // What a rule says beside yes and no.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "penstock/endpoint.h"
+#include "penstock/guard.h"
 #include "penstock/limits.h"
 #include "penstock/log.h"
 #include "penstock/policy.h"
@@ -51,6 +52,7 @@ struct Settings {
   bool keep_idle_pipes = true;                             // a test that counts descriptors wants them closed
   std::size_t stashes_max = kStashesPerWorker;
 
+  GuardOptions guard;
   ResolverSettings names;
   LogLevel log_level = LogLevel::kNotice;
 
