@@ -1,5 +1,6 @@
 #include "penstock/guard.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -55,7 +56,9 @@ bool Guard::Allows(const IpAddress& client, const IpAddress& target) {
   return IsOpen(target) && (!inside || IsOpen(*inside));
 }
 
-bool Guard::IsOpen(const IpAddress& target) { return !IsClosed(Prefix(target)) && !IsLocal(target); }
+bool Guard::IsOpen(const IpAddress& target) {
+  return !IsClosed(Prefix(target)) && std::ranges::find(more_own_, target) == more_own_.end() && !IsLocal(target);
+}
 
 bool Guard::IsLocal(const IpAddress& target) {
   Judged& judged = judged_[Hash(target) % kRemembered];

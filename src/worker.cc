@@ -25,7 +25,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       shared_(shared),
       policy_(shared.policy.Take()),
       permits_(shared.permits, wake_, PermitBatch(settings)),
-      guard_(clock_, settings.guard),
+      guard_(clock_, settings.guard, settings.udp_advertise),
       copy_room_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
       stashes_(settings.stashes_max),

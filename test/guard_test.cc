@@ -138,5 +138,17 @@ TEST_CASE("guard: a remote client does not reach this host by any address of it,
   CHECK(guard.Allows(Ip("192.0.2.1"), Ip("2001:db8:64:0:8:808:800::")));  // 8.8.8.8
 }
 
+TEST_CASE("guard: the addresses that clients are told as this host's are its own") {
+  const Clock clock;
+  const IpAddress advertised[] = {Ip("203.0.113.5"), Ip("2001:db8::5")};
+  Guard guard(clock, {}, advertised);
+  for (const std::string_view target : {"203.0.113.5", "2001:db8::5", "::ffff:203.0.113.5", "64:ff9b::203.0.113.5"}) {
+    CAPTURE(target);
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip(target)));
+    CHECK(guard.Allows(Ip("127.0.0.1"), Ip(target)));
+  }
+  CHECK(guard.Allows(Ip("192.0.2.1"), Ip("203.0.113.6")));
+}
+
 }  // namespace
 }  // namespace penstock

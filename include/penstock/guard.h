@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "penstock/clock.h"
@@ -29,8 +30,9 @@ struct GuardOptions {
 
 class Guard {
  public:
-  explicit Guard(const Clock& clock, const GuardOptions& options = {})
-      : clock_(clock), translators_(options.nat64_prefixes) {}
+  // `more_own`: addresses that lead to this host though it does not have them (a NAT in front has); kept by the caller.
+  explicit Guard(const Clock& clock, const GuardOptions& options = {}, std::span<const IpAddress> more_own = {})
+      : clock_(clock), translators_(options.nat64_prefixes), more_own_(more_own) {}
 
   // The IPv4 address that `target` means, if it means one. It is judged as well.
   std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
@@ -52,6 +54,7 @@ class Guard {
 
   const Clock& clock_;
   const Translators translators_;
+  const std::span<const IpAddress> more_own_;
   RouteTable routes_;
   std::array<Judged, kRemembered> judged_;
 };
