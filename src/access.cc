@@ -22,8 +22,10 @@ Ruling Access::Judge(std::string_view name, const IpAddress& target, std::uint16
                                        .port = port,
                                        .inside = inside ? &*inside : nullptr});
   if (verdict.answer != Verdict::Answer::kAllow) return {false, false, verdict.rule};
-  const bool open = verdict.lifts_guard || guard.Allows(client, target);
-  return {open, !open, verdict.rule};
+  Ruling ruling{true, false, verdict.rule};
+  ruling.allowed = verdict.lifts_guard || guard.Allows(client, target, ruling.source());
+  ruling.by_guard = !ruling.allowed;
+  return ruling;
 }
 
 }  // namespace penstock

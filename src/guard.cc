@@ -50,21 +50,26 @@ bool IsClosed(const Prefix& block) {
   return found;
 }
 
-bool Guard::Allows(const IpAddress& client, const IpAddress& target) {
+bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Source* source) {
   if (client.is_loopback()) return true;
   const auto inside = Inside(target);
-  return IsOpen(target) && (!inside || IsOpen(*inside));
+  return IsOpen(target, source) && (!inside || IsOpen(*inside, nullptr));
 }
 
-bool Guard::IsOpen(const IpAddress& target) {
-  return !IsClosed(Prefix(target)) && std::ranges::find(more_own_, target) == more_own_.end() && !IsLocal(target);
+bool Guard::IsOpen(const IpAddress& target, const Source* source) {
+  return !IsClosed(Prefix(target)) && std::ranges::find(more_own_, target) == more_own_.end() &&
+         !IsLocal(target, source);
 }
 
-bool Guard::IsLocal(const IpAddress& target) {
+// An address that is this host's by its own choice of route stays closed, whatever the source makes of it.
+bool Guard::IsLocal(const IpAddress& target, const Source* source) {
+  static const Source kAny;
+  const Source& from = source == nullptr ? kAny : *source;
   Judged& judged = judged_[Hash(target) % kRemembered];
-  if (judged.until <= clock_.now() || judged.target != target) {
-    const bool local = routes_.KindOf(target) != RouteKind::kElsewhere;
-    judged = {target, clock_.now() + std::chrono::seconds(1), local};
+  if (judged.until <= clock_.now() || judged.target != target || judged.source != from) {
+    const bool local = routes_.KindOf(target) != RouteKind::kElsewhere ||
+                       (source != nullptr && routes_.KindOf(target, source) != RouteKind::kElsewhere);
+    judged = {target, from, clock_.now() + std::chrono::seconds(1), local};
   }
   return judged.local;
 }

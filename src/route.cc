@@ -2,10 +2,12 @@
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <system_error>
 
@@ -14,27 +16,36 @@ namespace {
 
 // "Which route to this address?", as the kernel reads it.
 struct Question {
-  nlmsghdr header;
-  rtmsg route;
-  rtattr destination;
-  std::array<std::uint8_t, 16> address;
-};
-static_assert(sizeof(Question) == NLMSG_SPACE(sizeof(rtmsg)) + RTA_SPACE(16));
+  static constexpr std::size_t kAttributesMax = 2 * RTA_SPACE(16) + RTA_SPACE(sizeof(std::uint32_t));
 
-Question Ask(const IpAddress& address, std::uint32_t sequence) {
-  const auto bytes = address.bytes();
-  Question question{};
-  question.header.nlmsg_len = static_cast<std::uint32_t>(offsetof(Question, address) + bytes.size());
-  question.header.nlmsg_type = RTM_GETROUTE;
-  question.header.nlmsg_flags = NLM_F_REQUEST;
-  question.header.nlmsg_seq = sequence;
-  question.route.rtm_family = address.is_v4() ? AF_INET : AF_INET6;
-  question.route.rtm_dst_len = static_cast<std::uint8_t>(bytes.size() * 8);
-  question.destination.rta_type = RTA_DST;
-  question.destination.rta_len = static_cast<std::uint16_t>(RTA_LENGTH(bytes.size()));
-  std::memcpy(question.address.data(), bytes.data(), bytes.size());
-  return question;
-}
+  Question(const IpAddress& to, std::uint32_t sequence) {
+    header.nlmsg_len = offsetof(Question, attributes);
+    header.nlmsg_type = RTM_GETROUTE;
+    header.nlmsg_flags = NLM_F_REQUEST;
+    header.nlmsg_seq = sequence;
+    route.rtm_family = to.is_v4() ? AF_INET : AF_INET6;
+    route.rtm_dst_len = static_cast<std::uint8_t>(to.bytes().size() * 8);
+    Put(RTA_DST, to.bytes().data(), to.bytes().size());
+  }
+
+  void PutSource(const IpAddress& from) {
+    route.rtm_src_len = static_cast<std::uint8_t>(from.bytes().size() * 8);
+    Put(RTA_SRC, from.bytes().data(), from.bytes().size());
+  }
+
+  void Put(std::uint16_t type, const void* value, std::size_t size) {
+    const rtattr attribute{static_cast<std::uint16_t>(RTA_LENGTH(size)), type};
+    char* const at = attributes.data() + header.nlmsg_len - offsetof(Question, attributes);
+    std::memcpy(at, &attribute, sizeof attribute);
+    std::memcpy(at + RTA_LENGTH(0), value, size);
+    header.nlmsg_len += static_cast<std::uint32_t>(RTA_SPACE(size));
+  }
+
+  nlmsghdr header{};
+  rtmsg route{};
+  std::array<char, kAttributesMax> attributes{};
+};
+static_assert(offsetof(Question, attributes) == NLMSG_SPACE(sizeof(rtmsg)));
 
 RouteKind KindOfType(std::uint8_t type) {
   switch (type) {
@@ -98,8 +109,14 @@ RouteTable::RouteTable() : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC 
   port_ = own.nl_pid;
 }
 
-RouteKind RouteTable::KindOf(const IpAddress& address) {
-  const Question question = Ask(address, ++sequence_);
+RouteKind RouteTable::KindOf(const IpAddress& address, const Source* source) {
+  Question question(address, ++sequence_);
+  if (source != nullptr && source->towards(address)) question.PutSource(*source->towards(address));
+  if (source != nullptr && !source->interface.empty()) {
+    const unsigned index = ::if_nametoindex(source->interface.c_str());
+    if (index == 0) return RouteKind::kUnknown;
+    question.Put(RTA_OIF, &index, sizeof index);
+  }
   if (::send(socket_.get(), &question, question.header.nlmsg_len, 0) < 0) return RouteKind::kUnknown;
   for (;;) {  // past what may be left of earlier questions
     alignas(nlmsghdr) std::array<char, 1024> room;

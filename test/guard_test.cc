@@ -150,5 +150,17 @@ TEST_CASE("guard: the addresses that clients are told as this host's are its own
   CHECK(guard.Allows(Ip("192.0.2.1"), Ip("203.0.113.6")));
 }
 
+TEST_CASE("guard: an address is judged for the source that it would be reached from") {
+  const Clock clock;
+  Guard guard(clock);
+  Source nowhere;
+  nowhere.interface = "no-such-device";  // of which the kernel says nothing
+  for (int i = 0; i < 2; ++i) {          // asked for, and remembered
+    CHECK(guard.Allows(Ip("192.0.2.1"), Ip("8.8.8.8")));
+    CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip("8.8.8.8"), &nowhere));
+  }
+  CHECK(guard.Allows(Ip("127.0.0.1"), Ip("8.8.8.8"), &nowhere));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -126,5 +126,31 @@ TEST_CASE("route: what the kernel says of its own addresses, of neighbours, and 
   CHECK(failed == 0);
 }
 
+TEST_CASE("route: an address that is this host's only from another source is found to be so" *
+          doctest::skip(!kIsRoot)) {
+  const int failed = InNetwork(
+      "ip address add fd01::1/64 dev here nodad && ip route add local 10.9.0.0/16 dev here table 99 &&"
+      "ip -6 route add local fd09::/16 dev lo table 99 && ip rule add from 10.1.0.1 table 99 &&"
+      "ip -6 rule add from fd01::1 table 99 && ip rule add oif here table 99 &&"
+      "ip route add default dev here && ip -6 route add default dev here",
+      [] {
+        RouteTable routes;
+        Source source;
+        source.v4 = Ip("10.1.0.1");
+        source.v6 = Ip("fd01::1");
+        Source interface;
+        interface.interface = "here";
+        Source none;
+        none.interface = "nowhere";
+        if (routes.KindOf(Ip("10.9.0.1")) != RouteKind::kElsewhere) return 1;
+        if (routes.KindOf(Ip("10.9.0.1"), &source) != RouteKind::kThisHost) return 2;
+        if (routes.KindOf(Ip("fd09::1")) != RouteKind::kElsewhere) return 3;
+        if (routes.KindOf(Ip("fd09::1"), &source) != RouteKind::kThisHost) return 4;
+        if (routes.KindOf(Ip("10.9.0.1"), &interface) != RouteKind::kThisHost) return 5;
+        return routes.KindOf(Ip("10.9.0.1"), &none) == RouteKind::kUnknown ? 0 : 6;
+      });
+  CHECK(failed == 0);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -37,20 +37,22 @@ class Guard {
   // The IPv4 address that `target` means, if it means one. It is judged as well.
   std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
 
-  // True exactly when `client` may be connected to `target`. Costs two system calls for an address that it has not
-  // judged within a second, none for clients on loopback.
-  bool Allows(const IpAddress& client, const IpAddress& target);
+  // True exactly when `client` may be connected to `target` from `source` (null: from where the kernel chooses). Costs two
+  // system calls for an address that it has not judged within a second, and up to five more with a source; none for
+  // clients on loopback.
+  bool Allows(const IpAddress& client, const IpAddress& target, const Source* source = nullptr);
 
  private:
   struct Judged {
     IpAddress target;
+    Source source;
     TimePoint until{};
     bool local = false;
   };
   static constexpr std::size_t kRemembered = 256;  // a power of two
 
-  bool IsOpen(const IpAddress& target);
-  bool IsLocal(const IpAddress& target);
+  bool IsOpen(const IpAddress& target, const Source* source);
+  bool IsLocal(const IpAddress& target, const Source* source);
 
   const Clock& clock_;
   const Translators translators_;
