@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "penstock/digest.h"
 #include "penstock/endpoint.h"
 #include "penstock/file.h"
 #include "penstock/limits.h"
@@ -188,7 +189,8 @@ class Reading {
   }
 
   Mistake MakeUsers() {
-    Users::Draft users(RandomKey());
+    static const DigestKey key = RandomKey();  // one for all tables: sessions compare credentials after a reload
+    Users::Draft users(key);
     std::string error;
     for (const Directive& directive : draft_.logins) {
       const bool good =

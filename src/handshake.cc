@@ -58,15 +58,11 @@ Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& 
 Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
   if (!checking_login_) return Turn::kWaiting;
   checking_login_ = false;
-  const bool outdated = answer.outcome == LoginOutcome::kAccepted && !StillUser(*answer.user, tools);
-  return AfterLogin(outdated ? LoginOutcome::kWrong : answer.outcome, tools);
-}
-
-// A reload may have changed the users while a hash was computed.
-bool Handshake::StillUser(const User& verified, const SessionTools& tools) {
-  if (tools.users() == nullptr) return true;
-  const User* const user = tools.users()->Find(verified.name);
-  return user != nullptr && SameInConstantTime(user->hash.Reveal(), verified.hash.Reveal());
+  if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
+  // A reload may have changed the users while a hash was computed.
+  core_.credential = answer.user->credential;
+  const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, core_.credential);
+  return AfterLogin(holds ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
 
 // What was missing when the time was over says which answer is true.
@@ -323,6 +319,7 @@ Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, co
     if (core_.user == nullptr) return OverAs(SessionEnd::kExhausted);
     const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
     check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
+    if (check.user != nullptr) core_.credential = check.user->credential;
   }
   Wipe(std::span(bytes_).subspan(begin_, credentials.size));
   begin_ += credentials.size;

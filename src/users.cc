@@ -46,14 +46,23 @@ const User* Users::Find(std::string_view name) const {
   return found == by_name_.end() ? nullptr : &users_[found->second];
 }
 
+bool Users::Holds(std::string_view name, const Digest& credential) const {
+  const User* const user = Find(name);
+  return user != nullptr && user->credential == credential;
+}
+
 bool Users::MatchesPlain(const User& user, std::string_view name, SecretView password) const {
-  return SameInConstantTime(DigestOfPlain(name, password), user.digest);
+  return SameInConstantTime(DigestOfPlain(name, password), user.credential);
 }
 
 Digest Users::DigestOfName(std::string_view name) const { return KeyedDigest(key_).Add("name").Add(name).Finish(); }
 
 Digest Users::DigestOfPlain(std::string_view name, SecretView password) const {
   return KeyedDigest(key_).Add("plain").Add(name).Add(password.Reveal()).Finish();
+}
+
+Digest Users::DigestOfHash(std::string_view name, const Secret& hash) const {
+  return KeyedDigest(key_).Add("hash").Add(name).Add(hash.Reveal()).Finish();
 }
 
 bool Users::Draft::AddFile(const std::string& path, std::string* error) {
@@ -115,6 +124,7 @@ std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
   user.hash = Secret(rest);
   if (!IsUserName(name)) return std::string(kUserNameRule);
   if (!IsPasswordHash(user.hash)) return std::string(kNoHash);
+  user.credential = users_->DigestOfHash(name, user.hash);
   return AddUser(std::move(user), origin);
 }
 
@@ -123,7 +133,7 @@ std::string Users::Draft::AddPlain(std::string_view name, std::string_view passw
   if (password.empty() || password.size() > kPasswordBytesMax) return std::string(kNoPassword);
   User user;
   user.name = name;
-  user.digest = users_->DigestOfPlain(name, SecretView(password));
+  user.credential = users_->DigestOfPlain(name, SecretView(password));
   return AddUser(std::move(user), origin);
 }
 

@@ -105,7 +105,6 @@ class Handshake {
   Turn CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools);
   Turn AfterLogin(LoginOutcome outcome, const SessionTools& tools);
   Turn RefuseLogin(SessionEnd end);
-  static bool StillUser(const User& verified, const SessionTools& tools);
   LoginWaiter waiter(const SessionTools& tools) const { return {&tools.login_answers, core_.handle}; }
 
   Turn Obey(const socks5::Request& request, const SessionTools& tools);

@@ -28,6 +28,7 @@
 #include "penstock/access.h"
 #include "penstock/associate.h"
 #include "penstock/counters.h"
+#include "penstock/digest.h"
 #include "penstock/endpoint.h"
 #include "penstock/fair_shares.h"
 #include "penstock/fd.h"
@@ -170,6 +171,7 @@ struct SessionCore {
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked; kept for the log, and for rules that come later
   std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
+  Digest credential{};           // of that user, once logged in (users.h)
   Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
   Deadline deadline;
   Endpoint client;  // whose session it is

@@ -26,8 +26,8 @@ namespace penstock {
 
 struct User {
   std::string name;
-  Secret hash;              // of crypt(3), or empty: then `digest` counts
-  Digest digest{};          // of a password that was given as plain text
+  Secret hash;              // of crypt(3), or empty: then the password was given as plain text
+  Digest credential{};      // of the name and that password, or of the name and the hash: changes when they do
   std::uint32_t index = 0;  // of this user in this table
 
   bool plain() const { return hash.empty(); }
@@ -51,6 +51,9 @@ class Users {
   // Null when there is none of that name. Its time does not depend on how much of a name was right.
   const User* Find(std::string_view name) const;
 
+  // True when there is a user of that name with that credential, of a table with the same key.
+  bool Holds(std::string_view name, const Digest& credential) const;
+
   // What a name that Find does not know is checked against, so that it takes as long as a wrong password: somebody with
   // the most common kind of hash (plain text only where there are no hashes), whose password is to count as wrong.
   const User& stand_in() const { return stand_in_; }
@@ -65,6 +68,7 @@ class Users {
   explicit Users(const DigestKey& key) : key_(key) {}
   Digest DigestOfName(std::string_view name) const;
   Digest DigestOfPlain(std::string_view name, SecretView password) const;
+  Digest DigestOfHash(std::string_view name, const Secret& hash) const;
 
   const DigestKey key_;
   std::vector<User> users_;                                        // by index, in the order in which they were added
@@ -76,6 +80,7 @@ class Users {
 // that begins with the file and the line, and the draft is of no further use.
 class Users::Draft {
  public:
+  // Tables with the same key have the same credentials for the same users.
   explicit Draft(const DigestKey& key) : users_(new Users(key)) {}
 
   // Reads a users file, which nobody but its owner may be able to read or change. One without a user is a mistake.

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/digest.h"
 #include "penstock/random.h"
 #include "penstock/users.h"
 #include "test/support/gateway.h"
@@ -30,7 +31,8 @@ const std::string kAccepted = "01 00"_hex;
 const std::string kRejected = "01 01"_hex;
 
 Settings SettingsWith(std::string_view users_file) {
-  Users::Draft draft(RandomKey());
+  static const DigestKey key = RandomKey();  // one for all tables, as the program has it
+  Users::Draft draft(key);
   std::string error;
   REQUIRE_MESSAGE(draft.AddText(users_file, "users", &error), error);
   Settings settings = TestSettings();

@@ -226,6 +226,43 @@ TEST_CASE("a session whose user is gone ends with the others that are forbidden"
   CHECK(bob.target.Receive(8) == "question");
 }
 
+TEST_CASE("a session whose user has another password ends with the others that are forbidden") {
+  const std::string kept = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";  // open-sesame
+  const std::string other = "$2b$04$58iUCgdRsqHdCxR3ONb2e.ha7dzucVOuShZIl1UQOgGjT0krL96iC";              // the same
+  const std::string keep = "reload-ends-denied yes\nlog-level info\n";
+  TempDirectory folder;
+  const std::string path = folder.Write("penstock.conf", keep + "users users\n");
+  const auto write_users = [&](std::string_view text) {
+    std::filesystem::permissions(folder.Write("users", text), std::filesystem::perms(0600));
+  };
+  write_users("alice:{plain}open-sesame\nbob:{plain}open-sesame\ncarol:" + kept + "\ndave:" + kept +
+              "\nerin:{plain}open-sesame\n");
+  const Program program({"--config=" + path});
+  const TargetListener listener;
+  const auto open = [&](const std::string& name) {
+    TestGateway::Session session{Peer::To(program.at()), Peer()};
+    session.client.Send(std::string("\x05\x01\x02\x01", 4) + static_cast<char>(name.size()) + name + "\x0bopen-sesame" +
+                        ConnectRequest(listener.at()));
+    session.target = listener.Accept();
+    CHECK(Hex(session.client.Receive(14)) ==
+          Hex(std::string("\x05\x02\x01\x00", 4) + Success(session.target.remote())));
+    return session;
+  };
+  const TestGateway::Session alice = open("alice");
+  const TestGateway::Session bob = open("bob");
+  const TestGateway::Session carol = open("carol");
+  const TestGateway::Session dave = open("dave");
+  const TestGateway::Session erin = open("erin");
+  write_users("alice:{plain}open-sesame\nbob:{plain}open-sesame-2\ncarol:" + kept + "\ndave:" + other +
+              "\nerin:" + kept + "\n");
+  program.Signal(SIGHUP);
+  for (const auto* changed : {&bob, &dave, &erin}) CHECK(changed->client.ReceiveToReset().empty());
+  for (const auto* same : {&alice, &carol}) {
+    same->client.Send("question");
+    CHECK(same->target.Receive(8) == "question");
+  }
+}
+
 // One short session after the other, and one that lasts, until `stop`. What goes wrong is thrown.
 int ServeUnderLoad(const Program& program, const std::atomic<bool>& stop) {
   const TargetListener listener;
