@@ -2,52 +2,63 @@
 
 #include <algorithm>
 #include <chrono>
-#include <string_view>
 
 namespace penstock {
 namespace {
 
-// How long a client has to wait after so many failures in a row.
-std::chrono::seconds Wait(int failures) {
+// How long somebody has to wait after so many failures in a row, of which some are free.
+std::chrono::seconds Wait(int failures, int free) {
   std::chrono::seconds wait = kBackoffFirst;
-  for (int extra = failures - kFailuresFree; extra > 1 && wait < kBackoffMax; --extra) wait *= 2;
-  return failures <= kFailuresFree ? std::chrono::seconds(0) : std::min(wait, kBackoffMax);
+  for (int extra = failures - free; extra > 1 && wait < kBackoffMax; --extra) wait *= 2;
+  return failures <= free ? std::chrono::seconds(0) : std::min(wait, kBackoffMax);
 }
 
 }  // namespace
 
-bool Backoff::Blocks(const IpAddress& client, TimePoint now) {
-  const Digest digest = DigestOf(client);
-  Shard& shard = ShardOf(digest);
-  const std::lock_guard lock(shard.mutex);
-  const Entry* const entry = shard.Find(digest, now);
-  return entry != nullptr && now < entry->until;
+Backoff::Attempt Backoff::AttemptOf(const IpAddress& client, std::string_view name) const {
+  const IpAddress network = ClientNetwork(client);
+  const auto bytes = network.bytes();
+  return {KeyedDigest(key_).Add(bytes).Finish(), KeyedDigest(key_).Add(bytes).Add(name).Finish()};
 }
 
-void Backoff::Failed(const IpAddress& client, TimePoint now) {
-  const Digest digest = DigestOf(client);
-  Shard& shard = ShardOf(digest);
+Backoff::Verdict Backoff::Judge(const Attempt& attempt, TimePoint now) {
+  Shard& shard = ShardOf(attempt);
   const std::lock_guard lock(shard.mutex);
-  if (shard.Find(digest, now) == nullptr) {
-    if (shard.entries.size() == kBackoffClientsPerShard) shard.Forget(Digest(shard.entries.back().client));
-    shard.entries.push_front({digest});
-    shard.index.emplace(digest, shard.entries.begin());
-  }
-  const auto place = shard.index.at(digest);
-  shard.entries.splice(shard.entries.begin(), shard.entries, place);
-  place->failures = std::min(place->failures + 1, 1000);
-  place->last = now;
-  place->until = std::max(place->until, now + Wait(place->failures));
+  const Entry* const client = shard.Find(attempt.client, now);
+  const Entry* const name = shard.Find(attempt.name, now);
+  const bool waits = (client != nullptr && now < client->until) || (name != nullptr && now < name->until);
+  if (!waits) return Verdict::kJudge;
+  return name != nullptr && name->unrecognised >= kUnrecognisedMax ? Verdict::kRefuse : Verdict::kRecognise;
 }
 
-void Backoff::Succeeded(const IpAddress& client) {
-  const Digest digest = DigestOf(client);
-  Shard& shard = ShardOf(digest);
+void Backoff::Failed(const Attempt& attempt, TimePoint now) {
+  Shard& shard = ShardOf(attempt);
   const std::lock_guard lock(shard.mutex);
-  shard.Forget(digest);
+  Entry& name = shard.ToFront(attempt.name, now);
+  name.Fail(kFailuresFree, now);
+  if (name.failures <= kFailuresCounted) shard.ToFront(attempt.client, now).Fail(kFailuresFreePerClient, now);
 }
 
-std::size_t Backoff::clients() const {
+void Backoff::Succeeded(const Attempt& attempt, TimePoint now) {
+  Shard& shard = ShardOf(attempt);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* const name = shard.Find(attempt.name, now);
+  if (name == nullptr) return;
+  const int counted = std::min(name->failures, kFailuresCounted);
+  shard.Forget(attempt.name);
+  Entry* const client = shard.Find(attempt.client, now);
+  if (client == nullptr) return;
+  client->failures -= std::min(counted, client->failures);
+  if (client->failures == 0) shard.Forget(attempt.client);
+}
+
+void Backoff::Unrecognised(const Attempt& attempt, TimePoint now) {
+  Shard& shard = ShardOf(attempt);
+  const std::lock_guard lock(shard.mutex);
+  ++shard.FindOrAdd(attempt.name, now).unrecognised;
+}
+
+std::size_t Backoff::entries() const {
   std::size_t count = 0;
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
@@ -56,25 +67,39 @@ std::size_t Backoff::clients() const {
   return count;
 }
 
-Backoff::Entry* Backoff::Shard::Find(const Digest& client, TimePoint now) {
-  const auto found = index.find(client);
+void Backoff::Entry::Fail(int free, TimePoint now) {
+  failures = std::min(failures + 1, 1000);
+  last = now;
+  until = std::max(until, now + Wait(failures, free));
+}
+
+Backoff::Entry* Backoff::Shard::Find(const Digest& key, TimePoint now) {
+  const auto found = index.find(key);
   if (found == index.end()) return nullptr;
   if (now - found->second->last < kBackoffMemory) return &*found->second;
-  Forget(client);
+  Forget(key);
   return nullptr;
 }
 
-void Backoff::Shard::Forget(const Digest& client) {
-  const auto found = index.find(client);
+Backoff::Entry& Backoff::Shard::FindOrAdd(const Digest& key, TimePoint now) {
+  if (Entry* const known = Find(key, now); known != nullptr) return *known;
+  if (entries.size() == kBackoffEntriesPerShard) Forget(Digest(entries.back().key));
+  entries.push_front({.key = key, .last = now});
+  index.emplace(key, entries.begin());
+  return entries.front();
+}
+
+Backoff::Entry& Backoff::Shard::ToFront(const Digest& key, TimePoint now) {
+  FindOrAdd(key, now);
+  entries.splice(entries.begin(), entries, index.at(key));
+  return entries.front();
+}
+
+void Backoff::Shard::Forget(const Digest& key) {
+  const auto found = index.find(key);
   if (found == index.end()) return;
   entries.erase(found->second);
   index.erase(found);
-}
-
-Digest Backoff::DigestOf(const IpAddress& client) const {
-  const IpAddress network = ClientNetwork(client);
-  const auto bytes = network.bytes();
-  return SipHash(key_, bytes);
 }
 
 }  // namespace penstock

@@ -25,7 +25,8 @@ void LoginMailbox::TakeAll(std::vector<LoginAnswer>& answers) {
   answers.swap(answers_);
 }
 
-Logins::Logins() : key_(RandomKey()), backoff_(key_), verified_(kLoginsRemembered), helper_([this] { Serve(); }) {}
+Logins::Logins()
+    : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsRemembered), helper_([this] { Serve(); }) {}
 
 Logins::~Logins() {
   {
@@ -38,52 +39,71 @@ Logins::~Logins() {
 
 LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt,
                          const LoginWaiter& waiter, TimePoint now) {
-  if (backoff_.Blocks(attempt.client, now)) return {LoginOutcome::kThrottled};
-  const User* const known = users->Find(attempt.name);
-  const User& user = known != nullptr ? *known : users->stand_in();
-  if (!user.plain()) return Queue(users, known, attempt, waiter, now);
-  const bool matches = users->MatchesPlain(user, attempt.name, attempt.password);
-  if (!matches || known == nullptr) {
-    backoff_.Failed(attempt.client, now);
-    return {LoginOutcome::kWrong};
+  LoginJob job = Describe(users, attempt);
+  const Backoff::Verdict verdict = backoff_.Judge(job.attempt, now);
+  if (verdict == Backoff::Verdict::kRefuse) return {LoginOutcome::kThrottled};
+  if (Recognises(job, verdict, now)) return {LoginOutcome::kAccepted, job.user};
+  if (verdict == Backoff::Verdict::kRecognise) {
+    if (job.known) backoff_.Unrecognised(job.attempt, now);
+    return {LoginOutcome::kThrottled};
   }
-  backoff_.Succeeded(attempt.client);
-  return {LoginOutcome::kAccepted, known};
+  return job.user->plain() ? JudgePlain(job, attempt, now) : Queue(std::move(job), attempt, waiter);
 }
 
-LoginCheck Logins::Queue(const std::shared_ptr<const Users>& users, const User* known, const LoginAttempt& attempt,
-                         const LoginWaiter& waiter, TimePoint now) {
+// All of a job but its password and its waiters.
+LoginJob Logins::Describe(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const {
+  const User* const known = users->Find(attempt.name);
   LoginJob job;
   job.client = ClientNetwork(attempt.client);
+  job.attempt = backoff_.AttemptOf(attempt.client, attempt.name);
   job.users = users;
   job.user = known != nullptr ? known : &users->stand_in();
   job.known = known != nullptr;
   job.login = KeyedDigest(key_)
-                  .Add(job.user->hash.Reveal())
+                  .Add(job.user->credential)
                   .Add(job.known ? "known" : "")
                   .Add(attempt.name)
                   .Add(attempt.password.Reveal())
                   .Finish();
   // Jobs of two clients are never one: the turn of the first and its failures are no business of the second.
   job.ticket = KeyedDigest(key_).Add(job.login).Add(job.client.bytes()).Finish();
-  LoginCheck check{LoginOutcome::kPending, nullptr, job.ticket};
+  return job;
+}
 
+bool Logins::Recognises(const LoginJob& job, Backoff::Verdict verdict, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  latest_ = std::max(latest_, now);
+  if (verified_.Knows(job.ticket)) return true;
+  if (verdict != Backoff::Verdict::kJudge || !verified_.Knows(job.login)) return false;
+  verified_.Remember(job.ticket);
+  return true;
+}
+
+LoginCheck Logins::JudgePlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now) {
+  if (!job.users->MatchesPlain(*job.user, attempt.name, attempt.password) || !job.known) {
+    backoff_.Failed(job.attempt, now);
+    return {LoginOutcome::kWrong};
+  }
+  backoff_.Succeeded(job.attempt, now);
+  const std::lock_guard lock(mutex_);
+  verified_.Remember(job.ticket);
+  return {LoginOutcome::kAccepted, job.user};
+}
+
+LoginCheck Logins::Queue(LoginJob job, const LoginAttempt& attempt, const LoginWaiter& waiter) {
+  LoginCheck check{LoginOutcome::kPending, nullptr, job.ticket};
   LoginQueue::Added added;
   {
     const std::lock_guard lock(mutex_);
-    latest_ = std::max(latest_, now);
-    if (verified_.Knows(job.login)) {
-      check = {LoginOutcome::kAccepted, known};
-    } else if (!queue_.Join(job.ticket, waiter)) {
+    if (!queue_.Join(job.ticket, waiter)) {
       job.password = Secret(attempt.password);
       job.waiters.push_back(waiter);
       added = queue_.Add(std::move(job));
       if (!added.added) check = {LoginOutcome::kThrottled};
     }
   }
-  if (check.outcome == LoginOutcome::kAccepted) backoff_.Succeeded(attempt.client);
   if (added.added) changed_.notify_one();
-  if (added.displaced) Tell(*added.displaced, LoginOutcome::kThrottled, now);
+  if (added.displaced) Tell(*added.displaced, LoginOutcome::kThrottled);
   return check;
 }
 
@@ -105,10 +125,12 @@ void Logins::Serve() {
     if (stopping_) return;
     const LoginJob& next = *queue_.Next();
     const LoginOutcome outcome = Verify(lock, next);
+    // Before the next job of the same client has its turn. However many waited for it, it was one attempt.
+    if (outcome == LoginOutcome::kWrong) backoff_.Failed(next.attempt, latest_);
+    if (outcome == LoginOutcome::kAccepted) backoff_.Succeeded(next.attempt, latest_);
     const LoginJob job = queue_.Finish(next.ticket);
-    const TimePoint now = latest_;
     lock.unlock();
-    Tell(job, outcome, now);
+    Tell(job, outcome);
     lock.lock();
   }
 }
@@ -116,21 +138,20 @@ void Logins::Serve() {
 // Gives up the lock while it computes.
 LoginOutcome Logins::Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job) {
   // Since it was queued, its client's earlier guesses may have failed, or another client may have logged in with it.
-  if (backoff_.Blocks(job.client, latest_)) return LoginOutcome::kThrottled;
-  if (verified_.Knows(job.login)) return LoginOutcome::kAccepted;
-  ++hashes_;
-  lock.unlock();
-  const bool matches = HashMatches(job.password, job.user->hash);
-  lock.lock();
-  if (!matches || !job.known) return LoginOutcome::kWrong;
-  verified_.Remember(job.login);
+  if (backoff_.Judge(job.attempt, latest_) != Backoff::Verdict::kJudge) return LoginOutcome::kThrottled;
+  if (!verified_.Knows(job.login)) {
+    ++hashes_;
+    lock.unlock();
+    const bool matches = HashMatches(job.password, job.user->hash);
+    lock.lock();
+    if (!matches || !job.known) return LoginOutcome::kWrong;
+    verified_.Remember(job.login);
+  }
+  verified_.Remember(job.ticket);
   return LoginOutcome::kAccepted;
 }
 
-// However many waited for it, it was one attempt.
-void Logins::Tell(const LoginJob& job, LoginOutcome outcome, TimePoint now) {
-  if (outcome == LoginOutcome::kWrong) backoff_.Failed(job.client, now);
-  if (outcome == LoginOutcome::kAccepted) backoff_.Succeeded(job.client);
+void Logins::Tell(const LoginJob& job, LoginOutcome outcome) {
   const User* const user = outcome == LoginOutcome::kAccepted ? job.user : nullptr;
   for (const LoginWaiter& waiter : job.waiters) waiter.mailbox->Put({waiter.session, outcome, job.users, user});
 }

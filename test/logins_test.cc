@@ -15,6 +15,8 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/digest.h"
+#include "penstock/limits.h"
 #include "penstock/random.h"
 
 namespace penstock {
@@ -33,7 +35,8 @@ const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
 std::shared_ptr<const Users> Table(std::string_view text) {
-  Users::Draft draft(RandomKey());
+  static const DigestKey key = RandomKey();  // one for all tables, as the program has it
+  Users::Draft draft(key);
   std::string error;
   REQUIRE_MESSAGE(draft.AddText(text, "users", &error), error);
   return draft.Finish();
@@ -219,25 +222,98 @@ TEST_CASE("a table that is replaced lives until its last login has been answered
   while (!table.expired()) std::this_thread::yield();  // the helper may have to let go of it yet
 }
 
-TEST_CASE("the third failure in a row keeps a client out, with the right password, too") {
+// Both kinds of users: each of these tests runs with either.
+std::shared_ptr<const Users> EitherTable() {
+  std::string kind;
+  SUBCASE("plain") { kind = "{plain}open-sesame"; }
+  SUBCASE("hashed") { kind = kHash; }
+  return Table("alice:" + kind + "\nbob:" + kind + "\nmallory:" + kind);
+}
+
+TEST_CASE("the third failure in a row keeps a client from that name, with the right password, too") {
   TestWorker worker;
   Logins logins;
-  std::string text;
-  SUBCASE("plain") { text = "alice:{plain}open-sesame"; }
-  SUBCASE("hashed") { text = "alice:" + kHash; }
-  Asker asker{logins, Table(text), worker};
-  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  Asker asker{logins, EitherTable(), worker};
   for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
   const std::uint64_t hashes = logins.hashes();
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
-  CHECK(asker.Check("mallory", "open-sesame").outcome == LoginOutcome::kThrottled);
-  const Asker other{logins, asker.users, worker, "192.0.2.2"};
-  CHECK(other.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
-  asker.now += 1s;
-  CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
   CHECK(logins.hashes() == hashes);
-  for (int i = 0; i < 2; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
+  const Asker other{logins, asker.users, worker, "192.0.2.2"};
+  CHECK(other.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);  // which was not for this client
+  asker.now += 1s;
+  for (int i = 0; i < 2; ++i) CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+}
+
+TEST_CASE("a neighbour behind the same address who guesses at a name of their own locks nobody else out") {
+  TestWorker worker;
+  Logins logins;
+  Asker asker{logins, EitherTable(), worker};
+  for (int i = 0; i < 100; ++i) {
+    asker.Outcome("mallory", "open-sesamE");
+    asker.now += 20s;
+  }
+  for (int i = 0; i < 3; ++i) asker.Outcome("mallory", "open-sesamE");
+  CHECK(asker.Check("mallory", "open-sesame").outcome == LoginOutcome::kThrottled);
+  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+}
+
+TEST_CASE("a right login of one's own does not forgive guesses at other names") {
+  TestWorker worker;
+  Logins logins;
+  Asker asker{logins, EitherTable(), worker};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
+    CHECK(asker.Outcome("mallory", "open-sesame") == LoginOutcome::kAccepted);
+  }
+  CHECK(asker.Outcome("mallory", "open-sesame") == LoginOutcome::kAccepted);
+  CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
+}
+
+TEST_CASE("a remembered login comes in during another's wait, and does not shorten it") {
+  TestWorker worker;
+  Logins logins;
+  Asker asker{logins, EitherTable(), worker};
+  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  for (int i = 0; i <= kFailuresFreePerClient; ++i) {
+    CHECK(asker.Outcome("nobody-" + std::to_string(i), "open-sesame") == LoginOutcome::kWrong);
+  }
+  for (const std::string_view name : {"alice", "bob", "alice", "bob"}) {
+    CHECK(asker.Check(name, "open-sesame").outcome ==
+          (name == "alice" ? LoginOutcome::kAccepted : LoginOutcome::kThrottled));
+  }
+  asker.now += 1s;
+  CHECK(asker.Outcome("bob", "open-sesame") == LoginOutcome::kAccepted);
+  // The failures count as ever: the next one brings the next wait.
+  CHECK(asker.Outcome("nobody", "open-sesame") == LoginOutcome::kWrong);
+  CHECK(asker.Check("mallory", "open-sesame").outcome == LoginOutcome::kThrottled);
+}
+
+TEST_CASE("guesses during a wait find out no remembered login") {
+  TestWorker worker;
+  Logins logins;
+  const Asker asker{logins, EitherTable(), worker};
+  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
+  for (int i = 0; i < kUnrecognisedMax; ++i) {
+    CHECK(asker.Check("alice", "guess-" + std::to_string(i)).outcome == LoginOutcome::kThrottled);
+  }
+  CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
+}
+
+TEST_CASE("a remembered login is none once its password has changed") {
+  TestWorker worker;
+  Logins logins;
+  Asker asker{logins, Table("alice:{plain}open-sesame\nbob:" + kHash), worker};
+  for (const std::string_view name : {"alice", "bob", "alice", "bob"}) {
+    CHECK(asker.Outcome(name, "open-sesame") == LoginOutcome::kAccepted);
+  }
+  asker.users = Table("alice:{plain}open-sesame-2\nbob:{plain}open-sesame-2");
+  for (const std::string_view name : {"alice", "bob"}) {
+    CHECK(asker.Outcome(name, "open-sesame") == LoginOutcome::kWrong);
+    CHECK(asker.Outcome(name, "open-sesame-2") == LoginOutcome::kAccepted);
+  }
 }
 
 TEST_CASE("of many guesses at once three are looked at") {

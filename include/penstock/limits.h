@@ -42,16 +42,24 @@ inline constexpr std::size_t kLoginsQueuedMax = 4'096;
 inline constexpr std::size_t kLoginsQueuedPerClient = 256;
 static_assert(kLoginsQueuedPerClient < kLoginsQueuedMax);
 
-// Verified logins that need no further hash: one generation is filled while the one before it is still believed.
+// Verified logins that need no further hash, each with a client that it came from: one generation is filled while the
+// one before it is still believed.
 inline constexpr std::size_t kLoginsRemembered = 8'192;
+inline constexpr std::size_t kLoginDigestsRemembered = 2 * kLoginsRemembered;
 
-// Clients whose last logins failed. From the third failure in a row on, each one keeps them out twice as long.
+// Clients whose last logins failed, and the names at which they did. From the third failure in a row on, each one keeps
+// the client twice as long from that name; so many of one name count towards the client, whom they keep from all names
+// when there are too many in all. During a wait so many unremembered logins at a name end the favour for remembered ones.
 inline constexpr int kFailuresFree = 2;
+inline constexpr int kFailuresCounted = kFailuresFree + 1;
+inline constexpr int kFailuresFreePerClient = 30;
+static_assert(kFailuresFreePerClient >= 4 * kFailuresCounted, "who fails at one name keeps nobody else out");
+inline constexpr int kUnrecognisedMax = 16;
 inline constexpr std::chrono::seconds kBackoffFirst{1};
 inline constexpr std::chrono::seconds kBackoffMax{60};
 inline constexpr std::chrono::minutes kBackoffMemory{10};  // without a failure, after which all is forgotten
 inline constexpr std::size_t kBackoffShards = 16;
-inline constexpr std::size_t kBackoffClientsPerShard = 4'096;  // about 8 MiB in all
+inline constexpr std::size_t kBackoffEntriesPerShard = 4'096;  // about 8 MiB in all
 
 // --- Names and dialling --------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "penstock/clock.h"
+#include "penstock/backoff.h"
 #include "penstock/digest.h"
 #include "penstock/endpoint.h"
 #include "penstock/limits.h"
@@ -38,8 +38,9 @@ struct LoginWaiter {
 };
 
 struct LoginJob {
-  Digest ticket;     // of login and client: equal jobs have equal ones
-  Digest login;      // of hash, name and password
+  Digest ticket;  // of login and client: equal jobs have equal ones
+  Digest login;   // of credential, name and password
+  Backoff::Attempt attempt;
   IpAddress client;  // as ClientNetwork has it
   std::shared_ptr<const Users> users;
   const User* user = nullptr;  // of `users`

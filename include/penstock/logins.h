@@ -2,8 +2,10 @@
 // be asked, which takes milliseconds by intention and happens on a thread of its own.
 // Owned by the server; Check and Withdraw: any thread. Mailboxes must outlive it.
 // Invariant: a wrong name and a wrong password take the same path. What is verified once is recognised by a keyed
-// digest of hash, name and password, so a changed hash or a dropped user is not. Who is kPending gets exactly one
-// answer, unless it withdraws or the Logins end. A password lives here as a Secret, until its job is done.
+// digest of credential, name and password, so a changed password or a dropped user is not. During a wait (backoff.h)
+// a login is recognised only if it was verified for the same client before, and that neither shortens the wait nor
+// forgives a failure. Who is kPending gets exactly one answer, unless it withdraws or the Logins end. A password lives
+// here as a Secret, until its job is done.
 // Deliberately not here: the table of users (whoever asks brings it, so that a reload may replace it), the protocol.
 #pragma once
 
@@ -31,7 +33,7 @@ enum class LoginOutcome : std::uint8_t {
   kPending,  // the answer will come into the mailbox
   kAccepted,
   kWrong,      // the name, or the password
-  kThrottled,  // not looked at: the client has failed too often, or too many logins wait
+  kThrottled,  // not looked at: the client has to wait after failures, or too many logins wait
 };
 
 // An answer that took its time.
@@ -93,11 +95,13 @@ class Logins {
   std::uint64_t hashes() const;
 
  private:
-  LoginCheck Queue(const std::shared_ptr<const Users>& users, const User* known, const LoginAttempt& attempt,
-                   const LoginWaiter& waiter, TimePoint now);
+  LoginJob Describe(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const;
+  bool Recognises(const LoginJob& job, Backoff::Verdict verdict, TimePoint now);
+  LoginCheck JudgePlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now);
+  LoginCheck Queue(LoginJob job, const LoginAttempt& attempt, const LoginWaiter& waiter);
   void Serve();
   LoginOutcome Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job);
-  void Tell(const LoginJob& job, LoginOutcome outcome, TimePoint now);
+  static void Tell(const LoginJob& job, LoginOutcome outcome);
 
   const DigestKey key_;
   Backoff backoff_;
@@ -105,8 +109,8 @@ class Logins {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   LoginQueue queue_;
-  DigestMemory verified_;
-  TimePoint latest_{};  // the time, as far as anybody has told
+  DigestMemory verified_;  // logins and tickets of jobs
+  TimePoint latest_{};     // the time, as far as anybody has told
   std::uint64_t hashes_ = 0;
   bool stopping_ = false;
   std::thread helper_;

@@ -235,13 +235,18 @@ TEST_CASE("many first connections of one user come in together") {
   CHECK(gateway.Count(&Counters::logins_accepted) == 64);
 }
 
-TEST_CASE("after three failures a client is refused whatever it knows, and others are not") {
+TEST_CASE(
+    "after three failures at a name a client is refused there whatever it knows; others and other names are not") {
   const TestGateway gateway(PlainUsers());
   for (int i = 0; i < 3; ++i)
     CHECK(VerdictOn(gateway, Credentials("alice", "open-sesamE")) == kChosenLogin + kRejected);
   CHECK(Hex(VerdictOn(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
   CHECK(gateway.Count(&Counters::logins_failed) == 3);
   CHECK(gateway.Count(&Counters::logins_throttled) == 1);
+  const Peer neighbour = gateway.Client();
+  neighbour.Send(kGreetingLogin + Credentials("bob", "open-sesame-2"));
+  CHECK(Hex(neighbour.Receive(4)) == Hex(kChosenLogin + kAccepted));
+  CHECK(Hex(VerdictOn(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
 
   const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
   other.Send(kGreetingLogin + kAlice);
