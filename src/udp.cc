@@ -16,6 +16,8 @@ namespace {
 
 void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
 
+void EnableGro(int socket) { SetOption(socket, SOL_UDP, UDP_GRO, 1); }  // older kernels: datagrams come one by one
+
 // The caller's messages hold what the last call wrote; what the kernel reads anew is set by their owner.
 template <class Call>
 int Try(Call call) {
@@ -35,7 +37,7 @@ OpenedUdp MakeUdp(const Endpoint& like, const Source* source) {
   }
   // A burst waits here while the worker serves others. The kernel takes what rmem_max allows, and uses it when it must.
   SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
-  SetOption(socket.get(), SOL_UDP, UDP_GRO, 1);  // older kernels: datagrams come one by one
+  EnableGro(socket.get());
   return {std::move(socket), Fault::kNone};
 }
 
@@ -61,6 +63,12 @@ OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order)
     if (Bind(made.socket.get(), at) == 0) return made;
   }
   return {Fd(), FaultOfErrno(errno)};
+}
+
+Fd KeepUdpGro(bool v4) {
+  Fd socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket.valid()) EnableGro(socket.get());
+  return socket;
 }
 
 Received ReceiveMany(int socket, std::span<mmsghdr> messages) {

@@ -5,6 +5,7 @@
 // Deliberately not here: signals and the command line (main, config.h).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,11 +13,13 @@
 #include <vector>
 
 #include "penstock/counters.h"
+#include "penstock/fd.h"
 #include "penstock/log.h"
 #include "penstock/logins.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
 #include "penstock/settings.h"
+#include "penstock/udp.h"
 #include "penstock/worker.h"
 
 namespace penstock {
@@ -79,6 +82,7 @@ class Server {
   Settings settings_;
   Log& log_;
   WorkersShared shared_;
+  const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};  // else each association switches it
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -33,6 +33,11 @@ OpenedUdp OpenUdp(const Endpoint& at, const Source* source = nullptr);
 // that one that was just closed is not used again at once. kOther when kUdpPortTriesMax ports are in use.
 OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order);
 
+// A socket that receives nothing and keeps the host's UDP_GRO switched on while it is open: the kernel rewrites its own
+// code, with all CPUs stopped, for the first socket that wants it and when the last one has gone. Invalid where there is
+// no such family, or no descriptor.
+Fd KeepUdpGro(bool v4);
+
 struct Received {
   IoStatus status;  // kDone: `count` messages, one at least; kAgain: none is there; kFault: ask again
   std::size_t count;

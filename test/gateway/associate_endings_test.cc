@@ -1,4 +1,7 @@
 // UDP ASSOCIATE: how an association ends, what it costs, and that nothing of it stays.
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +22,17 @@ namespace {
 TEST_SUITE_BEGIN("associate");
 
 std::size_t Sockets() { return Descriptors()["socket"]; }
+
+// Sockets of this process that have UDP_GRO.
+std::size_t GroSockets() {
+  std::size_t count = 0;
+  for (int fd = 0; fd < 1'024; ++fd) {  // the lowest that is free is given out
+    int on = 0;
+    socklen_t size = sizeof on;
+    if (::getsockopt(fd, SOL_UDP, UDP_GRO, &on, &size) == 0 && on != 0) ++count;
+  }
+  return count;
+}
 
 std::size_t Occurrences(std::string_view text, std::string_view sought) {
   std::size_t count = 0;
@@ -92,6 +106,20 @@ TEST_CASE("an association needs four descriptors at most, opened when first need
   client.PingPong(target);
   client.PingPong(target6);
   CHECK(Sockets() == before + 2 + 4);
+}
+
+// The kernel stops all CPUs to switch it on and off.
+TEST_CASE("no association switches the host's UDP_GRO on, or off") {
+  const std::size_t of_others = GroSockets();
+  const TestGateway gateway;
+  const std::size_t kept = GroSockets();
+  CHECK(kept > of_others);
+  {
+    const UdpClient client(gateway);
+    CHECK(GroSockets() == kept + 1);
+  }
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(GroSockets() == kept);
 }
 
 TEST_CASE("an association at rest is small") {
