@@ -203,7 +203,8 @@ void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answ
 }
 
 // The first address that the client may reach, or nothing, and the datagram is counted. A connection tries one address
-// after the other; a datagram has one try, so of two families the one without a route is passed over.
+// after the other; a datagram has one try. So the client's own family comes first, for many programs can read no answer
+// of the other one, and of two families the one without a route is passed over.
 std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
                                                             std::uint16_t port, const AssociateTools& tools) const {
   if (answer.status != NameStatus::kFound || answer.list().empty()) {
@@ -212,12 +213,15 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   }
   const bool both_families = answer.list().front().is_v4() != answer.list().back().is_v4();
   std::optional<Destination> without_route;
-  for (const IpAddress& address : answer.list()) {
-    const Ruling ruling = tools.access.Judge(name, address, port);
-    const Destination destination{{address, port}, ruling.source()};
-    if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
-    if (!both_families || HasRoute(destination, tools)) return destination;
-    if (!without_route) without_route = destination;
+  for (const bool v4 : {tools.client.ip.is_v4(), !tools.client.ip.is_v4()}) {
+    for (const IpAddress& address : answer.list()) {
+      if (address.is_v4() != v4) continue;
+      const Ruling ruling = tools.access.Judge(name, address, port);
+      const Destination destination{{address, port}, ruling.source()};
+      if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
+      if (!both_families || HasRoute(destination, tools)) return destination;
+      if (!without_route) without_route = destination;
+    }
   }
   if (!without_route) tools.counters.udp_denied.Add();
   return without_route;

@@ -363,7 +363,7 @@ struct NamedGateway {
   explicit NamedGateway(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.ForgiveSockets(); }
 
   Settings SettingsFor(const DnsServer& dns) const {
-    Settings settings = TestSettings();
+    Settings settings = BothFamilies();
     settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
     settings.names.hosts_file = directory.Write("hosts", "");
     settings.names.families = Families{true, true};
@@ -489,13 +489,29 @@ TEST_CASE("of a name's addresses one without a route is passed over") {
   dns.Add("both.example", "fe80::1");  // of which link?
   dns.Add("both.example", "127.0.0.1");
   const NamedGateway named(dns);
-  const UdpClient client(named.gateway);
+  const UdpClient client(named.gateway, 1);
   const UdpPeer target;
   for (int i = 0; i < 3; ++i) {
     client.Send("a", "both.example", target.at().port);
     CHECK(target.Receive().bytes == "a");
   }
   CHECK(named.gateway.Count(&Counters::udp_unreachable) == 0);
+}
+
+TEST_CASE("of a name's addresses those of the client's family come first") {
+  DnsServer dns;
+  dns.Add("both.example", "::1");
+  dns.Add("both.example", "127.0.0.1");
+  const NamedGateway named(dns);
+  for (const std::size_t index : {0U, 1U}) {
+    CAPTURE(index);
+    const UdpClient client(named.gateway, index);
+    const UdpPeer target(index == 0 ? kLoopback : kLoopback6);
+    for (const char* const how : {"asked for", "known"}) {
+      client.Send(how, "both.example", target.at().port);
+      CHECK(target.Receive().bytes == how);
+    }
+  }
 }
 
 TEST_CASE("datagrams that wait for a name go with their association, and leave their room to others") {
