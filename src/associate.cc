@@ -68,7 +68,7 @@ void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& c
   });
 }
 
-Fault Association::Open(const Endpoint& local, const AssociateTools& tools) {
+Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools) {
   const PortRange& ports = tools.settings.udp_ports;
   Endpoint at = local;
   at.port = 0;
@@ -76,6 +76,7 @@ Fault Association::Open(const Endpoint& local, const AssociateTools& tools) {
   if (!opened.socket.valid()) return opened.fault;
   if (!tools.poller.AddReader(opened.socket.get(), {first_tag_, session_})) return Fault::kExhausted;
   sockets_[0] = std::move(opened.socket);
+  named_port_ = named_port;
   return Fault::kNone;
 }
 
@@ -122,8 +123,14 @@ Association::Turn Association::StepSide(Side side, const AssociateTools& tools) 
 
 bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
   // Port 0 can be made up, but not be answered.
-  return from.ip == tools.client.ip && from.scope == tools.client.scope && from.port != 0 &&
-         (!has_client() || from.port == client_port_);
+  if (from.ip != tools.client.ip || from.scope != tools.client.scope || from.port == 0) return false;
+  if (!has_client() || from.port == client_port_ || from.port == named_port_) return true;
+  return client_port_ != named_port_ && tools.now - client_heard_ >= kUdpPortMemory;
+}
+
+void Association::Pin(std::uint16_t port, const AssociateTools& tools) {
+  client_port_ = port;
+  client_heard_ = tools.now;
 }
 
 void Association::TakeFromClient(std::size_t count, const AssociateTools& tools) {
@@ -134,6 +141,7 @@ void Association::TakeFromClient(std::size_t count, const AssociateTools& tools)
       tools.counters.udp_foreign.Add(message.datagrams());
       continue;
     }
+    if (message.from.port == client_port_) client_heard_ = tools.now;
     message.ForEach([&](std::span<const std::uint8_t> datagram) { Forward(datagram, message.from, route, tools); });
   }
   FlushUp(tools);
@@ -143,12 +151,13 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
                           const AssociateTools& tools) {
   const std::size_t known = route.header.size();
   if (known != 0 && datagram.size() >= known && std::memcmp(datagram.data(), route.header.data(), known) == 0) {
+    Pin(from.port, tools);
     return Put(route.to, datagram.subspan(known), tools);
   }
   const socks5::UdpHeader header = socks5::DecodeUdpHeader(datagram);
   if (header.fault == socks5::UdpFault::kFragment) return tools.counters.udp_fragment.Add();
   if (header.fault == socks5::UdpFault::kMalformed) return tools.counters.udp_malformed.Add();
-  client_port_ = from.port;
+  Pin(from.port, tools);
 
   const auto data = datagram.subspan(header.size);
   Endpoint to{header.address, header.port};

@@ -332,13 +332,14 @@ Session::Next Session::Refuse(Reply reply, End end, const SessionTools& tools) {
   return CloseGently(tools);
 }
 
-// DST.ADDR and DST.PORT of the request are not looked at: see associate.h.
+// DST.ADDR of the request is not looked at: see associate.h.
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
   if (IsToEnd(tools)) return RefuseForbidden(tools);
   const AssociateTools lent = Associate(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;
-  if (association != nullptr && association->Open(LocalEndpoint(core_.socket.get()), lent) != Fault::kNone) {
+  if (association != nullptr &&
+      association->Open(LocalEndpoint(core_.socket.get()), core_.port, lent) != Fault::kNone) {
     tools.associations.associations.Release(association->self());
     association = nullptr;
   }

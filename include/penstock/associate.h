@@ -12,8 +12,10 @@
 //                                                          └── IPv6 socket ──▶ targets
 //            ◀────────────────────── filter, header on ◀──────────────
 //
-// Only the address from which the TCP connection came may send, and its first valid datagram pins the port. What the
-// request says of the client's address is not looked at: clients put anything there.
+// Only the address from which the TCP connection came may send, for others may share it from one port at a time. A valid
+// datagram from the port that the request named pins that port for good. Until one comes (clients put anything there, and
+// a NAT changes it) the first valid datagram pins its port, and another port may do so when nothing has been heard from
+// that one for kUdpPortMemory, as when a NAT has forgotten it. What the request says of the address is not looked at.
 //
 // Datagrams whose target is a name that must be asked for wait in the worker's pool, a copy each, until the resolver
 // answers: those behind them do not wait. At rest an association holds no buffer.
@@ -146,9 +148,9 @@ class Association {
   Association(const Association&) = delete;
   Association& operator=(const Association&) = delete;
 
-  // Opens the socket towards the client beside the connection's own address `local`. Any fault: there is no such
-  // socket.
-  Fault Open(const Endpoint& local, const AssociateTools& tools);
+  // Opens the socket towards the client beside the connection's own address `local`. `named_port`: DST.PORT of the
+  // request. Any fault: there is no such socket.
+  Fault Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools);
 
   // Where the client is to send its datagrams: BND of the reply.
   Endpoint Bound(const AssociateTools& tools) const;
@@ -183,6 +185,7 @@ class Association {
   void TakeFromClient(std::size_t count, const AssociateTools& tools);
   void TakeFromTargets(std::size_t count, const AssociateTools& tools);
   bool IsClient(const Endpoint& from, const AssociateTools& tools) const;
+  void Pin(std::uint16_t port, const AssociateTools& tools);
 
   void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
   void ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
@@ -214,8 +217,10 @@ class Association {
   std::array<bool, kSides> readable_{};                   // latches
   std::array<bool, kSides> joins_{true, true, true};
   std::uint8_t first_tag_;
-  std::uint8_t waiting_ = 0;  // datagrams of its own whose names are being looked up
+  std::uint8_t waiting_ = 0;      // datagrams of its own whose names are being looked up
+  std::uint16_t named_port_ = 0;  // by the request; 0: none
   std::uint16_t client_port_ = 0;
+  TimePoint client_heard_{};  // from that port
   Tally up_;
   Tally down_;
   AddressSet sent_to_;

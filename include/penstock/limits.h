@@ -217,6 +217,10 @@ inline constexpr int kUdpReceiveBuffer = 1024 * 1024;
 // Ports of --udp-ports that are tried for one association before it is told that there is none.
 inline constexpr std::size_t kUdpPortTriesMax = 4'096;
 
+// How long an association's client keeps a port that its request did not name without sending. NATs forget sooner or
+// later than that; programs that are silent for longer are few, and lose nothing unless somebody shares their address.
+inline constexpr std::chrono::seconds kUdpPortMemory{30};
+
 // Datagrams that wait until their name has been looked up.
 inline constexpr std::size_t kWaitingDatagramsPerAssociation = 16;
 inline constexpr std::size_t kWaitingDatagramsPerWorker = 1'024;

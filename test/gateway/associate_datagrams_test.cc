@@ -267,6 +267,21 @@ TEST_CASE("the port is pinned by the first valid datagram, and only the client's
   CHECK(foreign.nothing_came());
 }
 
+TEST_CASE("an association that somebody else at the client's address has taken is given back to the port it named") {
+  const TestGateway gateway;
+  const UdpPeer target;
+  const UdpPeer own;
+  const UdpClient other(gateway, 0, AssociateRequest(own.at()));
+  other.PingPong(target);
+  const std::string hello = UdpHeader(target.at()) + "hello";
+  own.Send(hello, other.bound());
+  target.Send("answer", target.Receive().from);
+  CHECK(own.Receive().from == other.bound());
+  other.SendRaw(hello);
+  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  CHECK(target.nothing_came());
+}
+
 // No UDP socket sends such a one, but a raw socket does.
 TEST_CASE("a datagram from port 0 does not pin the port" * doctest::skip(::geteuid() != 0)) {
   const TestGateway gateway;
