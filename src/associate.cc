@@ -174,8 +174,8 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
 void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
                                 const AssociateTools& tools) {
   if (!IsHostName(header.name)) return tools.counters.udp_malformed.Add();
-  if (!tools.access.Foresee(header.name, header.port).allowed) return tools.counters.udp_denied.Add();
-  if (const auto answer = tools.resolver.Known(header.name)) {
+  const AllowedNames allowed(tools.access, header.name, header.port);
+  if (const auto answer = tools.resolver.Known(header.name, &allowed)) {
     const auto to = Choose(*answer, header.name, header.port, tools);
     // The header is the last thing in front of the data.
     if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
@@ -185,7 +185,7 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
   if (const auto answer =
-          tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self), tools.client.ip)) {
+          tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self), tools.client.ip, &allowed)) {
     OnName(*waiting, *answer, tools);
     tools.pool.Release(*waiting);
   }
@@ -217,7 +217,7 @@ void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answ
 std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
                                                             std::uint16_t port, const AssociateTools& tools) const {
   if (answer.status != NameStatus::kFound || answer.list().empty()) {
-    tools.counters.udp_nameless.Add();
+    (answer.status == NameStatus::kDenied ? tools.counters.udp_denied : tools.counters.udp_nameless).Add();
     return std::nullopt;
   }
   const bool both_families = answer.list().front().is_v4() != answer.list().back().is_v4();
@@ -225,7 +225,7 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   for (const bool v4 : {tools.client.ip.is_v4(), !tools.client.ip.is_v4()}) {
     for (const IpAddress& address : answer.list()) {
       if (address.is_v4() != v4) continue;
-      const Ruling ruling = tools.access.Judge(name, address, port);
+      const Ruling ruling = tools.access.Judge({name, answer.name}, address, port);
       const Destination destination{{address, port}, ruling.source()};
       if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
       if (!both_families || HasRoute(destination, tools)) return destination;

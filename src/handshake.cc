@@ -18,11 +18,15 @@ using socks5::Reply;
 
 namespace {
 
-// A copy of what a client has sent; null when there is no memory for it. A name with a NUL inside is refused; the log
-// shows it up to there.
-std::unique_ptr<char[]> Kept(std::string_view name) {
-  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1]);
-  if (copy != nullptr) copy[name.copy(copy.get(), name.size())] = '\0';
+// A copy of what a client has sent, and behind it of `second`; null when there is no memory for it. A name with a NUL
+// inside is refused; the log shows it up to there.
+std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {}) {
+  name = name.substr(0, name.find('\0'));
+  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1 + second.size() + 1]);
+  if (copy == nullptr) return copy;
+  copy[name.copy(copy.get(), name.size())] = '\0';
+  char* const rest = copy.get() + name.size() + 1;
+  rest[second.copy(rest, second.size())] = '\0';
   return copy;
 }
 
@@ -51,8 +55,11 @@ void Handshake::OnAttemptDelay(const SessionTools& tools) {
 Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
   if (!resolving_) return Turn::kWaiting;
   resolving_ = false;
+  const TargetName name{name_, answer.name};
+  if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).Foresee(name, core_.port), tools);
   if (answer.status != NameStatus::kFound) return Refuse(Reply::kHostUnreachable, tools);
-  return Reach(answer.list(), tools);
+  if (!answer.name.empty()) KeepName(name, tools);
+  return Reach(name, answer.list(), tools);
 }
 
 Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
@@ -374,7 +381,7 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   core_.command = static_cast<std::uint8_t>(request.command);
   core_.target = {request.address, request.port};
   core_.port = request.port;
-  KeepName(request.name, tools);
+  KeepName({request.name}, tools);
   const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
   if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
   switch (request.command) {
@@ -397,32 +404,34 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
   if (!address) return LookUp(request.name, tools);
   core_.target.ip = *address;
-  if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({&*address, 1}, tools);
+  if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
   if (const Ruling ruling = core_.access(tools).Foresee({}, core_.port); !ruling.allowed) return Deny(ruling, tools);
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
-  if (core_.name == nullptr) KeepName(address->ToString(), tools);
+  if (core_.name == nullptr) KeepName({address->ToString()}, tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
   return AfterListening(bind_wait_.ListenForAnyone(at, tools.settings.bind_ports, Bind(tools)), tools);
 }
 
 Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
   if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
-  if (const Ruling ruling = core_.access(tools).Foresee(name, core_.port); !ruling.allowed) return Deny(ruling, tools);
   name_ = name;
   resolving_ = true;
-  const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip);
+  const Access access = core_.access(tools);
+  const AllowedNames allowed(access, name, core_.port);
+  const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip, &allowed);
   return answer ? OnName(*answer, tools) : Turn::kWaiting;
 }
 
 // Begins to connect to, or to listen for, those of `addresses` that the client may reach.
-Handshake::Turn Handshake::Reach(std::span<const IpAddress> addresses, const SessionTools& tools) {
+Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddress> addresses,
+                                 const SessionTools& tools) {
   std::array<IpAddress, kAddressesPerName> allowed;
   std::array<const Source*, kAddressesPerName> all_sources;
   std::size_t count = 0;
   Ruling denial;
   const Access access = core_.access(tools);
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    const Ruling ruling = access.Judge(name_, address, core_.port);
+    const Ruling ruling = access.Judge(name, address, core_.port);
     if (!ruling.allowed) {
       denial = ruling;
       continue;
@@ -475,9 +484,9 @@ Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
   return Turn::kReached;
 }
 
-void Handshake::KeepName(std::string_view name, const SessionTools& tools) {
-  if (name.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
-  core_.name = Kept(name);
+void Handshake::KeepName(const TargetName& name, const SessionTools& tools) {
+  if (name.asked.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
+  core_.name = Kept(name.asked, name.found);
 }
 
 Reply ReplyFor(Fault fault) {

@@ -1,6 +1,7 @@
 #include "penstock/resolver.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <random>
 #include <utility>
@@ -40,7 +41,11 @@ struct Resolver::Place {
   bool absolute = false;      // a final dot: no search list
   bool failed = false;        // a candidate had no answer
   std::size_t candidate = 0;  // see CandidateAt
+  std::uint64_t denied = 0;   // candidates that may not be asked for, a bit each
+
+  bool IsDenied() const { return (denied >> candidate & 1) != 0; }
 };
+static_assert(kSearchMax < 64);
 
 struct Resolver::Waiter {
   Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place, std::size_t the_share)
@@ -70,28 +75,31 @@ Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Pol
 
 Resolver::~Resolver() = default;
 
-std::optional<NameAnswer> Resolver::Known(std::string_view name) {
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameFilter* filter) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
   Place place;
-  return Known(name, NameText(name), place);
+  return Known(name, NameText(name), filter, place);
 }
 
 // Without an answer, `place` is the candidate that has to be asked for.
-std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, Place& place) {
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, const NameFilter* filter,
+                                          Place& place) {
   RefreshHost();
-  if (const auto known = KnownByRule(text.view())) return known;
   place.text = text_;
   place.absolute = name.ends_with('.');
+  if (filter != nullptr && !Restrict(text.view(), *filter, place)) return Denied(text.view(), place);
+  if (const auto known = KnownByRule(text.view())) return known;
   const auto remembered = Search(text.view(), place);
   if (remembered) counters_.names_cached.Add();
   return remembered;
 }
 
-std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, const IpAddress& client) {
+std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, const IpAddress& client,
+                                            const NameFilter* filter) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
   const NameText text(name);
   Place place;
-  if (const auto known = Known(name, text, place)) return known;
+  if (const auto known = Known(name, text, filter, place)) return known;
   Waiter* const waiter = AddWaiter(who, text.view(), place, ShareOf(client));
   if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
   if (waiter != nullptr) RemoveWaiter(*waiter);
@@ -172,6 +180,31 @@ std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place
   return NameText(name, conf.search[as_it_is_first ? place.candidate - 1 : place.candidate]);
 }
 
+// Notes which candidates `filter` denies. False when it denies all of them.
+bool Resolver::Restrict(std::string_view name, const NameFilter& filter, Place& place) {
+  bool any = false;
+  Place each = place;
+  for (; const auto candidate = CandidateAt(name, each); ++each.candidate) {
+    if (candidate->view().empty()) continue;
+    const bool allowed = filter.Allows(candidate->view());
+    any |= allowed;
+    if (!allowed) place.denied |= std::uint64_t{1} << each.candidate;
+  }
+  return any;
+}
+
+// The answer when nothing was found, and some candidate may not be asked for.
+NameAnswer Resolver::Denied(std::string_view name, Place place) {
+  place.candidate = static_cast<std::size_t>(std::countr_zero(place.denied));
+  return Named(Nothing(NameStatus::kDenied), CandidateAt(name, place), name);
+}
+
+NameAnswer Resolver::Named(NameAnswer answer, const std::optional<NameText>& candidate, std::string_view name) {
+  answered_ = candidate;
+  if (answered_ && answered_->view() != name) answer.name = answered_->view();
+  return answer;
+}
+
 // Whether `answer` for the candidate at `place` is the answer for `name`; else the next candidate's turn has come. No
 // answer for a candidate with a domain is passed over: one broken domain must not take all short names along. No
 // answer for the name as it is ends the search: else a wildcard in a search domain would take the place of every
@@ -181,6 +214,7 @@ bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& p
     case NameStatus::kFound:
       return true;
     case NameStatus::kNoName:
+    case NameStatus::kDenied:
       return false;
     case NameStatus::kNoAnswer:
       place.failed = true;
@@ -194,10 +228,12 @@ bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& p
 std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) {
   for (;; ++place.candidate) {
     const auto candidate = CandidateAt(name, place);
+    if (!candidate && place.denied != 0 && !place.failed) return Denied(name, place);
     if (!candidate) return Nothing(place.failed ? NameStatus::kNoAnswer : NameStatus::kNoName);
-    if (candidate->view().empty()) continue;
+    if (candidate->view().empty() || place.IsDenied()) continue;
     const auto answer = lookups_.Find(candidate->view());
-    if (!answer || Settles(*answer, name, place)) return answer;
+    if (!answer) return std::nullopt;
+    if (Settles(*answer, name, place)) return Named(*answer, candidate, name);
   }
 }
 
@@ -230,7 +266,9 @@ std::optional<Resolver::Finished> Resolver::TakeAnswer() {
 
 // The answer for `waiter`, whose candidate has this one; nothing when it waits again, for a later candidate.
 std::optional<NameAnswer> Resolver::AfterLookup(Waiter& waiter, const NameAnswer& answer) {
-  if (Settles(answer, waiter.name, waiter.place)) return answer;
+  if (Settles(answer, waiter.name, waiter.place)) {
+    return Named(answer, CandidateAt(waiter.name, waiter.place), waiter.name);
+  }
   ++waiter.place.candidate;
   if (const auto known = Search(waiter.name, waiter.place)) return known;
   if (Wait(waiter)) return std::nullopt;

@@ -127,9 +127,7 @@ bool Session::Forbidden(const SessionTools& tools) const {
   if (core_.command == static_cast<std::uint8_t>(socks5::Command::kUdpAssociate)) {
     return !access.ForeseeAnything().allowed;
   }
-  const std::string_view asked = core_.name != nullptr ? core_.name.get() : std::string_view();
-  const std::string_view name = AddressInName(asked) ? std::string_view() : asked;
-  return !access.Judge(name, core_.target.ip, core_.port).allowed;
+  return !access.Judge(core_.target_name(), core_.target.ip, core_.port).allowed;
 }
 
 // What is cut off shall not look whole.

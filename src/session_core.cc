@@ -40,6 +40,12 @@ Access SessionCore::access(const SessionTools& tools) const {
   return {*tools.policy->rules, tools.guard, client.ip, who, static_cast<socks5::Command>(command)};
 }
 
+TargetName SessionCore::target_name() const {
+  if (name == nullptr) return {};
+  const std::string_view asked = name.get();
+  return AddressInName(asked) ? TargetName() : TargetName{asked, name.get() + asked.size() + 1};
+}
+
 bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
   const IoResult sent = penstock::Send(socket.get(), bytes);
   return sent.status == IoStatus::kDone && sent.bytes == bytes.size();

@@ -67,7 +67,8 @@ struct Rig {
   Endpoint client = At("127.0.0.1:1");
   Poller poller;
   Counters counters;
-  Resolver resolver{settings.names, poller, clock, counters, 1};
+  NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
+  Resolver resolver{settings.names, name_files, poller, clock, counters, 1};
   AssociationPool pool{1};
   Association& association = *pool.associations.Acquire(kSession, kFirstTag);
   UdpPeer target;

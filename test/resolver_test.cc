@@ -1,8 +1,11 @@
 #include "penstock/resolver.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -24,6 +27,7 @@ Strings Texts(const std::optional<NameAnswer>& answer) {
   if (!answer) return {"nothing"};
   if (answer->status == NameStatus::kNoName) return {"no name"};
   if (answer->status == NameStatus::kNoAnswer) return {"no answer"};
+  if (answer->status == NameStatus::kDenied) return {"denied", std::string(answer->name)};
   Strings texts;
   for (const IpAddress& address : answer->list()) texts.push_back(address.ToString());
   return texts;
@@ -222,6 +226,48 @@ TEST_CASE("those who wait for different names go on together where they meet") {
     CHECK(Texts(finished->answer) == Strings{"192.0.2.1"});
   }
   CHECK(bench.server.Queries() == 2);
+}
+
+TEST_CASE("names of the search list that a filter denies are not asked for") {
+  struct Filter final : NameFilter {
+    explicit Filter(Strings names) : denied(std::move(names)) {}
+    bool Allows(std::string_view name) const override { return std::ranges::find(denied, name) == denied.end(); }
+    Strings denied;
+  };
+  Bench bench("search one two three\n");
+  bench.server.Add("www.one", "192.0.2.1");
+  bench.server.Add("www.two", "192.0.2.2");
+  const auto ask = [&](std::string_view name, const Filter& filter) {
+    if (const auto known = bench.resolver->Resolve(name, {5, 5}, {}, &filter)) return Texts(known);
+    const auto finished = bench.Await();
+    REQUIRE(finished.has_value());
+    CHECK((finished->answer.name.empty() || finished->answer.name.starts_with("www.")));
+    return Texts(finished->answer);
+  };
+  CHECK(ask("www", Filter({"www.one"})) == Strings{"192.0.2.2"});
+  CHECK(bench.server.Queries("www.one", kA) == 0);
+  CHECK(ask("www", Filter({"www.one", "www.two"})) == Strings{"denied", "www.one"});
+  CHECK(ask("www", Filter({"www.one"})) == Strings{"192.0.2.2"});  // remembered
+  CHECK(bench.Ask("www") == Strings{"192.0.2.1"});
+  const int queries = bench.server.Queries();
+  CHECK(ask("www", Filter({"www", "www.one", "www.two", "www.three"})) == Strings{"denied", "www.one"});
+  CHECK(ask("localhost.", Filter({"localhost"})) == Strings{"denied", ""});
+  CHECK(bench.server.Queries() == queries);
+}
+
+TEST_CASE("a search goes on with the list that it began with") {
+  Bench bench("search one two\n");
+  bench.server.Add("www.two", "192.0.2.2");
+  CHECK_FALSE(bench.resolver->Resolve("www", {5, 5}).has_value());
+  bench.WriteResolvConf("search three four five\n");
+  bench.files->Look();
+  CHECK_FALSE(bench.resolver->Resolve("other", {6, 6}).has_value());
+  for (int answers = 0; answers < 2; ++answers) {
+    const auto finished = bench.Await();
+    REQUIRE(finished.has_value());
+    if (finished->waiter == Handle{5, 5}) CHECK(Texts(finished->answer) == Strings{"192.0.2.2"});
+  }
+  CHECK(bench.server.Queries("www.four", kA) == 0);
 }
 
 TEST_CASE("changed files are taken over while it runs") {

@@ -10,6 +10,7 @@
 
 #include "penstock/endpoint.h"
 #include "penstock/guard.h"
+#include "penstock/resolver.h"
 #include "penstock/rules.h"
 #include "penstock/socks5.h"
 
@@ -24,6 +25,13 @@ struct Ruling {
   const Source* source() const { return rule != nullptr && rule->source.named() ? &rule->source : nullptr; }
 };
 
+// The name of a target: rules hold for it as the client wrote it, and for what was looked up in its place. A rule that
+// denies either denies; else a rule that allows either allows.
+struct TargetName {
+  std::string_view asked;  // empty: the client asked for an address
+  std::string_view found;  // by way of the search list; empty: the name as it was asked for
+};
+
 struct Access {
   const RuleSet& rules;
   Guard& guard;
@@ -34,11 +42,28 @@ struct Access {
   // Not allowed: there is no target at all that the client may reach in this way.
   Ruling ForeseeAnything() const;
 
-  // Not allowed: whatever the addresses of `name` are, none may be reached. An empty name stands for any address.
-  Ruling Foresee(std::string_view name, std::uint16_t port) const;
+  // Not allowed: whatever the addresses of `name` are, none may be reached. No name stands for any address.
+  Ruling Foresee(const TargetName& name, std::uint16_t port) const;
 
-  // `name`: as the client wrote it; empty when it asked for the address.
-  Ruling Judge(std::string_view name, const IpAddress& target, std::uint16_t port) const;
+  Ruling Judge(const TargetName& name, const IpAddress& target, std::uint16_t port) const;
+
+ private:
+  Verdict AskRules(Ask ask, const TargetName& name) const;
+};
+
+// The names that the search list may make of what a client has asked for.
+class AllowedNames final : public NameFilter {
+ public:
+  // The references must outlive it.
+  AllowedNames(const Access& access, std::string_view asked, std::uint16_t port)
+      : access_(access), asked_(asked), port_(port) {}
+
+  bool Allows(std::string_view name) const override;
+
+ private:
+  const Access& access_;
+  std::string_view asked_;
+  std::uint16_t port_;
 };
 
 }  // namespace penstock

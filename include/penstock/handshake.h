@@ -110,11 +110,11 @@ class Handshake {
   Turn Obey(const socks5::Request& request, const SessionTools& tools);
   Turn FindTarget(const socks5::Request& request, const SessionTools& tools);
   Turn LookUp(std::string_view name, const SessionTools& tools);
-  Turn Reach(std::span<const IpAddress> addresses, const SessionTools& tools);
+  Turn Reach(const TargetName& name, std::span<const IpAddress> addresses, const SessionTools& tools);
   Turn AfterListening(Fault fault, const SessionTools& tools);
   Turn TakeTarget(const SessionTools& tools);
   Turn TakePeer(const SessionTools& tools);
-  void KeepName(std::string_view name, const SessionTools& tools);
+  void KeepName(const TargetName& name, const SessionTools& tools);
 
   DialTools Dial(const SessionTools& tools) const {
     return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock, tools.further_attempts, core_.share};

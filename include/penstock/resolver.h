@@ -38,6 +38,15 @@ struct ResolverSettings {
   std::size_t tries_max = kNameTriesMax;  // sockets to name servers at a time; two at least
 };
 
+// Says which names may be looked up in place of one that was asked for.
+class NameFilter {
+ public:
+  virtual bool Allows(std::string_view name) const = 0;  // in the form of NameText
+
+ protected:
+  ~NameFilter() = default;
+};
+
 class Resolver {
  public:
   // `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside it are the
@@ -50,14 +59,16 @@ class Resolver {
 
   // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it for `who`, which waits
   // for one name at a time. A `name` that is no host name (IsHostName) does not exist. `client` is on whose behalf: one
-  // client's names do not take the place of another's. Does not allocate for a name in the cache.
-  std::optional<NameAnswer> Resolve(std::string_view name, Handle who, const IpAddress& client = {});
+  // client's names do not take the place of another's. What `filter`, unless null, does not allow is not asked for; it
+  // is used during the call only. Does not allocate for a name in the cache.
+  std::optional<NameAnswer> Resolve(std::string_view name, Handle who, const IpAddress& client = {},
+                                    const NameFilter* filter = nullptr);
 
   // `who` has gone: it is not yielded any more, and what only it waited for is given up. Nothing when it does not wait.
   void Withdraw(Handle who);
 
   // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
-  std::optional<NameAnswer> Known(std::string_view name);
+  std::optional<NameAnswer> Known(std::string_view name, const NameFilter* filter = nullptr);
 
   // Which of kNameShares shares of what all clients have together `client` counts towards.
   std::size_t ShareOf(const IpAddress& client) const;
@@ -80,13 +91,16 @@ class Resolver {
   struct Place;
   struct Waiter;
 
-  std::optional<NameAnswer> Known(std::string_view name, const NameText& text, Place& place);
+  std::optional<NameAnswer> Known(std::string_view name, const NameText& text, const NameFilter* filter, Place& place);
   Waiter* AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share);
   void RemoveWaiter(const Waiter& waiter);
 
   void RefreshHost();
   bool TakeFiles();
   std::optional<NameAnswer> KnownByRule(std::string_view name) const;
+  static bool Restrict(std::string_view name, const NameFilter& filter, Place& place);
+  NameAnswer Denied(std::string_view name, Place place);
+  NameAnswer Named(NameAnswer answer, const std::optional<NameText>& candidate, std::string_view name);
   static std::optional<NameText> CandidateAt(std::string_view name, const Place& place);
   static bool Settles(const NameAnswer& answer, std::string_view name, Place& place);
   std::optional<NameAnswer> Search(std::string_view name, Place& place);
@@ -101,6 +115,7 @@ class Resolver {
   std::uint32_t files_generation_ = 0;
   std::shared_ptr<const NameFilesText> text_;  // of the files; counted apart from what other workers hold
   NameLookups lookups_;
+  std::optional<NameText> answered_;  // to whose name the last answer refers
   Slab<Waiter> waiters_;
   std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it
   std::array<std::size_t, kNameShares> waiters_of_share_{};

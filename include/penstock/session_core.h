@@ -161,6 +161,9 @@ struct SessionCore {
   // What this client may reach with the command that it gave.
   Access access(const SessionTools& tools) const;
 
+  // Of the target, for those rules. None when it was not kept, or is an address.
+  TargetName target_name() const;
+
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
   bool Send(std::span<const std::uint8_t> bytes) const;
@@ -169,7 +172,7 @@ struct SessionCore {
   bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
-  std::unique_ptr<char[]> name;  // as asked; kept for the log, and for rules that come later
+  std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
   std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
   Digest credential{};           // of that user, once logged in (users.h)
   Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users

@@ -38,9 +38,10 @@ Settings With(const std::vector<std::string>& lines) {
   return settings;
 }
 
-Settings With(const std::vector<std::string>& lines, const DnsServer& dns, const TempDirectory& directory) {
+Settings With(const std::vector<std::string>& lines, const DnsServer& dns, const TempDirectory& directory,
+              std::string_view search = "") {
   Settings settings = With(lines);
-  settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
+  settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf() + std::string(search));
   settings.names.hosts_file = directory.Write("hosts", "");
   settings.names.families = Families{true, true};
   return settings;
@@ -103,6 +104,45 @@ TEST_CASE("a name with some allowed addresses is dialled only at those") {
   for (int i = 0; i < 4; ++i) Reached(gateway, *targets.first, ConnectRequest("mixed.example", targets.port()));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", targets.port()))) == Hex(Refusal(2)));
   CHECK_FALSE(targets.second->SomebodyWaits());
+}
+
+TEST_CASE("the search list does not lead around a rule for the name that it makes") {
+  DnsServer dns;
+  dns.Add("kubernetes.default.svc.cluster.local", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(With({"deny target .cluster.local"}, dns, directory, "search svc.cluster.local\n"));
+  gateway.ForgiveSockets();
+  const TargetListener listener;
+  const UdpPeer target;
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("kubernetes.default", listener.at().port))) == Hex(Refusal(2)));
+  CHECK(Hex(gateway.AnswerTo(BindRequest("kubernetes.default", 0))) == Hex(Refusal(2)));
+  CHECK(LogHas(gateway, " cmd=connect asked=kubernetes.default port=" + std::to_string(listener.at().port) +
+                            " rule=1 where=test.conf:1\n"));
+  const UdpClient client(gateway);
+  client.Send("no", "kubernetes.default", target.at().port);
+  CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == 1; }));
+  CHECK(target.nothing_came());
+  CHECK(dns.Queries("kubernetes.default", DnsType::kA) == 1);  // this one is allowed, and does not exist
+  CHECK(dns.Queries("kubernetes.default.svc.cluster.local", DnsType::kA) == 0);
+}
+
+TEST_CASE("a rule that allows what the search list makes of a name allows the short name") {
+  DnsServer dns;
+  dns.Add("www.good.example", "127.0.0.1");
+  dns.Add("www.other.example", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(With({"allow target www.good.example", "allow target other.", "deny target bad."}, dns, directory,
+                           "search other.example good.example\n"));
+  gateway.ForgiveSockets();
+  const TargetListener listener;
+  Reached(gateway, listener, ConnectRequest("www", listener.at().port));
+  CHECK(dns.Queries("www.other.example", DnsType::kA) == 0);
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("www.", listener.at().port))) == Hex(Refusal(2)));  // it alone
+  CHECK(dns.Queries("www", DnsType::kA) == 0);
+  dns.Add("other.good.example", "127.0.0.1");
+  Reached(gateway, listener, ConnectRequest("other", listener.at().port));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("bad", listener.at().port))) == Hex(Refusal(2)));
+  CHECK(dns.Queries("bad.good.example", DnsType::kA) == 0);
 }
 
 TEST_CASE("connections and datagrams come from the source that a rule names") {
