@@ -8,15 +8,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "penstock/config.h"
 #include "penstock/log.h"
 #include "penstock/options.h"
 #include "penstock/passwd.h"
+#include "penstock/poller.h"
 #include "penstock/privileges.h"
 #include "penstock/quantity.h"
 #include "penstock/server.h"
@@ -28,13 +34,18 @@ constexpr int kExitClean = 0;
 constexpr int kExitCannotRun = 1;
 constexpr int kExitUsage = 2;
 
+sigset_t Block(std::initializer_list<int> signals) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : signals) ::sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
 // The signals that mean something to the gateway, as a descriptor. Blocked before any thread exists, so that none gets
 // them.
 Fd BlockSignals() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) ::sigaddset(&signals, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const sigset_t signals = Block({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
   return Fd(::signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
@@ -49,22 +60,42 @@ void LogStart(const Server& server, Log& log) {
   }
 }
 
-// Waits for one of `signals`, until `deadline` or until the workers have ended: then 0.
-int NextSignal(const Fd& signals, const Server& server, std::chrono::steady_clock::time_point deadline) {
-  while (!server.finished()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return 0;
-    constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
-    pollfd waiting[] = {{signals.get(), POLLIN, 0}, {server.finished_fd(), POLLIN, 0}};
-    if (::poll(waiting, 2, static_cast<int>(std::min(left, kHour).count())) <= 0) continue;
-    if ((waiting[0].revents & POLLIN) != 0) {
-      signalfd_siginfo taken;
-      if (::read(signals.get(), &taken, sizeof taken) == sizeof taken) return static_cast<int>(taken.ssi_signo);
-    }
-    server.ClearFinished();
+// Reads options in a thread of its own, beside the one that hears signals.
+class Reader {
+ public:
+  ~Reader() {
+    if (thread_.joinable()) thread_.detach();
   }
-  return 0;
-}
+
+  // False when there is no thread to be had. Nothing is being read.
+  bool Start(int count, char* const* arguments) try {
+    // The thread has a part in what it writes to, for it may be left behind.
+    thread_ = std::thread([count, arguments, read = read_] {
+      read->line = ParseCommandLine(count, arguments, UsableCpus());
+      read->done.Raise();
+    });
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+
+  bool busy() const { return thread_.joinable(); }
+  int done_fd() const { return read_->done.fd(); }  // readable when Finish will not wait
+
+  CommandLine Finish() {
+    thread_.join();
+    read_->done.Clear();
+    return std::move(read_->line);
+  }
+
+ private:
+  struct Read {
+    CommandLine line;
+    WakeUp done;
+  };
+  std::shared_ptr<Read> read_ = std::make_shared<Read>();
+  std::thread thread_;
+};
 
 // A program, its command line, and what it is doing.
 class Program {
@@ -97,9 +128,27 @@ class Program {
     return kExitClean;
   }
 
+  bool reading() const { return reader_.busy(); }
+
  private:
+  // Reloads, until another signal comes, or `deadline`, or the workers have ended.
   void WaitForStop(std::chrono::steady_clock::time_point deadline) {
-    while (NextSignal(signals_, *server_, deadline) == SIGHUP) Reload();
+    while (!server_->finished()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0) return;
+      constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
+      pollfd waiting[] = {
+          {signals_.get(), POLLIN, 0}, {server_->finished_fd(), POLLIN, 0}, {reader_.done_fd(), POLLIN, 0}};
+      if (::poll(waiting, std::size(waiting), static_cast<int>(std::min(left, kHour).count())) <= 0) continue;
+      signalfd_siginfo taken;
+      if ((waiting[0].revents & POLLIN) != 0 && ::read(signals_.get(), &taken, sizeof taken) == sizeof taken) {
+        if (taken.ssi_signo != SIGHUP) return;
+        reload_wanted_ = true;
+      }
+      if ((waiting[2].revents & POLLIN) != 0) FinishReload(reader_.Finish());
+      if (reload_wanted_ && !reader_.busy()) StartReload();
+      server_->ClearFinished();
+    }
   }
 
   // Whom --run-as has made it may not read what root could.
@@ -115,13 +164,19 @@ class Program {
                    .Text("meaning", "a reload will fail: let the user of --run-as read it"));
   }
 
+  // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.
+  void StartReload() {
+    reload_wanted_ = false;
+    if (!reader_.Start(count_, arguments_)) RefuseReload("there is no thread to read the options");
+  }
+
+  void RefuseReload(std::string_view reason) {
+    log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
+  }
+
   // A mistake changes nothing.
-  void Reload() {
-    CommandLine line = ParseCommandLine(count_, arguments_, UsableCpus());
-    if (line.wish == CommandLine::Wish::kMistake) {
-      log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", line.mistake));
-      return;
-    }
+  void FinishReload(CommandLine line) {
+    if (line.wish == CommandLine::Wish::kMistake) return RefuseReload(line.mistake);
     log_.set_level(line.settings.log_level);
     server_->Reload(std::move(line.settings.policy));
     LogLine told(LogLevel::kNotice, "reload");
@@ -136,6 +191,8 @@ class Program {
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   std::unique_ptr<Server> server_;
+  Reader reader_;
+  bool reload_wanted_ = false;
 };
 
 int Check(const CommandLine& line) {
@@ -149,6 +206,7 @@ int Check(const CommandLine& line) {
 int Main(int count, char* arguments[]) {
   ForbidNewPrivileges();
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
+  Block({SIGHUP});  // which waits until there is something to reload; the others end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
   switch (line.wish) {
     case CommandLine::Wish::kHelp:
@@ -165,7 +223,12 @@ int Main(int count, char* arguments[]) {
     case CommandLine::Wish::kRun:
       break;
   }
-  return Program(count, arguments, std::move(line)).Run();
+  auto program = std::make_unique<Program>(count, arguments, std::move(line));
+  const int status = program->Run();
+  const bool still_reads = program->reading();
+  program.reset();
+  if (still_reads) std::_Exit(status);  // and not by way of destructors of what that thread may be using
+  return status;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What the operator has chosen, from the command line and the files that it names: settings, or one sentence that a
 // person can act on.
-// Used by main before anything else runs, and again at each reload; not thread-safe (getopt_long(3) has global state).
+// Used by main before anything else runs, and again at each reload; by one thread at a time (getopt_long(3) has global
+// state).
 // Invariant: settings that come out of here need no further checking, but for what only the system can say.
 // Deliberately not here: doing anything with the settings.
 #pragma once

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -93,6 +94,56 @@ TEST_CASE("a folder of rules that the user of --run-as may not read is told at s
   const Peer client = Peer::To(program.at());
   client.Send(kGreeting + ConnectRequest(listener.at()));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
+}
+
+// Options that take a while to read.
+struct Long {
+  Long() {
+    std::string lines;
+    for (int i = 0; i < 500'000; ++i) lines += "host-" + std::to_string(i) + ".example.com\n";
+    folder.Write("long.set", lines);
+    path = folder.Write("penstock.conf", text);
+  }
+
+  TempDirectory folder;
+  const std::string text = "set-file long long.set\ndeny target long\n";
+  std::string path;
+};
+
+TEST_CASE("a signal to end is heard while a reload still reads") {
+  const Long options;
+  Program program({"--config=" + options.path});
+  program.Signal(SIGHUP);
+  program.Signal(SIGTERM);
+  CHECK(program.Wait() == 0);
+  CHECK(program.LogText().find("notice stop cut-off=0") != std::string::npos);
+  CHECK(program.LogText().find("notice reload") == std::string::npos);
+}
+
+TEST_CASE("a SIGHUP while a reload still reads has everything read again") {
+  const Long options;
+  const Program program({"--config=" + options.path});
+  options.folder.Write("penstock.conf", options.text + "idle-timeout 1h\n");
+  program.Signal(SIGHUP);
+  options.folder.Write("penstock.conf", "idle-timeout 2h\nworkers 7\n");
+  program.Signal(SIGHUP);
+  CHECK(program.WaitForLog("notice reload needs-restart=\"workers, idle-timeout\"\n"));
+}
+
+TEST_CASE("a SIGHUP during the start does not end the program, which reads its options once more") {
+  const Long options;
+  const Program program({"--config=" + options.path}, [](pid_t pid) {
+    // It is reading when it has taken the memory for it.
+    REQUIRE(WaitUntil([&] {
+      std::ifstream sizes("/proc/" + std::to_string(pid) + "/statm");
+      std::size_t pages = 0;
+      std::size_t resident = 0;
+      sizes >> pages >> resident;
+      return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) > 32'000'000;
+    }));
+    ::kill(pid, SIGHUP);
+  });
+  CHECK(program.WaitForLog("notice reload\n"));
 }
 
 TEST_CASE("SIGHUP without a file is no reason to end") {

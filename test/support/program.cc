@@ -24,7 +24,7 @@ std::string Path() {
 
 }  // namespace
 
-Program::Program(std::vector<std::string> options) {
+Program::Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile) {
   std::vector<std::string> words = {Path(), "--listen", "127.0.0.1:0"};
   words.insert(words.end(), options.begin(), options.end());
   std::vector<char*> arguments;
@@ -37,6 +37,7 @@ Program::Program(std::vector<std::string> options) {
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error("cannot start " + words[0]);
 
+  if (meanwhile) meanwhile(pid_);
   const std::string key = "notice listen at=";
   std::string text;
   std::size_t found = std::string::npos;

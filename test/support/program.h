@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,8 @@ namespace penstock::test {
 class Program {
  public:
   // Starts it with --listen 127.0.0.1:0 and `options`, and waits until it listens. The program is PENSTOCK in the
-  // environment, or the one that was built beside this test.
-  explicit Program(std::vector<std::string> options);
+  // environment, or the one that was built beside this test. `meanwhile` is called before it is waited for.
+  explicit Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
