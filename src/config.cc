@@ -58,7 +58,9 @@ std::string Stumbled(int result, char* const arguments[]) {
 // Options from wherever they come, in the order in which they count.
 class Reading {
  public:
-  explicit Reading(std::size_t cpus) { draft_.settings.workers = std::min(cpus, kWorkersMax); }
+  Reading(std::size_t cpus, const std::vector<Endpoint>& listening) : listening_(listening) {
+    draft_.settings.workers = std::min(cpus, kWorkersMax);
+  }
 
   CommandLine Finish(int count, char* const arguments[]) {
     Mistake mistake = ReadCommandLine(count, arguments);
@@ -179,7 +181,9 @@ class Reading {
   Mistake RefuseOpenProxy() const {
     const Policy& policy = draft_.settings.policy;
     if (policy.users != nullptr || policy.rules->names_clients()) return std::nullopt;
-    for (const Endpoint& at : draft_.settings.listen) {
+    std::vector<Endpoint> all = listening_;  // and what the options say, which is for the next start
+    all.insert(all.end(), draft_.settings.listen.begin(), draft_.settings.listen.end());
+    for (const Endpoint& at : all) {
       if (at.ip.is_loopback()) continue;
       return "listen " + at.ToString() +
              ": everybody who reaches this address could use the gateway; say who may log " +
@@ -215,6 +219,7 @@ class Reading {
     return users.AddPair(SecretView(directive.value), directive.where, error);
   }
 
+  const std::vector<Endpoint>& listening_;
   ConfigFile file_;  // in which the directives of the draft lie
   Draft draft_;
   CommandLine line_;
@@ -224,8 +229,9 @@ class Reading {
 
 }  // namespace
 
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus) {
-  return Reading(cpus).Finish(count, arguments);
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus,
+                             const std::vector<Endpoint>& listening) {
+  return Reading(cpus, listening).Finish(count, arguments);
 }
 
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {

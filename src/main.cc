@@ -17,8 +17,10 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "penstock/config.h"
+#include "penstock/endpoint.h"
 #include "penstock/log.h"
 #include "penstock/options.h"
 #include "penstock/passwd.h"
@@ -68,10 +70,10 @@ class Reader {
   }
 
   // False when there is no thread to be had. Nothing is being read.
-  bool Start(int count, char* const* arguments) try {
+  bool Start(int count, char* const* arguments, const std::vector<Endpoint>& listening) try {
     // The thread has a part in what it writes to, for it may be left behind.
-    thread_ = std::thread([count, arguments, read = read_] {
-      read->line = ParseCommandLine(count, arguments, UsableCpus());
+    thread_ = std::thread([count, arguments, listening, read = read_] {
+      read->line = ParseCommandLine(count, arguments, UsableCpus(), listening);
       read->done.Raise();
     });
     return true;
@@ -167,7 +169,8 @@ class Program {
   // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.
   void StartReload() {
     reload_wanted_ = false;
-    if (!reader_.Start(count_, arguments_)) RefuseReload("there is no thread to read the options");
+    if (!reader_.Start(count_, arguments_, server_->listening()))
+      RefuseReload("there is no thread to read the options");
   }
 
   void RefuseReload(std::string_view reason) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "penstock/endpoint.h"
 #include "penstock/settings.h"
 
 namespace penstock {
@@ -30,8 +31,10 @@ struct CommandLine {
 };
 
 // `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line
-// wins over what stands in the file of --config.
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus);
+// wins over what stands in the file of --config. `listening`: where a gateway listens that has been running, and will
+// until it ends; it must not become an open proxy, whatever the new options say of listening.
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus,
+                             const std::vector<Endpoint>& listening = {});
 
 // The names of what has changed in `later` and would need a new start: "listen, workers"; empty for nothing.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);

@@ -96,6 +96,25 @@ TEST_CASE("a folder of rules that the user of --run-as may not read is told at s
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
 }
 
+TEST_CASE("a reload that would open an address that is still listened on is refused, wherever the file would listen") {
+  const TempDirectory folder;
+  const std::string path = folder.Write("penstock.conf", "listen 0.0.0.0:0\nallow client any command udp\n");
+  const Program program({"--config=" + path}, {}, {});
+  folder.Write("penstock.conf", "listen 127.0.0.1:0\n");
+  program.Signal(SIGHUP);
+  CHECK(program.WaitForLog("error reload-failed reason=\"listen " + program.at().ToString() +
+                           ": everybody who reaches this address could use the gateway; "));
+  const TargetListener listener;
+  const Peer client = Peer::To(program.at());
+  client.Send(kGreeting + ConnectRequest(listener.at()));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
+
+  // With clients that it names it is no open proxy.
+  folder.Write("penstock.conf", "listen 127.0.0.1:0\nallow client any\n");
+  program.Signal(SIGHUP);
+  CHECK(program.WaitForLog("notice reload needs-restart=listen\n"));
+}
+
 // Options that take a while to read.
 struct Long {
   Long() {

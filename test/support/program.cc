@@ -24,8 +24,10 @@ std::string Path() {
 
 }  // namespace
 
-Program::Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile) {
-  std::vector<std::string> words = {Path(), "--listen", "127.0.0.1:0"};
+Program::Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile,
+                 const std::vector<std::string>& listen) {
+  std::vector<std::string> words = {Path()};
+  words.insert(words.end(), listen.begin(), listen.end());
   words.insert(words.end(), options.begin(), options.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());

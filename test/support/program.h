@@ -14,9 +14,11 @@ namespace penstock::test {
 
 class Program {
  public:
-  // Starts it with --listen 127.0.0.1:0 and `options`, and waits until it listens. The program is PENSTOCK in the
-  // environment, or the one that was built beside this test. `meanwhile` is called before it is waited for.
-  explicit Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile = {});
+  // Starts it with `options` and, unless a file among them says where to listen, `listen`; and waits until it listens.
+  // The program is PENSTOCK in the environment, or the one that was built beside this test. `meanwhile` is called
+  // before it is waited for.
+  explicit Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile = {},
+                   const std::vector<std::string>& listen = {"--listen", "127.0.0.1:0"});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
