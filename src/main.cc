@@ -25,6 +25,7 @@
 #include "penstock/options.h"
 #include "penstock/passwd.h"
 #include "penstock/poller.h"
+#include "penstock/prefix.h"
 #include "penstock/privileges.h"
 #include "penstock/quantity.h"
 #include "penstock/server.h"
@@ -60,6 +61,10 @@ void LogStart(const Server& server, Log& log) {
   for (const Endpoint& at : server.listening()) {
     log.Write(LogLine(LogLevel::kNotice, "listen").Address("at", at));
   }
+}
+
+bool IsLoopback(const std::vector<Endpoint>& listening) {
+  return std::ranges::all_of(listening, [](const Endpoint& at) { return at.ip.is_loopback(); });
 }
 
 // Reads options in a thread of its own, beside the one that hears signals.
@@ -119,6 +124,7 @@ class Program {
                      .Text("meaning", "everybody on this host can read it: use --users FILE"));
     }
     WarnOfUnreadable();
+    WarnOfPrivate();
 
     WaitForStop(std::chrono::steady_clock::time_point::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
@@ -164,6 +170,18 @@ class Program {
     log_.Write(LogLine(LogLevel::kWarn, "unreadable-later")
                    .Text("file", path)
                    .Text("meaning", "a reload will fail: let the user of --run-as read it"));
+  }
+
+  // Whoever may use the gateway is in the networks that it is in, which are seldom meant to be lent.
+  void WarnOfPrivate() {
+    std::string blocks;
+    for (const Prefix& block : line_.settings.policy.rules->open_private()) {
+      blocks += (blocks.empty() ? "" : ", ") + block.ToString();
+    }
+    if (blocks.empty() || IsLoopback(server_->listening())) return;
+    log_.Write(LogLine(LogLevel::kWarn, "private-networks-open")
+                   .Text("blocks", blocks)
+                   .Text("meaning", "remote clients may reach them: deny target private, or allow what they need"));
   }
 
   // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.

@@ -193,13 +193,18 @@ class RuleCompiler {
   static constexpr unsigned kAllV4 = 1;
   static constexpr unsigned kAllV6 = 2;
   static constexpr unsigned kBlocks = 4;
-  static unsigned TraitsOf(const RuleItems& items);
+  static constexpr unsigned kBeyondLoopback = 8;  // some address of it
+  static constexpr unsigned kPrivate = 16;        // and the bits above: the first block of `private`, the second...
+  static constexpr unsigned kAround = 256;        // the same for blocks that are larger
+  static constexpr unsigned kPrivateBlocks = kPrivate | 2 * kPrivate | 4 * kPrivate | 8 * kPrivate;
+  unsigned TraitsOf(const RuleItems& items) const;
 
   Condition& condition(Key key) { return conditions_[static_cast<std::size_t>(key)]; }
   std::uint32_t OwnGroup(std::uint32_t rule) const { return static_cast<std::uint32_t>(traits_.size()) + rule; }
   const RuleItems& ItemsOf(std::uint32_t group, Key key) const;
 
   void TakeRule(std::uint32_t number);
+  void ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target);
   unsigned TakeItems(Key key, std::uint32_t rule, const RuleItems& items);
   void MakeTables();
   PrefixTable MakeBlocks(Key key);
@@ -214,6 +219,8 @@ class RuleCompiler {
   const RuleText& text_;
   RuleSet& set_;
   std::vector<unsigned> traits_;         // of the sets
+  unsigned closed_private_ = 0;          // bits from kPrivate on: what rules so far have closed
+  unsigned open_private_ = 0;            // or have opened
   std::array<Condition, 3> conditions_;  // by Key; kNothing has none
   std::vector<Draft> drafts_;
 
@@ -244,6 +251,11 @@ void RuleCompiler::Compile() {
   }
   set_.allows_by_default_ = !allows_some;
   set_.names_clients_ = allows_some && !allows_anyone;
+  if (set_.allows_by_default_) open_private_ |= kPrivateBlocks & ~closed_private_;
+  for (unsigned bit = kPrivate; const Prefix& block : text_.private_blocks()) {
+    if ((open_private_ & bit) != 0) set_.open_private_.push_back(block);
+    bit *= 2;
+  }
   if (set_.empty()) return;
   MakeTables();
   File();
@@ -260,26 +272,50 @@ void RuleCompiler::TakeRule(std::uint32_t number) {
   set_.ports_.insert(set_.ports_.end(), written.ports.begin(), written.ports.end());
   // All of IPv4 and all of IPv6 is no condition.
   constexpr unsigned kEverything = kAllV4 | kAllV6;
+  unsigned client = kBeyondLoopback;
+  unsigned target = kPrivateBlocks * (kAround / kPrivate);
   if (written.client) {
-    rule.has_client = (TakeItems(Key::kClient, number, *written.client) & kEverything) != kEverything;
+    client = TakeItems(Key::kClient, number, *written.client);
+    rule.has_client = (client & kEverything) != kEverything;
   }
   if (written.target) {
-    const unsigned traits = TakeItems(Key::kTarget, number, *written.target);
-    rule.has_target = (traits & kEverything) != kEverything;
-    rule.has_blocks = (traits & kBlocks) != 0;
+    target = TakeItems(Key::kTarget, number, *written.target);
+    rule.has_target = (target & kEverything) != kEverything;
+    rule.has_blocks = (target & kBlocks) != 0;
   }
+  ReckonWithPrivate(written, client, target);
   rule.has_user = !written.users.empty();
   if (rule.has_user) condition(Key::kUser).rules_of_group[OwnGroup(number)].push_back(number);
   set_.rules_.push_back(rule);
   set_.notes_.push_back({number + 1, written.where, written.source});
 }
 
-unsigned RuleCompiler::TraitsOf(const RuleItems& items) {
+// The first rule that lets some clients into a private network without naming it opens it, unless one before it closes
+// it: by name, or for everybody.
+void RuleCompiler::ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target) {
+  const unsigned around = target / (kAround / kPrivate) & kPrivateBlocks;
+  if (written.allows) {
+    if ((client & kBeyondLoopback) != 0) open_private_ |= around & ~closed_private_;
+    return;
+  }
+  const bool for_some = !written.target && (written.client || !written.users.empty());
+  const bool in_part = !written.ports.empty() || written.commands != kAllCommands;
+  if (!for_some && !in_part) closed_private_ |= around | (target & kPrivateBlocks);
+}
+
+unsigned RuleCompiler::TraitsOf(const RuleItems& items) const {
   static const Prefix kEveryV4 = Prefix::Parse("0.0.0.0/0").value();
   unsigned traits = items.blocks.empty() ? 0 : kBlocks;
   for (const Prefix& block : items.blocks) {
     if (block == kEveryV4) traits |= kAllV4;
     if (block == Prefix()) traits |= kAllV6;
+    if (!block.address().is_loopback()) traits |= kBeyondLoopback;
+    constexpr unsigned kLongest = 96 + 16;  // of a block that has a private one in it
+    if (block.shared_bits() > kLongest) continue;
+    for (unsigned bit = kPrivate; const Prefix& inside : text_.private_blocks()) {
+      if (block.Contains(inside)) traits |= block == inside ? bit : bit * (kAround / kPrivate);
+      bit *= 2;
+    }
   }
   return traits;
 }

@@ -329,6 +329,44 @@ TEST_CASE("rules: whether they name their clients") {
   for (const auto& row : rows) CHECK(Compile(row.rules).names_clients() == row.named);
 }
 
+TEST_CASE("rules: which private networks are open to clients beyond loopback, though no rule names them") {
+  const std::string all = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 ";
+  const struct {
+    std::vector<std::string> rules;
+    std::string open;
+  } rows[] = {
+      {{"set unused 10.0.0.1"}, all},
+      {{"deny port 25"}, all},
+      {{"deny target private"}, ""},
+      {{"set inside private", "deny target inside"}, ""},
+      {{"deny target 10.0.0.0/7,172.16.0.0/12"}, "192.168.0.0/16 fc00::/7 "},
+      {{"deny target 10.1.0.0/16"}, all},
+      {{"deny target private port 22"}, all},
+      {{"deny target private command udp"}, all},
+      {{"deny target private user guest"}, ""},  // it was thought of
+      {{"deny user guest"}, all},
+      {{"deny"}, ""},
+      {{"allow client 192.0.2.0/24"}, all},
+      {{"allow client 192.0.2.0/24 port 443"}, all},
+      {{"allow client loopback"}, ""},
+      {{"allow client loopback,192.0.2.1 target any"}, all},
+      {{"allow target 0.0.0.0/0"}, "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 "},
+      {{"allow target private"}, ""},
+      {{"allow target private,::/0"}, "fc00::/7 "},
+      {{"allow target 10.0.0.7,.example.com"}, ""},
+      {{"deny target private", "allow client any"}, ""},
+      {{"allow client any", "deny target private"}, all},  // which comes too late
+      {{"deny target fc00::/7", "allow target 10.0.0.7", "allow user alice"},
+       "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 "},
+  };
+  for (const auto& row : rows) {
+    const RuleSet rules = Compile(row.rules);
+    std::string open;
+    for (const Prefix& block : rules.open_private()) open += block.ToString() + ' ';
+    CHECK_MESSAGE(open == row.open, row.rules.front());
+  }
+}
+
 TEST_CASE("rules: clients and users may be asked about with any bytes") {
   const RuleSet rules = Compile({"allow user alice target .example.com", "deny target 10.0.0.0/8"});
   const std::string hostile[] = {

@@ -73,6 +73,9 @@ class RuleText {
   const std::vector<WrittenRule>& rules() const { return rules_; }
   const std::vector<RuleItems>& sets() const { return sets_; }
 
+  // The blocks of the set `private`.
+  const std::vector<Prefix>& private_blocks() const { return sets_[numbers_.find("private")->second].blocks; }
+
   // The sets that a list is made of, those inside its sets included; sorted, each once.
   std::vector<std::uint32_t> SetsWithin(const RuleItems& items) const;
 

@@ -79,6 +79,10 @@ class RuleSet {
   // True exactly when something is allowed, and nothing without a `client`: whoever may use the gateway has been named.
   bool names_clients() const { return names_clients_; }
 
+  // Private networks (the set `private`, block by block) into which clients beyond loopback may come because no rule
+  // denies it: all of the block is open to some of them, by default or by a rule that does not name it.
+  const std::vector<Prefix>& open_private() const { return open_private_; }
+
   // Allocates nothing, and may be asked about anything: `name` and `user` are any bytes.
   Verdict Judge(const Ask& ask) const { return empty() ? Verdict{} : JudgeByRules(ask); }
 
@@ -137,6 +141,7 @@ class RuleSet {
   std::uint32_t others_ = kNoList;  // the list of what is filed under nothing
   bool allows_by_default_ = true;
   bool names_clients_ = false;
+  std::vector<Prefix> open_private_;
 };
 
 }  // namespace penstock

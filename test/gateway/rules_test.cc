@@ -1,6 +1,8 @@
 // The operator's rules, with real clients, names and targets: who is let through, from where, and what is told of it.
 #include "penstock/rules.h"
 
+#include <signal.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include "penstock/socket.h"
 #include "test/support/dns_server.h"
 #include "test/support/gateway.h"
+#include "test/support/program.h"
 #include "test/support/temp_directory.h"
 #include "test/support/udp_peer.h"
 
@@ -29,6 +32,26 @@ std::shared_ptr<const RuleSet> Rules(const std::vector<std::string>& lines) {
     REQUIRE_MESSAGE(!mistake, mistake.value_or(""));
   }
   return std::make_shared<const RuleSet>(text);
+}
+
+TEST_CASE("a start beyond loopback that leaves private networks open to remote clients says so") {
+  const struct {
+    std::vector<std::string> options;
+    bool warns;
+  } rows[] = {
+      {{"--listen=0.0.0.0:0", "--allow=client 127.0.0.0/8,192.0.2.1"}, true},
+      {{"--listen=0.0.0.0:0", "--deny=target private", "--allow=client 127.0.0.0/8,192.0.2.1"}, false},
+      {{}, false},  // on loopback alone
+  };
+  for (const auto& row : rows) {
+    Program program(row.options);
+    program.Signal(SIGTERM);
+    CHECK(program.Wait() == 0);
+    const bool warned = program.LogText().find(
+                            "warn private-networks-open blocks=\"10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "
+                            "fc00::/7\" ") != std::string::npos;
+    CHECK(warned == row.warns);
+  }
 }
 
 Settings With(const std::vector<std::string>& lines) {
