@@ -184,7 +184,7 @@ class Reading {
     std::vector<Endpoint> all = listening_;  // and what the options say, which is for the next start
     all.insert(all.end(), draft_.settings.listen.begin(), draft_.settings.listen.end());
     for (const Endpoint& at : all) {
-      if (at.ip.is_loopback()) continue;
+      if (at.ip.is_loopback() && draft_.settings.guard.trust_loopback) continue;
       return "listen " + at.ToString() +
              ": everybody who reaches this address could use the gateway; say who may log " +
              "in (--users FILE), or which clients may come (--allow 'client 10.0.0.0/8')";

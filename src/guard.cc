@@ -51,7 +51,7 @@ bool IsClosed(const Prefix& block) {
 }
 
 bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Source* source) {
-  if (client.is_loopback()) return true;
+  if (trusts_loopback_ && client.is_loopback()) return true;
   const auto inside = Inside(target);
   return IsOpen(target, source) && (!inside || IsOpen(*inside, nullptr));
 }

@@ -356,6 +356,17 @@ TEST_CASE("config: how UDP is carried") {
   CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
 }
 
+TEST_CASE("config: behind a proxy on the same host loopback alone does not make an open gateway a closed one") {
+  CHECK(Good({}).guard.trust_loopback);
+  CHECK(Good({"--trust-loopback=yes"}).guard.trust_loopback);
+  CHECK(
+      Contains(MistakeIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: everybody who reaches this address could"));
+  CHECK(Contains(MistakeIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "everybody"));
+  CHECK_FALSE(Good({"--trust-loopback=no", "--allow", "client 127.0.0.2"}).guard.trust_loopback);
+  CHECK_FALSE(Good({"--trust-loopback=no", "--user", "alice:secret"}).guard.trust_loopback);
+  CHECK(Contains(MistakeIn({"--trust-loopback=maybe"}), "yes or no"));
+}
+
 TEST_CASE("config: the prefixes of translators") {
   CHECK(Good({}).guard.nat64_prefixes.empty());
   const Settings s = Good({"--nat64-prefix=2001:db8:64::/96", "--nat64-prefix", "2001:db8:1::/48"});

@@ -162,5 +162,15 @@ TEST_CASE("guard: an address is judged for the source that it would be reached f
   CHECK(guard.Allows(Ip("127.0.0.1"), Ip("8.8.8.8"), &nowhere));
 }
 
+TEST_CASE("guard: a client on a loopback that is not trusted is as any other") {
+  const Clock clock;
+  Guard guard(clock, {.trust_loopback = false});
+  for (const std::string_view client : {"127.0.0.1", "::1", "::ffff:127.0.0.1"}) {
+    CAPTURE(client);
+    for (const std::string_view target : kOpenToAll) CHECK(guard.Allows(Ip(client), Ip(target)));
+    for (const std::string_view target : kOpenToThisHostOnly) CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
+  }
+}
+
 }  // namespace
 }  // namespace penstock

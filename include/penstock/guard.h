@@ -1,7 +1,8 @@
 // Who may reach what.
 // Owned by a worker; its own thread only.
 // Invariant: the gateway never lends its own position to a remote client: what only this host may reach (its loopback,
-// its link, itself) stays closed to everyone who does not come from this host's loopback. What counts as "itself" is
+// its link, itself) stays closed to everyone who does not come from this host's loopback (and to them as well, where the
+// operator does not trust it: behind a proxy on this host everybody comes from there). What counts as "itself" is
 // the kernel's answer, a second old at most, for hosts get and lose addresses.
 // Deliberately not here: names. Addresses are judged after resolution, so a name that resolves to 127.0.0.1 changes
 // nothing.
@@ -25,6 +26,7 @@ namespace penstock {
 bool IsClosed(const Prefix& block);
 
 struct GuardOptions {
+  bool trust_loopback = true;          // who comes from this host's loopback reaches everything
   std::vector<Prefix> nat64_prefixes;  // beside those that everybody knows (Translators)
 };
 
@@ -32,7 +34,10 @@ class Guard {
  public:
   // `more_own`: addresses that lead to this host though it does not have them (a NAT in front has); kept by the caller.
   explicit Guard(const Clock& clock, const GuardOptions& options = {}, std::span<const IpAddress> more_own = {})
-      : clock_(clock), translators_(options.nat64_prefixes), more_own_(more_own) {}
+      : clock_(clock),
+        trusts_loopback_(options.trust_loopback),
+        translators_(options.nat64_prefixes),
+        more_own_(more_own) {}
 
   // The IPv4 address that `target` means, if it means one. It is judged as well.
   std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
@@ -55,6 +60,7 @@ class Guard {
   bool IsLocal(const IpAddress& target, const Source* source);
 
   const Clock& clock_;
+  const bool trusts_loopback_;
   const Translators translators_;
   const std::span<const IpAddress> more_own_;
   RouteTable routes_;

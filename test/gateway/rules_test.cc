@@ -327,6 +327,16 @@ TEST_CASE("a rule that names an address opens what only this host may reach" *
   }
 }
 
+TEST_CASE("a client from a loopback that is not trusted does not reach this host") {
+  Settings settings = With({"allow target 127.0.0.2", "allow client loopback"});
+  settings.guard.trust_loopback = false;
+  const TestGateway gateway(settings);
+  const TargetListener named(*Endpoint::Parse("127.0.0.2:0"));
+  Reached(gateway, named, ConnectRequest(named.at()));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.1", 80))) == Hex(Refusal(2)));
+  CHECK(LogHas(gateway, " asked=127.0.0.1 port=80 rule=guard\n"));
+}
+
 TEST_SUITE_END();
 
 }  // namespace
