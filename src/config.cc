@@ -91,7 +91,8 @@ class Reading {
         if (line_.wish != CommandLine::Wish::kCheck) return std::nullopt;
         continue;
       }
-      if (auto mistake = Take({name, optarg, std::string("--") + name, {}})) return mistake;
+      const char* const value = optarg == nullptr ? "" : optarg;
+      if (auto mistake = Take({name, value, std::string("--") + name, {}})) return mistake;
       given_.insert(name);
     }
     if (optind == count) return std::nullopt;

@@ -102,7 +102,7 @@ void LogLine::Key(std::string_view key) {
   Put("=");
 }
 
-Log::Log(int fd, LogLevel level) : fd_(fd), level_(level), writer_([this] { WriteQueued(); }) {}
+Log::Log(int fd, LogLevel level) : fd_(fd), level_(level) {}
 
 Log::~Log() {
   {
@@ -110,7 +110,7 @@ Log::~Log() {
     stopping_ = true;
   }
   changed_.notify_one();
-  writer_.join();
+  if (writer_.joinable()) writer_.join();
 }
 
 void Log::Write(const LogLine& line) {
@@ -118,6 +118,7 @@ void Log::Write(const LogLine& line) {
   const std::string stamp = Stamp(line.level());
   {
     const std::lock_guard lock(mutex_);
+    if (!writer_.joinable()) writer_ = std::thread([this] { WriteQueued(); });
     if (queue_.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
       ++dropped_;
       return;

@@ -118,6 +118,7 @@ class Program {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
       return kExitCannotRun;
     }
+    AllowDumps(line_.settings.core_dumps);
     LogStart(*server_, log_);
     if (line_.shows_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
@@ -226,6 +227,7 @@ int Check(const CommandLine& line) {
 
 int Main(int count, char* arguments[]) {
   ForbidNewPrivileges();
+  AllowDumps(false);  // passwords are about to be read
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
   Block({SIGHUP});  // which waits until there is something to reload; the others end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());

@@ -164,6 +164,12 @@ constexpr Option kOptions[] = {
        draft.settings.run_as = d.value;
        return d.value.empty() ? Accepted("the name of a user") : std::nullopt;
      }},
+    {"allow-core-dumps", nullptr, "Let a crash write this process' memory, passwords included, to a core file",
+     Scope::kCommandLine,
+     [](const Directive&, Draft& draft) {
+       draft.settings.core_dumps = true;
+       return Accepted();
+     }},
     {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
      Scope::kStart,
      [](const Directive& d, Draft& draft) {
@@ -272,7 +278,7 @@ constexpr Option kOptions[] = {
      [](const Settings& s) { return std::string(s.guard.trust_loopback ? "yes" : "no"); }},
     {.name = "nat64-prefix",
      .value = "BLOCK",
-     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96 and 64:ff9b:1::/48; may be given several times",
+     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96 and 64:ff9b:1::/48; may be repeated",
      .scope = Scope::kStart,
      .take = TakeNat64Prefix,
      .many = true},

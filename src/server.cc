@@ -40,7 +40,7 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 namespace {
 
 // Sets what the descriptors of this process allow. False, with a sentence in `*error`, when that is nothing.
-bool FitToSystem(Settings& settings, Log& log, std::string* error) {
+bool FitToSystem(Settings& settings, std::string* error) {
   const std::size_t descriptors = RaiseDescriptorLimit();
   const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
   const std::size_t fit = budget.sessions;
@@ -54,12 +54,6 @@ bool FitToSystem(Settings& settings, Log& log, std::string* error) {
   settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
   settings.further_attempts_max = std::min(settings.further_attempts_max, budget.further_attempts);
   settings.pipes_max = std::min(settings.pipes_max, budget.pipes);
-  if (asked > fit) {
-    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
-                  .Number("asked", asked)
-                  .Number("descriptors", descriptors)
-                  .Number("sessions", fit));
-  }
   return true;
 }
 
@@ -68,9 +62,17 @@ bool FitToSystem(Settings& settings, Log& log, std::string* error) {
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
   ::signal(SIGPIPE, SIG_IGN);                    // splice(2) has no MSG_NOSIGNAL
   ::mallopt(M_MMAP_THRESHOLD, kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
-  if (!FitToSystem(settings, log, error)) return nullptr;
+  const std::size_t asked = settings.connections_max;
+  if (!FitToSystem(settings, error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
   if (!server->Open(error)) return nullptr;
+  // Not before: the first line begins a thread, which would keep rights that Open gives up (privileges.h).
+  if (asked > server->settings().connections_max) {
+    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
+                  .Number("asked", asked)
+                  .Number("descriptors", RaiseDescriptorLimit())
+                  .Number("sessions", server->settings().connections_max));
+  }
   return server;
 }
 

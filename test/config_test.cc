@@ -327,6 +327,12 @@ TEST_CASE("config: the help has a line for every option, with its default") {
   CHECK(help.ends_with('\n'));
 }
 
+TEST_CASE("config: core files are allowed on the command line alone") {
+  CHECK_FALSE(Good({}).core_dumps);
+  CHECK(Good({"--allow-core-dumps"}).core_dumps);
+  CHECK(Contains(MistakeIn({"--allow-core-dumps=yes"}), "takes no value"));
+}
+
 TEST_CASE("config: there is at least one CPU") { CHECK(UsableCpus() >= 1); }
 
 TEST_CASE("config: how UDP is carried") {
@@ -441,6 +447,7 @@ TEST_CASE("config: a mistake in a file is told with file, line, word, and what w
       {"includes x\n", ":1: includes: unknown directive; did you mean include?"},
       {"frobnicate x\n", ":1: frobnicate: unknown directive"},
       {"help me\n", ":1: help: unknown directive"},
+      {"allow-core-dumps yes\n", ":1: allow-core-dumps: unknown directive"},
       {"config other\n", ":1: config: unknown directive"},
       {"\nworkers\n", ":2: workers wants a value; see --help"},
   };

@@ -2,11 +2,15 @@
 #include "penstock/privileges.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -72,6 +76,41 @@ TEST_CASE("privileges: to be who one is needs no rights" * doctest::skip(kIsRoot
   const std::string name = NameOfThisUser();
   REQUIRE_FALSE(name.empty());
   CHECK_FALSE(BecomeUser(name));
+}
+
+TEST_CASE("privileges: capabilities that a service manager granted go, though the user was the right one" *
+          doctest::skip(!kIsRoot)) {
+  const int failed = InChild([] {
+    const passwd* const nobody = ::getpwnam("nobody");
+    ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (::setresgid(nobody->pw_gid, nobody->pw_gid, nobody->pw_gid) != 0) return 1;
+    if (::setresuid(nobody->pw_uid, nobody->pw_uid, nobody->pw_uid) != 0) return 2;
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+    const std::uint32_t granted = 1U << CAP_NET_BIND_SERVICE;
+    sets[0] = {granted, granted, granted};
+    if (::syscall(SYS_capset, &header, sets) != 0) return 3;
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) != 0) return 4;
+    if (BecomeUser("nobody")) return 5;
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_BIND_SERVICE, 0, 0) != 0) return 6;
+    if (::syscall(SYS_capget, &header, sets) != 0) return 7;
+    return sets[0].effective == 0 && sets[0].permitted == 0 && sets[0].inheritable == 0 ? 0 : 8;
+  });
+  CHECK(failed == 0);
+}
+
+TEST_CASE("privileges: a crash leaves no core file with passwords in it, unless it is allowed to") {
+  const int failed = InChild([] {
+    rlimit limit{};
+    AllowDumps(false);
+    if (::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 || ::getrlimit(RLIMIT_CORE, &limit) != 0) return 1;
+    if (limit.rlim_cur != 0) return 2;
+    const rlim_t most = limit.rlim_max;
+    AllowDumps(true);
+    if (::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 || ::getrlimit(RLIMIT_CORE, &limit) != 0) return 3;
+    return limit.rlim_cur == most ? 0 : 4;
+  });
+  CHECK(failed == 0);
 }
 
 TEST_CASE("privileges: what is executed later gets no new ones") {

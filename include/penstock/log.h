@@ -1,5 +1,6 @@
 // Log lines on a descriptor, one an event, "key=value", that never block whoever writes them.
-// One Log per process, used by every thread; a thread of its own does the writing.
+// One Log per process, used by every thread; a thread of its own, begun with the first line, does the writing: rights
+// that are given up before there is a line are not kept by that thread.
 // Invariant: a line is written whole or not at all. When the reader is slower than the lines, lines are dropped, and
 // how many is told as soon as there is room.
 // Deliberately not here: what is worth a line, and rotation (send standard error to a program that does it).

@@ -31,6 +31,7 @@ struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
   std::string run_as;  // the user who takes over once the addresses are listened on; empty: nobody does
+  bool core_dumps = false;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer
