@@ -60,6 +60,7 @@ class Reading {
  public:
   Reading(std::size_t cpus, const std::vector<Endpoint>& listening) : listening_(listening) {
     draft_.settings.workers = std::min(cpus, kWorkersMax);
+    draft_.settings.login_threads = std::max(draft_.settings.workers / 2, std::size_t{1});
   }
 
   CommandLine Finish(int count, char* const arguments[]) {

@@ -25,16 +25,22 @@ void LoginMailbox::TakeAll(std::vector<LoginAnswer>& answers) {
   answers.swap(answers_);
 }
 
-Logins::Logins()
-    : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsRemembered), helper_([this] { Serve(); }) {}
+Logins::Logins(std::size_t threads) : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsRemembered) {
+  try {
+    while (helpers_.size() < threads) helpers_.emplace_back([this] { Serve(); });
+  } catch (...) {
+    Stop();
+    throw;
+  }
+}
 
-Logins::~Logins() {
+void Logins::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_one();
-  helper_.join();
+  changed_.notify_all();
+  for (std::thread& helper : helpers_) helper.join();
 }
 
 LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt,
@@ -54,7 +60,8 @@ LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginA
 LoginJob Logins::Describe(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const {
   const User* const known = users->Find(attempt.name);
   LoginJob job;
-  job.client = ClientNetwork(attempt.client);
+  const auto address = attempt.client.bytes();
+  job.network = KeyedDigest(key_).Add(address.first(attempt.client.is_v4() ? 3 : 6)).Finish();
   job.attempt = backoff_.AttemptOf(attempt.client, attempt.name);
   job.users = users;
   job.user = known != nullptr ? known : &users->stand_in();
@@ -66,7 +73,7 @@ LoginJob Logins::Describe(const std::shared_ptr<const Users>& users, const Login
                   .Add(attempt.password.Reveal())
                   .Finish();
   // Jobs of two clients are never one: the turn of the first and its failures are no business of the second.
-  job.ticket = KeyedDigest(key_).Add(job.login).Add(job.client.bytes()).Finish();
+  job.ticket = KeyedDigest(key_).Add(job.login).Add(job.attempt.client).Finish();
   return job;
 }
 
@@ -121,7 +128,7 @@ void Logins::Serve() {
   ::pthread_setname_np(::pthread_self(), "logins");
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return stopping_ || queue_.waiting() > 0; });
+    changed_.wait(lock, [&] { return stopping_ || queue_.has_next(); });
     if (stopping_) return;
     const LoginJob& next = *queue_.Next();
     const LoginOutcome outcome = Verify(lock, next);

@@ -159,6 +159,11 @@ constexpr Option kOptions[] = {
      [](const Directive& d, Draft& draft) {
        return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.workers);
      }},
+    {"login-threads", "N", "Threads that compute hashes of passwords (half of the usable CPUs, one at least)",
+     Scope::kStart,
+     [](const Directive& d, Draft& draft) {
+       return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.login_threads);
+     }},
     {"run-as", "USER", "Who to be once the addresses are listened on (who started it)", Scope::kStart,
      [](const Directive& d, Draft& draft) {
        draft.settings.run_as = d.value;

@@ -105,7 +105,7 @@ bool Server::Open(std::string* error) try {
 }
 
 void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
-  logins_ = std::make_unique<Logins>();
+  logins_ = std::make_unique<Logins>(settings_.login_threads);
   shared_.logins = logins_.get();
   for (auto& of_one : listeners) {
     workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));

@@ -60,6 +60,8 @@ TEST_CASE("config: without options it listens on loopback with a worker for each
   REQUIRE(line.settings.listen.size() == 1);
   CHECK(line.settings.listen[0].ToString() == "127.0.0.1:1080");
   CHECK(line.settings.workers == 6);
+  CHECK(line.settings.login_threads == 3);
+  CHECK(Parse({}, 1).settings.login_threads == 1);
   CHECK(line.settings.connections_max == 0);
   CHECK(line.settings.handshake_timeout == 10s);
   CHECK(line.settings.connect_timeout == 10s);
@@ -78,6 +80,7 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.listen[0].ToString() == "0.0.0.0:1080");
     CHECK(s.listen[1].ToString() == "[::1]:0");
     CHECK(s.workers == 3);
+    CHECK(s.login_threads == 5);
     CHECK(s.connections_max == 500);
     CHECK(s.handshake_timeout == 250ms);
     CHECK(s.connect_timeout == 7s);
@@ -99,6 +102,7 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
       {"--listen", "0.0.0.0:1080"},
       {"--listen", "[::1]:0"},
       {"--workers", "3"},
+      {"--login-threads", "5"},
       {"--max-connections", "500"},
       {"--handshake-timeout", "250ms"},
       {"--connect-timeout", "7"},
@@ -133,6 +137,8 @@ TEST_CASE("config: good values at the ends of their ranges") {
   const std::vector<std::string> good[] = {
       {"--workers=1"},
       {"--workers=1024"},
+      {"--login-threads=1"},
+      {"--login-threads=1024"},
       {"--max-connections=1"},
       {"--max-connections=100000000"},
       {"--keepalive-probes=1"},
@@ -197,6 +203,8 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
       {"workers", "two", "a number from 1 to 1024"},
       {"workers", "2 ", "a number from 1 to 1024"},
       {"workers", "", "a number from 1 to 1024"},
+      {"login-threads", "0", "a number from 1 to 1024"},
+      {"login-threads", "1025", "a number from 1 to 1024"},
       {"max-connections", "0", "a number from 1 to 100000000"},
       {"max-connections", "100000001", "a number from 1 to 100000000"},
       {"max-connections", "18446744073709551617", "a number from 1 to 100000000"},
@@ -291,6 +299,7 @@ TEST_CASE("config: the help has a line for every option, with its default") {
   const std::string help = HelpText();
   for (const char* option : {"--listen ADDR:PORT",
                              "--workers N",
+                             "--login-threads N",
                              "--max-connections N",
                              "--max-connections-per-client N",
                              "--max-connections-per-user N",

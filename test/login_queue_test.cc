@@ -1,6 +1,7 @@
 #include "penstock/login_queue.h"
 
-#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -9,27 +10,33 @@
 namespace penstock {
 namespace {
 
-IpAddress Client(std::size_t number) {
-  const std::array<std::uint8_t, 4> bytes = {10, 0, static_cast<std::uint8_t>(number >> 8),
-                                             static_cast<std::uint8_t>(number)};
-  return IpAddress::FromV4(bytes);
+Digest Numbered(std::size_t number, std::uint8_t kind) {
+  Digest digest{};
+  for (std::size_t i = 0; i < 4; ++i) digest[i] = static_cast<std::uint8_t>(number >> (8 * i));
+  digest[15] = kind;
+  return digest;
 }
 
 Digest Ticket(std::size_t client, std::size_t number) {
-  Digest digest{};
-  for (std::size_t i = 0; i < 4; ++i) digest[i] = static_cast<std::uint8_t>(client >> (8 * i));
+  Digest digest = Numbered(client, 't');
   for (std::size_t i = 0; i < 4; ++i) digest[4 + i] = static_cast<std::uint8_t>(number >> (8 * i));
   return digest;
 }
 
 LoginWaiter Waiter(std::uint32_t slot) { return {nullptr, {slot, 0}}; }
 
-LoginJob Job(std::size_t client, std::size_t number, std::uint32_t slot = 0) {
+LoginJob JobIn(std::size_t network, std::size_t client, std::size_t number, std::uint32_t slot = 0) {
   LoginJob job;
   job.ticket = Ticket(client, number);
-  job.client = Client(client);
+  job.network = Numbered(network, 'n');
+  job.attempt.client = Numbered(client, 'c');
   job.waiters.push_back(Waiter(slot));
   return job;
+}
+
+// Of a client that has its network for itself.
+LoginJob Job(std::size_t client, std::size_t number, std::uint32_t slot = 0) {
+  return JobIn(client, client, number, slot);
 }
 
 // The ticket of the next job, which is then done.
@@ -117,12 +124,77 @@ TEST_CASE("a full queue gives up the newest job of whoever has most for somebody
   CHECK(added.displaced->ticket == Ticket(added.displaced->waiters.at(0).session.slot, kLoginsQueuedPerClient - 1));
   CHECK(queue.waiting() == kLoginsQueuedMax);
 
-  // With one job for each of many clients there is nobody to take from.
-  LoginQueue crowd;
-  for (std::size_t client = 0; client < kLoginsQueuedMax; ++client) CHECK(crowd.Add(Job(client, 0)).added);
-  added = crowd.Add(Job(kLoginsQueuedMax, 0));
+  // Its network has most then, and its client most there: one more finds no room.
+  for (std::size_t i = 1; i < kLoginsQueuedPerClient; ++i) added = queue.Add(Job(1000, i));
   CHECK_FALSE(added.added);
   CHECK_FALSE(added.displaced);
+  CHECK(queue.waiting() == kLoginsQueuedMax);
+}
+
+TEST_CASE("whoever has nothing in a full queue finds room, though all others have one job each") {
+  LoginQueue queue;
+  std::size_t networks = 0;
+  SUBCASE("in as many networks") { networks = kLoginsQueuedMax; }
+  SUBCASE("in a few networks") { networks = 16; }
+  SUBCASE("in the network of the newcomers") { networks = 1; }
+  const auto job = [&](std::size_t client) { return JobIn(client % networks, client, 0); };
+  for (std::size_t client = 0; client < kLoginsQueuedMax; ++client) CHECK(queue.Add(job(client)).added);
+  for (std::size_t client = kLoginsQueuedMax; client < 2 * kLoginsQueuedMax; ++client) {
+    const auto added = queue.Add(job(client));
+    CHECK(added.added);
+    REQUIRE(added.displaced);
+    // Who came last is not the one that has to go.
+    CHECK(added.displaced->ticket == Ticket(client - kLoginsQueuedMax, 0));
+  }
+  CHECK(queue.waiting() == kLoginsQueuedMax);
+  std::size_t done = 0;
+  for (; queue.has_next(); ++done) Take(queue);
+  CHECK(done == kLoginsQueuedMax);
+}
+
+TEST_CASE("in a full queue the largest network gives way first, and within it the largest client") {
+  LoginQueue queue;
+  constexpr std::size_t kCrowd = kLoginsQueuedMax / 2 + 1;
+  for (std::size_t i = 0; i < 100; ++i) CHECK(queue.Add(JobIn(1, 1, i)).added);
+  for (std::size_t client = 2; client < kCrowd - 98; ++client) CHECK(queue.Add(JobIn(1, client, 0)).added);
+  for (std::size_t client = kCrowd; queue.waiting() < kLoginsQueuedMax; ++client) {
+    CHECK(queue.Add(JobIn(client, client, 0)).added);
+  }
+  const auto added = queue.Add(JobIn(0, 0, 0));
+  CHECK(added.added);
+  REQUIRE(added.displaced);
+  CHECK(added.displaced->ticket == Ticket(1, 99));
+}
+
+TEST_CASE("networks take turns before their clients do") {
+  LoginQueue queue;
+  for (std::size_t client = 1; client <= 3; ++client) {
+    for (std::size_t i = 0; i < 2; ++i) CHECK(queue.Add(JobIn(1, client, i)).added);
+  }
+  for (std::size_t i = 0; i < 3; ++i) CHECK(queue.Add(JobIn(2, 4, i)).added);
+  const std::pair<std::size_t, std::size_t> order[] = {{1, 0}, {4, 0}, {2, 0}, {4, 1}, {3, 0},
+                                                       {4, 2}, {1, 1}, {2, 1}, {3, 1}};
+  for (const auto& [client, number] : order) CHECK(Take(queue) == Ticket(client, number));
+  CHECK_FALSE(queue.has_next());
+}
+
+TEST_CASE("several jobs may be under way, one of each client") {
+  LoginQueue queue;
+  for (std::size_t client = 1; client <= 2; ++client) {
+    for (std::size_t i = 0; i < 2; ++i) CHECK(queue.Add(JobIn(1, client, i)).added);
+  }
+  CHECK(queue.Next()->ticket == Ticket(1, 0));
+  CHECK(queue.Next()->ticket == Ticket(2, 0));
+  CHECK_FALSE(queue.has_next());
+  CHECK(queue.Next() == nullptr);
+  CHECK(queue.waiting() == 2);
+  queue.Withdraw(Ticket(1, 1), Waiter(0));  // while a job of its client is under way
+  queue.Finish(Ticket(2, 0));
+  CHECK(queue.Next()->ticket == Ticket(2, 1));
+  queue.Finish(Ticket(1, 0));
+  CHECK_FALSE(queue.has_next());
+  queue.Finish(Ticket(2, 1));
+  CHECK(queue.waiting() == 0);
 }
 
 TEST_CASE("a job that nobody waits for any more is dropped, unless it is under way") {

@@ -94,7 +94,7 @@ struct Asker {
 
 TEST_CASE("a plain password is judged at once") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, Table("alice:{plain}open-sesame\nbob:{plain}open-sesame-2"), worker};
   const LoginCheck right = asker.Check("bob", "open-sesame-2");
   CHECK(right.outcome == LoginOutcome::kAccepted);
@@ -117,7 +117,7 @@ TEST_CASE("a plain password is judged at once") {
 
 TEST_CASE("a hash is computed once, and the verified login is remembered") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, Table("alice:" + kHash), worker};
   const LoginCheck first = asker.Check("alice", "open-sesame");
   CHECK(first.outcome == LoginOutcome::kPending);
@@ -137,7 +137,7 @@ TEST_CASE("a hash is computed once, and the verified login is remembered") {
 
 TEST_CASE("a wrong name costs what a wrong password costs, every time") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, Table("alice:" + kHash + "\nbob:{plain}open-sesame"), worker};
   std::uint64_t hashes = 0;
   for (const auto& [name, password] : {std::pair("alice", "open-sesamE"),
@@ -155,7 +155,7 @@ TEST_CASE("a wrong name costs what a wrong password costs, every time") {
 
 TEST_CASE("sixty-four equal logins at once cost one hash") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, Table("alice:" + kSlowHash), worker};
   std::size_t at_once = 0;
   SUBCASE("of one client") {
@@ -178,7 +178,7 @@ TEST_CASE("sixty-four equal logins at once cost one hash") {
 
 TEST_CASE("equal wrong logins at once are one failure") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, Table("alice:" + kSlowHash), worker};
   for (int i = 0; i < 8; ++i) asker.Check("alice", "open-sesamE");
   worker.Expect(8);
@@ -188,7 +188,7 @@ TEST_CASE("equal wrong logins at once are one failure") {
 
 TEST_CASE("a changed hash or a dropped user is not remembered") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, Table("alice:" + kHash + "\nbob:" + kHash), worker};
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
   CHECK(asker.Outcome("bob", "open-sesame") == LoginOutcome::kAccepted);
@@ -208,7 +208,7 @@ TEST_CASE("a changed hash or a dropped user is not remembered") {
 
 TEST_CASE("a table that is replaced lives until its last login has been answered") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   std::weak_ptr<const Users> table;
   {
     const Asker asker{logins, Table("alice:" + kSlowHash), worker};
@@ -232,7 +232,7 @@ std::shared_ptr<const Users> EitherTable() {
 
 TEST_CASE("the third failure in a row keeps a client from that name, with the right password, too") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
   for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
   const std::uint64_t hashes = logins.hashes();
@@ -247,7 +247,7 @@ TEST_CASE("the third failure in a row keeps a client from that name, with the ri
 
 TEST_CASE("a neighbour behind the same address who guesses at a name of their own locks nobody else out") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
   for (int i = 0; i < 100; ++i) {
     asker.Outcome("mallory", "open-sesamE");
@@ -260,7 +260,7 @@ TEST_CASE("a neighbour behind the same address who guesses at a name of their ow
 
 TEST_CASE("a right login of one's own does not forgive guesses at other names") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
   for (int i = 0; i < 3; ++i) {
     CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
@@ -272,7 +272,7 @@ TEST_CASE("a right login of one's own does not forgive guesses at other names") 
 
 TEST_CASE("a remembered login comes in during another's wait, and does not shorten it") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
   for (int i = 0; i <= kFailuresFreePerClient; ++i) {
@@ -291,7 +291,7 @@ TEST_CASE("a remembered login comes in during another's wait, and does not short
 
 TEST_CASE("guesses during a wait find out no remembered login") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, EitherTable(), worker};
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
   for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
@@ -304,7 +304,7 @@ TEST_CASE("guesses during a wait find out no remembered login") {
 
 TEST_CASE("a remembered login is none once its password has changed") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   Asker asker{logins, Table("alice:{plain}open-sesame\nbob:" + kHash), worker};
   for (const std::string_view name : {"alice", "bob", "alice", "bob"}) {
     CHECK(asker.Outcome(name, "open-sesame") == LoginOutcome::kAccepted);
@@ -318,7 +318,7 @@ TEST_CASE("a remembered login is none once its password has changed") {
 
 TEST_CASE("of many guesses at once three are looked at") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, Table("alice:" + kHash), worker};
   std::size_t throttled = 0;
   for (int i = 0; i < 100; ++i) {
@@ -332,7 +332,7 @@ TEST_CASE("of many guesses at once three are looked at") {
 
 TEST_CASE("somebody else's guesses delay a login by one hash") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker guesser{logins, Table("alice:" + kSlowHash), worker};
   const Asker other{logins, guesser.users, worker, "192.0.2.2"};
   CHECK(guesser.Check("alice", "open-sesame-1").outcome == LoginOutcome::kPending);
@@ -347,7 +347,7 @@ TEST_CASE("somebody else's guesses delay a login by one hash") {
 
 TEST_CASE("who has withdrawn gets no answer any more") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   const Asker asker{logins, Table("alice:" + kSlowHash), worker};
   asker.Check("alice", "open-sesame");
   const LoginCheck gone = asker.Check("alice", "open-sesamE");
@@ -365,7 +365,7 @@ TEST_CASE("logins that wait when the end comes are not waited for") {
   TestWorker worker;
   const auto users = Table("alice:" + kSlowHash);
   {
-    Logins logins;
+    Logins logins(1);
     for (int i = 0; i < 200; ++i) {
       const Asker asker{logins, users, worker, "192.0.2." + std::to_string(i)};
       CHECK(asker.Check("alice", "open-sesamE").outcome == LoginOutcome::kPending);
@@ -378,7 +378,7 @@ TEST_CASE("logins that wait when the end comes are not waited for") {
 
 TEST_CASE("no hash lets an empty password in") {
   TestWorker worker;
-  Logins logins;
+  Logins logins(1);
   // What crypt(3) makes of the empty password.
   const Asker asker{
       logins,
@@ -389,8 +389,36 @@ TEST_CASE("no hash lets an empty password in") {
   CHECK(asker.Outcome("alice", std::string_view("\0", 1)) == LoginOutcome::kWrong);
 }
 
-TEST_CASE("many threads ask at once") {
-  Logins logins;
+TEST_CASE("guesses are taken one by one, however many threads there are") {
+  TestWorker worker;
+  Logins logins(4);
+  const Asker asker{logins, Table("alice:" + kSlowHash), worker};
+  std::size_t throttled = 0;
+  for (int i = 0; i < 20; ++i) {
+    throttled += asker.Check("alice", "open-sesame-" + std::to_string(i)).outcome == LoginOutcome::kThrottled;
+  }
+  worker.Expect(20 - throttled);
+  CHECK(worker.Count(LoginOutcome::kWrong) == 3);
+  CHECK(logins.hashes() == 3);
+}
+
+TEST_CASE("with several threads logins of several clients are under way together") {
+  TestWorker worker;
+  const auto users = Table("alice:" + kSlowHash);
+  Logins logins(2);
+  for (const char* const client : {"192.0.2.1", "192.0.2.2"}) {
+    CHECK(Asker{logins, users, worker, client}.Check("alice", client).outcome == LoginOutcome::kPending);
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  while (logins.hashes() < 2) std::this_thread::yield();
+  std::vector<LoginAnswer> answers;
+  worker.mailbox.TakeAll(answers);
+  const bool too_slow = std::chrono::steady_clock::now() - begun > 40ms;  // to tell: the first may have ended
+  if (!too_slow) CHECK(answers.empty());
+}
+
+TEST_CASE("many threads ask several at once") {
+  Logins logins(4);
   const auto users = Table("alice:" + kHash + "\nbob:" + kOtherHash + "\ncarol:{plain}open-sesame");
   std::vector<std::thread> threads;
   std::array<TestWorker, 4> workers;  // outlives the threads

@@ -51,7 +51,7 @@ struct Rig {
   LogPace complaints;
   WakeUp wake;
   LoginMailbox login_answers{wake};
-  Logins logins;
+  Logins logins{1};
   SessionTools session_tools{
       settings,  &settings.policy, guard,     log,        poller,   resolver, handshakes,    associations,
       throttles, further_attempts, deadlines, complaints, accounts, logins,   login_answers, tools.All()};

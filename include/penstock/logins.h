@@ -1,5 +1,5 @@
 // Whether a name and a password belong together: the verdict at once where that is cheap, later where crypt(3) has to
-// be asked, which takes milliseconds by intention and happens on a thread of its own.
+// be asked, which takes milliseconds by intention and happens on threads of its own.
 // Owned by the server; Check and Withdraw: any thread. Mailboxes must outlive it.
 // Invariant: a wrong name and a wrong password take the same path. What is verified once is recognised by a keyed
 // digest of credential, name and password, so a changed password or a dropped user is not. During a wait (backoff.h)
@@ -10,6 +10,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -77,11 +78,11 @@ struct LoginCheck {
 
 class Logins {
  public:
-  // Starts the thread, with the signal mask of the caller. Throws std::system_error when the system has none left.
-  Logins();
+  // Starts so many threads, with the signal mask of the caller. Throws std::system_error when the system has none left.
+  explicit Logins(std::size_t threads);
 
-  // Waits for the hash under way at most; who is still waiting is not told.
-  ~Logins();
+  // Waits for the hashes under way at most; who is still waiting is not told.
+  ~Logins() { Stop(); }
   Logins(const Logins&) = delete;
   Logins& operator=(const Logins&) = delete;
 
@@ -100,6 +101,7 @@ class Logins {
   LoginCheck JudgePlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now);
   LoginCheck Queue(LoginJob job, const LoginAttempt& attempt, const LoginWaiter& waiter);
   void Serve();
+  void Stop();
   LoginOutcome Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job);
   static void Tell(const LoginJob& job, LoginOutcome outcome);
 
@@ -113,7 +115,7 @@ class Logins {
   TimePoint latest_{};     // the time, as far as anybody has told
   std::uint64_t hashes_ = 0;
   bool stopping_ = false;
-  std::thread helper_;
+  std::vector<std::thread> helpers_;
 };
 
 }  // namespace penstock

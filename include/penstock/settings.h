@@ -30,7 +30,8 @@ enum class UdpFilter : std::uint8_t {
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
-  std::string run_as;  // the user who takes over once the addresses are listened on; empty: nobody does
+  std::size_t login_threads = 1;  // that compute hashes of passwords
+  std::string run_as;             // the user who takes over once the addresses are listened on; empty: nobody does
   bool core_dumps = false;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request

@@ -23,6 +23,7 @@ void TakeSettings(const penstock::Settings& settings) {
   constexpr std::chrono::milliseconds kYear = std::chrono::hours(24 * 365);
   Require(!settings.listen.empty() && settings.listen.size() <= penstock::kListenersMax);
   Require(settings.workers >= 1 && settings.workers <= penstock::kWorkersMax);
+  Require(settings.login_threads >= 1 && settings.login_threads <= penstock::kWorkersMax);
   for (const auto timeout : {settings.handshake_timeout, settings.connect_timeout, settings.bind_timeout,
                              settings.half_close_timeout, settings.idle_timeout, settings.drain_timeout}) {
     Require(timeout.count() >= 1 && timeout <= kYear);

@@ -22,6 +22,9 @@ constexpr std::string_view kMarker = "open-sesame";
 // Of "open-sesame", at low cost.
 const std::string kHash = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
 
+// The same at the cost that is usual.
+const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73nywcoItP4c6RnZ.CdLLlXD5.";
+
 // Of nothing that anybody knows, and so dear that it is under way when a short deadline comes.
 const std::string kDearHash = "$6$rounds=2000000$sesamesalt$" + std::string(86, '.');
 
@@ -251,6 +254,22 @@ TEST_CASE(
   const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
   other.Send(kGreetingLogin + kAlice);
   CHECK(Hex(other.Receive(4)) == Hex(kChosenLogin + kAccepted));
+}
+
+TEST_CASE("three hundred addresses with a wrong login each do not keep a right one out") {
+  const TestGateway gateway(SettingsWith("alice:" + kSlowHash));
+  std::vector<Peer> crowd;
+  for (int i = 0; i < 300; ++i) {
+    const std::string address = "127.1." + std::to_string(i / 250) + '.' + std::to_string(i % 250 + 1) + ":0";
+    crowd.push_back(Peer::FromTo(*Endpoint::Parse(address), gateway.at()));
+    crowd.back().Send(kGreetingLogin + Credentials("alice", "open-sesamE"));
+  }
+  for (const Peer& guesser : crowd) REQUIRE(gateway.WaitUntilRead(guesser));
+  const std::uint64_t before = gateway.Count(&Counters::logins_failed);
+  const Peer client = gateway.Client();
+  client.Send(kGreetingLogin + kAlice);
+  CHECK(Hex(client.Receive(4)) == Hex(kChosenLogin + kAccepted));
+  CHECK(gateway.Count(&Counters::logins_failed) - before < 150);  // about three, one of each network and one under way
 }
 
 TEST_CASE("a verdict that takes too long ends with the handshake's deadline") {
