@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 #include <new>
+#include <random>
 #include <utility>
 
 #include "penstock/limits.h"
@@ -26,7 +27,6 @@ AssociationPool::AssociationPool(std::size_t associations_max)
   std::random_device random;
   const auto bits = [&random] { return std::uint64_t{random()} << 32 | random(); };
   key = {bits(), bits()};
-  port_order.seed(random());
 }
 
 WaitingDatagram* AssociationPool::Acquire(Handle session, std::uint16_t port, std::size_t bytes, std::size_t share) {
@@ -69,13 +69,15 @@ void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& c
 }
 
 Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools) {
-  const PortRange& ports = tools.settings.udp_ports;
   Endpoint at = local;
-  at.port = 0;
-  OpenedUdp opened = ports.high == 0 ? OpenUdp(at) : OpenUdpInRange(at, ports, tools.pool.port_order());
-  if (!opened.socket.valid()) return opened.fault;
-  if (!tools.poller.AddReader(opened.socket.get(), {first_tag_, session_})) return Fault::kExhausted;
-  sockets_[0] = std::move(opened.socket);
+  const Fault fault = tools.ports.Open(tools.client.ip, tools.now, port_, [&](std::uint16_t port) {
+    at.port = port;
+    OpenedUdp opened = OpenUdp(at);
+    sockets_[0] = std::move(opened.socket);
+    return opened.fault;
+  });
+  if (fault != Fault::kNone) return fault;
+  if (!tools.poller.AddReader(sockets_[0].get(), {first_tag_, session_})) return Fault::kExhausted;
   named_port_ = named_port;
   return Fault::kNone;
 }

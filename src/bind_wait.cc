@@ -5,7 +5,7 @@
 
 namespace penstock {
 
-Fault BindWait::ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools,
+Fault BindWait::ListenFor(std::span<const IpAddress> peers, const BindTools& tools,
                           std::span<const Source* const> sources) {
   assert(!peers.empty());
   assert(sources.empty() || sources.size() == peers.size());
@@ -14,22 +14,26 @@ Fault BindWait::ListenFor(std::span<const IpAddress> peers, const PortRange& por
   Fault fault = Fault::kNone;
   for (std::size_t i = 0; i < count_; ++i) {
     const LocalAddress local = LocalAddressTowards(peers[i], sources.empty() ? nullptr : sources[i]);
-    if (local.fault == Fault::kNone) return Open(local.at, ports, tools);
+    if (local.fault == Fault::kNone) return Open(local.at, tools);
     fault = local.fault;
   }
   return fault;
 }
 
-Fault BindWait::ListenForAnyone(const Endpoint& at, const PortRange& ports, const BindTools& tools) {
-  return Open(at, ports, tools);
-}
-
-Fault BindWait::Open(const Endpoint& at, const PortRange& ports, const BindTools& tools) {
+Fault BindWait::Open(Endpoint at, const BindTools& tools) {
   assert(!listening());
-  Listening listening = ListenAlone(at, ports);
-  if (listening.fault != Fault::kNone) return listening.fault;
-  if (!tools.poller.Add(listening.socket.get(), {listener_tag_, owner_})) return Fault::kExhausted;
-  listener_ = std::move(listening.socket);
+  PortLease lease;
+  Fd socket;
+  const Fault fault = tools.ports.Open(tools.access.client, tools.clock.now(), lease, [&](std::uint16_t port) {
+    at.port = port;
+    Listening listening = ListenAlone(at);
+    socket = std::move(listening.socket);
+    return listening.fault;
+  });
+  if (fault != Fault::kNone) return fault;
+  if (!tools.poller.Add(socket.get(), {listener_tag_, owner_})) return Fault::kExhausted;
+  listener_ = std::move(socket);
+  port_ = std::move(lease);
   tools.counters.bind_waits.Add();
   return Fault::kNone;
 }
@@ -53,6 +57,7 @@ BindWait::Turn BindWait::Step(std::uint16_t port, const BindTools& tools) {
           tools.counters.bind_admitted.Add();
           peer_ = std::move(accepted);
           listener_.Close();
+          port_.Return();
           return Turn::kCame;
         }
         tools.counters.bind_wrong.Add();

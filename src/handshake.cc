@@ -409,7 +409,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
   if (core_.name == nullptr) KeepName({address->ToString()}, tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
-  return AfterListening(bind_wait_.ListenForAnyone(at, tools.settings.bind_ports, Bind(tools)), tools);
+  return AfterListening(bind_wait_.ListenForAnyone(at, Bind(tools)), tools);
 }
 
 Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
@@ -444,7 +444,7 @@ Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddre
   const auto targets = std::span(allowed).first(count);
   const auto sources = std::span(all_sources).first(count);
   if (core_.state == SessionState::kBinding) {
-    return AfterListening(bind_wait_.ListenFor(targets, tools.settings.bind_ports, Bind(tools), sources), tools);
+    return AfterListening(bind_wait_.ListenFor(targets, Bind(tools), sources), tools);
   }
   dialer_.Begin(targets, core_.port, Dial(tools), sources);
   return Turn::kWaiting;

@@ -6,6 +6,8 @@
 #include <random>
 #include <utility>
 
+#include "penstock/fair_shares.h"
+
 namespace penstock {
 namespace {
 
@@ -107,14 +109,7 @@ std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, c
   return Nothing(NameStatus::kNoAnswer);
 }
 
-// Multiplicative hashing with a secret factor. Of an IPv6 address the first 64 bits count, for whoever has one has all
-// that begin like it.
-std::size_t Resolver::ShareOf(const IpAddress& client) const {
-  std::uint64_t bits = 0;
-  for (const std::uint8_t byte : client.bytes().first(client.is_v4() ? 4 : 8)) bits = bits << 8 | byte;
-  static_assert(kNameShares == 256);
-  return static_cast<std::size_t>(bits * share_key_ >> 56);
-}
+std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
 
 // Null when there is no room, for this share or at all.
 Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share) {

@@ -443,7 +443,7 @@ FlowTools Session::Flows(const SessionTools& tools) const {
 
 AssociateTools Session::Associate(const SessionTools& tools) const {
   return {tools.settings,     core_.access(tools), tools.poller, tools.resolver, tools.counters(),
-          tools.associations, core_.client,        throttle_,    tools.now()};
+          tools.associations, tools.udp_ports,     core_.client, throttle_,      tools.now()};
 }
 
 void Session::LogEnd(const SessionTools& tools) const {

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -111,29 +110,17 @@ Fd Listen(const Endpoint& at, std::string* error) {
   return socket;
 }
 
-Listening ListenAlone(const Endpoint& at, const PortRange& ports) {
-  std::uint32_t start = 0;
-  if (::getrandom(&start, sizeof start, GRND_NONBLOCK) < 0) start = 0;  // early in the life of a machine
-  Fd socket;
-  for (std::size_t i = 0; i < ports.count(); ++i) {
-    if (!socket.valid()) {
-      socket = NewSocket(at, SOCK_STREAM);
-      if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
-      SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
-      if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-      PrepareStream(socket.get());
-    }
-    sockaddr_storage address;
-    const socklen_t size = Endpoint{at.ip, ports.At(start + i), at.scope}.ToSockaddr(&address);
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
-      if (::listen(socket.get(), kBindBacklog) == 0) return {std::move(socket), Fault::kNone};
-      if (errno != EADDRINUSE) return {Fd(), FaultOfErrno(errno)};
-      socket.Close();  // somebody else listens already; a bound socket cannot be bound again
-    } else if (errno != EADDRINUSE) {
-      return {Fd(), FaultOfErrno(errno)};
-    }
-  }
-  return {Fd(), Fault::kOther};
+Listening ListenAlone(const Endpoint& at) {
+  Fd socket = NewSocket(at, SOCK_STREAM);
+  if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+  SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {Fd(), FaultOfErrno(errno)};
+  PrepareStream(socket.get());
+  if (::listen(socket.get(), kBindBacklog) != 0) return {Fd(), FaultOfErrno(errno)};
+  return {std::move(socket), Fault::kNone};
 }
 
 bool InUse(const Endpoint& at) {

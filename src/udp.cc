@@ -27,42 +27,22 @@ int Try(Call call) {
   }
 }
 
-// Not bound yet. `like`: of its family.
-OpenedUdp MakeUdp(const Endpoint& like, const Source* source) {
-  Fd socket(::socket(like.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}  // namespace
+
+OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
+  Fd socket(::socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
-  if (!like.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (source != nullptr) {
     if (const Fault fault = BindToInterface(socket.get(), *source); fault != Fault::kNone) return {Fd(), fault};
   }
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {Fd(), FaultOfErrno(errno)};
   // A burst waits here while the worker serves others. The kernel takes what rmem_max allows, and uses it when it must.
   SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
   EnableGro(socket.get());
   return {std::move(socket), Fault::kNone};
-}
-
-int Bind(int socket, const Endpoint& at) {
-  sockaddr_storage address;
-  const socklen_t size = at.ToSockaddr(&address);
-  return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size);
-}
-
-}  // namespace
-
-OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
-  OpenedUdp made = MakeUdp(at, source);
-  if (!made.socket.valid() || Bind(made.socket.get(), at) == 0) return made;
-  return {Fd(), FaultOfErrno(errno)};
-}
-
-OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order) {
-  OpenedUdp made = MakeUdp(at, nullptr);
-  if (!made.socket.valid()) return made;
-  for (std::size_t i = 0; i < std::min(ports.count(), kUdpPortTriesMax); ++i) {
-    at.port = ports.At(order + i);
-    if (Bind(made.socket.get(), at) == 0) return made;
-  }
-  return {Fd(), FaultOfErrno(errno)};
 }
 
 Fd KeepUdpGro(bool v4) {

@@ -33,8 +33,8 @@ struct Rig {
     return {settings, {rules, guard, client.ip, {}, socks5::Command::kUdpAssociate},
             poller,   resolver,
             counters, pool,
-            client,   nullptr,
-            now};
+            ports,    client,
+            nullptr,  now};
   }
 
   // Gives it turns until `condition` holds.
@@ -70,6 +70,7 @@ struct Rig {
   NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
   Resolver resolver{settings.names, name_files, poller, clock, counters, 1};
   AssociationPool pool{1};
+  PortPool ports{PortRange()};
   Association& association = *pool.associations.Acquire(kSession, kFirstTag);
   UdpPeer target;
 };

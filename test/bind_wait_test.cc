@@ -25,12 +25,16 @@ const Handle kOwner{17, 4};
 
 // What a worker does for a wait. Time passes only when the test says so.
 struct Rig {
-  Fault ListenFor(const std::vector<std::string_view>& peers, PortRange ports = {}) {
+  explicit Rig(PortRange range = {}) : ports(range) {}
+
+  Fault ListenFor(const std::vector<std::string_view>& peers) {
     std::vector<IpAddress> ips;
     for (const std::string_view text : peers) ips.push_back(Ip(text));
-    return wait.ListenFor(ips, ports, tools());
+    return wait.ListenFor(ips, tools());
   }
-  BindTools tools() { return {{rules, guard, client, {}, socks5::Command::kBind}, poller, retries, counters, clock}; }
+  BindTools tools() {
+    return {{rules, guard, client, {}, socks5::Command::kBind}, poller, retries, counters, clock, ports};
+  }
   Turn Step() { return wait.Step(0, tools()); }
 
   // Takes edges until one has been about the listener: there is one for each who connects.
@@ -59,6 +63,7 @@ struct Rig {
   Poller poller;
   DeadlineQueue retries{kAttemptDelay};
   Counters counters;
+  PortPool ports;
   BindWait wait{kOwner, kListenerTag, kRetryTag};
 };
 
@@ -118,7 +123,7 @@ TEST_CASE("bind_wait: a crowd of strangers is judged in turns") {
 
 TEST_CASE("bind_wait: anyone is whom the client may reach") {
   Rig rig;
-  REQUIRE(rig.wait.ListenForAnyone(At("127.0.0.1:0"), {}, rig.tools()) == Fault::kNone);
+  REQUIRE(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
   rig.client = Ip("192.0.2.1");
   const Endpoint at = rig.wait.at();
   const Peer turned_away = Peer::FromTo(At("127.0.0.2:0"), at);
@@ -155,13 +160,14 @@ TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and takes it 
 }
 
 TEST_CASE("bind_wait: without a descriptor or a free port there is no listener") {
-  Rig rig;
   const test::ClosedPort taken;
-  CHECK(rig.ListenFor({"127.0.0.1"}, {taken.at().port, taken.at().port}) == Fault::kOther);
-  CHECK_FALSE(rig.wait.listening());
+  Rig full({taken.at().port, taken.at().port});
+  CHECK(full.ListenFor({"127.0.0.1"}) == Fault::kOther);
+  CHECK_FALSE(full.wait.listening());
+  Rig rig;
   const unit::NoDescriptors none;
   CHECK(rig.ListenFor({"127.0.0.1"}) == Fault::kExhausted);
-  CHECK(rig.wait.ListenForAnyone(At("127.0.0.1:0"), {}, rig.tools()) == Fault::kExhausted);
+  CHECK(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kExhausted);
   CHECK_FALSE(rig.wait.listening());
   CHECK(rig.counters.bind_waits.value() == 0);
 }

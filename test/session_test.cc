@@ -46,6 +46,7 @@ struct Rig {
   AssociationPool associations{1};
   Slab<Throttle> throttles{1};
   FairShares further_attempts{1};
+  PortPool ports{PortRange()};
   Accounts accounts;
   SessionDeadlines deadlines{settings};
   LogPace complaints;
@@ -53,8 +54,9 @@ struct Rig {
   LoginMailbox login_answers{wake};
   Logins logins{1};
   SessionTools session_tools{
-      settings,  &settings.policy, guard,     log,        poller,   resolver, handshakes,    associations,
-      throttles, further_attempts, deadlines, complaints, accounts, logins,   login_answers, tools.All()};
+      settings,      &settings.policy, guard, log,   poller,    resolver,   handshakes, associations,
+      throttles,     further_attempts, ports, ports, deadlines, complaints, accounts,   logins,
+      login_answers, tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,
                   tools.clock.now()};

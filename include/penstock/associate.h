@@ -27,7 +27,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string_view>
 
@@ -40,6 +39,7 @@
 #include "penstock/fd.h"
 #include "penstock/io.h"
 #include "penstock/poller.h"
+#include "penstock/port_pool.h"
 #include "penstock/relay.h"
 #include "penstock/resolver.h"
 #include "penstock/settings.h"
@@ -103,7 +103,6 @@ struct AssociationPool {
   AddressKey key;
   DatagramInbox inbox;
   std::array<DatagramOutbox, 2> outboxes;  // towards targets, by Association::Side; the first also towards clients
-  std::minstd_rand port_order;             // where the search for a free port begins; no secret
 };
 
 // What a worker lends to the association whose turn it is.
@@ -114,6 +113,7 @@ struct AssociateTools {
   Resolver& resolver;
   Counters& counters;
   AssociationPool& pool;
+  PortPool& ports;         // towards clients
   const Endpoint& client;  // of the TCP connection
   Throttle* throttle;      // null: as much as comes
   TimePoint now;
@@ -212,6 +212,7 @@ class Association {
 
   Handle self_;
   Handle session_;
+  PortLease port_;  // of the socket towards the client
   std::array<Fd, kSides> sockets_;
   std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
   std::array<bool, kSides> readable_{};                   // latches

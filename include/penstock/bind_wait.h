@@ -20,6 +20,7 @@
 #include "penstock/io.h"
 #include "penstock/limits.h"
 #include "penstock/poller.h"
+#include "penstock/port_pool.h"
 #include "penstock/socket.h"
 #include "penstock/timers.h"
 
@@ -32,6 +33,7 @@ struct BindTools {
   DeadlineQueue& retries;
   Counters& counters;
   const Clock& clock;
+  PortPool& ports;
 };
 
 class BindWait {
@@ -50,11 +52,11 @@ class BindWait {
   // Listens for one of `peers`, one at least, on the address that this host would use towards the first of them that it
   // has a way to; more than kAddressesPerName are left out. kNone, or why it cannot.
   // `sources`: as in Dialer::Begin.
-  Fault ListenFor(std::span<const IpAddress> peers, const PortRange& ports, const BindTools& tools,
+  Fault ListenFor(std::span<const IpAddress> peers, const BindTools& tools,
                   std::span<const Source* const> sources = {});
 
   // Listens for anybody, on the address and scope of `at`.
-  Fault ListenForAnyone(const Endpoint& at, const PortRange& ports, const BindTools& tools);
+  Fault ListenForAnyone(const Endpoint& at, const BindTools& tools) { return Open(at, tools); }
 
   bool listening() const { return listener_.valid(); }
   Endpoint at() const { return LocalEndpoint(listener_.get()); }
@@ -68,11 +70,12 @@ class BindWait {
   Accepted TakePeer() { return std::move(peer_); }
 
  private:
-  Fault Open(const Endpoint& at, const PortRange& ports, const BindTools& tools);
+  Fault Open(Endpoint at, const BindTools& tools);
   bool Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const;
 
   std::array<IpAddress, kAddressesPerName> peers_;
   std::size_t count_ = 0;  // 0: anyone
+  PortLease port_;         // of the listener
   Fd listener_;
   Accepted peer_{Accepted::Status::kNone, Fd(), {}};
   Handle owner_;

@@ -76,8 +76,6 @@ struct PortRange {
   std::uint16_t high = 0;
 
   std::size_t count() const { return std::size_t{high} - low + 1; }
-  // Counted from `low` on, and after `high` from `low` again.
-  std::uint16_t At(std::size_t place) const { return static_cast<std::uint16_t>(low + place % count()); }
 
   bool operator==(const PortRange&) const = default;
 };

@@ -2,7 +2,7 @@
 // A member of whoever lends the things; one thread.
 // Invariant: a share holds at most kFairness times as many as are free at the moment when it takes one. So n clients
 // that hold all they can leave one part in kFairness * n + 1 to who comes next; one alone may have three quarters.
-// Deliberately not here: the things, and who a client is (Resolver::ShareOf).
+// Deliberately not here: the things.
 //
 // Switches divide their packet memory among ports in this way (A. K. Choudhury, E. L. Hahne: Dynamic queue length
 // thresholds for shared-memory packet switches, 1998): no number has to be chosen for how many clients there will be.
@@ -13,9 +13,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "penstock/endpoint.h"
 #include "penstock/limits.h"
 
 namespace penstock {
+
+// The share of a client: multiplicative hashing with a factor that nobody else knows. Of an IPv6 address the first 64
+// bits count, for whoever has one has all that begin like it.
+inline std::size_t ShareOf(const IpAddress& client, std::uint64_t key) {
+  std::uint64_t bits = 0;
+  for (const std::uint8_t byte : client.bytes().first(client.is_v4() ? 4 : 8)) bits = bits << 8 | byte;
+  static_assert(kNameShares == 256);
+  return static_cast<std::size_t>(bits * (key | 1) >> 56);
+}
 
 class FairShares {
  public:

@@ -120,7 +120,8 @@ class Handshake {
     return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock, tools.further_attempts, core_.share};
   }
   BindTools Bind(const SessionTools& tools) const {
-    return {core_.access(tools), tools.poller, tools.deadlines.attempt_delay, tools.counters(), tools.flow.clock};
+    return {core_.access(tools), tools.poller,     tools.deadlines.attempt_delay,
+            tools.counters(),    tools.flow.clock, tools.bind_ports};
   }
 
   const Handle self_;

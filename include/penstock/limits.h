@@ -117,6 +117,13 @@ inline constexpr std::size_t kHostsBytesMax = 16 * 1024 * 1024;  // block lists 
 inline constexpr std::size_t kRulesMax = 1'000'000;
 inline constexpr std::size_t kSetFileBytesMax = 256 * 1024 * 1024;
 
+// --- Ports of a range ----------------------------------------------------------------------------------------------
+
+// Ports of --bind-ports or --udp-ports that one request tries before it is told that there is none; a try takes some 5
+// microseconds. For how long requests are then told so without a try, unless a port is given back.
+inline constexpr std::size_t kPortTries = 32;
+inline constexpr std::chrono::milliseconds kPortsFullMemory{100};
+
 // --- BIND ----------------------------------------------------------------------------------------------------------
 
 inline constexpr int kBindBacklog = 128;      // of the listener of one session
@@ -213,9 +220,6 @@ inline constexpr std::size_t kUdpPieces = 1'024;  // a joined datagram has two a
 static_assert(kUdpJoinedBytesMax <= kUdpBytesMaxIpv4);
 
 inline constexpr int kUdpReceiveBuffer = 1024 * 1024;
-
-// Ports of --udp-ports that are tried for one association before it is told that there is none.
-inline constexpr std::size_t kUdpPortTriesMax = 4'096;
 
 // How long an association's client keeps a port that its request did not name without sending. NATs forget sooner or
 // later than that; programs that are silent for longer are few, and lose nothing unless somebody shares their address.

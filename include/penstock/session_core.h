@@ -40,6 +40,7 @@
 #include "penstock/logins.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
+#include "penstock/port_pool.h"
 #include "penstock/resolver.h"
 #include "penstock/settings.h"
 #include "penstock/slab.h"
@@ -100,6 +101,8 @@ struct SessionTools {
   AssociationPool& associations;
   Slab<Throttle>& throttles;
   FairShares& further_attempts;  // of dialers
+  PortPool& bind_ports;
+  PortPool& udp_ports;
   SessionDeadlines& deadlines;
   LogPace& complaints;
   Accounts& accounts;

@@ -37,12 +37,11 @@ bool InUse(const Endpoint& at);
 
 struct Listening {
   Fd socket;    // invalid exactly when `fault` is set
-  Fault fault;  // kOther: no port is free
+  Fault fault;  // kOther: the port is in use
 };
 
-// A listening TCP socket as Listen makes it, but alone on its port (no SO_REUSEPORT), for a peer that is expected. On
-// the address and scope of `at`; its port is not looked at. Each port of `ports` is tried once, from a random one on.
-Listening ListenAlone(const Endpoint& at, const PortRange& ports);
+// A listening TCP socket as Listen makes it, but alone on its port (no SO_REUSEPORT), for a peer that is expected.
+Listening ListenAlone(const Endpoint& at);
 
 struct Accepted {
   enum class Status : std::uint8_t {

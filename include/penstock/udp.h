@@ -29,10 +29,6 @@ struct OpenedUdp {
 // interface counts.
 OpenedUdp OpenUdp(const Endpoint& at, const Source* source = nullptr);
 
-// The same on a free port of `ports` (not 0-0). The search begins at one that `order`, a random number, chooses, so
-// that one that was just closed is not used again at once. kOther when kUdpPortTriesMax ports are in use.
-OpenedUdp OpenUdpInRange(Endpoint at, const PortRange& ports, std::size_t order);
-
 // A socket that receives nothing and keeps the host's UDP_GRO switched on while it is open: the kernel rewrites its own
 // code, with all CPUs stopped, for the first socket that wants it and when the last one has gone. Invalid where there is
 // no such family, or no descriptor.

@@ -43,6 +43,7 @@
 #include "penstock/pipe.h"
 #include "penstock/policy.h"
 #include "penstock/poller.h"
+#include "penstock/port_pool.h"
 #include "penstock/random.h"
 #include "penstock/resolver.h"
 #include "penstock/session.h"
@@ -66,12 +67,16 @@ struct WorkersShared {
   WorkersShared(Policy first_policy, const Settings& settings)
       : policy(std::move(first_policy)),
         name_files(settings.names.resolv_conf, settings.names.hosts_file),
-        permits(settings.connections_max) {}
+        permits(settings.connections_max),
+        bind_ports(settings.bind_ports),
+        udp_ports(settings.udp_ports) {}
 
   SharedBox<Policy> policy;
   Logins* logins = nullptr;  // set before the first worker is made
   NameFiles name_files;
   Permits permits;  // for sessions
+  PortPool bind_ports;
+  PortPool udp_ports;
   std::atomic<Phase> phase{Phase::kServing};
   Limiter limiter{RandomKey()};
   Accounts accounts;

@@ -396,6 +396,30 @@ TEST_CASE("--bind-ports: without a free port it is a general failure, and a port
   }
 }
 
+TEST_CASE("--bind-ports: one client's BINDs leave ports to those of others") {
+  Settings settings = TestSettings();
+  settings.bind_ports = FreePorts(16);
+  settings.workers = 2;
+  const TestGateway gateway(settings);
+  std::vector<Peer> greedy;
+  std::string reply;
+  do {
+    greedy.push_back(gateway.GreetedClient());
+    greedy.back().Send(BindRequest(kLoopback));
+    reply = greedy.back().Receive(10);
+  } while (reply[1] == '\0');
+  CHECK(Hex(reply) == Hex(Refusal(1)));
+  CHECK(greedy.size() > 8);
+  CHECK(greedy.size() <= 13);
+  // Whether another client shares what this one may have is random, one in 256: of three, one does not.
+  const char* const others[] = {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"};
+  CHECK(std::ranges::any_of(others, [&](const char* from) {
+    const Peer other = Peer::FromTo(*Endpoint::Parse(from), gateway.at());
+    other.Send(kGreeting + BindRequest(kLoopback));
+    return other.Receive(12)[3] == '\0';
+  }));
+}
+
 TEST_CASE("out of descriptors: a client whose BIND needs one is told of a general failure") {
   const TestGateway gateway;
   const Peer client = gateway.GreetedClient();
