@@ -19,13 +19,19 @@ std::uint64_t HashOf(const IpAddress& address, const AddressKey& key) {
   return Mix(Mix(halves[0] ^ key.first) + (halves[1] ^ key.second) + bytes.size());
 }
 
-std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<std::uint32_t>(hash), 1U); }
+constexpr std::uint32_t kDoubt = 1;
+
+std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<std::uint32_t>(hash) & ~kDoubt, 2U); }
+
+void Doubt(std::span<std::uint32_t> places) {
+  for (std::uint32_t& place : places) place |= place != 0 ? kDoubt : 0;
+}
 
 std::size_t BucketOf(std::uint64_t hash) { return static_cast<std::size_t>(hash >> 32) % AddressPage::kBuckets; }
 
 // The latest come first. One that is not among them takes the place of the last, if it may: false when it may not.
 bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool may_replace) {
-  auto place = std::ranges::find(places, fingerprint);
+  auto place = std::ranges::find_if(places, [&](std::uint32_t other) { return (other & ~kDoubt) == fingerprint; });
   if (place == places.end()) {
     if (!may_replace) return false;
     --place;
@@ -39,11 +45,26 @@ bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool m
 
 bool AddressSet::Contains(const IpAddress& address, const AddressKey& key) const {
   const std::uint64_t hash = HashOf(address, key);
-  const auto is_inside = [fingerprint = FingerprintOf(hash)](std::span<const std::uint32_t> places) {
+  return Has(hash, FingerprintOf(hash));
+}
+
+bool AddressSet::Doubts(const IpAddress& address, const AddressKey& key) const {
+  const std::uint64_t hash = HashOf(address, key);
+  return Has(hash, FingerprintOf(hash) | kDoubt) && !Has(hash, FingerprintOf(hash));
+}
+
+// An address from before the page came is still among the inline ones.
+bool AddressSet::Has(std::uint64_t hash, std::uint32_t fingerprint) const {
+  const auto is_inside = [fingerprint](std::span<const std::uint32_t> places) {
     return std::ranges::find(places, fingerprint) != places.end();
   };
-  // An address from before the page came is still among the inline ones.
   return is_inside(inline_) || (page_ != nullptr && is_inside(page_->buckets[BucketOf(hash)]));
+}
+
+void AddressSet::DoubtAll() {
+  Doubt(inline_);
+  if (page_ == nullptr) return;
+  for (AddressPage::Bucket& bucket : page_->buckets) Doubt(bucket);
 }
 
 void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages) {

@@ -91,13 +91,15 @@ Endpoint Association::Bound(const AssociateTools& tools) const {
 }
 
 void Association::OnEvents(Side side, const Events& events) {
-  if (events.readable) readable_[static_cast<std::size_t>(side)] = true;
+  if (events.readable) readable_ |= Bit(side);
 }
+
+void Association::OnPolicy() { sent_to_.DoubtAll(); }
 
 Association::Turn Association::Step(const AssociateTools& tools) {
   Turn turn = Turn::kWaiting;
   for (const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
-    if (readable_[static_cast<std::size_t>(side)] && StepSide(side, tools) == Turn::kUnfinished) {
+    if ((readable_ & Bit(side)) != 0 && StepSide(side, tools) == Turn::kUnfinished) {
       turn = Turn::kUnfinished;
     }
   }
@@ -114,7 +116,7 @@ Association::Turn Association::StepSide(Side side, const AssociateTools& tools) 
     }
     // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
     if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
-      readable_[static_cast<std::size_t>(side)] = false;
+      readable_ &= static_cast<std::uint8_t>(~Bit(side));
       return Turn::kWaiting;
     }
   }
@@ -266,7 +268,7 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
     tools.counters.udp_unreachable.Add();
     return false;
   }
-  if (tools.settings.udp_filter == UdpFilter::kAddress) sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
+  sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   return true;
 }
 
@@ -329,16 +331,31 @@ void Association::FlushUp(const AssociateTools& tools) {
 
 // --- Target to client ----------------------------------------------------------------------------------------------
 
+// Null when a datagram from there may pass; else what it counts towards. Whoever the client was allowed to send to may
+// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed.
+Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools) {
+  if (sent_to_.Contains(from.ip, tools.pool.key)) return nullptr;
+  const bool asked = sent_to_.Doubts(from.ip, tools.pool.key);
+  if (!asked && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
+  if (!tools.access.Judge({}, from.ip, from.port).allowed) return &tools.counters.udp_denied;
+  if (asked) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
+  return nullptr;
+}
+
 void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools) {
   assert(has_client());
   AssociationPool& pool = tools.pool;
   DatagramOutbox& outbox = pool.outboxes[0];
   const Endpoint client{tools.client.ip, client_port_, tools.client.scope};
   const std::size_t longest = client.ip.is_v4() ? kUdpBytesMaxIpv4 : kUdpBytesMax;
+  Endpoint judged;
+  Counter* cause = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
     const DatagramInbox::Message message = pool.inbox.At(i);
-    if (tools.settings.udp_filter == UdpFilter::kAddress && !sent_to_.Contains(message.from.ip, pool.key)) {
-      tools.counters.udp_unsolicited.Add(message.datagrams());
+    if (message.from != judged) cause = Unwanted(message.from, tools);
+    judged = message.from;
+    if (cause != nullptr) {
+      cause->Add(message.datagrams());
       continue;
     }
     const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.room_before);

@@ -108,6 +108,7 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
     CutOff(End::kForbidden);
     return Next::kRelease;
   }
+  if (association_ != nullptr) association_->OnPolicy();
   if (throttle_ != nullptr) {
     throttle_->SetRates(tools.policy->limits.rates());
   } else {

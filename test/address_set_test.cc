@@ -82,6 +82,25 @@ TEST_CASE("address_set: a full page always knows the latest of each bucket") {
   CHECK(forgotten < 1'000);
 }
 
+TEST_CASE("address_set: all of them are doubtful when they are doubted, until they are inserted again") {
+  for (const std::uint32_t count : {3U, 100U}) {
+    Slab<AddressPage> pages(1);
+    AddressSet set;
+    for (std::uint32_t i = 0; i < count; ++i) set.Insert(V4(i), kKey, pages);
+    CHECK_FALSE(set.Doubts(V4(0), kKey));
+    set.DoubtAll();
+    set.DoubtAll();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      CHECK_FALSE(set.Contains(V4(i), kKey));
+      CHECK(set.Doubts(V4(i), kKey));
+      set.Insert(V4(i), kKey, pages);
+      CHECK(set.Contains(V4(i), kKey));
+      CHECK_FALSE(set.Doubts(V4(i), kKey));
+    }
+    CHECK_FALSE(set.Doubts(V4(count), kKey));
+  }
+}
+
 TEST_CASE("address_set: another key sees another set") {
   Slab<AddressPage> pages(1);
   AddressSet set;

@@ -160,6 +160,9 @@ class Association {
 
   Turn Step(const AssociateTools& tools);
 
+  // There are other rules: who may answer is judged again, by the address alone, for names are not kept.
+  void OnPolicy();
+
   // Gives back what is lent, and drops the datagrams that still wait for names.
   void Release(AssociationPool& pool, Resolver& resolver, Counters& counters);
 
@@ -184,6 +187,7 @@ class Association {
   Turn StepSide(Side side, const AssociateTools& tools);
   void TakeFromClient(std::size_t count, const AssociateTools& tools);
   void TakeFromTargets(std::size_t count, const AssociateTools& tools);
+  Counter* Unwanted(const Endpoint& from, const AssociateTools& tools);
   bool IsClient(const Endpoint& from, const AssociateTools& tools) const;
   void Pin(std::uint16_t port, const AssociateTools& tools);
 
@@ -208,20 +212,21 @@ class Association {
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
   std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
+  static std::uint8_t Bit(Side side) { return static_cast<std::uint8_t>(1 << static_cast<int>(side)); }
   const Fd& socket(Side side) const { return sockets_[static_cast<std::size_t>(side)]; }
 
   Handle self_;
   Handle session_;
   PortLease port_;  // of the socket towards the client
   std::array<Fd, kSides> sockets_;
-  std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
-  std::array<bool, kSides> readable_{};                   // latches
-  std::array<bool, kSides> joins_{true, true, true};
-  std::uint8_t first_tag_;
-  std::uint8_t waiting_ = 0;      // datagrams of its own whose names are being looked up
   std::uint16_t named_port_ = 0;  // by the request; 0: none
   std::uint16_t client_port_ = 0;
-  TimePoint client_heard_{};  // from that port
+  TimePoint client_heard_{};                              // from that port
+  std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
+  std::array<bool, kSides> joins_{true, true, true};
+  std::uint8_t readable_ = 0;  // latches, a bit for each side
+  std::uint8_t first_tag_;
+  std::uint8_t waiting_ = 0;  // datagrams of its own whose names are being looked up
   Tally up_;
   Tally down_;
   AddressSet sent_to_;

@@ -229,6 +229,87 @@ TEST_CASE("UDP: a family that a rule's source excludes is not used, though the s
   CHECK(second.nothing_came());
 }
 
+// Waits until the rules of `lines` hold for the client's association, too. `denied`: a target that they deny, and those
+// before did not.
+void Reload(const TestGateway& gateway, const std::vector<std::string>& lines, const UdpClient& client,
+            const UdpPeer& denied) {
+  Policy policy;
+  policy.rules = Rules(lines);
+  gateway.server().Reload(policy);
+  CHECK(WaitUntil([&] {
+    client.Send("may I?", denied.at());
+    return gateway.Count(&Counters::udp_denied) > 0;
+  }));
+}
+
+TEST_CASE("UDP: whom a reload denies does not reach the client any more, and whom it allows does") {
+  const UdpPeer denied;
+  const UdpPeer allowed(*Endpoint::Parse("127.0.0.2:0"));
+  for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
+    for (const std::string_view rule : {"deny target 127.0.0.1", "deny client 127.0.0.1"}) {
+      CAPTURE(rule);
+      Settings settings = With({"allow"});
+      settings.udp_filter = filter;
+      const TestGateway gateway(settings);
+      const UdpClient client(gateway);
+      client.PingPong(allowed);
+      client.Send("a", denied.at());
+      const Endpoint outside = denied.Receive().from;
+      Reload(gateway, {std::string(rule)}, client, denied);
+
+      const std::uint64_t before = gateway.Count(&Counters::udp_denied);
+      denied.Send("too late", outside);
+      CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) > before; }));
+      if (rule == "deny target 127.0.0.1") {
+        for (int i = 0; i < 2; ++i) {
+          allowed.Send("still there", outside);
+          CHECK(client.Receive().bytes == "still there");
+        }
+      }
+      CHECK(client.udp().nothing_came());
+    }
+  }
+}
+
+TEST_CASE("UDP: a target that is allowed by its name answers after a reload when it has been sent to again") {
+  DnsServer dns;
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  const UdpPeer target;
+  const UdpPeer denied(*Endpoint::Parse("127.0.0.2:0"));
+  for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
+    Settings settings = With({"allow target .good.example", "allow target 127.0.0.2"}, dns, directory);
+    settings.udp_filter = filter;
+    TestGateway gateway(settings);
+    gateway.ForgiveSockets();
+    const UdpClient client(gateway);
+    for (const bool again : {false, true}) {
+      client.Send("question", "www.good.example", target.at().port);
+      target.Send("answer", target.Receive().from);
+      CHECK(client.Receive().bytes == "answer");
+      if (!again) Reload(gateway, {"allow target .good.example"}, client, denied);
+    }
+  }
+}
+
+TEST_CASE("UDP: an open filter is none for whom the client may not reach") {
+  Settings settings = With({"deny target 127.0.0.2", "allow"});
+  settings.udp_filter = UdpFilter::kOpen;
+  const TestGateway gateway(settings);
+  const UdpClient client(gateway);
+  const UdpPeer target;
+  const UdpPeer denied(*Endpoint::Parse("127.0.0.2:0"));
+  const UdpPeer stranger(*Endpoint::Parse("127.0.0.3:0"));
+  client.Send("a", target.at());
+  const Endpoint outside = target.Receive().from;
+  for (int i = 1; i <= 3; ++i) {
+    denied.Send("denied", outside);
+    CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == static_cast<std::uint64_t>(i); }));
+    stranger.Send("stranger", outside);
+    CHECK(client.Receive().bytes == "stranger");
+  }
+}
+
 TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
   DnsServer dns;
   const OnOnePort<TargetListener, SilentTarget> targets("127.0.0.2", "127.0.0.1");
