@@ -94,7 +94,10 @@ void Association::OnEvents(Side side, const Events& events) {
   if (events.readable) readable_ |= Bit(side);
 }
 
-void Association::OnPolicy() { sent_to_.DoubtAll(); }
+void Association::OnPolicy() {
+  sent_to_.DoubtAll();
+  may_move_.fill(true);
+}
 
 Association::Turn Association::Step(const AssociateTools& tools) {
   Turn turn = Turn::kWaiting;
@@ -264,10 +267,12 @@ bool Association::ForwardTo(const Destination& target, std::span<const std::uint
 // Makes ready to send to a target: is there a socket, and who is expected to answer.
 bool Association::Approach(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
-  if (socket(side).valid() ? !Suits(target, side) : !OpenTowards(target, tools)) {
+  const bool stays = socket(side).valid() && (!may_move(side) || Suits(target, side));
+  if (stays ? !Suits(target, side) : !OpenTowards(target, tools)) {
     tools.counters.udp_unreachable.Add();
     return false;
   }
+  may_move(side) = false;
   sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   return true;
 }
@@ -281,7 +286,8 @@ bool Association::Suits(const Destination& target, Side side) {
          target.source->interface == opened->interface;
 }
 
-// The first destination of a family decides from where all datagrams of that family come.
+// The first destination of a family decides from where all datagrams of that family come. What is to leave from a socket
+// that is replaced leaves before.
 bool Association::OpenTowards(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
   Endpoint at = AnyAddress(side == Side::kIpv4);
@@ -296,7 +302,9 @@ bool Association::OpenTowards(const Destination& target, const AssociateTools& t
   if (!opened.socket.valid()) return false;
   const auto tag = static_cast<std::uint8_t>(first_tag_ + static_cast<std::uint8_t>(side));
   if (!tools.poller.AddReader(opened.socket.get(), {tag, session_})) return false;
+  FlushUp(tools);
   sockets_[static_cast<std::size_t>(side)] = std::move(opened.socket);
+  joins_[static_cast<std::size_t>(side)] = true;
   source(side) = std::move(kept);
   return true;
 }

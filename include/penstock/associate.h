@@ -160,7 +160,8 @@ class Association {
 
   Turn Step(const AssociateTools& tools);
 
-  // There are other rules: who may answer is judged again, by the address alone, for names are not kept.
+  // There are other rules: who may answer is judged again, by the address alone, for names are not kept; and the first
+  // datagram of each family decides again from where that family sends.
   void OnPolicy();
 
   // Gives back what is lent, and drops the datagrams that still wait for names.
@@ -212,6 +213,7 @@ class Association {
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
   std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
+  bool& may_move(Side side) { return may_move_[side == Side::kIpv6 ? 1 : 0]; }
   static std::uint8_t Bit(Side side) { return static_cast<std::uint8_t>(1 << static_cast<int>(side)); }
   const Fd& socket(Side side) const { return sockets_[static_cast<std::size_t>(side)]; }
 
@@ -223,6 +225,7 @@ class Association {
   std::uint16_t client_port_ = 0;
   TimePoint client_heard_{};                              // from that port
   std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
+  std::array<bool, 2> may_move_{};                        // no datagram has gone that way since the last OnPolicy
   std::array<bool, kSides> joins_{true, true, true};
   std::uint8_t readable_ = 0;  // latches, a bit for each side
   std::uint8_t first_tag_;

@@ -310,6 +310,40 @@ TEST_CASE("UDP: an open filter is none for whom the client may not reach") {
   }
 }
 
+TEST_CASE("UDP: an association whose source a reload moves goes on from there") {
+  TestGateway gateway(With({"allow source 127.0.0.8"}));
+  const UdpPeer target;
+  const UdpClient client(gateway);
+  client.PingPong(target);
+  const auto reload = [&](const std::string& rule) {
+    Policy policy;
+    policy.rules = Rules({rule});
+    gateway.server().Reload(policy);
+  };
+  // From where a datagram comes; [::]:0 when it is dropped, as some may be while the worker tells of the reload.
+  const auto send = [&] {
+    const auto dropped = [&] { return gateway.Count(&Counters::udp_unreachable); };
+    const auto all = [&] { return gateway.Count(&Counters::datagrams_up) + dropped(); };
+    const std::uint64_t all_before = all();
+    const std::uint64_t dropped_before = dropped();
+    client.Send("from where?", target.at());
+    REQUIRE(WaitUntil([&] { return all() > all_before; }));
+    return dropped() > dropped_before ? Endpoint() : target.Receive().from;
+  };
+  for (const std::string_view source : {"127.0.0.9", "127.0.0.8"}) {
+    reload("allow source " + std::string(source));
+    Endpoint outside;
+    CHECK(WaitUntil([&] {
+      outside = send();
+      return outside.ip == *IpAddress::Parse(source);
+    }));
+    client.PingPong(target);
+    // Its port stays as long as its source does.
+    reload("allow target 127.0.0.0/8 source " + std::string(source));
+    for (int i = 0; i < 3; ++i) CHECK(send() == outside);
+  }
+}
+
 TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
   DnsServer dns;
   const OnOnePort<TargetListener, SilentTarget> targets("127.0.0.2", "127.0.0.1");
