@@ -286,8 +286,8 @@ bool Association::Suits(const Destination& target, Side side) {
          target.source->interface == opened->interface;
 }
 
-// The first destination of a family decides from where all datagrams of that family come. What is to leave from a socket
-// that is replaced leaves before.
+// The first destination of a family decides from where all datagrams of that family come. What is to leave from a
+// socket that is replaced leaves before.
 bool Association::OpenTowards(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
   Endpoint at = AnyAddress(side == Side::kIpv4);

@@ -12,10 +12,11 @@
 //                                                          └── IPv6 socket ──▶ targets
 //            ◀────────────────────── filter, header on ◀──────────────
 //
-// Only the address from which the TCP connection came may send, for others may share it from one port at a time. A valid
-// datagram from the port that the request named pins that port for good. Until one comes (clients put anything there, and
-// a NAT changes it) the first valid datagram pins its port, and another port may do so when nothing has been heard from
-// that one for kUdpPortMemory, as when a NAT has forgotten it. What the request says of the address is not looked at.
+// Only the address from which the TCP connection came may send, and one port of it, for others may share that address. A
+// valid datagram from the port that the request named pins that port for good. Until one comes (clients put anything
+// there, and a NAT changes it) the first valid datagram pins its port, and another port may do so when nothing has been
+// heard from that one for kUdpPortMemory, as when a NAT has forgotten it. What the request says of the address is not
+// looked at.
 //
 // Datagrams whose target is a name that must be asked for wait in the worker's pool, a copy each, until the resolver
 // answers: those behind them do not wait. At rest an association holds no buffer.
@@ -160,7 +161,7 @@ class Association {
 
   Turn Step(const AssociateTools& tools);
 
-  // There are other rules: who may answer is judged again, by the address alone, for names are not kept; and the first
+  // There are other rules: who may answer is judged again, by address and port, for names are not kept; and the first
   // datagram of each family decides again from where that family sends.
   void OnPolicy();
 

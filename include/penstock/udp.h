@@ -30,8 +30,8 @@ struct OpenedUdp {
 OpenedUdp OpenUdp(const Endpoint& at, const Source* source = nullptr);
 
 // A socket that receives nothing and keeps the host's UDP_GRO switched on while it is open: the kernel rewrites its own
-// code, with all CPUs stopped, for the first socket that wants it and when the last one has gone. Invalid where there is
-// no such family, or no descriptor.
+// code, with all CPUs stopped, for the first socket that wants it and when the last one has gone. Invalid where there
+// is no such family, or no descriptor.
 Fd KeepUdpGro(bool v4);
 
 struct Received {
