@@ -12,8 +12,8 @@
 //                                                          └── IPv6 socket ──▶ targets
 //            ◀────────────────────── filter, header on ◀──────────────
 //
-// Only the address from which the TCP connection came may send, and one port of it, for others may share that address. A
-// valid datagram from the port that the request named pins that port for good. Until one comes (clients put anything
+// Only the address from which the TCP connection came may send, and one port of it, for others may share that address.
+// A valid datagram from the port that the request named pins that port for good. Until one comes (clients put anything
 // there, and a NAT changes it) the first valid datagram pins its port, and another port may do so when nothing has been
 // heard from that one for kUdpPortMemory, as when a NAT has forgotten it. What the request says of the address is not
 // looked at.
