@@ -29,30 +29,45 @@ AssociationPool::AssociationPool(std::size_t associations_max)
   key = {bits(), bits()};
 }
 
-WaitingDatagram* AssociationPool::Acquire(Handle session, std::uint16_t port, std::size_t bytes, std::size_t share) {
-  Waiting& its = waiting_of_share[share];
-  if (its.datagrams == kWaitingDatagramsPerShare || its.bytes + bytes > kWaitingBytesPerShare ||
-      waiting_bytes + bytes > kWaitingBytesPerWorker) {
-    return nullptr;
+// When all room is taken, the share that has most drops its oldest, as long as it has more than this one would have.
+bool AssociationPool::MakeRoom(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters) {
+  for (;;) {
+    const bool full = waiting.live() == kWaitingDatagramsPerWorker;
+    if (!full && waiting_bytes + bytes <= kWaitingBytesPerWorker) return true;
+    const auto holds = [full](const Waiting& each) { return full ? each.datagrams.size() : each.bytes; };
+    const Waiting& most = *std::ranges::max_element(waiting_of_share, {}, holds);
+    if (holds(most) < holds(share) + (full ? 1 : bytes)) return false;
+    WaitingDatagram& oldest = *most.datagrams.front();
+    resolver.Withdraw(AsWaiter(oldest.self));
+    counters.udp_queue_full.Add();
+    oldest.association.OnDropped();
+    Release(oldest);
   }
+}
+
+WaitingDatagram* AssociationPool::Acquire(Association& association, Handle session, std::uint16_t port,
+                                          std::size_t bytes, std::size_t share, Resolver& resolver,
+                                          Counters& counters) {
+  Waiting& its = waiting_of_share[share];
+  if (!MakeRoom(its, bytes, resolver, counters)) return nullptr;
   std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[bytes]);
   if (room == nullptr) return nullptr;
-  WaitingDatagram* const datagram = waiting.Acquire(session, port, share);
+  WaitingDatagram* const datagram = waiting.Acquire(association, session, port, share);
   if (datagram == nullptr) return nullptr;
   datagram->bytes = std::move(room);
   datagram->size = static_cast<std::uint32_t>(bytes);
   waiting_bytes += bytes;
   its.bytes += bytes;
-  ++its.datagrams;
+  datagram->place = its.datagrams.insert(its.datagrams.end(), datagram);
   return datagram;
 }
 
 void AssociationPool::Release(WaitingDatagram& datagram) {
   Waiting& its = waiting_of_share[datagram.share];
-  assert(its.datagrams > 0 && its.bytes >= datagram.size && waiting_bytes >= datagram.size);
+  assert(its.bytes >= datagram.size && waiting_bytes >= datagram.size);
   waiting_bytes -= datagram.size;
   its.bytes -= datagram.size;
-  --its.datagrams;
+  its.datagrams.erase(datagram.place);
   waiting.Release(datagram.self);
 }
 
@@ -182,7 +197,7 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
                                 const AssociateTools& tools) {
   if (!IsHostName(header.name)) return tools.counters.udp_malformed.Add();
   const AllowedNames allowed(tools.access, header.name, header.port);
-  if (const auto answer = tools.resolver.Known(header.name, &allowed)) {
+  if (const auto answer = tools.resolver.Known(header.name, tools.client.ip, &allowed)) {
     const auto to = Choose(*answer, header.name, header.port, tools);
     // The header is the last thing in front of the data.
     if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
@@ -203,7 +218,8 @@ WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<co
                                    const AssociateTools& tools) {
   if (waiting_ == kWaitingDatagramsPerAssociation) return nullptr;
   const std::size_t share = tools.resolver.ShareOf(tools.client.ip);
-  WaitingDatagram* const waiting = tools.pool.Acquire(session_, header.port, header.name.size() + data.size(), share);
+  WaitingDatagram* const waiting = tools.pool.Acquire(*this, session_, header.port, header.name.size() + data.size(),
+                                                      share, tools.resolver, tools.counters);
   if (waiting == nullptr) return nullptr;
   std::ranges::copy(data, std::ranges::copy(header.name, waiting->bytes.get()).out);
   waiting->name_size = static_cast<std::uint8_t>(header.name.size());

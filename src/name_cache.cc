@@ -1,7 +1,6 @@
 #include "penstock/name_cache.h"
 
 #include <algorithm>
-#include <cassert>
 
 namespace penstock {
 NameAnswer Combine(const FamilyAnswer* ipv6, const FamilyAnswer* ipv4) {
@@ -26,41 +25,46 @@ NameAnswer Combine(const FamilyAnswer* ipv6, const FamilyAnswer* ipv4) {
 }
 
 void NameCache::Store(std::string_view name, Family family, const FamilyAnswer& answer, std::chrono::seconds ttl,
-                      TimePoint now) {
+                      TimePoint now, std::size_t share) {
   if (ttl <= std::chrono::seconds(0) && index_.find(name) == index_.end()) return;
-  Entry& entry = EntryFor(name);
+  Entry& entry = EntryFor(name, share);
   entry.answers[IndexOf(family)] = answer;
   entry.expires[IndexOf(family)] = now + ttl;
 }
 
-const FamilyAnswer* NameCache::Find(std::string_view name, Family family, TimePoint now) {
+const FamilyAnswer* NameCache::Find(std::string_view name, Family family, TimePoint now, std::size_t share) {
   const auto found = index_.find(name);
   if (found == index_.end()) return nullptr;
-  entries_.splice(entries_.begin(), entries_, found->second);
-  const Entry& entry = entries_.front();
+  const Entry& entry = Touch(found->second, share);
   return entry.expires[IndexOf(family)] > now ? &entry.answers[IndexOf(family)] : nullptr;
 }
 
 void NameCache::Clear() {
   index_.clear();
-  entries_.clear();
+  for (Entries& entries : entries_) entries.clear();
 }
 
-// The entry of `name`, made if need be, at the front.
-NameCache::Entry& NameCache::EntryFor(std::string_view name) {
+NameCache::Entry& NameCache::Touch(Entries::iterator entry, std::size_t share) {
+  Entries& from = entries_[entry->share];
+  if (entries_[share].size() + 1 < from.size()) entry->share = share;
+  Entries& to = entries_[entry->share];
+  to.splice(to.begin(), from, entry);
+  return *entry;
+}
+
+// The entry of `name`, made if need be.
+NameCache::Entry& NameCache::EntryFor(std::string_view name, std::size_t share) {
   const auto found = index_.find(name);
-  if (found != index_.end()) {
-    entries_.splice(entries_.begin(), entries_, found->second);
-    return entries_.front();
+  if (found != index_.end()) return Touch(found->second, share);
+  if (index_.size() == names_max_) {
+    Entries& most = *std::ranges::max_element(entries_, {}, &Entries::size);
+    index_.erase(most.back().name);
+    most.pop_back();
   }
-  if (entries_.size() == names_max_) {
-    index_.erase(entries_.back().name);
-    entries_.pop_back();
-  }
-  entries_.push_front(Entry{std::string(name), {}, {}});
-  index_.emplace(entries_.front().name, entries_.begin());
-  assert(index_.size() == entries_.size());
-  return entries_.front();
+  Entries& entries = entries_[share];
+  entries.push_front(Entry{std::string(name), share, {}, {}});
+  index_.emplace(entries.front().name, entries.begin());
+  return entries.front();
 }
 
 }  // namespace penstock

@@ -55,13 +55,14 @@ struct NameLookups::Lookup {
   Lookup(Handle self_handle, std::string_view the_name, Share& its_share)
       : self(self_handle), name(the_name), share(&its_share), grace(Cookie{0, self_handle}) {}
 
-  Question& question(Family family) { return questions[IndexOf(family)]; }
+  Question& question(Family family) { return questions[penstock::IndexOf(family)]; }
   NameAnswer Answer() const { return Combine(questions[0].half(), questions[1].half()); }
 
   const Handle self;
   const std::string name;
   Share* share;                        // only changes before it starts
-  std::list<Handle>::iterator queued;  // in its share, until started
+  std::list<Handle>::iterator place;   // in its share
+  std::list<Handle>::iterator queued;  // the same among those that have not started
   bool started = false;
   std::size_t first_server = 0;
   bool told = false;  // grace is over: whoever asks gets what there is
@@ -113,13 +114,14 @@ void NameLookups::Configure(const ResolvConf& conf) {
   tries_.ForEach([this](Try& alive) { patience_->Arm(alive.patience, clock_.now()); });
 }
 
-std::optional<NameAnswer> NameLookups::Find(std::string_view name) {
+std::optional<NameAnswer> NameLookups::Find(std::string_view name, std::size_t share) {
   const FamilyAnswer* halves[2] = {};
   bool whole = true;
   for (const Family family : kFamilies) {
     if (!wants(family)) continue;
-    halves[IndexOf(family)] = cache_.Find(name, family, clock_.now());
-    whole = whole && halves[IndexOf(family)] != nullptr;
+    const FamilyAnswer*& half = halves[penstock::IndexOf(family)];
+    half = cache_.Find(name, family, clock_.now(), share);
+    whole = whole && half != nullptr;
   }
   if (whole) return Combine(halves[0], halves[1]);
   const auto running = lookup_of_.find(name);
@@ -155,24 +157,34 @@ std::optional<NameLookups::Finished> NameLookups::TakeAnswer() {
 
 NameLookups::Lookup* NameLookups::Begin(std::string_view name, std::size_t share) {
   Share& its = shares_[share];
-  if (its.lookups == kNamesPerShareMax) return nullptr;
+  if (!MakeRoomForLookup(its)) return nullptr;
   Lookup* const lookup = lookups_.Acquire(name, its);
   if (lookup == nullptr) return nullptr;
-  ++its.lookups;
+  lookup->place = its.lookups.insert(its.lookups.end(), lookup->self);
   lookup_of_.emplace(lookup->name, lookup);
   lookup->queued = its.not_started.insert(its.not_started.end(), lookup->self);
   ++not_started_;
   return lookup;
 }
 
+bool NameLookups::MakeRoomForLookup(const Share& share) {
+  if (lookups_.live() < kLookupsMax) return true;
+  const Share& most = *std::ranges::max_element(shares_, {}, [](const Share& each) { return each.lookups.size(); });
+  if (most.lookups.size() <= share.lookups.size() + 1) return false;
+  Lookup& oldest = *lookups_.Resolve(most.lookups.front());
+  counters_.names_failed.Add();
+  for (const Handle waiter : oldest.waiters) finished_.push_back({waiter, NameAnswer()});
+  Drop(oldest);
+  return true;
+}
+
 // A lookup that waits its turn does so in the shortest queue of those who want it: else a client with a thousand names
 // could hold up a name of everybody's by asking for it behind them.
 void NameLookups::HurryFor(Lookup& lookup, Share& joining) {
   Share& before = *lookup.share;
-  if (joining.not_started.size() + 1 >= before.not_started.size() || joining.lookups == kNamesPerShareMax) return;
+  if (joining.not_started.size() + 1 >= before.not_started.size()) return;
   joining.not_started.splice(joining.not_started.end(), before.not_started, lookup.queued);
-  --before.lookups;
-  ++joining.lookups;
+  joining.lookups.splice(joining.lookups.end(), before.lookups, lookup.place);
   lookup.share = &joining;
 }
 
@@ -220,7 +232,7 @@ void NameLookups::Start(Lookup& lookup) {
   for (const Family family : kFamilies) {
     if (!wants(family)) continue;
     Question& question = lookup.question(family);
-    const FamilyAnswer* const remembered = cache_.Find(lookup.name, family, clock_.now());
+    const FamilyAnswer* const remembered = cache_.Find(lookup.name, family, clock_.now(), IndexOf(*lookup.share));
     if (remembered != nullptr) question.answer = *remembered;
     question.state = remembered != nullptr ? Question::State::kDone : Question::State::kAsking;
   }
@@ -281,7 +293,7 @@ void NameLookups::EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer
   assert(question.state == Question::State::kAsking);
   question.next_try.Disarm();
   EndTries(question);
-  cache_.Store(lookup.name, family, answer, ttl, clock_.now());
+  cache_.Store(lookup.name, family, answer, ttl, clock_.now(), IndexOf(*lookup.share));
   question.answer = std::move(answer);
   question.state = Question::State::kDone;
 }
@@ -310,7 +322,7 @@ void NameLookups::Drop(Lookup& lookup) {
     --not_started_;
   }
   for (Question& question : lookup.questions) EndTries(question);
-  --lookup.share->lookups;
+  lookup.share->lookups.erase(lookup.place);
   lookup_of_.erase(lookup.name);
   lookups_.Release(lookup.self);
 }

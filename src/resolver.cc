@@ -39,6 +39,9 @@ std::uint64_t RandomOdd() {
 
 // Where the search for a name has come to. It keeps to the files as they were when it began.
 struct Resolver::Place {
+  explicit Place(std::size_t of_share) : share(of_share) {}
+
+  std::size_t share;  // of the client
   std::shared_ptr<const NameFilesText> text;
   bool absolute = false;      // a final dot: no search list
   bool failed = false;        // a candidate had no answer
@@ -50,14 +53,13 @@ struct Resolver::Place {
 static_assert(kSearchMax < 64);
 
 struct Resolver::Waiter {
-  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place, std::size_t the_share)
-      : self(self_handle), who(who_waits), name(the_name), share(the_share), place(the_place) {}
+  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place)
+      : self(self_handle), who(who_waits), name(the_name), place(the_place) {}
 
   const Handle self;
   const Handle who;
   const std::string name;  // as it was asked for
-  const std::size_t share;
-  Place place;  // its candidate is what is being looked up
+  Place place;             // its candidate is what is being looked up
   NameLookups::Ticket ticket;
 };
 
@@ -70,16 +72,16 @@ Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Pol
       files_(files.text()),
       text_(files_.Take()),
       lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
-      waiters_(kNameWaitersMax),
+      waiters_(Handle::kNoSlot),
       share_key_(RandomOdd()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
 }
 
 Resolver::~Resolver() = default;
 
-std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameFilter* filter) {
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const IpAddress& client, const NameFilter* filter) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
-  Place place;
+  Place place(ShareOf(client));
   return Known(name, NameText(name), filter, place);
 }
 
@@ -100,9 +102,9 @@ std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, c
                                             const NameFilter* filter) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
   const NameText text(name);
-  Place place;
+  Place place(ShareOf(client));
   if (const auto known = Known(name, text, filter, place)) return known;
-  Waiter* const waiter = AddWaiter(who, text.view(), place, ShareOf(client));
+  Waiter* const waiter = AddWaiter(who, text.view(), place);
   if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
   if (waiter != nullptr) RemoveWaiter(*waiter);
   counters_.names_failed.Add();
@@ -111,20 +113,17 @@ std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, c
 
 std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
 
-// Null when there is no room, for this share or at all.
-Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share) {
-  if (waiters_of_share_[share] == kNamesPerShareMax) return nullptr;
-  Waiter* const waiter = waiters_.Acquire(who, name, place, share);
+// Null when there is no memory.
+Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place) {
+  Waiter* const waiter = waiters_.Acquire(who, name, place);
   if (waiter == nullptr) return nullptr;
   [[maybe_unused]] const bool added = waiter_of_.emplace(Cookie{0, who}.Packed(), waiter).second;
   assert(added);  // it waits for one name at a time
-  ++waiters_of_share_[share];
   return waiter;
 }
 
 void Resolver::RemoveWaiter(const Waiter& waiter) {
   waiter_of_.erase(Cookie{0, waiter.who}.Packed());
-  --waiters_of_share_[waiter.share];
   waiters_.Release(waiter.self);
 }
 
@@ -226,7 +225,7 @@ std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) 
     if (!candidate && place.denied != 0 && !place.failed) return Denied(name, place);
     if (!candidate) return Nothing(place.failed ? NameStatus::kNoAnswer : NameStatus::kNoName);
     if (candidate->view().empty() || place.IsDenied()) continue;
-    const auto answer = lookups_.Find(candidate->view());
+    const auto answer = lookups_.Find(candidate->view(), place.share);
     if (!answer) return std::nullopt;
     if (Settles(*answer, name, place)) return Named(*answer, candidate, name);
   }
@@ -235,7 +234,7 @@ std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) 
 bool Resolver::Wait(Waiter& waiter) {
   const auto candidate = CandidateAt(waiter.name, waiter.place);
   assert(candidate && !candidate->view().empty());  // Search stopped there
-  const auto ticket = lookups_.Wait(candidate->view(), waiter.self, waiter.share);
+  const auto ticket = lookups_.Wait(candidate->view(), waiter.self, waiter.place.share);
   if (ticket) waiter.ticket = *ticket;
   return ticket.has_value();
 }

@@ -102,4 +102,27 @@ TEST_CASE("the name that nobody asked for the longest makes room") {
   CHECK(cache.Find("999", Family::kIpv4, kStart) == nullptr);
 }
 
+TEST_CASE("one client's many names drive out their own, not those of others") {
+  NameCache cache(100);
+  for (std::size_t share = 1; share <= 5; ++share) {
+    for (const char* name : {"a", "b"}) {
+      cache.Store(name + std::to_string(share), Family::kIpv4, V4(1), 1h, kStart, share);
+    }
+  }
+  for (int number = 0; number < 1000; ++number) {
+    cache.Store("random" + std::to_string(number), Family::kIpv4, V4(1), 1h, kStart, 0);
+  }
+  CHECK(cache.size() == 100);
+  for (std::size_t share = 1; share <= 5; ++share) {
+    CHECK(cache.Find('a' + std::to_string(share), Family::kIpv4, kStart, share) != nullptr);
+    CHECK(cache.Find('b' + std::to_string(share), Family::kIpv4, kStart, 0) != nullptr);
+  }
+  CHECK(cache.Find("random999", Family::kIpv4, kStart, 1) != nullptr);  // and now belongs to share 1
+  for (int number = 0; number < 1000; ++number) {
+    cache.Store("more" + std::to_string(number), Family::kIpv4, V4(1), 1h, kStart, 0);
+  }
+  CHECK(cache.Find("random999", Family::kIpv4, kStart, 1) != nullptr);
+  CHECK(cache.Find("random998", Family::kIpv4, kStart, 1) == nullptr);
+}
+
 }  // namespace penstock

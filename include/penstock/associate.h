@@ -26,6 +26,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -54,14 +55,21 @@ class Association;
 
 // A datagram whose target is being looked up. Its handle is what the resolver knows as the waiter.
 struct WaitingDatagram {
-  WaitingDatagram(Handle handle, Handle whose, std::uint16_t to_port, std::size_t of_share)
-      : self(handle), session(whose), port(to_port), share(static_cast<std::uint8_t>(of_share)) {}
+  WaitingDatagram(Handle handle, Association& its_association, Handle whose, std::uint16_t to_port,
+                  std::size_t of_share)
+      : self(handle),
+        association(its_association),
+        session(whose),
+        port(to_port),
+        share(static_cast<std::uint8_t>(of_share)) {}
 
   std::string_view name() const { return {reinterpret_cast<const char*>(bytes.get()), name_size}; }
   std::span<const std::uint8_t> data() const { return {bytes.get() + name_size, size - name_size}; }
 
   Handle self;
+  Association& association;  // with which it ends
   Handle session;
+  std::list<WaitingDatagram*>::iterator place;  // in its share
   std::uint16_t port;
   std::uint32_t size = 0;
   std::uint8_t share;  // of its client (Resolver::ShareOf)
@@ -79,14 +87,18 @@ struct AssociationPool {
   static Handle AsWaiter(Handle datagram) { return {datagram.slot | kDatagramBit, datagram.generation}; }
   static Handle AsDatagram(Handle waiter) { return {waiter.slot & ~kDatagramBit, waiter.generation}; }
 
-  // Room for a datagram of so many bytes that is to wait; null when there is none, for its client or at all.
-  WaitingDatagram* Acquire(Handle session, std::uint16_t port, std::size_t bytes, std::size_t share);
-  void Release(WaitingDatagram& datagram);
-
+  // What one share's datagrams that wait hold; the oldest first.
   struct Waiting {
-    std::size_t datagrams = 0;
+    std::list<WaitingDatagram*> datagrams;
     std::size_t bytes = 0;
   };
+
+  // Room for a datagram of so many bytes that is to wait; null when there is none for its client. Others who have more
+  // waiting make room for it: then the resolver is told, and the association, and it is counted.
+  WaitingDatagram* Acquire(Association& association, Handle session, std::uint16_t port, std::size_t bytes,
+                           std::size_t share, Resolver& resolver, Counters& counters);
+  bool MakeRoom(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters);
+  void Release(WaitingDatagram& datagram);
 
   // Whether this host has a route of its own choice.
   struct KnownRoute {
@@ -99,7 +111,7 @@ struct AssociationPool {
   std::array<KnownRoute, 2> routes;  // the last one that exists, and the last one that does not
   Slab<WaitingDatagram> waiting;
   std::size_t waiting_bytes = 0;
-  std::array<Waiting, kNameShares> waiting_of_share{};
+  std::array<Waiting, kNameShares> waiting_of_share;
   Slab<AddressPage> pages;
   AddressKey key;
   DatagramInbox inbox;
@@ -158,6 +170,7 @@ class Association {
 
   void OnEvents(Side side, const Events& events);
   void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
+  void OnDropped() { --waiting_; }  // one of its datagrams that wait makes room for another client's
 
   Turn Step(const AssociateTools& tools);
 

@@ -77,12 +77,11 @@ inline constexpr std::size_t kNameTriesMax = 768;
 inline constexpr std::chrono::milliseconds kTryTurn{40};
 static_assert((1000 * 2 / kNameTriesMax) * kTryTurn < std::chrono::milliseconds(100));
 
-// Clients share what there is: each counts towards one of so many shares, by a hash that nobody can foresee. One share
-// may have so many names waiting; more fail at once, and those of others do not.
+// Clients share what there is: each counts towards one of so many shares, by a hash that nobody can foresee.
 inline constexpr std::size_t kNameShares = 256;
-inline constexpr std::size_t kNameWaitersMax = 16 * 1024;
-inline constexpr std::size_t kLookupsMax = kNameWaitersMax;
-inline constexpr std::size_t kNamesPerShareMax = kNameWaitersMax / 4;
+
+// Names that are looked up at a time. When there are as many, the share that has most gives up its oldest.
+inline constexpr std::size_t kLookupsMax = 16 * 1024;
 
 // Of what clients share in other ways one may hold so many times as much as is free (fair_shares.h).
 inline constexpr std::size_t kFairness = 3;
@@ -225,13 +224,11 @@ inline constexpr int kUdpReceiveBuffer = 1024 * 1024;
 // later than that; programs that are silent for longer are few, and lose nothing unless somebody shares their address.
 inline constexpr std::chrono::seconds kUdpPortMemory{30};
 
-// Datagrams that wait until their name has been looked up.
+// Datagrams that wait until their name has been looked up. The client that has most of them waiting makes room for one
+// that has fewer.
 inline constexpr std::size_t kWaitingDatagramsPerAssociation = 16;
 inline constexpr std::size_t kWaitingDatagramsPerWorker = 1'024;
 inline constexpr std::size_t kWaitingBytesPerWorker = 4 * 1024 * 1024;
-// Of a client, as with names (kNameShares).
-inline constexpr std::size_t kWaitingDatagramsPerShare = kWaitingDatagramsPerWorker / 4;
-inline constexpr std::size_t kWaitingBytesPerShare = kWaitingBytesPerWorker / 4;
 
 // Addresses that a client has sent to and may hear from. A page has room for some thousand (4 KiB).
 inline constexpr std::size_t kAddressesInline = 24;

@@ -1,7 +1,8 @@
 // What is known of names, for as long as the name servers said (RFC 1035 section 3.2.1, RFC 2308).
 // Owned by a resolver; its own thread only. Names are in the form of NameText: lower case, no final dot.
-// Invariant: at most `names_max` names are kept; the one that nobody has asked for the longest makes room. Nothing is
-// handed out at or after its expiry.
+// Invariant: at most `names_max` names are kept. Of the clients' share that has most, the name that nobody has asked for
+// the longest makes room: who asks for many names drives out their own. A name that another share asks for moves there
+// if that one has fewer. Nothing is handed out at or after its expiry.
 // Deliberately not here: asking, and names that never expire (the hosts file).
 #pragma once
 
@@ -63,28 +64,34 @@ class NameCache {
   NameCache(const NameCache&) = delete;
   NameCache& operator=(const NameCache&) = delete;
 
-  // Keeps `answer` until `ttl` from now; a `ttl` of zero keeps nothing, and forgets what was there.
-  void Store(std::string_view name, Family family, const FamilyAnswer& answer, std::chrono::seconds ttl, TimePoint now);
+  // Keeps `answer` until `ttl` from now; a `ttl` of zero keeps nothing, and forgets what was there. `share` is that of
+  // the client who asked, below kNameShares.
+  void Store(std::string_view name, Family family, const FamilyAnswer& answer, std::chrono::seconds ttl, TimePoint now,
+             std::size_t share = 0);
 
   // Null when nothing is known, or no longer. Valid until the next Store or Clear. Does not allocate.
-  const FamilyAnswer* Find(std::string_view name, Family family, TimePoint now);
+  const FamilyAnswer* Find(std::string_view name, Family family, TimePoint now, std::size_t share = 0);
 
   void Clear();
 
-  std::size_t size() const { return entries_.size(); }
+  std::size_t size() const { return index_.size(); }
 
  private:
   struct Entry {
     std::string name;
+    std::size_t share;
     std::array<FamilyAnswer, 2> answers;  // by Family
     std::array<TimePoint, 2> expires{};
   };
 
-  Entry& EntryFor(std::string_view name);
+  using Entries = std::list<Entry>;
+
+  Entry& EntryFor(std::string_view name, std::size_t share);
+  Entry& Touch(Entries::iterator entry, std::size_t share);
 
   const std::size_t names_max_;
-  std::list<Entry> entries_;                                                // asked for last comes first
-  std::unordered_map<std::string_view, std::list<Entry>::iterator> index_;  // keys are the entries' own names
+  std::array<Entries, kNameShares> entries_;                       // of each share; asked for last comes first
+  std::unordered_map<std::string_view, Entries::iterator> index_;  // keys are the entries' own names
 };
 
 }  // namespace penstock

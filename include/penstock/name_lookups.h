@@ -63,8 +63,9 @@ class NameLookups {
   // The families to ask for from now on; not neither.
   void SetFamilies(Families families) { families_ = families; }
 
-  // What is known of `name` (NameText), without asking; nothing when Wait is the way. Does not allocate.
-  std::optional<NameAnswer> Find(std::string_view name);
+  // What is known of `name` (NameText), without asking, for a client of `share`; nothing when Wait is the way. Does not
+  // allocate.
+  std::optional<NameAnswer> Find(std::string_view name, std::size_t share = 0);
 
   // Where somebody waits. Means nothing any more, and is harmless, once the answer is there.
   struct Ticket {
@@ -73,7 +74,8 @@ class NameLookups {
   };
 
   // Makes `waiter` wait for `name`; nothing when there is no room. A lookup that this begins counts towards `share`,
-  // which is below kNameShares.
+  // which is below kNameShares. Where kLookupsMax are under way, the share that has most of them gives up its oldest, if
+  // it has more than `share` would then have: who waits for that one is told that nobody answered.
   [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Handle waiter, std::size_t share);
 
   // Who holds `ticket` waits no longer. An answer of its own may already lie ready, and is then still yielded.
@@ -98,19 +100,21 @@ class NameLookups {
 
   // What the clients of one share have.
   struct Share {
-    std::size_t lookups = 0;
+    std::list<Handle> lookups;      // the oldest first
     std::list<Handle> not_started;  // lookups, first come, first served
     std::list<Try*> tries;          // alive, the oldest first
   };
 
   // A lookup, from its beginning to its end.
   Lookup* Begin(std::string_view name, std::size_t share);
+  bool MakeRoomForLookup(const Share& share);
   void HurryFor(Lookup& lookup, Share& joining);
   void StartThoseWhoWait();
   void Start(Lookup& lookup);
   void CheckProgress(Lookup& lookup);
   void TellWaiters(Lookup& lookup);
   void Drop(Lookup& lookup);
+  std::size_t IndexOf(const Share& share) const { return static_cast<std::size_t>(&share - shares_.data()); }
   void GoOn();
 
   // A question, and its tries.

@@ -7,7 +7,6 @@
 // Deliberately not here: dialling (dialer.h), whether an address may be used (guard.h), address literals (endpoint.h).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -68,7 +67,8 @@ class Resolver {
   void Withdraw(Handle who);
 
   // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
-  std::optional<NameAnswer> Known(std::string_view name, const NameFilter* filter = nullptr);
+  std::optional<NameAnswer> Known(std::string_view name, const IpAddress& client = {},
+                                  const NameFilter* filter = nullptr);
 
   // Which of kNameShares shares of what all clients have together `client` counts towards.
   std::size_t ShareOf(const IpAddress& client) const;
@@ -92,7 +92,7 @@ class Resolver {
   struct Waiter;
 
   std::optional<NameAnswer> Known(std::string_view name, const NameText& text, const NameFilter* filter, Place& place);
-  Waiter* AddWaiter(Handle who, std::string_view name, const Place& place, std::size_t share);
+  Waiter* AddWaiter(Handle who, std::string_view name, const Place& place);
   void RemoveWaiter(const Waiter& waiter);
 
   void RefreshHost();
@@ -118,8 +118,7 @@ class Resolver {
   std::optional<NameText> answered_;  // to whose name the last answer refers
   Slab<Waiter> waiters_;
   std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it
-  std::array<std::size_t, kNameShares> waiters_of_share_{};
-  const std::uint64_t share_key_;  // odd, and nobody else's business
+  const std::uint64_t share_key_;                         // odd, and nobody else's business
 };
 
 }  // namespace penstock
