@@ -46,8 +46,9 @@ Entry Limiter::Enter(const IpAddress& client, const Limits& limits, TimePoint no
 }
 
 Entry Limiter::Judge(Client& client, const Limits& limits, TimePoint now) {
-  const std::uint64_t max = limits.connections_per_client_max;
-  if (max != 0 && std::uint64_t{client.in} + client.over >= 2 * max) return Entry::kFlood;
+  const std::uint64_t max = limits.connections_per_client_max.value_or(0);
+  const std::uint64_t answered_max = max + (limits.few_refusals ? max / 2 : max);
+  if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Entry::kFlood;
   bool too_often = false;
   if (limits.connect_rate != 0) {
     const nanoseconds price = kSecond / limits.connect_rate;

@@ -63,10 +63,6 @@ void LogStart(const Server& server, Log& log) {
   }
 }
 
-bool IsLoopback(const std::vector<Endpoint>& listening) {
-  return std::ranges::all_of(listening, [](const Endpoint& at) { return at.ip.is_loopback(); });
-}
-
 // Reads options in a thread of its own, beside the one that hears signals.
 class Reader {
  public:
@@ -126,6 +122,7 @@ class Program {
     }
     WarnOfUnreadable();
     WarnOfPrivate();
+    TellStandards();
 
     WaitForStop(std::chrono::steady_clock::time_point::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
@@ -179,10 +176,20 @@ class Program {
     for (const Prefix& block : line_.settings.policy.rules->open_private()) {
       blocks += (blocks.empty() ? "" : ", ") + block.ToString();
     }
-    if (blocks.empty() || IsLoopback(server_->listening())) return;
+    if (blocks.empty() || !server_->listens_beyond_loopback()) return;
     log_.Write(LogLine(LogLevel::kWarn, "private-networks-open")
                    .Text("blocks", blocks)
                    .Text("meaning", "remote clients may reach them: deny target private, or allow what they need"));
+  }
+
+  // A limit that nobody has chosen.
+  void TellStandards() {
+    const auto standard = server_->connections_per_client_standard();
+    if (!standard || line_.settings.policy.limits.connections_per_client_max) return;
+    log_.Write(
+        LogLine(LogLevel::kNotice, "limit")
+            .Number("max-connections-per-client", *standard)
+            .Text("meaning", "half of all, as none is given: clients whom a balancer or NAT hides are one client"));
   }
 
   // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.

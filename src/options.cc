@@ -225,10 +225,10 @@ constexpr Option kOptions[] = {
     {"reload-ends-denied", "yes|no", "Whether a reload ends the sessions that it forbids (%)", Scope::kReload,
      [](const Directive& d, Draft& draft) { return TakeYesOrNo(d.value, draft.settings.policy.reload_ends_denied); },
      [](const Settings& s) { return std::string(s.policy.reload_ends_denied ? "yes" : "no"); }},
-    {"max-connections-per-client", "N", "Sessions of one client address (or IPv6 /64) at a time (any number)",
-     Scope::kReload,
+    {"max-connections-per-client", "N",
+     "Sessions of one address or IPv6 /64 at a time; 0: any (beyond loopback half of all)", Scope::kReload,
      [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, 1U, 100'000'000U, draft.settings.policy.limits.connections_per_client_max);
+       return TakeNumber(d.value, 0U, 100'000'000U, draft.settings.policy.limits.connections_per_client_max.emplace());
      }},
     {"max-connections-per-user", "N", "Sessions of one user at a time (any number)", Scope::kReload,
      [](const Directive& d, Draft& draft) {

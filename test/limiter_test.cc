@@ -53,6 +53,15 @@ TEST_CASE("limiter: a client has so many sessions, as many refusals under way, a
   CHECK(limiter.clients() == 0);
 }
 
+TEST_CASE("limiter: a limit that is the server's choice leaves room, however many refusals a client asks for") {
+  Limiter limiter(kKey);
+  const Limits half{.connections_per_client_max = 4, .few_refusals = true};
+  for (int i = 0; i < 4; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kIn);
+  for (int i = 0; i < 2; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Enter(kClient, half, kStart) == Entry::kFlood);
+  CHECK(limiter.Enter(kOther, half, kStart) == Entry::kIn);
+}
+
 TEST_CASE("limiter: one session at a time is a limit, too") {
   Limiter limiter(kKey);
   const Limits one{.connections_per_client_max = 1};

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,13 +30,17 @@ namespace penstock {
 
 // What the operator has chosen; 0 is no limit.
 struct Limits {
-  std::uint32_t connections_per_client_max = 0;
+  std::optional<std::uint32_t> connections_per_client_max;  // nothing: none was chosen, and the server may (server.h)
   std::uint32_t connections_per_user_max = 0;
   std::uint32_t connect_rate = 0;    // new connections of a client per second; that many may come at once
   std::uint64_t bandwidth = 0;       // bytes per second of a session, each way
   std::uint64_t user_bandwidth = 0;  // bytes per second of all sessions of a user, each way
 
-  bool on_clients() const { return connections_per_client_max != 0 || connect_rate != 0; }
+  // The connections of a client that may be refused are as many again; half as many where its limit is the server's
+  // choice, for together they must not fill the gateway.
+  bool few_refusals = false;
+
+  bool on_clients() const { return connections_per_client_max.value_or(0) != 0 || connect_rate != 0; }
   bool on_users() const { return connections_per_user_max != 0 || user_bandwidth != 0; }
   Rates rates() const { return {Rate(bandwidth), Rate(user_bandwidth)}; }
   bool operator==(const Limits&) const = default;
@@ -47,7 +52,7 @@ enum class Entry : std::uint8_t {
   kIn,               // serve it
   kOverConnections,  // the client has as many as it may: answer its request with a refusal
   kOverRate,         // the client comes too often: the same
-  kFlood,            // twice as many, or as often: answering each would be a way to fill the gateway. Close it
+  kFlood,            // far too many, or twice as often: answering each would be a way to fill the gateway. Close it
 };
 
 class Limiter {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,6 +53,13 @@ class Server {
   const std::vector<Endpoint>& listening() const { return settings_.listen; }
   const Settings& settings() const { return settings_; }
 
+  // Some of these addresses are not this host's own.
+  bool listens_beyond_loopback() const;
+
+  // How many sessions one client may have when the policy does not say: beyond loopback half of all, so that no client
+  // keeps out the others; else nothing, for a limit that would be one for all users of this host.
+  std::optional<std::uint32_t> connections_per_client_standard() const;
+
   // From now on, for all requests to come; sessions live on (but see Policy::reload_ends_denied).
   void Reload(Policy policy);
 
@@ -74,6 +82,7 @@ class Server {
 
  private:
   Server(Settings settings, Log& log);
+  Policy WithStandards(Policy policy) const;
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
   void StartWorkers(std::vector<std::vector<Fd>> listeners);

@@ -10,6 +10,7 @@
 #include "penstock/users.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
+#include "test/support/program.h"
 #include "test/support/udp_peer.h"
 
 namespace penstock::test {
@@ -91,6 +92,46 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
     sessions.push_back(gateway.Open(listener));
     PingPong(sessions.back(), 3);
   }
+}
+
+TEST_CASE("beyond loopback one client may have half of all sessions, unless a number is given") {
+  const struct {
+    std::string listen;
+    Limits limits;
+    bool fills;
+  } rows[] = {
+      {"0.0.0.0:0", {}, false},
+      {"0.0.0.0:0", {.connections_per_client_max = 0}, true},
+      {"0.0.0.0:0", {.connections_per_client_max = 8}, true},
+      {"127.0.0.1:0", {}, true},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.listen);
+    Settings settings = Limited(row.limits);
+    settings.listen = {*Endpoint::Parse(row.listen)};
+    settings.connections_max = 8;
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    const Endpoint at(*IpAddress::Parse("127.0.0.1"), gateway.at().port);
+    std::vector<Peer> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(Peer::To(at));
+      clients.back().Send(kGreeting);
+      CHECK(Hex(clients.back().Receive(2)) == Hex(kChosenNone));
+    }
+    for (const bool reloaded : {false, true}) {
+      if (reloaded) gateway.server().Reload(With(row.limits));
+      const ClosedPort closed;
+      const Peer fifth = Peer::To(at);
+      fifth.Send(kGreeting + ConnectRequest(closed.at()));
+      CHECK(Hex(fifth.ReceiveToEnd()) == Hex(row.fills ? kServed : kRefused));
+    }
+  }
+}
+
+TEST_CASE("a limit per client that nobody has given is told at the start") {
+  const std::vector<std::string> options = {"--listen=0.0.0.0:0", "--allow=client any", "--max-connections=10"};
+  CHECK(Program(options).WaitForLog(" notice limit max-connections-per-client=5 meaning="));
 }
 
 TEST_CASE("a client beyond its limit is refused whatever it asks for") {
