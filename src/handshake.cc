@@ -299,7 +299,7 @@ Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const Se
 }
 
 void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
-  if (!tools.complaints.Due(tools.now())) return;
+  if (!tools.complaints.Due(event, tools.now())) return;
   LogLine line(LogLevel::kWarn, event);
   line.Address("client", core_.client);
   if (core_.user != nullptr) line.Text("user", core_.user.get());

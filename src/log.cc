@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -17,6 +18,8 @@ namespace {
 // A pipe with room takes this much without blocking (pipe(7), PIPE_BUF).
 constexpr std::size_t kAtomicBytes = 4096;
 static_assert(kLogLineBytes + 64 <= kAtomicBytes, "a line with its time must fit one write");
+
+constexpr std::chrono::seconds kInterval{1};  // between lines about the same event
 
 bool NeedsQuotes(std::string_view text) {
   return text.empty() || std::ranges::any_of(text, [](char c) { return c == ' ' || c == '"' || c == '='; });
@@ -166,6 +169,36 @@ bool Log::WriteOut(std::string_view text) {
     if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
+}
+
+bool LogPace::Due(std::string_view event, TimePoint now) {
+  auto* const pace = std::ranges::find_if(paces_, [&](const Pace& p) { return p.event.empty() || p.event == event; });
+  assert(pace != paces_.end());
+  pace->event = event;
+  if (now >= pace->next) {
+    pace->next = now + kInterval;
+    return true;
+  }
+  if (pace->suppressed++ == 0) pace->tell = pace->next;
+  return false;
+}
+
+void LogPace::Tell(Log& log, TimePoint now) {
+  for (Pace& pace : paces_) {
+    if (pace.event.empty()) break;
+    if (pace.suppressed == 0 || now < pace.tell) continue;
+    LogLine line(LogLevel::kWarn, pace.event);
+    log.Write(line.Number("suppressed", std::exchange(pace.suppressed, 0)));
+  }
+}
+
+std::optional<TimePoint> LogPace::next() const {
+  std::optional<TimePoint> next;
+  for (const Pace& pace : paces_) {
+    if (pace.event.empty()) break;
+    if (pace.suppressed > 0 && (!next || pace.tell < *next)) next = pace.tell;
+  }
+  return next;
 }
 
 }  // namespace penstock

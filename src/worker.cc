@@ -73,6 +73,7 @@ void Worker::Run() {
     if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && !listening())) break;
     Turn();
   }
+  complaints_.Tell(log_, TimePoint::max());
   listeners_.clear();  // whether or not the last turn met the wake-up
   sessions_.ForEach([this](Session& session) {
     session.Stop();
@@ -89,6 +90,7 @@ void Worker::Turn() {
   DeliverNames();
   RunReadyList();
   ExpireDeadlines();
+  complaints_.Tell(log_, clock_.now());
   AcceptAll();
   permits_.Settle();
   LetBatchesFill(count);
@@ -102,6 +104,7 @@ std::optional<std::chrono::nanoseconds> Worker::Patience() const {
     if (candidate && (!next || *candidate < *next)) next = candidate;
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
+  consider(complaints_.next());
   if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_again_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - std::chrono::steady_clock::now()));
@@ -284,7 +287,7 @@ void Worker::AcceptFrom(Listener& listener) {
       case Accepted::Status::kExhausted:
         // Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
         accept_again_ = clock_.now() + kAcceptRetryDelay;
-        return NotePause(counters_.accept_exhausted, "out of descriptors or memory");
+        return NotePause(counters_.accept_exhausted, R"(accept-paused reason="out of descriptors or memory")");
     }
   }
 }
@@ -295,7 +298,7 @@ bool Worker::TakePermit(Listener& listener) {
   listener.ready = BacklogOf(listener.socket.get()) > 0;
   if (!listener.ready) return false;
   permits_.Wait();
-  NotePause(counters_.accept_full, "max-connections");
+  NotePause(counters_.accept_full, "accept-paused reason=max-connections");
   return false;
 }
 
@@ -316,7 +319,7 @@ Entry Worker::Judge(const Accepted& accepted) {
     case Entry::kFlood:
       counters_.client_floods.Add();
       AbortOnClose(accepted.socket.get());
-      if (complaints_.Due(clock_.now())) {
+      if (complaints_.Due("client-flood", clock_.now())) {
         log_.Write(LogLine(LogLevel::kWarn, "client-flood").Address("client", accepted.peer));
       }
       break;
@@ -336,10 +339,10 @@ bool Worker::Admit(Accepted& accepted, Entry entry) {
   return false;
 }
 
-void Worker::NotePause(Counter& counter, std::string_view reason) {
+void Worker::NotePause(Counter& counter, std::string_view event) {
   counter.Add();
-  if (!pauses_.Due(clock_.now())) return;
-  log_.Write(LogLine(LogLevel::kWarn, "accept-paused").Text("reason", reason).Number("sessions", sessions_.live()));
+  if (!complaints_.Due(event, clock_.now())) return;
+  log_.Write(LogLine(LogLevel::kWarn, event).Number("sessions", sessions_.live()));
 }
 
 void Worker::After(Session& session, Session::Next next) {

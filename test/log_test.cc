@@ -277,15 +277,44 @@ TEST_CASE("log: a reader that is gone does not hold up anything") {
   ::signal(SIGPIPE, before);
 }
 
-TEST_CASE("log: what strangers can cause is logged once a second") {
+TEST_CASE("log: what strangers can cause is logged once a second, one kind beside the other") {
   LogPace pace;
   const TimePoint now{1h};
-  CHECK(pace.Due(now));
-  CHECK_FALSE(pace.Due(now));
-  CHECK_FALSE(pace.Due(now + 999ms));
-  CHECK(pace.Due(now + 1s));
-  CHECK_FALSE(pace.Due(now + 1999ms));
-  CHECK(pace.Due(now + 1h));
+  CHECK(pace.Due("garbage", now));
+  CHECK_FALSE(pace.Due("garbage", now));
+  CHECK(pace.Due("login-failed", now + 500ms));
+  CHECK_FALSE(pace.Due("garbage", now + 999ms));
+  CHECK(pace.Due("garbage", now + 1s));
+  CHECK_FALSE(pace.Due("login-failed", now + 1s));
+  CHECK_FALSE(pace.Due("garbage", now + 1999ms));
+  CHECK(pace.Due("garbage", now + 1h));
+}
+
+TEST_CASE("log: what was suppressed is told by number, once, when a second is over") {
+  LogPipe pipe;
+  const TimePoint now{1h};
+  {
+    Log log(pipe.write.get(), LogLevel::kWarn);
+    LogPace pace;
+    CHECK_FALSE(pace.next());
+    pace.Due("garbage", now);
+    CHECK_FALSE(pace.next());
+    for (int i = 0; i < 3; ++i) pace.Due("garbage", now + 100ms);
+    pace.Due("login-failed", now + 200ms);
+    pace.Due("login-failed", now + 300ms);
+    CHECK(pace.next() == now + 1s);
+    pace.Tell(log, now + 999ms);
+    pace.Due("garbage", now + 1s);  // the next line does not put off what is to be told
+    pace.Tell(log, now + 1s);
+    CHECK(pace.next() == now + 1200ms);
+    pace.Tell(log, now + 1200ms);
+    CHECK_FALSE(pace.next());
+    pace.Tell(log, now + 1h);
+  }
+  pipe.write.Close();
+  const std::string text = pipe.ReadUntil([](const std::string&) { return false; });
+  const std::regex told(kStamp + "warn garbage suppressed=3\n" + kStamp + "warn login-failed suppressed=1\n");
+  CHECK_MESSAGE(std::regex_match(text, told), text);
 }
 
 }  // namespace

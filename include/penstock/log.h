@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -56,19 +57,6 @@ class LogLine {
   std::array<char, kLogLineBytes> text_;
 };
 
-// At most one line a second of a kind that strangers can cause at will.
-class LogPace {
- public:
-  bool Due(TimePoint now) {
-    if (now < next_) return false;
-    next_ = now + std::chrono::seconds(1);
-    return true;
-  }
-
- private:
-  TimePoint next_{};
-};
-
 class Log {
  public:
   // Writes to `fd`, which is borrowed and stays as it is (it may be shared with other programs, so it is never made
@@ -100,6 +88,30 @@ class Log {
   std::uint64_t dropped_ = 0;
   bool stopping_ = false;
   std::thread writer_;
+};
+
+// At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by one
+// thread.
+class LogPace {
+ public:
+  // True when a line about `event`, a literal that may hold fields as well, may be written now; else it counts as suppressed.
+  bool Due(std::string_view event, TimePoint now);
+
+  // Tells of what has been suppressed for a second: "event suppressed=N".
+  void Tell(Log& log, TimePoint now);
+
+  // When there is something to tell; nothing: when something has been suppressed.
+  std::optional<TimePoint> next() const;
+
+ private:
+  struct Pace {
+    std::string_view event;
+    TimePoint next{};  // line
+    TimePoint tell{};
+    std::uint64_t suppressed = 0;
+  };
+
+  std::array<Pace, kLogEventsPaced> paces_;  // those with an event come first
 };
 
 }  // namespace penstock

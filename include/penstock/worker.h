@@ -13,7 +13,7 @@
 //   3. names that were found: to the sessions that wait for them
 //   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the
 //      next turn. With edge triggering, whoever stops before "again" must be on the list.
-//   5. deadlines
+//   5. deadlines, and what the log has suppressed for a second
 //   6. accept, a bounded number, as long as there are permits for more sessions
 //   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
 //      for this core go first. Programs of this host send datagram by datagram, and a worker that is quick carries each
@@ -125,7 +125,7 @@ class Worker {
   bool TakePermit(Listener& listener);
   Entry Judge(const Accepted& accepted);
   bool Admit(Accepted& accepted, Entry entry);
-  void NotePause(Counter& counter, std::string_view reason);
+  void NotePause(Counter& counter, std::string_view event);
   bool accepting_paused() const { return permits_.waiting() || accept_again_ > clock_.now(); }
 
   void After(Session& session, Session::Next next);
@@ -157,7 +157,6 @@ class Worker {
   FairShares further_attempts_;
   SessionDeadlines deadlines_;
   LogPace complaints_;
-  LogPace pauses_;
   SessionTools tools_;
   Slab<Session> sessions_;
   std::vector<Handle> ready_;  // the longest waiting first

@@ -383,6 +383,15 @@ TEST_CASE("the line of a session says who has logged in") {
   CHECK(line.find(" user=bob cmd=connect ") != std::string::npos);
 }
 
+TEST_CASE("garbage beside them does not hide failed logins") {
+  const TestGateway gateway(PlainUsers());
+  const Peer garbage = gateway.Client();
+  garbage.Send("GET / HTTP/1.1\r\n\r\n");
+  CHECK(garbage.ReceiveToEnd().empty());
+  CHECK(VerdictOn(gateway, Credentials("alice", "wrong")) == kChosenLogin + kRejected);
+  CHECK(WaitUntil([&] { return gateway.LogText().find(" warn login-failed client=") != std::string::npos; }));
+}
+
 TEST_CASE("the line of a failed login says who it was meant to be, escaped, and not the password") {
   const TestGateway gateway(PlainUsers());
   CHECK(VerdictOn(gateway, Credentials("bob\n2026 forged a=b", "open-sesame-3")) == kChosenLogin + kRejected);
