@@ -9,7 +9,9 @@
 #include <cassert>
 #include <cerrno>
 #include <charconv>
+#include <condition_variable>
 #include <cstdio>
+#include <mutex>
 #include <utility>
 
 namespace penstock {
@@ -18,6 +20,8 @@ namespace {
 // A pipe with room takes this much without blocking (pipe(7), PIPE_BUF).
 constexpr std::size_t kAtomicBytes = 4096;
 static_assert(kLogLineBytes + 64 <= kAtomicBytes, "a line with its time must fit one write");
+
+constexpr std::chrono::milliseconds kLook{100};
 
 constexpr std::chrono::seconds kInterval{1};  // between lines about the same event
 
@@ -105,70 +109,122 @@ void LogLine::Key(std::string_view key) {
   Put("=");
 }
 
-Log::Log(int fd, LogLevel level) : fd_(fd), level_(level) {}
+// What the log and its thread share.
+struct Log::Writer {
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
+  explicit Writer(int descriptor) : fd(descriptor) {}
+
+  void Run();
+  std::uint64_t WriteOut(std::string_view text);
+  std::chrono::milliseconds TimeLeft();
+
+  const int fd;
+  bool torn = false;  // the last thing written was a part of a line; the thread's own
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::string queue;
+  std::uint64_t lost = 0;
+  std::uint64_t untold = 0;  // of those lost
+  std::optional<SteadyTime> stop_at;
+  bool ended = false;
+};
+
+Log::Log(int fd, LogLevel level) : level_(level), writer_(std::make_shared<Writer>(fd)) {}
 
 Log::~Log() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_one();
-  if (writer_.joinable()) writer_.join();
+  if (!thread_.joinable()) return;
+  std::unique_lock lock(writer_->mutex);
+  const auto stop_at = std::chrono::steady_clock::now() + kLogExitMax;
+  writer_->stop_at = stop_at;
+  writer_->changed.notify_all();
+  // A write may block though there was room (a terminal, a pipe that others fill): then the thread is left to itself.
+  const bool ended = writer_->changed.wait_until(lock, stop_at + kLook, [this] { return writer_->ended; });
+  lock.unlock();
+  ended ? thread_.join() : thread_.detach();
 }
 
 void Log::Write(const LogLine& line) {
   if (!wants(line.level())) return;
   const std::string stamp = Stamp(line.level());
+  Writer& writer = *writer_;
   {
-    const std::lock_guard lock(mutex_);
-    if (!writer_.joinable()) writer_ = std::thread([this] { WriteQueued(); });
-    if (queue_.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
-      ++dropped_;
+    const std::lock_guard lock(writer.mutex);
+    if (!thread_.joinable()) thread_ = std::thread([shared = writer_] { shared->Run(); });
+    if (writer.queue.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
+      ++writer.lost;
+      ++writer.untold;
       return;
     }
-    queue_.append(stamp).append(line.text()).push_back('\n');
+    writer.queue.append(stamp).append(line.text()).push_back('\n');
   }
-  changed_.notify_one();
+  writer.changed.notify_all();
 }
 
-void Log::WriteQueued() {
+std::uint64_t Log::lost() const {
+  const std::lock_guard lock(writer_->mutex);
+  return writer_->lost;
+}
+
+void Log::Writer::Run() {
   ::pthread_setname_np(::pthread_self(), "log");
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(mutex);
   for (;;) {
-    changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    std::string taken = std::exchange(queue_, {});
-    if (const std::uint64_t dropped = std::exchange(dropped_, 0); dropped > 0) {
-      LogLine line(LogLevel::kWarn, "log-dropped");
-      line.Number("lines", dropped);
-      taken.append(Stamp(line.level())).append(line.text()).push_back('\n');
-    }
+    changed.wait(lock, [&] { return stop_at || !queue.empty(); });
+    if (queue.empty() && untold == 0) break;
+    const std::string taken = std::exchange(queue, {});
+    std::uint64_t to_tell = std::exchange(untold, 0);
     lock.unlock();
-    const bool written = WriteOut(taken);
+    const std::uint64_t failed = WriteOut(taken);
+    to_tell += failed;
+    if (to_tell > 0) {
+      LogLine line(LogLevel::kWarn, "log-dropped");
+      line.Number("lines", to_tell);
+      if (WriteOut(Stamp(line.level()).append(line.text()).append("\n")) == 0) to_tell = 0;
+    }
     lock.lock();
-    if (!written && stopping_) return;
+    lost += failed;
+    untold += to_tell;
+    if (stop_at && to_tell > 0) break;  // nobody can be told
   }
+  ended = true;
+  changed.notify_all();
 }
 
-// Writes whole lines, as many at once as cannot block. False when the descriptor is broken, or when the process is
-// stopping and nobody reads.
-bool Log::WriteOut(std::string_view text) {
+// Writes whole lines, as many at once as cannot block, until the descriptor is broken or the time is over; then there is
+// one more attempt. How many lines were not written.
+std::uint64_t Log::Writer::WriteOut(std::string_view text) {
+  bool begins_line = !torn;
   while (!text.empty()) {
-    pollfd room{fd_, POLLOUT, 0};
-    const int ready = ::poll(&room, 1, 1000);
-    if (ready < 0 && errno != EINTR) return false;
-    if (ready <= 0) {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return false;
-      continue;
+    const auto left = TimeLeft();
+    pollfd room{fd, POLLOUT, 0};
+    const int ready = ::poll(&room, 1, static_cast<int>(left.count()));
+    ssize_t written = ready < 0 ? -1 : 0;
+    if (ready > 0 && !begins_line) {
+      written = ::write(fd, "\n", 1);
+      begins_line = written == 1;
+      torn = !begins_line;
+    } else if (ready > 0) {
+      const std::size_t size = std::min(text.size(), kAtomicBytes);
+      written = ::write(fd, text.data(), text.rfind('\n', size - 1) + 1);
+      if (written > 0) {
+        torn = text[static_cast<std::size_t>(written) - 1] != '\n';
+        text.remove_prefix(static_cast<std::size_t>(written));
+      }
     }
-    std::size_t size = std::min(text.size(), kAtomicBytes);
-    size = text.rfind('\n', size - 1) + 1;
-    const ssize_t written = ::write(fd_, text.data(), size);
-    if (written < 0 && errno != EINTR && errno != EAGAIN) return false;
-    if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
+    if (written < 0 && errno != EINTR && errno != EAGAIN) break;
+    if (left.count() == 0) break;
   }
-  return true;
+  return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
+}
+
+// To wait for room before looking again whether the log is to end; zero when its time is over.
+std::chrono::milliseconds Log::Writer::TimeLeft() {
+  const std::lock_guard lock(mutex);
+  if (!stop_at) return kLook;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*stop_at - std::chrono::steady_clock::now());
+  return std::clamp(left, std::chrono::milliseconds(0), kLook);
 }
 
 bool LogPace::Due(std::string_view event, TimePoint now) {

@@ -1,21 +1,29 @@
 #include "penstock/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <iterator>
+#include <memory>
 #include <regex>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/file.h"
 #include "test/support/sockets.h"
+#include "test/support/temp_directory.h"
 
 namespace penstock {
 namespace {
@@ -262,6 +270,103 @@ TEST_CASE("log: a reader that is stuck does not hold up the end") {
     log.Write(Event());
   }
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("log: a reader that is slow does not hold up the end either") {
+  const LogPipe pipe;
+  REQUIRE(::fcntl(pipe.write.get(), F_SETPIPE_SZ, 4096) == 4096);
+  const std::string pad(900, 'p');
+  std::atomic<bool> over = false;
+  std::thread reader([&] {  // a page every 50 ms: 13 s for all of them
+    char room[4096];
+    while (!over) {
+      ::poll(nullptr, 0, 50);
+      std::ignore = ::read(pipe.read.get(), room, sizeof room);
+    }
+  });
+  auto log = std::make_unique<Log>(pipe.write.get(), LogLevel::kInfo);
+  for (std::size_t n = 0; n < kLogQueueBytes / 1024; ++n) log->Write(Event().Text("pad", pad));
+  const auto begin = std::chrono::steady_clock::now();
+  log.reset();
+  CHECK(std::chrono::steady_clock::now() - begin < 4s);
+  over = true;
+  reader.join();
+}
+
+TEST_CASE("log: a write that does not return does not hold up the end") {
+  Fd reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  REQUIRE(::grantpt(reader.get()) == 0);
+  REQUIRE(::unlockpt(reader.get()) == 0);
+  const Fd terminal(::open(::ptsname(reader.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  REQUIRE(terminal.valid());
+  const std::string pad(900, 'p');
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    Log log(terminal.get(), LogLevel::kInfo);
+    for (int n = 0; n < 500; ++n) log.Write(Event().Text("pad", pad));
+  }
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
+  reader.Close();  // and the write returns
+}
+
+// A log that is /dev/full until Mend() makes a pipe of it.
+struct FullDisk {
+  void Lose(int lines) {
+    for (int n = 0; n < lines; ++n) log->Write(Event());
+    REQUIRE(unit::WaitUntil([&] { return log->lost() == static_cast<std::uint64_t>(lines); }));
+  }
+  void Mend() const { REQUIRE(::dup3(pipe.write.get(), disk.get(), O_CLOEXEC) == disk.get()); }
+  std::string TextAtEnd() {
+    log.reset();
+    disk.Close();
+    pipe.write.Close();
+    return pipe.ReadUntil([](const std::string&) { return false; });
+  }
+
+  LogPipe pipe;
+  Fd disk{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
+  std::unique_ptr<Log> log = std::make_unique<Log>(disk.get(), LogLevel::kInfo);
+};
+
+TEST_CASE("log: lines that could not be written are counted, and told when the log works again") {
+  FullDisk full;
+  full.Lose(3);
+  full.Mend();
+  full.log->Write(LogLine(LogLevel::kInfo, "afterwards"));
+  const std::string text = full.TextAtEnd();
+  CHECK_MESSAGE(
+      std::regex_match(text, std::regex(kStamp + "info afterwards\n" + kStamp + "warn log-dropped lines=3\n")), text);
+}
+
+TEST_CASE("log: lines that could not be written are told at the end, if nothing comes before") {
+  FullDisk full;
+  full.Lose(2);
+  full.Mend();
+  const std::string text = full.TextAtEnd();
+  CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "warn log-dropped lines=2\n")), text);
+}
+
+TEST_CASE("log: a line that a full disk has cut is counted as lost, and not continued by another") {
+  const test::TempDirectory directory;
+  const std::string path = directory.Write("log", "");
+  const Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  void (*const handler)(int) = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{40, before.rlim_max};  // in the middle of the line
+  {
+    Log log(file.get(), LogLevel::kInfo);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+    log.Write(Event().Text("n", "12345"));
+    CHECK(unit::WaitUntil([&] { return log.lost() == 1; }));
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    log.Write(Event().Text("n", "2"));
+  }
+  ::signal(SIGXFSZ, handler);
+  const std::string text = *ReadFile(path, 4096);
+  const std::regex told(kStamp + "info event n=12\n" + kStamp + "info event n=2\n" + kStamp +
+                        "warn log-dropped lines=1\n");
+  CHECK_MESSAGE(std::regex_match(text, told), text);
 }
 
 TEST_CASE("log: a reader that is gone does not hold up anything") {

@@ -270,7 +270,8 @@ inline constexpr std::size_t kConfigDepthMax = 16;  // files that include each o
 
 inline constexpr std::size_t kLogQueueBytes = 1024 * 1024;  // a reader slower than this loses lines, which are counted
 inline constexpr std::size_t kLogLineBytes = 2048;
-inline constexpr std::size_t kLogEventsPaced = 16;  // that strangers can cause; more than there are
+inline constexpr std::chrono::milliseconds kLogExitMax{1000};  // for the lines that are left at the end
+inline constexpr std::size_t kLogEventsPaced = 16;             // that strangers can cause; more than there are
 static_assert(kLogLineBytes > 4 * 255 + 512,
               "a name of the longest kind, every byte escaped, leaves room for the rest");
 

@@ -1,18 +1,18 @@
 // Log lines on a descriptor, one an event, "key=value", that never block whoever writes them.
 // One Log per process, used by every thread; a thread of its own, begun with the first line, does the writing: rights
 // that are given up before there is a line are not kept by that thread.
-// Invariant: a line is written whole or not at all. When the reader is slower than the lines, lines are dropped, and
-// how many is told as soon as there is room.
+// Invariant: a line is written whole or not at all (a disk that is full in the middle of one aside: then it counts as
+// lost). When the reader is slower than the lines, or writing fails, lines are lost, and how many is told as soon as the
+// log works again.
 // Deliberately not here: what is worth a line, and rotation (send standard error to a program that does it).
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,7 +63,7 @@ class Log {
   // non-blocking). Lines above `level` are not written.
   Log(int fd, LogLevel level);
 
-  // Writes out what is queued, waiting a second at most for a reader that does not read.
+  // Writes out what is queued, for kLogExitMax at most, however slowly the log is read; tells how many lines were lost.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -76,18 +76,15 @@ class Log {
   // Queues a line with the time of day before it. Takes a lock, for as long as it takes to copy the line.
   void Write(const LogLine& line);
 
- private:
-  void WriteQueued();
-  bool WriteOut(std::string_view text);
+  // Lines that were wanted and are not in the log: there was no room for them, or writing failed.
+  std::uint64_t lost() const;
 
-  const int fd_;
+ private:
+  struct Writer;
+
   std::atomic<LogLevel> level_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::string queue_;
-  std::uint64_t dropped_ = 0;
-  bool stopping_ = false;
-  std::thread writer_;
+  std::shared_ptr<Writer> writer_;  // also its thread's, which may be stuck in a write when the log ends
+  std::thread thread_;
 };
 
 // At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by one
