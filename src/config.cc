@@ -195,8 +195,8 @@ class Reading {
   }
 
   Mistake MakeUsers() {
-    static const DigestKey key = RandomKey();  // one for all tables: sessions compare credentials after a reload
-    Users::Draft users(key);
+    static const DigestKey kKey = RandomKey();  // one for all tables: sessions compare credentials after a reload
+    Users::Draft users(kKey);
     std::string error;
     for (const Directive& directive : draft_.logins) {
       const bool good =

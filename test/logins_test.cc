@@ -35,8 +35,8 @@ const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
 std::shared_ptr<const Users> Table(std::string_view text) {
-  static const DigestKey key = RandomKey();  // one for all tables, as the program has it
-  Users::Draft draft(key);
+  static const DigestKey kKey = RandomKey();  // one for all tables, as the program has it
+  Users::Draft draft(kKey);
   std::string error;
   REQUIRE_MESSAGE(draft.AddText(text, "users", &error), error);
   return draft.Finish();
