@@ -464,6 +464,7 @@ TEST_CASE("a BIND is logged with where it listened and who came, and one without
   }
   CAPTURE(line);
   CHECK(WaitUntil([&] { return gateway.LogText().find(line) != std::string::npos; }));
+  CHECK(gateway.WaitForSessions(0));  // the line comes before its sockets are closed
 
   Settings settings = TestSettings();
   settings.bind_timeout = kShort;
