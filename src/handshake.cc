@@ -16,22 +16,6 @@ namespace penstock {
 using socks5::Decoded;
 using socks5::Reply;
 
-namespace {
-
-// A copy of what a client has sent, and behind it of `second`; null when there is no memory for it. A name with a NUL
-// inside is refused; the log shows it up to there.
-std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {}) {
-  name = name.substr(0, name.find('\0'));
-  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1 + second.size() + 1]);
-  if (copy == nullptr) return copy;
-  copy[name.copy(copy.get(), name.size())] = '\0';
-  char* const rest = copy.get() + name.size() + 1;
-  rest[second.copy(rest, second.size())] = '\0';
-  return copy;
-}
-
-}  // namespace
-
 Handshake::Handshake(Handle self, SessionCore& core)
     : self_(self),
       core_(core),
@@ -67,8 +51,9 @@ Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools
   checking_login_ = false;
   if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
   // A reload may have changed the users while a hash was computed.
-  core_.credential = answer.user->credential;
-  const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, core_.credential);
+  const Digest& credential = answer.user->credential;
+  core_.KeepCredential(credential);
+  const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, credential);
   return AfterLogin(holds ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
 
@@ -322,11 +307,10 @@ Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, co
   // Since the greeting a reload may have let everybody in; then nobody is asked who they are.
   LoginCheck check{LoginOutcome::kAccepted};
   if (tools.users() != nullptr) {
-    core_.user = Kept(credentials.name);
-    if (core_.user == nullptr) return OverAs(SessionEnd::kExhausted);
+    if (!core_.KeepUser(credentials.name)) return OverAs(SessionEnd::kExhausted);
     const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
     check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
-    if (check.user != nullptr) core_.credential = check.user->credential;
+    if (check.user != nullptr) core_.KeepCredential(check.user->credential);
   }
   Wipe(std::span(bytes_).subspan(begin_, credentials.size));
   begin_ += credentials.size;

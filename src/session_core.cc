@@ -1,7 +1,10 @@
 #include "penstock/session_core.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
+#include <new>
 
 #include "penstock/io.h"
 
@@ -38,6 +41,32 @@ SessionDeadlines::SessionDeadlines(const Settings& settings)
 Access SessionCore::access(const SessionTools& tools) const {
   const std::string_view who = user != nullptr ? std::string_view(user.get()) : std::string_view();
   return {*tools.policy->rules, tools.guard, client.ip, who, static_cast<socks5::Command>(command)};
+}
+
+std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
+  name = name.substr(0, name.find('\0'));
+  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1 + second.size() + 1]);
+  if (copy == nullptr) return copy;
+  copy[name.copy(copy.get(), name.size())] = '\0';
+  char* const rest = copy.get() + name.size() + 1;
+  rest[second.copy(rest, second.size())] = '\0';
+  return copy;
+}
+
+bool SessionCore::KeepUser(std::string_view who) {
+  constexpr std::array<char, sizeof(Digest)> kRoom{};
+  user = Kept(who, {kRoom.data(), kRoom.size()});
+  return user != nullptr;
+}
+
+void SessionCore::KeepCredential(const Digest& credential) {
+  std::memcpy(user.get() + std::strlen(user.get()) + 1, credential.data(), credential.size());
+}
+
+Digest SessionCore::credential() const {
+  Digest kept;
+  std::memcpy(kept.data(), user.get() + std::strlen(user.get()) + 1, kept.size());
+  return kept;
 }
 
 TargetName SessionCore::target_name() const {

@@ -150,6 +150,10 @@ enum class SessionEnd : std::uint8_t {
 
 std::string_view Describe(SessionEnd end);
 
+// A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for it.
+// A name with a NUL inside is refused; the log shows it up to there.
+std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
+
 struct SessionCore {
   static constexpr std::uint8_t kNoReply = 0xff;
   static constexpr std::uint8_t kNoCommand = 0;
@@ -167,6 +171,14 @@ struct SessionCore {
   // Of the target, for those rules. None when it was not kept, or is an address.
   TargetName target_name() const;
 
+  // Keeps who logs in, and room for the credential behind it: a session without a login shall not pay for it. False when
+  // there is no memory.
+  [[nodiscard]] bool KeepUser(std::string_view who);
+
+  // Of that user, once logged in (users.h).
+  void KeepCredential(const Digest& credential);
+  Digest credential() const;
+
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
   bool Send(std::span<const std::uint8_t> bytes) const;
@@ -176,8 +188,7 @@ struct SessionCore {
 
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
-  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to
-  Digest credential{};           // of that user, once logged in (users.h)
+  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to (KeepUser)
   Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
   Deadline deadline;
   Endpoint client;  // whose session it is
