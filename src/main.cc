@@ -176,7 +176,8 @@ class Program {
     for (const Prefix& block : line_.settings.policy.rules->open_private()) {
       blocks += (blocks.empty() ? "" : ", ") + block.ToString();
     }
-    if (blocks.empty() || !server_->listens_beyond_loopback()) return;
+    const bool remote = server_->listens_beyond_loopback() || !server_->settings().guard.trust_loopback;
+    if (blocks.empty() || !remote) return;
     log_.Write(LogLine(LogLevel::kWarn, "private-networks-open")
                    .Text("blocks", blocks)
                    .Text("meaning", "remote clients may reach them: deny target private, or allow what they need"));
