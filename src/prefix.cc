@@ -129,6 +129,7 @@ Translators::Translators(std::span<const Prefix> more) {
   std::ranges::sort(blocks);
   blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
   std::vector<PrefixTable::Entry> entries;
+  entries.reserve(blocks.size());
   for (const Prefix& block : blocks) entries.push_back({block, block.shared_bits()});
   table_ = PrefixTable(std::move(entries));
 }

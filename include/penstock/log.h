@@ -2,8 +2,8 @@
 // One Log per process, used by every thread; a thread of its own, begun with the first line, does the writing: rights
 // that are given up before there is a line are not kept by that thread.
 // Invariant: a line is written whole or not at all (a disk that is full in the middle of one aside: then it counts as
-// lost). When the reader is slower than the lines, or writing fails, lines are lost, and how many is told as soon as the
-// log works again.
+// lost). When the reader is slower than the lines, or writing fails, lines are lost, and how many is told as soon as
+// the log works again.
 // Deliberately not here: what is worth a line, and rotation (send standard error to a program that does it).
 #pragma once
 
@@ -87,11 +87,12 @@ class Log {
   std::thread thread_;
 };
 
-// At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by one
-// thread.
+// At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by
+// one thread.
 class LogPace {
  public:
-  // True when a line about `event`, a literal that may hold fields as well, may be written now; else it counts as suppressed.
+  // True when a line about `event`, a literal that may hold fields as well, may be written now; else it counts as
+  // suppressed.
   bool Due(std::string_view event, TimePoint now);
 
   // Tells of what has been suppressed for a second: "event suppressed=N".

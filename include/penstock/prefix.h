@@ -108,8 +108,8 @@ class PrefixTable {
 };
 
 // Prefixes of IPv4/IPv6 translators (NAT64): who sends to an address behind one reaches the IPv4 address inside it.
-// 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) are always among them. Where several hold an address the longest
-// counts.
+// 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) are always among them. Where several hold an address the
+// longest counts.
 class Translators {
  public:
   // 32, 40, 48, 56, 64 or 96 bits of IPv6 (RFC 6052 section 2.2).

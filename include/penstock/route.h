@@ -29,8 +29,8 @@ class RouteTable {
   // Throws std::system_error when the system gives no netlink socket; at start-up only.
   RouteTable();
 
-  // Of packets that leave as `source` says; null: as the kernel chooses. Two system calls, for the kernel answers within
-  // the first, and three more for the number of an interface.
+  // Of packets that leave as `source` says; null: as the kernel chooses. Two system calls, for the kernel answers
+  // within the first, and three more for the number of an interface.
   RouteKind KindOf(const IpAddress& address, const Source* source = nullptr);
 
  private:
