@@ -1,9 +1,9 @@
 // Who may reach what.
 // Owned by a worker; its own thread only.
 // Invariant: the gateway never lends its own position to a remote client: what only this host may reach (its loopback,
-// its link, itself) stays closed to everyone who does not come from this host's loopback; and to those as well where the
-// operator does not trust it, for behind a proxy on this host everybody comes from there. What counts as "itself" is the
-// kernel's answer, a second old at most, for hosts get and lose addresses.
+// its link, itself) stays closed to everyone who does not come from this host's loopback; and to those as well where
+// the operator does not trust it, for behind a proxy on this host everybody comes from there. What counts as "itself"
+// is the kernel's answer, a second old at most, for hosts get and lose addresses.
 // Deliberately not here: names. Addresses are judged after resolution, so a name that resolves to 127.0.0.1 changes
 // nothing.
 #pragma once
