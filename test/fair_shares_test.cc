@@ -1,6 +1,7 @@
 #include "penstock/fair_shares.h"
 
 #include <array>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -50,6 +51,19 @@ TEST_CASE("fair shares: of none nobody has one, and of one the first") {
   CHECK_FALSE(one.MayTake(6));
   one.Return(5);
   CHECK(one.MayTake(6));
+}
+
+TEST_CASE("fair shares: neighbours do not all share, whatever the key") {
+  for (std::uint64_t bit = 1; bit != 0; bit <<= 1) {
+    for (const std::uint64_t key : {bit, bit - 1, ~bit}) {
+      CAPTURE(key);
+      std::set<std::size_t> shares;
+      for (std::uint8_t i = 1; i <= 8; ++i) {
+        shares.insert(ShareOf(IpAddress::FromV4(std::array<std::uint8_t, 4>{127, 0, 0, i}), key));
+      }
+      CHECK(shares.size() > 4);
+    }
+  }
 }
 
 }  // namespace
