@@ -58,7 +58,7 @@ std::string Stumbled(int result, char* const arguments[]) {
 // Options from wherever they come, in the order in which they count.
 class Reading {
  public:
-  Reading(std::size_t cpus, const std::vector<Endpoint>& listening) : listening_(listening) {
+  Reading(std::size_t cpus, const Running& running) : running_(running) {
     draft_.settings.workers = std::min(cpus, kWorkersMax);
     draft_.settings.login_threads = std::max(draft_.settings.workers / 2, std::size_t{1});
   }
@@ -183,13 +183,14 @@ class Reading {
   Mistake RefuseOpenProxy() const {
     const Policy& policy = draft_.settings.policy;
     if (policy.users != nullptr || policy.rules->names_clients()) return std::nullopt;
-    std::vector<Endpoint> all = listening_;  // and what the options say, which is for the next start
-    all.insert(all.end(), draft_.settings.listen.begin(), draft_.settings.listen.end());
-    for (const Endpoint& at : all) {
-      if (at.ip.is_loopback() && draft_.settings.guard.trust_loopback) continue;
-      return "listen " + at.ToString() +
-             ": everybody who reaches this address could use the gateway; say who may log " +
-             "in (--users FILE), or which clients may come (--allow 'client 10.0.0.0/8')";
+    const Running next_start{draft_.settings.listen, draft_.settings.guard.trust_loopback};
+    for (const Running& gateway : {running_, next_start}) {
+      for (const Endpoint& at : gateway.listening) {
+        if (at.ip.is_loopback() && gateway.trust_loopback) continue;
+        return "listen " + at.ToString() +
+               ": everybody who reaches this address could use the gateway; say who may log " +
+               "in (--users FILE), or which clients may come (--allow 'client 10.0.0.0/8')";
+      }
     }
     return std::nullopt;
   }
@@ -221,7 +222,7 @@ class Reading {
     return users.AddPair(SecretView(directive.value), directive.where, error);
   }
 
-  const std::vector<Endpoint>& listening_;
+  const Running& running_;
   ConfigFile file_;  // in which the directives of the draft lie
   Draft draft_;
   CommandLine line_;
@@ -231,9 +232,8 @@ class Reading {
 
 }  // namespace
 
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus,
-                             const std::vector<Endpoint>& listening) {
-  return Reading(cpus, listening).Finish(count, arguments);
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const Running& running) {
+  return Reading(cpus, running).Finish(count, arguments);
 }
 
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {

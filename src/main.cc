@@ -71,10 +71,10 @@ class Reader {
   }
 
   // False when there is no thread to be had. Nothing is being read.
-  bool Start(int count, char* const* arguments, const std::vector<Endpoint>& listening) try {
+  bool Start(int count, char* const* arguments, const Running& running) try {
     // The thread has a part in what it writes to, for it may be left behind.
-    thread_ = std::thread([count, arguments, listening, read = read_] {
-      read->line = ParseCommandLine(count, arguments, UsableCpus(), listening);
+    thread_ = std::thread([count, arguments, running, read = read_] {
+      read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
       read->done.Raise();
     });
     return true;
@@ -196,8 +196,8 @@ class Program {
   // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.
   void StartReload() {
     reload_wanted_ = false;
-    if (!reader_.Start(count_, arguments_, server_->listening()))
-      RefuseReload("there is no thread to read the options");
+    const Running running{server_->listening(), server_->settings().guard.trust_loopback};
+    if (!reader_.Start(count_, arguments_, running)) RefuseReload("there is no thread to read the options");
   }
 
   void RefuseReload(std::string_view reason) {

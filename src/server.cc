@@ -77,9 +77,7 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
 }
 
 Server::Server(Settings settings, Log& log)
-    : settings_(std::move(settings)),
-      log_(log),
-      shared_(WithStandards(std::move(settings_.policy)), settings_) {}
+    : settings_(std::move(settings)), log_(log), shared_(WithStandards(std::move(settings_.policy)), settings_) {}
 
 bool Server::listens_beyond_loopback() const {
   return std::ranges::any_of(settings_.listen, [](const Endpoint& at) { return !at.ip.is_loopback(); });

@@ -30,13 +30,13 @@ namespace {
 using namespace std::chrono_literals;
 using Wish = CommandLine::Wish;
 
-CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const std::vector<Endpoint>& listening = {}) {
+CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const Running& running = {}) {
   words.insert(words.begin(), "penstock");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   const int count = static_cast<int>(arguments.size());
   arguments.push_back(nullptr);
-  return ParseCommandLine(count, arguments.data(), cpus, listening);
+  return ParseCommandLine(count, arguments.data(), cpus, running);
 }
 
 Settings Good(std::vector<std::string> words) {
@@ -671,9 +671,12 @@ TEST_CASE("config: nobody runs an open proxy by accident") {
     CHECK(Contains(sentence, "--users FILE"));
     CHECK(Contains(sentence, "--allow 'client 10.0.0.0/8'"));
   }
-  const std::vector<Endpoint> listening = {*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")};
-  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, listening).mistake, "listen 192.0.2.1:1080: everybody"));
-  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, listening).mistake == "");
+  const Running running{{*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")}};
+  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).mistake, "listen 192.0.2.1:1080: everybody"));
+  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, running).mistake == "");
+  const Running behind_a_proxy{{*Endpoint::Parse("127.0.0.1:1")}, false};
+  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).mistake, "listen 127.0.0.1:1: everybody"));
+  CHECK(Parse({"--trust-loopback=yes"}, 4, Running{{*Endpoint::Parse("127.0.0.1:1")}}).mistake == "");
   Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
   Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});
   Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // which is no accident

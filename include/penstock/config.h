@@ -30,11 +30,15 @@ struct CommandLine {
   bool shows_password = false;                            // on the command line, and so in the list of processes
 };
 
+// What holds for a gateway until it ends, whatever the options say that it reads again.
+struct Running {
+  std::vector<Endpoint> listening;
+  bool trust_loopback = true;
+};
+
 // `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line
-// wins over what stands in the file of --config. `listening`: where a gateway listens that has been running, and will
-// until it ends; it must not become an open proxy, whatever the new options say of listening.
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus,
-                             const std::vector<Endpoint>& listening = {});
+// wins over what stands in the file of --config. `running` must not become an open proxy by the new options.
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const Running& running = {});
 
 // The names of what has changed in `later` and would need a new start: "listen, workers"; empty for nothing.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
