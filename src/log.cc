@@ -192,8 +192,8 @@ void Log::Writer::Run() {
   changed.notify_all();
 }
 
-// Writes whole lines, as many at once as cannot block, until the descriptor is broken or the time is over; then there is
-// one more attempt. How many lines were not written.
+// Writes whole lines, as many at once as cannot block, until the descriptor is broken or the time is over; then there
+// is one more attempt. How many lines were not written.
 std::uint64_t Log::Writer::WriteOut(std::string_view text) {
   bool begins_line = !torn;
   while (!text.empty()) {

@@ -1,8 +1,8 @@
 // What is known of names, for as long as the name servers said (RFC 1035 section 3.2.1, RFC 2308).
 // Owned by a resolver; its own thread only. Names are in the form of NameText: lower case, no final dot.
-// Invariant: at most `names_max` names are kept. Of the clients' share that has most, the name that nobody has asked for
-// the longest makes room: who asks for many names drives out their own. A name that another share asks for moves there
-// if that one has fewer. Nothing is handed out at or after its expiry.
+// Invariant: at most `names_max` names are kept. Of the clients' share that has most, the name that nobody has asked
+// for the longest makes room: who asks for many names drives out their own. A name that another share asks for moves
+// there if that one has fewer. Nothing is handed out at or after its expiry.
 // Deliberately not here: asking, and names that never expire (the hosts file).
 #pragma once
 

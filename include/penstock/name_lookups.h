@@ -74,8 +74,8 @@ class NameLookups {
   };
 
   // Makes `waiter` wait for `name`; nothing when there is no room. A lookup that this begins counts towards `share`,
-  // which is below kNameShares. Where kLookupsMax are under way, the share that has most of them gives up its oldest, if
-  // it has more than `share` would then have: who waits for that one is told that nobody answered.
+  // which is below kNameShares. Where kLookupsMax are under way, the share that has most of them gives up its oldest,
+  // if it has more than `share` would then have: who waits for that one is told that nobody answered.
   [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Handle waiter, std::size_t share);
 
   // Who holds `ticket` waits no longer. An answer of its own may already lie ready, and is then still yielded.

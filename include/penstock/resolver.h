@@ -40,10 +40,8 @@ struct ResolverSettings {
 // Says which names may be looked up in place of one that was asked for.
 class NameFilter {
  public:
+  virtual ~NameFilter() = default;
   virtual bool Allows(std::string_view name) const = 0;  // in the form of NameText
-
- protected:
-  ~NameFilter() = default;
 };
 
 class Resolver {

@@ -150,8 +150,8 @@ enum class SessionEnd : std::uint8_t {
 
 std::string_view Describe(SessionEnd end);
 
-// A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for it.
-// A name with a NUL inside is refused; the log shows it up to there.
+// A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for
+// it. A name with a NUL inside is refused; the log shows it up to there.
 std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
 
 struct SessionCore {
@@ -171,8 +171,8 @@ struct SessionCore {
   // Of the target, for those rules. None when it was not kept, or is an address.
   TargetName target_name() const;
 
-  // Keeps who logs in, and room for the credential behind it: a session without a login shall not pay for it. False when
-  // there is no memory.
+  // Keeps who logs in, and room for the credential behind it: a session without a login shall not pay for it. False
+  // when there is no memory.
   [[nodiscard]] bool KeepUser(std::string_view who);
 
   // Of that user, once logged in (users.h).
