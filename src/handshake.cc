@@ -52,7 +52,7 @@ Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools
   if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
   // A reload may have changed the users while a hash was computed.
   const Digest& credential = answer.user->credential;
-  core_.KeepCredential(credential);
+  if (!core_.KeepUser(answer.user->name, credential)) return OverAs(SessionEnd::kExhausted);
   const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, credential);
   return AfterLogin(holds ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
@@ -310,7 +310,9 @@ Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, co
     if (!core_.KeepUser(credentials.name)) return OverAs(SessionEnd::kExhausted);
     const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
     check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
-    if (check.user != nullptr) core_.KeepCredential(check.user->credential);
+    if (check.user != nullptr && !core_.KeepUser(credentials.name, check.user->credential)) {
+      return OverAs(SessionEnd::kExhausted);
+    }
   }
   Wipe(std::span(bytes_).subspan(begin_, credentials.size));
   begin_ += credentials.size;

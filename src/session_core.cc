@@ -1,7 +1,6 @@
 #include "penstock/session_core.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstring>
 #include <new>
@@ -53,14 +52,9 @@ std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
   return copy;
 }
 
-bool SessionCore::KeepUser(std::string_view who) {
-  constexpr std::array<char, sizeof(Digest)> kRoom{};
-  user = Kept(who, {kRoom.data(), kRoom.size()});
+bool SessionCore::KeepUser(std::string_view who, const Digest& credential) {
+  user = Kept(who, {reinterpret_cast<const char*>(credential.data()), credential.size()});
   return user != nullptr;
-}
-
-void SessionCore::KeepCredential(const Digest& credential) {
-  std::memcpy(user.get() + std::strlen(user.get()) + 1, credential.data(), credential.size());
 }
 
 Digest SessionCore::credential() const {

@@ -171,12 +171,11 @@ struct SessionCore {
   // Of the target, for those rules. None when it was not kept, or is an address.
   TargetName target_name() const;
 
-  // Keeps who logs in, and room for the credential behind it: a session without a login shall not pay for it. False
-  // when there is no memory.
-  [[nodiscard]] bool KeepUser(std::string_view who);
+  // Keeps who logs in, and behind the name what let them in (users.h): a session without a login shall not pay for it.
+  // False when there is no memory.
+  [[nodiscard]] bool KeepUser(std::string_view who, const Digest& credential = {});
 
-  // Of that user, once logged in (users.h).
-  void KeepCredential(const Digest& credential);
+  // Of that user; there is one.
   Digest credential() const;
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
