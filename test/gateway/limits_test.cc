@@ -112,7 +112,7 @@ TEST_CASE("beyond loopback one client may have half of all sessions, unless a nu
     settings.connections_max = 8;
     const TestGateway gateway(settings);
     const TargetListener listener;
-    const Endpoint at(*IpAddress::Parse("127.0.0.1"), gateway.at().port);
+    const Endpoint at{*IpAddress::Parse("127.0.0.1"), gateway.at().port};
     std::vector<Peer> clients;
     for (int i = 0; i < 4; ++i) {
       clients.push_back(Peer::To(at));
