@@ -33,13 +33,14 @@ Q := $(if $(V),,@)
 
 # --- sources ----------------------------------------------------------------------------------
 
-LIB_SRCS     := $(filter-out src/main.cc,$(sort $(wildcard src/*.cc)))
+ROOMS        := $(sort $(notdir $(patsubst %/,%,$(wildcard src/*/))))
+LIB_SRCS     := $(filter-out src/main.cc,$(sort $(wildcard src/*.cc src/*/*.cc)))
 SUPPORT_SRCS := $(sort $(wildcard test/main.cc test/support/*.cc))
-UNIT_SRCS    := $(sort $(wildcard test/*_test.cc))
+UNIT_SRCS    := $(sort $(foreach room,$(ROOMS),$(wildcard test/$(room)/*_test.cc)))
 GATEWAY_SRCS := $(sort $(wildcard test/gateway/*_test.cc))
 FUZZ_NAMES   := $(patsubst test/fuzz/%_fuzz.cc,%,$(sort $(wildcard test/fuzz/*_fuzz.cc)))
-FORMAT_FILES := $(sort $(wildcard src/*.cc include/penstock/*.h test/*.cc test/*.h test/*/*.cc test/*/*.h \
-                  scripts/*/*.cc))
+FORMAT_FILES := $(sort $(wildcard src/*.cc src/*/*.cc include/penstock/*.h include/penstock/*/*.h test/*.cc \
+                  test/*/*.cc test/*/*.h scripts/*/*.cc))
 SUITES       := $(if $(UNIT_SRCS),unit) $(if $(GATEWAY_SRCS),gateway)
 
 # --- options ----------------------------------------------------------------------------------
@@ -116,10 +117,10 @@ $$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
 
 $$($(1)_DIR)/obj/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
 
-# The archive is made afresh, and again when the list of its members changed.
+# The archive is made afresh, and again when the list of its members changed. "q": rooms have files of the same name.
 $$($(1)_DIR)/libpenstock.a: $$($(1)_LIB_OBJS) $$($(1)_DIR)/members
 	$$(Q)rm -f $$@
-	$$(Q)$$($(1)_AR) rcs $$@ $$($(1)_LIB_OBJS)
+	$$(Q)$$($(1)_AR) qcs $$@ $$($(1)_LIB_OBJS)
 
 $$($(1)_DIR)/penstock: $$($(1)_DIR)/obj/src/main.o $$($(1)_DIR)/libpenstock.a
 	$$(if $$(Q),@echo '  LINK $$@')
@@ -154,7 +155,7 @@ $$($(1)_DIR)/test-members: FORCE
 $(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$(FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
 	@:
 
--include $$(wildcard $$($(1)_DIR)/obj/src/*.d $$($(1)_DIR)/obj/test/*.d $$($(1)_DIR)/obj/test/*/*.d)
+-include $$(wildcard $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d)
 endef
 
 $(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
@@ -266,7 +267,7 @@ $(BUILD)/clang/%.ok: %.cc
 
 -include $(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d)
 
-floors: ## check that modules include only what lies below them
+floors: ## check rooms, floors and doors: who may include whom
 	@scripts/floors
 
 # --- installation -----------------------------------------------------------------------------

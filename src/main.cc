@@ -19,16 +19,16 @@
 #include <utility>
 #include <vector>
 
-#include "penstock/config.h"
-#include "penstock/endpoint.h"
-#include "penstock/log.h"
-#include "penstock/options.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/base/prefix.h"
+#include "penstock/base/quantity.h"
+#include "penstock/config/config.h"
+#include "penstock/config/options.h"
+#include "penstock/os/log.h"
+#include "penstock/os/poller.h"
+#include "penstock/os/privileges.h"
 #include "penstock/passwd.h"
-#include "penstock/poller.h"
-#include "penstock/prefix.h"
-#include "penstock/privileges.h"
-#include "penstock/quantity.h"
-#include "penstock/server.h"
+#include "penstock/server/server.h"
 
 namespace penstock {
 namespace {

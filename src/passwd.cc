@@ -15,12 +15,12 @@
 #include <string_view>
 #include <utility>
 
-#include "penstock/digest.h"
-#include "penstock/fd.h"
-#include "penstock/limits.h"
-#include "penstock/password_hash.h"
-#include "penstock/secret.h"
-#include "penstock/users.h"
+#include "penstock/base/digest.h"
+#include "penstock/base/limits.h"
+#include "penstock/base/secret.h"
+#include "penstock/login/users.h"
+#include "penstock/os/fd.h"
+#include "penstock/os/password_hash.h"
 
 namespace penstock {
 namespace {

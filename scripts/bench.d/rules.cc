@@ -8,7 +8,7 @@
 // that is listed. `ns` is the mean over many in a row, `cold_ns` the median with the core's own caches emptied before
 // each, as system calls and other sessions do in part.
 
-#include "penstock/rules.h"
+#include "penstock/policy/rules.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,5 @@
-// The text of a configuration: what is accepted must have the form that config_file.h promises, whatever option it is
+// The text of a configuration: what is accepted must have the form that config/file.h promises, whatever option it is
 // for must take it or say what it accepts, and a mistake must say where it is.
-
-#include "penstock/config_file.h"
 
 #include <algorithm>
 #include <cctype>
@@ -11,7 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "penstock/options.h"
+#include "penstock/config/file.h"
+#include "penstock/config/options.h"
 
 namespace {
 

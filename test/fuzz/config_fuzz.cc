@@ -1,6 +1,6 @@
 // Command lines, a word a line: what is accepted must be within its bounds, and a mistake must say something.
 
-#include "penstock/config.h"
+#include "penstock/config/config.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "penstock/limits.h"
-#include "penstock/quantity.h"
+#include "penstock/base/limits.h"
+#include "penstock/base/quantity.h"
 
 namespace {
 

@@ -1,11 +1,11 @@
 // Whatever a name server may send. The first byte picks the type that was asked for; the rest is the message.
 
-#include "penstock/dns_message.h"
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+
+#include "penstock/dns/message.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using penstock::DnsAnswer;

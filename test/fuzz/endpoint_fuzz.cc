@@ -1,6 +1,6 @@
 // Texts that may be addresses and names: what is accepted must survive being written and read again.
 
-#include "penstock/endpoint.h"
+#include "penstock/base/endpoint.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "penstock/limits.h"
+#include "penstock/base/limits.h"
 
 namespace {
 

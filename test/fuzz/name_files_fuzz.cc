@@ -1,13 +1,12 @@
 // Whatever may stand in resolv.conf and in the hosts file: the same text is read as both.
 
-#include "penstock/name_files.h"
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
-#include "penstock/endpoint.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/dns/files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(data, data + size);

@@ -1,7 +1,7 @@
 // A rule or a set a line, as in a configuration file: whatever is taken must judge, and the three answers to a question
 // about a name must go together.
 
-#include "penstock/rules.h"
+#include "penstock/policy/rules.h"
 
 #include <cstddef>
 #include <cstdint>

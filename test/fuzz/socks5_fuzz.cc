@@ -1,7 +1,7 @@
 // What a client sends, taken as a greeting, as credentials and as a request: what is decoded must be in the bytes, and
 // the same however the stream is split or glued.
 
-#include "penstock/socks5.h"
+#include "penstock/base/socks5.h"
 
 #include <array>
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "penstock/limits.h"
+#include "penstock/base/limits.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "penstock/socks5.h"
+#include "penstock/base/socks5.h"
 
 namespace {
 

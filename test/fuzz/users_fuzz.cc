@@ -1,7 +1,7 @@
 // Whatever may stand in a users file, and the same as a pair on the command line: what is accepted can be found again,
 // and a mistake is a sentence that shows nothing of what was there.
 
-#include "penstock/users.h"
+#include "penstock/login/users.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "penstock/limits.h"
-#include "penstock/password_hash.h"
+#include "penstock/base/limits.h"
+#include "penstock/os/password_hash.h"
 
 namespace {
 

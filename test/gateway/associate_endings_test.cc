@@ -9,8 +9,8 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/associate.h"
-#include "penstock/session.h"
+#include "penstock/session/session.h"
+#include "penstock/udp/associate.h"
 #include "test/support/dns_server.h"
 #include "test/support/held_thread.h"
 #include "test/support/temp_directory.h"

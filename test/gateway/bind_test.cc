@@ -8,8 +8,8 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/limits.h"
-#include "penstock/socket.h"
+#include "penstock/base/limits.h"
+#include "penstock/os/socket.h"
 #include "test/support/dns_server.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/socket.h"
+#include "penstock/os/socket.h"
 #include "test/support/gateway.h"
 
 namespace penstock::test {

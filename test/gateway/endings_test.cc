@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/limits.h"
+#include "penstock/base/limits.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/held_thread.h"

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/limits.h"
+#include "penstock/base/limits.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 

@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/random.h"
-#include "penstock/users.h"
+#include "penstock/login/users.h"
+#include "penstock/os/random.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/program.h"

@@ -6,9 +6,9 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/digest.h"
-#include "penstock/random.h"
-#include "penstock/users.h"
+#include "penstock/base/digest.h"
+#include "penstock/login/users.h"
+#include "penstock/os/random.h"
 #include "test/support/gateway.h"
 
 namespace penstock::test {

@@ -5,8 +5,8 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/limits.h"
-#include "penstock/socket.h"
+#include "penstock/base/limits.h"
+#include "penstock/os/socket.h"
 #include "test/support/gateway.h"
 
 namespace penstock::test {

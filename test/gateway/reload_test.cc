@@ -13,9 +13,9 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/limits.h"
-#include "penstock/rule_text.h"
-#include "penstock/rules.h"
+#include "penstock/base/limits.h"
+#include "penstock/policy/rule_text.h"
+#include "penstock/policy/rules.h"
 #include "test/support/bytes.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"

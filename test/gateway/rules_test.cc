@@ -1,5 +1,5 @@
 // The operator's rules, with real clients, names and targets: who is let through, from where, and what is told of it.
-#include "penstock/rules.h"
+#include "penstock/policy/rules.h"
 
 #include <signal.h>
 
@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/socket.h"
+#include "penstock/os/socket.h"
 #include "test/support/dns_server.h"
 #include "test/support/gateway.h"
 #include "test/support/program.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "penstock/endpoint.h"
+#include "penstock/base/endpoint.h"
 
 namespace penstock::test {
 

@@ -13,8 +13,8 @@
 #include <iterator>
 #include <optional>
 
-#include "penstock/bytes.h"
-#include "penstock/limits.h"
+#include "penstock/base/bytes.h"
+#include "penstock/base/limits.h"
 #include "test/support/wait.h"
 
 namespace penstock::test {

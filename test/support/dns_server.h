@@ -29,9 +29,9 @@
 #include <utility>
 #include <vector>
 
-#include "penstock/dns_message.h"
-#include "penstock/endpoint.h"
-#include "penstock/fd.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/dns/message.h"
+#include "penstock/os/fd.h"
 
 namespace penstock::test {
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "penstock/server.h"
-#include "penstock/settings.h"
+#include "penstock/policy/settings.h"
+#include "penstock/server/server.h"
 #include "test/support/bytes.h"
 #include "test/support/peer.h"
 #include "test/support/process.h"

@@ -17,7 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "penstock/socket.h"
+#include "penstock/os/socket.h"
 #include "test/support/bytes.h"
 
 namespace penstock::test {

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "penstock/endpoint.h"
-#include "penstock/fd.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/os/fd.h"
 #include "test/support/wait.h"
 
 namespace penstock::test {

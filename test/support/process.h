@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "penstock/fd.h"
+#include "penstock/os/fd.h"
 #include "test/support/wait.h"
 
 namespace penstock::test {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "penstock/endpoint.h"
+#include "penstock/base/endpoint.h"
 #include "test/support/gateway.h"
 
 namespace penstock::test {

@@ -11,13 +11,13 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/clock.h"
-#include "penstock/counters.h"
-#include "penstock/flow.h"
-#include "penstock/limits.h"
-#include "penstock/pipe.h"
-#include "penstock/poller.h"
-#include "penstock/stash.h"
+#include "penstock/base/counters.h"
+#include "penstock/base/limits.h"
+#include "penstock/os/clock.h"
+#include "penstock/os/pipe.h"
+#include "penstock/os/poller.h"
+#include "penstock/relay/flow.h"
+#include "penstock/relay/stash.h"
 #include "test/support/sockets.h"
 
 namespace penstock::unit {

@@ -23,10 +23,10 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/endpoint.h"
-#include "penstock/fd.h"
-#include "penstock/io.h"
-#include "penstock/socket.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/os/fd.h"
+#include "penstock/os/io.h"
+#include "penstock/os/socket.h"
 #include "test/support/wait.h"
 
 namespace penstock::unit {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "penstock/endpoint.h"
-#include "penstock/fd.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/os/fd.h"
 #include "test/support/gateway.h"
 #include "test/support/peer.h"
 #include "test/support/wait.h"

@@ -1,0 +1,122 @@
+// Names to addresses, without ever waiting: names with a meaning of their own, the hosts file, and the name servers
+// through the search list, over the poller of whoever owns this.
+// Owned by a worker; its own thread only. Who waits is a handle, which is handed back and never touched: it may go
+// stale. Invariant: every handle that Resolve made wait and that was not withdrawn is yielded by TakeAnswer exactly
+// once, after a bounded time, and next_deadline() says "now" while an answer lies ready: whoever asks it before waiting
+// forgets nobody.
+// Deliberately not here: dialling (dialer.h), whether an address may be used (guard.h), address literals (endpoint.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "penstock/base/counters.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/base/limits.h"
+#include "penstock/base/shared_box.h"
+#include "penstock/base/slab.h"
+#include "penstock/dns/cache.h"
+#include "penstock/dns/files.h"
+#include "penstock/dns/lookups.h"
+#include "penstock/dns/message.h"
+#include "penstock/os/clock.h"
+#include "penstock/os/poller.h"
+#include "penstock/os/socket.h"
+
+namespace penstock {
+
+struct ResolverSettings {
+  std::string resolv_conf = "/etc/resolv.conf";
+  std::string hosts_file = "/etc/hosts";
+  std::optional<Families> families;  // which addresses to ask for; unless set, those of the families that the host has
+  std::size_t tries_max = kNameTriesMax;  // sockets to name servers at a time; two at least
+};
+
+// Says which names may be looked up in place of one that was asked for.
+class NameFilter {
+ public:
+  virtual ~NameFilter() = default;
+  virtual bool Allows(std::string_view name) const = 0;  // in the form of NameText
+};
+
+class Resolver {
+ public:
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside it are the
+  // resolver's own. The references must outlive the resolver.
+  Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
+           Counters& counters, std::uint8_t tag);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it for `who`, which waits
+  // for one name at a time. A `name` that is no host name (IsHostName) does not exist. `client` is on whose behalf: one
+  // client's names do not take the place of another's. What `filter`, unless null, does not allow is not asked for; it
+  // is used during the call only. Does not allocate for a name in the cache.
+  std::optional<NameAnswer> Resolve(std::string_view name, Handle who, const IpAddress& client = {},
+                                    const NameFilter* filter = nullptr);
+
+  // `who` has gone: it is not yielded any more, and what only it waited for is given up. Nothing when it does not wait.
+  void Withdraw(Handle who);
+
+  // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
+  std::optional<NameAnswer> Known(std::string_view name, const IpAddress& client = {},
+                                  const NameFilter* filter = nullptr);
+
+  // Which of kNameShares shares of what all clients have together `client` counts towards.
+  std::size_t ShareOf(const IpAddress& client) const;
+
+  // An event whose cookie has the tag. A stale handle is ignored.
+  void OnEvent(Handle handle, const Events& events);
+
+  // Does what is due at the clock's now().
+  void OnTime();
+
+  // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
+  std::optional<TimePoint> next_deadline() const;
+
+  using Finished = NameLookups::Finished;
+
+  // The next answer that lies ready, in the order in which they came; nothing when none is left.
+  std::optional<Finished> TakeAnswer();
+
+ private:
+  struct Place;
+  struct Waiter;
+
+  std::optional<NameAnswer> Known(std::string_view name, const NameText& text, const NameFilter* filter, Place& place);
+  Waiter* AddWaiter(Handle who, std::string_view name, const Place& place);
+  void RemoveWaiter(const Waiter& waiter);
+
+  void RefreshHost();
+  bool TakeFiles();
+  std::optional<NameAnswer> KnownByRule(std::string_view name) const;
+  static bool Restrict(std::string_view name, const NameFilter& filter, Place& place);
+  NameAnswer Denied(std::string_view name, Place place);
+  NameAnswer Named(NameAnswer answer, const std::optional<NameText>& candidate, std::string_view name);
+  static std::optional<NameText> CandidateAt(std::string_view name, const Place& place);
+  static bool Settles(const NameAnswer& answer, std::string_view name, Place& place);
+  std::optional<NameAnswer> Search(std::string_view name, Place& place);
+  [[nodiscard]] bool Wait(Waiter& waiter);
+  std::optional<NameAnswer> AfterLookup(Waiter& waiter, const NameAnswer& answer);
+
+  const Clock& clock_;
+  Counters& counters_;
+  const std::optional<Families> families_fixed_;
+  TimePoint families_read_;
+  const SharedBox<NameFilesText>& files_;
+  std::uint32_t files_generation_ = 0;
+  std::shared_ptr<const NameFilesText> text_;  // of the files; counted apart from what other workers hold
+  NameLookups lookups_;
+  std::optional<NameText> answered_;  // to whose name the last answer refers
+  Slab<Waiter> waiters_;
+  std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it
+  const std::uint64_t share_key_;                         // odd, and nobody else's business
+};
+
+}  // namespace penstock

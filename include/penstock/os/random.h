@@ -1,0 +1,15 @@
+// Random bytes that nobody can foresee, from the kernel.
+// Stateless; any thread.
+// Invariant: a key that comes out of here is as random as the kernel can make it, or it does not come.
+// Deliberately not here: what keys are for, and randomness that only spreads load.
+#pragma once
+
+#include "penstock/base/digest.h"
+
+namespace penstock {
+
+// getrandom(2). Early in the life of a machine it waits until the kernel has gathered enough. Throws std::system_error
+// when the system has no such call; at start-up only.
+DigestKey RandomKey();
+
+}  // namespace penstock

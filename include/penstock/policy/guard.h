@@ -1,0 +1,70 @@
+// Who may reach what.
+// Owned by a worker; its own thread only.
+// Invariant: the gateway never lends its own position to a remote client: what only this host may reach (its loopback,
+// its link, itself) stays closed to everyone who does not come from this host's loopback; and to those as well where
+// the operator does not trust it, for behind a proxy on this host everybody comes from there. What counts as "itself"
+// is the kernel's answer, a second old at most, for hosts get and lose addresses.
+// Deliberately not here: names. Addresses are judged after resolution, so a name that resolves to 127.0.0.1 changes
+// nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "penstock/base/endpoint.h"
+#include "penstock/base/prefix.h"
+#include "penstock/os/clock.h"
+#include "penstock/os/route.h"
+
+namespace penstock {
+
+// True exactly when every address of `block` is closed to all clients that do not come from loopback, whatever this
+// host's addresses are: loopback, link-local, multicast, broadcast, unspecified, cloud metadata.
+bool IsClosed(const Prefix& block);
+
+struct GuardOptions {
+  bool trust_loopback = true;          // who comes from this host's loopback reaches everything
+  std::vector<Prefix> nat64_prefixes;  // beside those that everybody knows (Translators)
+};
+
+class Guard {
+ public:
+  // `more_own`: addresses that lead to this host though it does not have them (a NAT in front has); kept by the caller.
+  explicit Guard(const Clock& clock, const GuardOptions& options = {}, std::span<const IpAddress> more_own = {})
+      : clock_(clock),
+        trusts_loopback_(options.trust_loopback),
+        translators_(options.nat64_prefixes),
+        more_own_(more_own) {}
+
+  // The IPv4 address that `target` means, if it means one. It is judged as well.
+  std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
+
+  // True exactly when `client` may be connected to `target` from `source` (null: from where the kernel chooses). Costs
+  // two system calls for an address that it has not judged within a second, and up to five more with a source; none for
+  // clients on a trusted loopback.
+  bool Allows(const IpAddress& client, const IpAddress& target, const Source* source = nullptr);
+
+ private:
+  struct Judged {
+    IpAddress target;
+    Source source;
+    TimePoint until{};
+    bool local = false;
+  };
+  static constexpr std::size_t kRemembered = 256;  // a power of two
+
+  bool IsOpen(const IpAddress& target, const Source* source);
+  bool IsLocal(const IpAddress& target, const Source* source);
+
+  const Clock& clock_;
+  const bool trusts_loopback_;
+  const Translators translators_;
+  const std::span<const IpAddress> more_own_;
+  RouteTable routes_;
+  std::array<Judged, kRemembered> judged_;
+};
+
+}  // namespace penstock

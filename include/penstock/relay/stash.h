@@ -1,0 +1,95 @@
+// Where bytes wait that were received but could not be sent: a stash, and the pool that lends them.
+// The pool is owned by a worker, its own thread only; a stash is lent to one flow while bytes of that flow are inside.
+// Invariant: the pool never has more than its bound on loan, and one client never all of that, so slow readers can take
+// neither the memory nor the stashes of others.
+// Deliberately not here: deciding when bytes must wait (flow.h).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "penstock/base/fair_shares.h"
+#include "penstock/base/limits.h"
+
+namespace penstock {
+
+class Stash {
+ public:
+  // Puts `bytes`, kStashBytes at most, into an empty stash.
+  void Fill(std::span<const std::uint8_t> bytes) {
+    assert(empty() && bytes.size() <= kStashBytes);
+    std::copy(bytes.begin(), bytes.end(), bytes_.begin());
+    begin_ = 0;
+    end_ = bytes.size();
+  }
+
+  void Clear() { begin_ = end_ = 0; }
+
+  void Consume(std::size_t bytes) {
+    assert(bytes <= end_ - begin_);
+    begin_ += bytes;
+  }
+
+  std::span<const std::uint8_t> waiting() const { return std::span(bytes_).subspan(begin_, end_ - begin_); }
+  bool empty() const { return begin_ == end_; }
+
+ private:
+  friend class StashPool;
+
+  std::uint8_t share_ = 0;  // of the client to whom it is lent
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::array<std::uint8_t, kStashBytes> bytes_;
+};
+
+class StashPool {
+ public:
+  explicit StashPool(std::size_t loans_max) : loans_max_(loans_max), shares_(loans_max) {}
+
+  // True when Lend() to a client of `share` will succeed: whoever is about to receive bytes that may have to wait asks
+  // first.
+  bool Ready(std::uint8_t share) {
+    if (!shares_.MayTake(share)) return false;
+    if (spare_.empty()) {
+      std::unique_ptr<Stash> made(new (std::nothrow) Stash);
+      if (made != nullptr) spare_.push_back(std::move(made));
+    }
+    return !spare_.empty();
+  }
+
+  // An empty stash. Ready() must have said so.
+  std::unique_ptr<Stash> Lend(std::uint8_t share) {
+    assert(!spare_.empty());
+    std::unique_ptr<Stash> stash = std::move(spare_.back());
+    spare_.pop_back();
+    stash->share_ = share;
+    shares_.Take(share);
+    return stash;
+  }
+
+  // Takes a stash back; what is inside is forgotten.
+  void Return(std::unique_ptr<Stash> stash) {
+    shares_.Return(stash->share_);
+    stash->Clear();
+    if (spare_.size() < kSparesMax) spare_.push_back(std::move(stash));
+  }
+
+  std::size_t lent() const { return loans_max_ - shares_.free(); }
+
+ private:
+  static constexpr std::size_t kSparesMax = 16;
+
+  const std::size_t loans_max_;
+  FairShares shares_;
+  std::vector<std::unique_ptr<Stash>> spare_;
+};
+
+}  // namespace penstock

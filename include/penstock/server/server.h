@@ -1,0 +1,102 @@
+// The whole gateway in one object: listeners, workers, their threads, and how it ends.
+// Owned by main, or by a test; its functions are called from the thread that made it.
+// Invariant: while a Server exists its workers run, and when it is destroyed no thread, descriptor or session of it
+// is left.
+// Deliberately not here: signals and the command line (main, config.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "penstock/base/counters.h"
+#include "penstock/login/logins.h"
+#include "penstock/os/fd.h"
+#include "penstock/os/log.h"
+#include "penstock/os/poller.h"
+#include "penstock/os/udp.h"
+#include "penstock/policy/policy.h"
+#include "penstock/policy/settings.h"
+#include "penstock/server/worker.h"
+
+namespace penstock {
+
+// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
+std::size_t RaiseDescriptorLimit();
+
+// What the open files of a process are for: per worker so many sockets of name queries, so many attempts of dialers
+// beside the first of each and so many pipes at a time, and the rest for sessions (0 when there is none).
+struct DescriptorBudget {
+  std::size_t sessions = 0;
+  std::size_t name_tries = 0;
+  std::size_t further_attempts = 0;
+  std::size_t pipes = 0;
+};
+DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners);
+
+class Server {
+ public:
+  // Listens, gives up what rights it may have when the settings say so, and starts the workers. Null on failure; then
+  // `*error` is a sentence that names what stood in the way. `log` must outlive the server. A connections_max of 0, or
+  // one that the descriptor limit does not allow, becomes what it allows.
+  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error);
+
+  ~Server();  // Stop(), and waits for the threads
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Where it listens, with the ports that the kernel picked, in the order of Settings::listen.
+  const std::vector<Endpoint>& listening() const { return settings_.listen; }
+  const Settings& settings() const { return settings_; }
+
+  // Some of these addresses are not this host's own.
+  bool listens_beyond_loopback() const;
+
+  // How many sessions one client may have when the policy does not say: beyond loopback half of all, so that no client
+  // keeps out the others; else nothing, for a limit that would be one for all users of this host.
+  std::optional<std::uint32_t> connections_per_client_standard() const;
+
+  // From now on, for all requests to come; sessions live on (but see Policy::reload_ends_denied).
+  void Reload(Policy policy);
+
+  // Nobody new comes in; when the last session has ended, the workers end.
+  void Drain() { Enter(Phase::kDraining); }
+
+  // Sessions are cut off, and the workers end.
+  void Stop() { Enter(Phase::kStopping); }
+
+  // A descriptor that is readable once a worker has ended; finished() is true when all have.
+  int finished_fd() const { return finished_.fd(); }
+  void ClearFinished() const { finished_.Clear(); }
+  bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
+
+  // A count over all workers.
+  std::uint64_t Sum(Counter Counters::*counter) const;
+  std::uint64_t Replies(std::size_t rep) const;
+
+  std::size_t sessions() const;  // that are alive
+
+ private:
+  Server(Settings settings, Log& log);
+  Policy WithStandards(Policy policy) const;
+  bool Open(std::string* error);
+  bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
+  void StartWorkers(std::vector<std::vector<Fd>> listeners);
+  void Enter(Phase phase);
+
+  Settings settings_;
+  Log& log_;
+  WorkersShared shared_;
+  const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};  // else each association switches it
+  WakeUp finished_;
+  std::atomic<std::size_t> running_{0};
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Logins> logins_;  // goes before the workers, into whose mailboxes it answers
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,206 @@
+// What all parts of a session share: how far it has come, its client, its deadlines, and what a worker lends to it.
+// A SessionCore is a member of a Session; its worker's thread only.
+// Invariant: states only move forward, and `end` is set before a session is over.
+// Deliberately not here: what any state does (handshake.h, session.h).
+//
+//              greeting              CONNECT                 target accepts
+//     NEGO ───────────────▶ REQUEST ─────────▶ CONNECTING ──────────────────▶ RELAY ──── both ended ────▶ over
+//       │                    │  │                   │                          ▲ │
+//       │                    │  │  BIND             │   peer connects          │ │
+//       │                    │  └───▶ BINDING ──────┼──────────────────────────┘ │
+//       │                    │           │          │                            │ a side broke
+//       └──── refused ───────┴───────────┴──────────┘                            ▼
+//                   ▼                                                        RESETTING ── bytes have left ──▶ over
+//                CLOSING ── the refusal has arrived ──▶ over
+//
+// UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
+// Where there are users, AUTH stands between NEGO and REQUEST: name and password (RFC 1929), and the verdict on them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "penstock/base/counters.h"
+#include "penstock/base/digest.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/base/fair_shares.h"
+#include "penstock/base/limits.h"
+#include "penstock/base/slab.h"
+#include "penstock/base/socks5.h"
+#include "penstock/dns/resolver.h"
+#include "penstock/login/logins.h"
+#include "penstock/login/users.h"
+#include "penstock/os/fd.h"
+#include "penstock/os/log.h"
+#include "penstock/os/poller.h"
+#include "penstock/os/timers.h"
+#include "penstock/policy/access.h"
+#include "penstock/policy/guard.h"
+#include "penstock/policy/limiter.h"
+#include "penstock/policy/policy.h"
+#include "penstock/policy/settings.h"
+#include "penstock/relay/flow.h"
+#include "penstock/relay/throttle.h"
+#include "penstock/udp/associate.h"
+#include "penstock/udp/port_pool.h"
+
+namespace penstock {
+
+class Handshake;
+
+// Whom an event or a deadline is for.
+enum Tag : std::uint8_t {
+  kTagWake,          // the worker's eventfd
+  kTagListener,      // slot: which one
+  kTagNames,         // the resolver's
+  kTagClient,        // a session's client socket
+  kTagDeadline,      // a session's deadline
+  kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
+  kTagBindListener,  // a session's listener for the peer of its BIND
+  kTagThrottle,      // a session that had used up its bandwidth should look again
+  kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
+  // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
+  kTagTarget = kTagUdp + Association::kSides,
+};
+static_assert(kTagTarget + kAddressesPerName <= 256);
+
+// The deadlines of one worker's sessions, a queue for each duration.
+struct SessionDeadlines {
+  explicit SessionDeadlines(const Settings& settings);
+
+  DeadlineQueue handshake;
+  DeadlineQueue connect;
+  DeadlineQueue bind;
+  DeadlineQueue attempt_delay;
+  DeadlineQueue relay_check;  // idle relays and dead peers are looked for this often: a byte costs no timer work
+  DeadlineQueue udp_check;    // the same for associations
+  DeadlineQueue linger;
+  DeadlineQueue reset_poll;
+  DeadlineQueue reset_poll_slow;
+  ThrottleTicks throttle;
+
+  const std::array<DeadlineQueue*, 11> all{&handshake,       &connect,       &bind,         &attempt_delay,
+                                           &relay_check,     &udp_check,     &linger,       &reset_poll,
+                                           &reset_poll_slow, &throttle.fast, &throttle.slow};
+};
+
+// What a worker lends to the session whose turn it is.
+struct SessionTools {
+  const Settings& settings;
+  const Policy* policy;  // the one that holds now; another in a later turn
+  Guard& guard;
+  Log& log;
+  Poller& poller;
+  Resolver& resolver;
+  Slab<Handshake>& handshakes;
+  AssociationPool& associations;
+  Slab<Throttle>& throttles;
+  FairShares& further_attempts;  // of dialers
+  PortPool& bind_ports;
+  PortPool& udp_ports;
+  SessionDeadlines& deadlines;
+  LogPace& complaints;
+  Accounts& accounts;
+  Logins& logins;
+  LoginMailbox& login_answers;
+  FlowTools flow;
+
+  TimePoint now() const { return flow.clock.now(); }
+  Counters& counters() const { return flow.counters; }
+
+  // Null when nobody has to log in.
+  const std::shared_ptr<const Users>& users() const { return policy->users; }
+};
+
+// In life order.
+enum class SessionState : std::uint8_t {
+  kNego,        // the greeting, and the method that answers it
+  kAuth,        // name and password, and the verdict on them
+  kRequest,     // what the client wants
+  kConnecting,  // CONNECT: a name is looked up, a target dialled
+  kBinding,     // BIND: a name is looked up, a peer waited for
+  kRelay,       // bytes go both ways
+  kAssociated,  // UDP ASSOCIATE: datagrams go both ways
+  kClosing,     // refused, and the refusal is on its way
+  kResetting,   // a side broke, and the other has not had all of its bytes yet
+};
+
+// Why a session is over.
+enum class SessionEnd : std::uint8_t {
+  kNone,
+  kClosed,            // both sides said goodbye
+  kReset,             // one side broke, and the other was told so
+  kRefused,           // see the reply
+  kOverLimit,         // refused, because its client or its user has enough
+  kBadRequest,        // not SOCKS5, or malformed
+  kLoginFailed,       // the name, or the password, is wrong
+  kLoginThrottled,    // it was not looked at: see logins.h
+  kClientLeft,        // before it had a target or a peer
+  kHandshakeExpired,  // the request was not whole in time
+  kIdle,              // no bytes for too long
+  kStopped,           // the gateway was stopped
+  kForbidden,         // a reload has brought a policy that would not have let it begin
+  kExhausted,         // no memory
+};
+
+std::string_view Describe(SessionEnd end);
+
+// A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for
+// it. A name with a NUL inside is refused; the log shows it up to there.
+std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
+
+struct SessionCore {
+  static constexpr std::uint8_t kNoReply = 0xff;
+  static constexpr std::uint8_t kNoCommand = 0;
+
+  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Entry how_it_entered)
+      : handle(handle_of_session),
+        deadline({kTagDeadline, handle_of_session}),
+        client(client_endpoint),
+        socket(std::move(client_socket)),
+        entry(how_it_entered) {}
+
+  // What this client may reach with the command that it gave.
+  Access access(const SessionTools& tools) const;
+
+  // Of the target, for those rules. None when it was not kept, or is an address.
+  TargetName target_name() const;
+
+  // Keeps who logs in, and behind the name what let them in (users.h): a session without a login shall not pay for it.
+  // False when there is no memory.
+  [[nodiscard]] bool KeepUser(std::string_view who, const Digest& credential = {});
+
+  // Of that user; there is one.
+  Digest credential() const;
+
+  // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
+  // answers; with one that does not, there is nothing to talk about.
+  bool Send(std::span<const std::uint8_t> bytes) const;
+
+  // `bound`: BND. Counts and remembers the reply; true when it went.
+  bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
+
+  const Handle handle;
+  std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
+  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to (KeepUser)
+  Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
+  Deadline deadline;
+  Endpoint client;  // whose session it is
+  Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on
+  Fd socket;        // towards the client
+  Events events;    // of that socket, latched until the relay takes over
+  SessionState state = SessionState::kNego;
+  SessionEnd end = SessionEnd::kNone;
+  std::uint8_t reply = kNoReply;
+  std::uint8_t command = kNoCommand;
+  std::uint16_t port = 0;  // as asked
+  const Entry entry;       // what the limiter said, and is to be told in the end
+  std::uint8_t share = 0;  // of its client, of what clients share
+};
+
+}  // namespace penstock

@@ -1,0 +1,90 @@
+#include "penstock/base/quantity.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <string>
+
+namespace penstock {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kDurationMax = std::chrono::hours(24 * 365);
+
+struct DurationUnit {
+  std::string_view name;
+  milliseconds length;
+};
+constexpr DurationUnit kDurationUnits[] = {{"h", std::chrono::hours(1)},
+                                           {"m", std::chrono::minutes(1)},
+                                           {"s", std::chrono::seconds(1)},
+                                           {"ms", milliseconds(1)}};
+
+struct RateUnit {
+  std::string_view name;
+  std::uint64_t bytes;
+};
+constexpr RateUnit kRateUnits[] = {{"Gi", 1024 * 1024 * 1024},
+                                   {"G", 1000 * 1000 * 1000},
+                                   {"Mi", 1024 * 1024},
+                                   {"M", 1000 * 1000},
+                                   {"Ki", 1024},
+                                   {"k", 1000},
+                                   {"", 1}};
+
+// Where the digits end and the unit begins.
+std::size_t DigitsOf(std::string_view text) { return std::min(text.find_first_not_of("0123456789"), text.size()); }
+
+}  // namespace
+
+std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t low, std::uint64_t high) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < low || number > high) return std::nullopt;
+  return number;
+}
+
+std::optional<milliseconds> ParseDuration(std::string_view text) {
+  const std::size_t digits = DigitsOf(text);
+  const std::string_view name = digits == text.size() ? "s" : text.substr(digits);
+  for (const DurationUnit& unit : kDurationUnits) {
+    if (name != unit.name) continue;
+    const auto high = static_cast<std::uint64_t>(kDurationMax / unit.length);
+    const auto number = ParseNumber(text.substr(0, digits), 1, high);
+    if (!number) return std::nullopt;
+    return unit.length * static_cast<milliseconds::rep>(*number);
+  }
+  return std::nullopt;
+}
+
+std::string FormatDuration(milliseconds duration) {
+  for (const DurationUnit& unit : kDurationUnits) {
+    if (duration % unit.length == milliseconds(0)) {
+      return std::to_string(duration / unit.length) + std::string(unit.name);
+    }
+  }
+  return {};
+}
+
+std::optional<std::uint64_t> ParseRate(std::string_view text) {
+  const std::size_t digits = DigitsOf(text);
+  for (const RateUnit& unit : kRateUnits) {
+    if (text.substr(digits) != unit.name) continue;
+    const auto number = ParseNumber(text.substr(0, digits), 1, kRateMax / unit.bytes);
+    if (!number || *number * unit.bytes < kRateMin) return std::nullopt;
+    return *number * unit.bytes;
+  }
+  return std::nullopt;
+}
+
+std::string FormatRate(std::uint64_t bytes_per_second) {
+  for (const RateUnit& unit : kRateUnits) {
+    if (bytes_per_second % unit.bytes == 0) {
+      return std::to_string(bytes_per_second / unit.bytes) + std::string(unit.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace penstock

@@ -1,0 +1,272 @@
+#include "penstock/dns/resolver.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <random>
+#include <utility>
+
+#include "penstock/base/fair_shares.h"
+
+namespace penstock {
+namespace {
+
+// True exactly when `name` is `domain` or lies below it.
+bool IsWithin(std::string_view name, std::string_view domain) {
+  if (!name.ends_with(domain)) return false;
+  name.remove_suffix(domain.size());
+  return name.empty() || name.ends_with('.');
+}
+
+NameAnswer Loopback() {
+  static const FamilyAnswer kIpv6{NameStatus::kFound, {*IpAddress::Parse("::1")}};
+  static const FamilyAnswer kIpv4{NameStatus::kFound, {*IpAddress::Parse("127.0.0.1")}};
+  return Combine(&kIpv6, &kIpv4);
+}
+
+NameAnswer Nothing(NameStatus status) {
+  NameAnswer answer;
+  answer.status = status;
+  return answer;
+}
+
+std::uint64_t RandomOdd() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random() | 1;
+}
+
+}  // namespace
+
+// Where the search for a name has come to. It keeps to the files as they were when it began.
+struct Resolver::Place {
+  explicit Place(std::size_t of_share) : share(of_share) {}
+
+  std::size_t share;  // of the client
+  std::shared_ptr<const NameFilesText> text;
+  bool absolute = false;      // a final dot: no search list
+  bool failed = false;        // a candidate had no answer
+  std::size_t candidate = 0;  // see CandidateAt
+  std::uint64_t denied = 0;   // candidates that may not be asked for, a bit each
+
+  bool IsDenied() const { return (denied >> candidate & 1) != 0; }
+};
+static_assert(kSearchMax < 64);
+
+struct Resolver::Waiter {
+  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place)
+      : self(self_handle), who(who_waits), name(the_name), place(the_place) {}
+
+  const Handle self;
+  const Handle who;
+  const std::string name;  // as it was asked for
+  Place place;             // its candidate is what is being looked up
+  NameLookups::Ticket ticket;
+};
+
+Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
+                   Counters& counters, std::uint8_t tag)
+    : clock_(clock),
+      counters_(counters),
+      families_fixed_(settings.families),
+      families_read_(clock.now()),
+      files_(files.text()),
+      text_(files_.Take()),
+      lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
+      waiters_(Handle::kNoSlot),
+      share_key_(RandomOdd()) {
+  lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
+}
+
+Resolver::~Resolver() = default;
+
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const IpAddress& client, const NameFilter* filter) {
+  if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
+  Place place(ShareOf(client));
+  return Known(name, NameText(name), filter, place);
+}
+
+// Without an answer, `place` is the candidate that has to be asked for.
+std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, const NameFilter* filter,
+                                          Place& place) {
+  RefreshHost();
+  place.text = text_;
+  place.absolute = name.ends_with('.');
+  if (filter != nullptr && !Restrict(text.view(), *filter, place)) return Denied(text.view(), place);
+  if (const auto known = KnownByRule(text.view())) return known;
+  const auto remembered = Search(text.view(), place);
+  if (remembered) counters_.names_cached.Add();
+  return remembered;
+}
+
+std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, const IpAddress& client,
+                                            const NameFilter* filter) {
+  if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
+  const NameText text(name);
+  Place place(ShareOf(client));
+  if (const auto known = Known(name, text, filter, place)) return known;
+  Waiter* const waiter = AddWaiter(who, text.view(), place);
+  if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
+  if (waiter != nullptr) RemoveWaiter(*waiter);
+  counters_.names_failed.Add();
+  return Nothing(NameStatus::kNoAnswer);
+}
+
+std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
+
+// Null when there is no memory.
+Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place) {
+  Waiter* const waiter = waiters_.Acquire(who, name, place);
+  if (waiter == nullptr) return nullptr;
+  [[maybe_unused]] const bool added = waiter_of_.emplace(Cookie{0, who}.Packed(), waiter).second;
+  assert(added);  // it waits for one name at a time
+  return waiter;
+}
+
+void Resolver::RemoveWaiter(const Waiter& waiter) {
+  waiter_of_.erase(Cookie{0, waiter.who}.Packed());
+  waiters_.Release(waiter.self);
+}
+
+void Resolver::Withdraw(Handle who) {
+  const auto found = waiter_of_.find(Cookie{0, who}.Packed());
+  if (found == waiter_of_.end()) return;
+  const Waiter& waiter = *found->second;
+  lookups_.Withdraw(waiter.ticket);
+  RemoveWaiter(waiter);
+}
+
+// Looks whether the files or the host's addresses have changed; most of the time this only compares numbers.
+void Resolver::RefreshHost() {
+  const TimePoint now = clock_.now();
+  if (files_.generation() != files_generation_ && TakeFiles()) lookups_.Configure(text_->resolv_conf);
+  if (families_fixed_ || now - families_read_ < kFamiliesInterval) return;
+  lookups_.SetFamilies(HostFamilies());
+  families_read_ = now;
+}
+
+// True when resolv.conf says something else now. Workers do not count on one place: each has a count of its own users
+// of the text (an aliasing shared_ptr), in front of the one that they share.
+bool Resolver::TakeFiles() {
+  files_generation_ = files_.generation();
+  const auto taken = std::make_shared<const std::shared_ptr<const NameFilesText>>(files_.Take());
+  const auto before = std::exchange(text_, {taken, taken->get()});
+  return !(text_->resolv_conf == before->resolv_conf);
+}
+
+std::optional<NameAnswer> Resolver::KnownByRule(std::string_view name) const {
+  if (IsWithin(name, "localhost")) return Loopback();                  // RFC 6761 section 6.3
+  if (IsWithin(name, "invalid")) return Nothing(NameStatus::kNoName);  // RFC 6761 section 6.4
+  if (const auto listed = text_->hosts.Find(name)) return listed;
+  // A query for it cannot be made (dns/message.h).
+  if (name.find('\\') != std::string_view::npos) return Nothing(NameStatus::kNoName);
+  return std::nullopt;
+}
+
+// The names to try for `name`, in order (resolv.conf(5), ndots): as it is first when it has dots enough, then with each
+// domain of the search list; otherwise as it is last. An empty text is to be passed over, nothing is the end.
+std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place& place) {
+  const ResolvConf& conf = place.text->resolv_conf;
+  const auto dots = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.'));
+  const bool as_it_is_first = place.absolute || dots >= conf.ndots;
+  const std::size_t domains = place.absolute ? 0 : conf.search.size();
+  if (place.candidate > domains) return std::nullopt;
+  if (place.candidate == (as_it_is_first ? 0 : domains)) return NameText(name);
+  return NameText(name, conf.search[as_it_is_first ? place.candidate - 1 : place.candidate]);
+}
+
+// Notes which candidates `filter` denies. False when it denies all of them.
+bool Resolver::Restrict(std::string_view name, const NameFilter& filter, Place& place) {
+  bool any = false;
+  Place each = place;
+  for (; const auto candidate = CandidateAt(name, each); ++each.candidate) {
+    if (candidate->view().empty()) continue;
+    const bool allowed = filter.Allows(candidate->view());
+    any |= allowed;
+    if (!allowed) place.denied |= std::uint64_t{1} << each.candidate;
+  }
+  return any;
+}
+
+// The answer when nothing was found, and some candidate may not be asked for.
+NameAnswer Resolver::Denied(std::string_view name, Place place) {
+  place.candidate = static_cast<std::size_t>(std::countr_zero(place.denied));
+  return Named(Nothing(NameStatus::kDenied), CandidateAt(name, place), name);
+}
+
+NameAnswer Resolver::Named(NameAnswer answer, const std::optional<NameText>& candidate, std::string_view name) {
+  answered_ = candidate;
+  if (answered_ && answered_->view() != name) answer.name = answered_->view();
+  return answer;
+}
+
+// Whether `answer` for the candidate at `place` is the answer for `name`; else the next candidate's turn has come. No
+// answer for a candidate with a domain is passed over: one broken domain must not take all short names along. No
+// answer for the name as it is ends the search: else a wildcard in a search domain would take the place of every
+// name whose own servers are down.
+bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& place) {
+  switch (answer.status) {
+    case NameStatus::kFound:
+      return true;
+    case NameStatus::kNoName:
+    case NameStatus::kDenied:
+      return false;
+    case NameStatus::kNoAnswer:
+      place.failed = true;
+      const auto candidate = CandidateAt(name, place);
+      return candidate && candidate->view() == name;
+  }
+  return true;
+}
+
+// Goes on from `place` until a candidate settles it or has to be asked for: then nothing, and `place` is there.
+std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) {
+  for (;; ++place.candidate) {
+    const auto candidate = CandidateAt(name, place);
+    if (!candidate && place.denied != 0 && !place.failed) return Denied(name, place);
+    if (!candidate) return Nothing(place.failed ? NameStatus::kNoAnswer : NameStatus::kNoName);
+    if (candidate->view().empty() || place.IsDenied()) continue;
+    const auto answer = lookups_.Find(candidate->view(), place.share);
+    if (!answer) return std::nullopt;
+    if (Settles(*answer, name, place)) return Named(*answer, candidate, name);
+  }
+}
+
+bool Resolver::Wait(Waiter& waiter) {
+  const auto candidate = CandidateAt(waiter.name, waiter.place);
+  assert(candidate && !candidate->view().empty());  // Search stopped there
+  const auto ticket = lookups_.Wait(candidate->view(), waiter.self, waiter.place.share);
+  if (ticket) waiter.ticket = *ticket;
+  return ticket.has_value();
+}
+
+void Resolver::OnEvent(Handle handle, const Events& events) { lookups_.OnEvent(handle, events); }
+
+void Resolver::OnTime() { lookups_.OnTime(); }
+
+std::optional<TimePoint> Resolver::next_deadline() const { return lookups_.next_deadline(); }
+
+std::optional<Resolver::Finished> Resolver::TakeAnswer() {
+  while (const auto finished = lookups_.TakeAnswer()) {
+    Waiter* const waiter = waiters_.Resolve(finished->waiter);
+    if (waiter == nullptr) continue;  // withdrawn while its answer lay ready
+    const auto answer = AfterLookup(*waiter, finished->answer);
+    if (!answer) continue;
+    const Handle who = waiter->who;
+    RemoveWaiter(*waiter);
+    return Finished{who, *answer};
+  }
+  return std::nullopt;
+}
+
+// The answer for `waiter`, whose candidate has this one; nothing when it waits again, for a later candidate.
+std::optional<NameAnswer> Resolver::AfterLookup(Waiter& waiter, const NameAnswer& answer) {
+  if (Settles(answer, waiter.name, waiter.place)) {
+    return Named(answer, CandidateAt(waiter.name, waiter.place), waiter.name);
+  }
+  ++waiter.place.candidate;
+  if (const auto known = Search(waiter.name, waiter.place)) return known;
+  if (Wait(waiter)) return std::nullopt;
+  return Nothing(NameStatus::kNoAnswer);
+}
+
+}  // namespace penstock

@@ -1,0 +1,44 @@
+#include "penstock/dns/servers.h"
+
+#include <algorithm>
+#include <cassert>
+#include <tuple>
+
+namespace penstock {
+
+void NameServers::Set(const std::vector<Endpoint>& servers, int attempts) {
+  assert(!servers.empty() && servers.size() <= kNameServersMax && attempts > 0);
+  servers_.clear();
+  for (const Endpoint& endpoint : servers) servers_.push_back({endpoint});
+  attempts_ = attempts;
+}
+
+std::optional<std::size_t> NameServers::Pick(const ServersAsked& asked, std::size_t start, TimePoint now) {
+  std::optional<std::size_t> best;
+  const auto rank = [&](std::size_t server) {
+    const bool last = servers_[server].doubted && now < servers_[server].probe_at;
+    return std::tuple(asked.tries[server], last);
+  };
+  for (std::size_t offset = 0; offset < servers_.size(); ++offset) {
+    const std::size_t server = (start + offset) % servers_.size();
+    if (asked.failed[server] || asked.tries[server] >= attempts_) continue;
+    if (!best || rank(server) < rank(*best)) best = server;
+  }
+  // Whoever tries a server in doubt is the only one for a while.
+  if (best && servers_[*best].doubted) servers_[*best].probe_at = now + kServerDoubt;
+  return best;
+}
+
+void NameServers::Heard(std::size_t server, TimePoint now) {
+  servers_[server].heard = now;
+  servers_[server].doubted = false;
+}
+
+void NameServers::Silent(std::size_t server, TimePoint began, TimePoint now) {
+  Server& silent = servers_[server];
+  if (silent.heard >= began) return;
+  silent.doubted = true;
+  silent.probe_at = now + kServerDoubt;
+}
+
+}  // namespace penstock

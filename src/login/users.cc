@@ -1,0 +1,165 @@
+#include "penstock/login/users.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/os/file.h"
+#include "penstock/os/password_hash.h"
+
+namespace penstock {
+namespace {
+
+constexpr std::string_view kBlanks = " \t";
+constexpr std::string_view kPlainMark = "{plain}";
+
+// What is wrong with a line or a pair. None of these shows what is there: it may be a password in the wrong place.
+constexpr std::string_view kNoPassword = "a plain password has 1 to 255 bytes";
+constexpr std::string_view kNoPair = "give NAME:PASSWORD";
+constexpr std::string_view kNoLine =
+    "there is no colon; a line is NAME:HASH, as `penstock passwd NAME` prints it, or NAME:{plain}PASSWORD";
+constexpr std::string_view kNoHash =
+    "behind the name is no hash that crypt(3) of this system can check; make a line with `penstock passwd NAME`, or "
+    "mark plain text with {plain}";
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
+
+// Takes the next line off `text`, without its end.
+std::string_view TakeLine(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+}  // namespace
+
+bool IsUserName(std::string_view name) {
+  return !name.empty() && name.size() <= kUserNameBytesMax && !name.starts_with('#') &&
+         kBlanks.find(name.front()) == std::string_view::npos && kBlanks.find(name.back()) == std::string_view::npos &&
+         std::ranges::none_of(name, [](char c) { return c == ':' || IsControl(c); });
+}
+
+const User* Users::Find(std::string_view name) const {
+  const auto found = by_name_.find(DigestOfName(name));
+  return found == by_name_.end() ? nullptr : &users_[found->second];
+}
+
+bool Users::Holds(std::string_view name, const Digest& credential) const {
+  const User* const user = Find(name);
+  return user != nullptr && user->credential == credential;
+}
+
+bool Users::MatchesPlain(const User& user, std::string_view name, SecretView password) const {
+  return SameInConstantTime(DigestOfPlain(name, password), user.credential);
+}
+
+Digest Users::DigestOfName(std::string_view name) const { return KeyedDigest(key_).Add("name").Add(name).Finish(); }
+
+Digest Users::DigestOfPlain(std::string_view name, SecretView password) const {
+  return KeyedDigest(key_).Add("plain").Add(name).Add(password.Reveal()).Finish();
+}
+
+Digest Users::DigestOfHash(std::string_view name, const Secret& hash) const {
+  return KeyedDigest(key_).Add("hash").Add(name).Add(hash.Reveal()).Finish();
+}
+
+bool Users::Draft::AddFile(const std::string& path, std::string* error) {
+  const auto text = ReadPrivateFile(path, kUsersFileBytesMax, error);
+  if (!text) return false;
+  const std::size_t had = users_->size();
+  if (!AddText(text->Reveal(), path, error)) return false;
+  if (users_->size() > had) return true;
+  *error = path + ": there is no user in it";
+  return false;
+}
+
+bool Users::Draft::AddText(std::string_view text, const std::string& file, std::string* error) {
+  Origin origin{PlaceOf(file), 0};
+  while (!text.empty()) {
+    ++origin.line;
+    const std::string mistake = AddLine(TakeLine(text), origin);
+    if (mistake.empty()) continue;
+    *error = Describe(origin) + ": " + mistake;
+    return false;
+  }
+  return true;
+}
+
+bool Users::Draft::AddPair(SecretView name_and_password, const std::string& where, std::string* error) {
+  const std::string_view text = name_and_password.Reveal();
+  const Origin origin{PlaceOf(where), 0};
+  const std::size_t colon = text.find(':');
+  const std::string mistake = colon == std::string_view::npos
+                                  ? std::string(kNoPair)
+                                  : AddPlain(text.substr(0, colon), text.substr(colon + 1), origin);
+  if (!mistake.empty()) *error = where + ": " + mistake;
+  return mistake.empty();
+}
+
+std::shared_ptr<const Users> Users::Draft::Finish() {
+  std::size_t most = 0;
+  for (const auto& [name, kind] : kinds_) {
+    if (kind.users <= most) continue;
+    most = kind.users;
+    users_->stand_in_.hash = Secret(users_->users_[kind.first].hash.view());
+  }
+  users_->users_.shrink_to_fit();
+  return std::move(users_);
+}
+
+std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
+  const std::size_t begin = line.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos || line[begin] == '#') return {};
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return std::string(kNoLine);
+  const std::string_view name = line.substr(0, colon);
+  std::string_view rest = line.substr(colon + 1);
+  if (rest.starts_with(kPlainMark)) return AddPlain(name, rest.substr(kPlainMark.size()), origin);
+
+  rest = rest.substr(0, rest.find_last_not_of(kBlanks) + 1);
+  User user;
+  user.name = name;
+  user.hash = Secret(rest);
+  if (!IsUserName(name)) return std::string(kUserNameRule);
+  if (!IsPasswordHash(user.hash)) return std::string(kNoHash);
+  user.credential = users_->DigestOfHash(name, user.hash);
+  return AddUser(std::move(user), origin);
+}
+
+std::string Users::Draft::AddPlain(std::string_view name, std::string_view password, Origin origin) {
+  if (!IsUserName(name)) return std::string(kUserNameRule);
+  if (password.empty() || password.size() > kPasswordBytesMax) return std::string(kNoPassword);
+  User user;
+  user.name = name;
+  user.credential = users_->DigestOfPlain(name, SecretView(password));
+  return AddUser(std::move(user), origin);
+}
+
+std::string Users::Draft::AddUser(User user, Origin origin) {
+  user.index = static_cast<std::uint32_t>(users_->size());
+  const auto [entry, added] = users_->by_name_.try_emplace(users_->DigestOfName(user.name), user.index);
+  if (!added) return "the same name is given in " + Describe(origins_[entry->second]);
+  if (!user.plain()) {
+    const std::string_view name = HashKind(user.hash);
+    auto kind = kinds_.find(name);
+    if (kind == kinds_.end()) kind = kinds_.try_emplace(std::string(name), Kind{0, user.index}).first;
+    ++kind->second.users;
+  }
+  origins_.push_back(origin);
+  users_->users_.push_back(std::move(user));
+  return {};
+}
+
+std::uint32_t Users::Draft::PlaceOf(const std::string& name) {
+  if (places_.empty() || places_.back() != name) places_.push_back(name);
+  return static_cast<std::uint32_t>(places_.size() - 1);
+}
+
+std::string Users::Draft::Describe(Origin origin) const {
+  const std::string& place = places_[origin.place];
+  return origin.line == 0 ? place : place + ':' + std::to_string(origin.line);
+}
+
+}  // namespace penstock

@@ -1,0 +1,260 @@
+#include "penstock/os/log.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <charconv>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <utility>
+
+namespace penstock {
+namespace {
+
+// A pipe with room takes this much without blocking (pipe(7), PIPE_BUF).
+constexpr std::size_t kAtomicBytes = 4096;
+static_assert(kLogLineBytes + 64 <= kAtomicBytes, "a line with its time must fit one write");
+
+constexpr std::chrono::milliseconds kLook{100};
+
+constexpr std::chrono::seconds kInterval{1};  // between lines about the same event
+
+bool NeedsQuotes(std::string_view text) {
+  return text.empty() || std::ranges::any_of(text, [](char c) { return c == ' ' || c == '"' || c == '='; });
+}
+
+// "2026-01-31T12:00:00.123Z level "
+std::string Stamp(LogLevel level) {
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  tm utc;
+  ::gmtime_r(&now.tv_sec, &utc);
+  char date[32];
+  const std::size_t size = ::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+  char fraction[16];
+  const int length = std::snprintf(fraction, sizeof fraction, ".%03ldZ ", now.tv_nsec / 1'000'000);
+  std::string stamp(date, size);
+  stamp.append(fraction, static_cast<std::size_t>(length)).append(Describe(level)).push_back(' ');
+  return stamp;
+}
+
+}  // namespace
+
+std::string_view Describe(LogLevel level) {
+  switch (level) {
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kWarn:
+      return "warn";
+    case LogLevel::kNotice:
+      return "notice";
+    case LogLevel::kInfo:
+      return "info";
+  }
+  return "";
+}
+
+LogLine::LogLine(LogLevel level, std::string_view event) : level_(level) { Put(event); }
+
+LogLine& LogLine::Text(std::string_view key, std::string_view foreign) {
+  Key(key);
+  const bool quoted = NeedsQuotes(foreign);
+  if (quoted) Put("\"");
+  for (const char c : foreign) {
+    if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
+      Put({&c, 1});
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      Put(escaped);
+    }
+  }
+  if (quoted) Put("\"");
+  return *this;
+}
+
+LogLine& LogLine::Number(std::string_view key, std::uint64_t value) {
+  Key(key);
+  char digits[24];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  Put({digits, static_cast<std::size_t>(end - digits)});
+  return *this;
+}
+
+LogLine& LogLine::Address(std::string_view key, const Endpoint& endpoint) {
+  Key(key);
+  Put(endpoint.ToString());
+  return *this;
+}
+
+LogLine& LogLine::Seconds(std::string_view key, std::chrono::nanoseconds duration) {
+  Key(key);
+  char text[32];
+  const int length = std::snprintf(text, sizeof text, "%.3f", std::chrono::duration<double>(duration).count());
+  Put({text, static_cast<std::size_t>(length)});
+  return *this;
+}
+
+void LogLine::Put(std::string_view text) { size_ += text.copy(text_.data() + size_, text_.size() - size_); }
+
+void LogLine::Key(std::string_view key) {
+  Put(" ");
+  Put(key);
+  Put("=");
+}
+
+// What the log and its thread share.
+struct Log::Writer {
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
+  explicit Writer(int descriptor) : fd(descriptor) {}
+
+  void Run();
+  std::uint64_t WriteOut(std::string_view text);
+  std::chrono::milliseconds TimeLeft();
+
+  const int fd;
+  bool torn = false;  // the last thing written was a part of a line; the thread's own
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::string queue;
+  std::uint64_t lost = 0;
+  std::uint64_t untold = 0;  // of those lost
+  std::optional<SteadyTime> stop_at;
+  bool ended = false;
+};
+
+Log::Log(int fd, LogLevel level) : level_(level), writer_(std::make_shared<Writer>(fd)) {}
+
+Log::~Log() {
+  if (!thread_.joinable()) return;
+  std::unique_lock lock(writer_->mutex);
+  const auto stop_at = std::chrono::steady_clock::now() + kLogExitMax;
+  writer_->stop_at = stop_at;
+  writer_->changed.notify_all();
+  // A write may block though there was room (a terminal, a pipe that others fill): then the thread is left to itself.
+  const bool ended = writer_->changed.wait_until(lock, stop_at + kLook, [this] { return writer_->ended; });
+  lock.unlock();
+  ended ? thread_.join() : thread_.detach();
+}
+
+void Log::Write(const LogLine& line) {
+  if (!wants(line.level())) return;
+  const std::string stamp = Stamp(line.level());
+  Writer& writer = *writer_;
+  {
+    const std::lock_guard lock(writer.mutex);
+    if (!thread_.joinable()) thread_ = std::thread([shared = writer_] { shared->Run(); });
+    if (writer.queue.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
+      ++writer.lost;
+      ++writer.untold;
+      return;
+    }
+    writer.queue.append(stamp).append(line.text()).push_back('\n');
+  }
+  writer.changed.notify_all();
+}
+
+std::uint64_t Log::lost() const {
+  const std::lock_guard lock(writer_->mutex);
+  return writer_->lost;
+}
+
+void Log::Writer::Run() {
+  ::pthread_setname_np(::pthread_self(), "log");
+  std::unique_lock lock(mutex);
+  for (;;) {
+    changed.wait(lock, [&] { return stop_at || !queue.empty(); });
+    if (queue.empty() && untold == 0) break;
+    const std::string taken = std::exchange(queue, {});
+    std::uint64_t to_tell = std::exchange(untold, 0);
+    lock.unlock();
+    const std::uint64_t failed = WriteOut(taken);
+    to_tell += failed;
+    if (to_tell > 0) {
+      LogLine line(LogLevel::kWarn, "log-dropped");
+      line.Number("lines", to_tell);
+      if (WriteOut(Stamp(line.level()).append(line.text()).append("\n")) == 0) to_tell = 0;
+    }
+    lock.lock();
+    lost += failed;
+    untold += to_tell;
+    if (stop_at && to_tell > 0) break;  // nobody can be told
+  }
+  ended = true;
+  changed.notify_all();
+}
+
+// Writes whole lines, as many at once as cannot block, until the descriptor is broken or the time is over; then there
+// is one more attempt. How many lines were not written.
+std::uint64_t Log::Writer::WriteOut(std::string_view text) {
+  bool begins_line = !torn;
+  while (!text.empty()) {
+    const auto left = TimeLeft();
+    pollfd room{fd, POLLOUT, 0};
+    const int ready = ::poll(&room, 1, static_cast<int>(left.count()));
+    ssize_t written = ready < 0 ? -1 : 0;
+    if (ready > 0 && !begins_line) {
+      written = ::write(fd, "\n", 1);
+      begins_line = written == 1;
+      torn = !begins_line;
+    } else if (ready > 0) {
+      const std::size_t size = std::min(text.size(), kAtomicBytes);
+      written = ::write(fd, text.data(), text.rfind('\n', size - 1) + 1);
+      if (written > 0) {
+        torn = text[static_cast<std::size_t>(written) - 1] != '\n';
+        text.remove_prefix(static_cast<std::size_t>(written));
+      }
+    }
+    if (written < 0 && errno != EINTR && errno != EAGAIN) break;
+    if (left.count() == 0) break;
+  }
+  return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
+}
+
+// To wait for room before looking again whether the log is to end; zero when its time is over.
+std::chrono::milliseconds Log::Writer::TimeLeft() {
+  const std::lock_guard lock(mutex);
+  if (!stop_at) return kLook;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*stop_at - std::chrono::steady_clock::now());
+  return std::clamp(left, std::chrono::milliseconds(0), kLook);
+}
+
+bool LogPace::Due(std::string_view event, TimePoint now) {
+  auto* const pace = std::ranges::find_if(paces_, [&](const Pace& p) { return p.event.empty() || p.event == event; });
+  assert(pace != paces_.end());
+  pace->event = event;
+  if (now >= pace->next) {
+    pace->next = now + kInterval;
+    return true;
+  }
+  if (pace->suppressed++ == 0) pace->tell = pace->next;
+  return false;
+}
+
+void LogPace::Tell(Log& log, TimePoint now) {
+  for (Pace& pace : paces_) {
+    if (pace.event.empty()) break;
+    if (pace.suppressed == 0 || now < pace.tell) continue;
+    LogLine line(LogLevel::kWarn, pace.event);
+    log.Write(line.Number("suppressed", std::exchange(pace.suppressed, 0)));
+  }
+}
+
+std::optional<TimePoint> LogPace::next() const {
+  std::optional<TimePoint> next;
+  for (const Pace& pace : paces_) {
+    if (pace.event.empty()) break;
+    if (pace.suppressed > 0 && (!next || pace.tell < *next)) next = pace.tell;
+  }
+  return next;
+}
+
+}  // namespace penstock

@@ -1,0 +1,62 @@
+#include "penstock/os/poller.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <system_error>
+
+namespace penstock {
+
+Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+}
+
+bool Poller::Add(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI); }
+
+bool Poller::AddReader(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN); }
+
+bool Poller::Register(int fd, Cookie cookie, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events | EPOLLET;
+  event.data.u64 = cookie.Packed();
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+int Poller::Wait(std::optional<std::chrono::nanoseconds> timeout) {
+  // Rounded up: a wait that ends just before a deadline would only have to be repeated. Cut at what the call takes, 24
+  // days: one that ends too early only has to be repeated, too.
+  constexpr std::chrono::milliseconds kLongest{std::numeric_limits<int>::max()};
+  const int milliseconds =
+      timeout ? static_cast<int>(std::min(std::chrono::ceil<std::chrono::milliseconds>(*timeout), kLongest).count())
+              : -1;
+  const int count = ::epoll_wait(epoll_.get(), events_.data(), kEventsPerTurn, milliseconds);
+  return count > 0 ? count : 0;  // EINTR is a wait that ended early
+}
+
+Poller::Event Poller::At(int index) const {
+  const epoll_event& raw = events_[static_cast<std::size_t>(index)];
+  Event event;
+  event.cookie = Cookie::Unpacked(raw.data.u64);
+  event.events.readable = (raw.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  event.events.writable = (raw.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+  event.events.closing = (raw.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  event.events.broken = (raw.events & (EPOLLHUP | EPOLLERR)) != 0;
+  event.events.urgent = (raw.events & EPOLLPRI) != 0;
+  return event;
+}
+
+WakeUp::WakeUp() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (!fd_.valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+// The count cannot overflow in a lifetime, and reading one that is zero changes nothing: neither result matters.
+void WakeUp::Raise() const { static_cast<void>(::eventfd_write(fd_.get(), 1)); }
+
+void WakeUp::Clear() const {
+  eventfd_t count = 0;
+  static_cast<void>(::eventfd_read(fd_.get(), &count));
+}
+
+}  // namespace penstock

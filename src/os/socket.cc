@@ -1,0 +1,245 @@
+#include "penstock/os/socket.h"
+
+#include <ifaddrs.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "penstock/base/limits.h"
+
+namespace penstock {
+namespace {
+
+// For options that this kernel is known to have and whose values are valid: nothing can fail that could be handled.
+void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
+
+Fd NewSocket(const Endpoint& peer, int type) {
+  const int family = peer.ip.is_v4() ? AF_INET : AF_INET6;
+  return Fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+void PrepareStream(int socket) {
+  SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(socket, SOL_SOCKET, SO_OOBINLINE, 1);
+}
+
+tcp_info TcpInfo(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size);
+  return info;
+}
+
+// accept(2) also reports what has happened to the connection that it would have returned. Everything else is a state of
+// this host, which trying again at once would not change.
+Accepted::Status AcceptStatus(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return Accepted::Status::kGone;
+    default:
+      return Accepted::Status::kExhausted;
+  }
+}
+
+// What an operator chose and this host does not have: nothing that says anything of a target.
+Fault SourceFault(int error) { return FaultOfErrno(error) == Fault::kExhausted ? Fault::kExhausted : Fault::kOther; }
+
+// Binds a socket that is to connect to `peer`.
+Fault BindToSource(int socket, const IpAddress& peer, const Source& source) {
+  if (source.excludes(peer)) return Fault::kNoFamily;
+  const auto& own = source.towards(peer);
+  if (const Fault fault = BindToInterface(socket, source); fault != Fault::kNone) return fault;
+  if (!own) return Fault::kNone;
+  // Without this, bind(2) takes a port for this socket alone; so the same one serves many targets (ip(7)).
+  SetOption(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  sockaddr_storage address;
+  const socklen_t size = Endpoint{*own, 0}.ToSockaddr(&address);
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) != 0) return SourceFault(errno);
+  return Fault::kNone;
+}
+
+Connecting BeginConnect(Fd socket, const Endpoint& to, const Source* source) {
+  if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+  if (source != nullptr) {
+    if (const Fault fault = BindToSource(socket.get(), to.ip, *source); fault != Fault::kNone) return {Fd(), fault};
+  }
+  sockaddr_storage address;
+  const socklen_t size = to.ToSockaddr(&address);
+  const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
+  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port. The same goes for a
+  // socket that has its address already.
+  const bool has_address = to.ip.is_v4() || (source != nullptr && source->towards(to.ip));
+  if (errno == EADDRNOTAVAIL && has_address) return {Fd(), Fault::kExhausted};
+  return {Fd(), FaultOfErrno(errno)};
+}
+
+}  // namespace
+
+Fd Listen(const Endpoint& at, std::string* error) {
+  const auto fail = [&](std::string_view what) {
+    *error = "cannot " + std::string(what) + ' ' + at.ToString() + ": " + std::strerror(errno);
+    return Fd();
+  };
+  Fd socket = NewSocket(at, SOCK_STREAM);
+  if (!socket.valid()) return fail("make a socket for");
+  const int fd = socket.get();
+  SetOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (!at.ip.is_v4()) SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  PrepareStream(fd);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0) return fail("bind");
+  if (::listen(fd, SOMAXCONN) != 0) return fail("listen on");
+  return socket;
+}
+
+Listening ListenAlone(const Endpoint& at) {
+  Fd socket = NewSocket(at, SOCK_STREAM);
+  if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
+  SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {Fd(), FaultOfErrno(errno)};
+  PrepareStream(socket.get());
+  if (::listen(socket.get(), kBindBacklog) != 0) return {Fd(), FaultOfErrno(errno)};
+  return {std::move(socket), Fault::kNone};
+}
+
+bool InUse(const Endpoint& at) {
+  const Fd probe = NewSocket(at, SOCK_STREAM);
+  if (!probe.valid()) return false;
+  SetOption(probe.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  if (!at.ip.is_v4()) SetOption(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  sockaddr_storage address;
+  const socklen_t size = at.ToSockaddr(&address);
+  return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 && errno == EADDRINUSE;
+}
+
+Accepted Accept(int listener) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  Fd socket(::accept4(listener, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (socket.valid()) return {Accepted::Status::kTaken, std::move(socket), Endpoint::FromSockaddr(address)};
+  if (errno == EAGAIN) return {Accepted::Status::kNone, Fd(), {}};
+  return {AcceptStatus(errno), Fd(), {}};
+}
+
+std::size_t BacklogOf(int listener) {
+  const tcp_info info = TcpInfo(listener);
+  return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
+}
+
+Connecting Connect(const Endpoint& to, const Source* source) {
+  Fd socket = NewSocket(to, SOCK_STREAM);
+  if (socket.valid()) PrepareStream(socket.get());
+  return BeginConnect(std::move(socket), to, source);
+}
+
+Connecting ConnectUdp(const Endpoint& to, const Source* source) {
+  return BeginConnect(NewSocket(to, SOCK_DGRAM), to, source);
+}
+
+Fault BindToInterface(int socket, const Source& source) {
+  if (source.interface.empty()) return Fault::kNone;
+  const auto size = static_cast<socklen_t>(source.interface.size());
+  if (::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, source.interface.data(), size) == 0) return Fault::kNone;
+  return SourceFault(errno);
+}
+
+LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source) {
+  constexpr std::uint16_t kDiscardPort = 9;  // any will do
+  const Connecting connecting = ConnectUdp({to, kDiscardPort}, source);
+  if (connecting.fault != Fault::kNone) return {{}, connecting.fault};
+  Endpoint at = LocalEndpoint(connecting.socket.get());
+  at.port = 0;
+  return {at, Fault::kNone};
+}
+
+Fault ConnectFault(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return Fault::kOther;
+  return FaultOfErrno(error);
+}
+
+Endpoint LocalEndpoint(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return Endpoint::FromSockaddr(address);
+}
+
+void BoundUnsent(int socket, std::size_t bytes) {
+  SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));
+}
+
+void ShutdownSend(int socket) { ::shutdown(socket, SHUT_WR); }
+
+void AbortOnClose(int socket) {
+  const linger abort{1, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+}
+
+void EnableKeepAlive(int socket, const KeepAlive& keepalive) {
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive.idle.count()));
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(keepalive.interval.count()));
+  SetOption(socket, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
+  SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+std::uint32_t UnsentBytes(int socket) {
+  int bytes = 0;
+  if (::ioctl(socket, SIOCOUTQ, &bytes) != 0 || bytes == 0) return 0;
+  // The kernel goes on counting what was queued when the connection broke.
+  return TcpInfo(socket).tcpi_state == TCP_CLOSE ? 0 : static_cast<std::uint32_t>(bytes);
+}
+
+std::chrono::milliseconds UnansweredFor(int socket) {
+  const tcp_info info = TcpInfo(socket);
+  const bool due = info.tcpi_retransmits > 0 || info.tcpi_probes > 0;
+  return std::chrono::milliseconds(due ? info.tcpi_last_ack_recv : 0);
+}
+
+std::vector<IpAddress> HostAddresses() {
+  std::vector<IpAddress> found;
+  ifaddrs* raw = nullptr;
+  if (::getifaddrs(&raw) != 0) return found;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> list(raw, &::freeifaddrs);
+  for (const ifaddrs* entry = raw; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    sockaddr_storage address{};
+    std::memcpy(&address, entry->ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    found.push_back(Endpoint::FromSockaddr(address).ip);
+  }
+  return found;
+}
+
+Families HostFamilies() {
+  Families found{false, false};
+  for (const IpAddress& ip : HostAddresses()) {
+    if (!ip.is_loopback() && !ip.is_link_local()) (ip.is_v4() ? found.v4 : found.v6) = true;
+  }
+  return found.v4 || found.v6 ? found : Families{};
+}
+
+}  // namespace penstock

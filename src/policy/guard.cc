@@ -1,0 +1,77 @@
+#include "penstock/policy/guard.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+namespace {
+
+// What no route is needed to know. A block's value is its number of shared bits.
+PrefixTable ClosedBlocks() {
+  std::vector<PrefixTable::Entry> entries;
+  for (const std::string_view text : {
+           "0.0.0.0/8",  // reaches this host as 0.0.0.0 does (RFC 1122 section 3.2.1.3)
+           "127.0.0.0/8",
+           "169.254.0.0/16",  // cloud metadata lives there
+           "224.0.0.0/4",
+           "255.255.255.255",
+           "::",
+           "::1",
+           "fe80::/10",
+           "ff00::/8",
+           // Cloud metadata that is not link-local: Azure, Alibaba, Amazon, Google, Oracle.
+           "168.63.129.16",
+           "100.100.100.200",
+           "fd00:ec2::/32",
+           "fd20:ce::254",
+           "fd00:c1::a9fe:a9fe",
+       }) {
+    const Prefix block = Prefix::Parse(text).value();
+    entries.push_back({block, block.shared_bits()});
+  }
+  return PrefixTable(std::move(entries));
+}
+
+std::size_t Hash(const IpAddress& address) {
+  std::uint64_t hash = 0;
+  for (const std::uint8_t byte : address.bytes()) hash = (hash ^ byte) * 0x100000001b3;  // FNV-1a
+  return static_cast<std::size_t>(hash ^ hash >> 32);
+}
+
+}  // namespace
+
+bool IsClosed(const Prefix& block) {
+  static const PrefixTable kClosed = ClosedBlocks();
+  bool found = false;
+  kClosed.ForEach(block.address(), [&](std::uint32_t bits) { found = found || bits <= block.shared_bits(); });
+  return found;
+}
+
+bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Source* source) {
+  if (trusts_loopback_ && client.is_loopback()) return true;
+  const auto inside = Inside(target);
+  return IsOpen(target, source) && (!inside || IsOpen(*inside, nullptr));
+}
+
+bool Guard::IsOpen(const IpAddress& target, const Source* source) {
+  return !IsClosed(Prefix(target)) && std::ranges::find(more_own_, target) == more_own_.end() &&
+         !IsLocal(target, source);
+}
+
+// An address that is this host's by its own choice of route stays closed, whatever the source makes of it.
+bool Guard::IsLocal(const IpAddress& target, const Source* source) {
+  static const Source kAny;
+  const Source& from = source == nullptr ? kAny : *source;
+  Judged& judged = judged_[Hash(target) % kRemembered];
+  if (judged.until <= clock_.now() || judged.target != target || judged.source != from) {
+    const bool local = routes_.KindOf(target) != RouteKind::kElsewhere ||
+                       (source != nullptr && routes_.KindOf(target, source) != RouteKind::kElsewhere);
+    judged = {target, from, clock_.now() + std::chrono::seconds(1), local};
+  }
+  return judged.local;
+}
+
+}  // namespace penstock

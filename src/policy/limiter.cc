@@ -1,0 +1,135 @@
+#include "penstock/policy/limiter.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <new>
+#include <span>
+
+namespace penstock {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kSecond = std::chrono::seconds(1);
+
+// One number for how often something may happen, as in throttle.h: a second's worth may come at once.
+bool MayPay(TimePoint paid_until, nanoseconds price, TimePoint now) { return paid_until <= now + (kSecond - price); }
+void Pay(TimePoint& paid_until, nanoseconds price, TimePoint now) { paid_until = std::max(paid_until, now) + price; }
+
+// The part of an address that stands for a client.
+IpAddress BlockOf(const IpAddress& address) {
+  if (address.is_v4()) return address;
+  std::array<std::uint8_t, 16> bytes{};
+  std::ranges::copy(address.bytes().first(8), bytes.begin());
+  return IpAddress::FromV6(bytes);
+}
+
+}  // namespace
+
+// --- Clients -------------------------------------------------------------------------------------------------------
+
+Entry Limiter::Enter(const IpAddress& client, const Limits& limits, TimePoint now) {
+  if (!limits.on_clients()) return Entry::kUncounted;
+  const Digest digest = DigestOf(client);
+  Shard& shard = ShardOf(digest);
+  const std::lock_guard lock(shard.mutex);
+  if (shard.clients.size() >= shard.sweep_at) {
+    std::erase_if(shard.clients, [now](const auto& item) { return item.second.forgettable(now); });
+    shard.sweep_at = std::max(kClientsSweepMin, 2 * shard.clients.size());
+  }
+  try {
+    return Judge(shard.clients[digest], limits, now);
+  } catch (const std::bad_alloc&) {
+    return Entry::kFlood;  // it could not be counted
+  }
+}
+
+Entry Limiter::Judge(Client& client, const Limits& limits, TimePoint now) {
+  const std::uint64_t max = limits.connections_per_client_max.value_or(0);
+  const std::uint64_t answered_max = max + (limits.few_refusals ? max / 2 : max);
+  if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Entry::kFlood;
+  bool too_often = false;
+  if (limits.connect_rate != 0) {
+    const nanoseconds price = kSecond / limits.connect_rate;
+    if (!MayPay(client.answered_until, price / 2, now)) return Entry::kFlood;
+    Pay(client.answered_until, price / 2, now);
+    too_often = !MayPay(client.admitted_until, price, now);
+  }
+  if (too_often || (max != 0 && client.in >= max)) {
+    ++client.over;
+    return too_often ? Entry::kOverRate : Entry::kOverConnections;
+  }
+  if (limits.connect_rate != 0) Pay(client.admitted_until, kSecond / limits.connect_rate, now);
+  ++client.in;
+  return Entry::kIn;
+}
+
+void Limiter::Leave(const IpAddress& client, Entry entry, TimePoint now) {
+  if (entry == Entry::kUncounted || entry == Entry::kFlood) return;
+  const Digest digest = DigestOf(client);
+  Shard& shard = ShardOf(digest);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.clients.find(digest);
+  assert(found != shard.clients.end());
+  std::uint32_t& count = entry == Entry::kIn ? found->second.in : found->second.over;
+  assert(count > 0);
+  --count;
+  if (found->second.forgettable(now)) shard.clients.erase(found);
+}
+
+std::size_t Limiter::clients() const {
+  std::size_t sum = 0;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    sum += shard.clients.size();
+  }
+  return sum;
+}
+
+// Its length is part of the digest, so no IPv4 address is taken for an IPv6 one.
+Digest Limiter::DigestOf(const IpAddress& client) const {
+  const IpAddress block = BlockOf(client);
+  return SipHash(key_, block.bytes());
+}
+
+// --- Users ---------------------------------------------------------------------------------------------------------
+
+Accounts::Entered Accounts::Enter(std::string_view user, std::uint32_t max, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  auto found = accounts_.find(user);
+  if (found == accounts_.end()) {
+    if (accounts_.size() >= sweep_at_) {
+      std::erase_if(accounts_, [now](const auto& item) { return Forgettable(item.second, now); });
+      sweep_at_ = std::max(kClientsSweepMin, 2 * accounts_.size());
+    }
+    try {
+      found = accounts_.try_emplace(std::string(user)).first;
+    } catch (const std::bad_alloc&) {
+      return {};
+    }
+  }
+  Account& account = found->second;
+  if (max != 0 && account.sessions_ >= max) return {nullptr, true};
+  ++account.sessions_;
+  return {&account, false};
+}
+
+void Accounts::Leave(std::string_view user, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  const auto found = accounts_.find(user);
+  assert(found != accounts_.end() && found->second.sessions_ > 0);
+  --found->second.sessions_;
+  if (Forgettable(found->second, now)) accounts_.erase(found);
+}
+
+std::size_t Accounts::size() const {
+  const std::lock_guard lock(mutex_);
+  return accounts_.size();
+}
+
+bool Accounts::Forgettable(const Account& account, TimePoint now) {
+  return account.sessions_ == 0 && account.buckets_.up.PaidUntil() <= now && account.buckets_.down.PaidUntil() <= now;
+}
+
+}  // namespace penstock

@@ -1,0 +1,344 @@
+#include "penstock/policy/rule_text.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/base/suggest.h"
+#include "penstock/os/file.h"
+
+namespace penstock {
+namespace {
+
+using Mistake = std::optional<std::string>;
+
+constexpr std::string_view kBlanks = " \t\r\n\f\v";
+constexpr std::string_view kEnds = " \t\r\n\f\v,";  // of a word
+
+constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
+constexpr std::string_view kCommands[] = {"connect", "bind", "udp"};  // in the order of their bits
+
+constexpr struct {
+  std::string_view name;
+  std::string_view blocks[5];
+} kBuiltIn[] = {
+    {"any", {"0.0.0.0/0", "::/0"}},
+    {"loopback", {"127.0.0.0/8", "::1"}},
+    {"link-local", {"169.254.0.0/16", "fe80::/10"}},
+    {"multicast", {"224.0.0.0/4", "ff00::/8"}},
+    {"broadcast", {"255.255.255.255"}},
+    {"unspecified", {"0.0.0.0/8", "::"}},
+    {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}},
+    {"shared", {"100.64.0.0/10"}},
+    {"metadata", {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"}},
+};
+
+std::string NotAccepted(std::string_view word, const std::string& accepted) {
+  return '\'' + std::string(word) + "' is not accepted; give " + accepted;
+}
+
+std::string NotAccepted(std::string_view word, std::span<const std::string_view> known, const std::string& accepted) {
+  const auto nearest = Nearest(word, known);
+  if (!nearest) return NotAccepted(word, accepted);
+  return '\'' + std::string(word) + "' is not accepted; did you mean " + std::string(*nearest) + '?';
+}
+
+std::optional<std::uint16_t> ParsePort(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+Mistake TakePorts(std::string_view word, std::vector<PortRange>& into) {
+  const std::size_t dash = word.find('-');
+  const auto low = ParsePort(word.substr(0, dash));
+  const auto high = dash == std::string_view::npos ? low : ParsePort(word.substr(dash + 1));
+  if (!low || !high || *low > *high) return NotAccepted(word, "a port such as 443, or a range such as 8000-8999");
+  into.push_back({*low, *high});
+  return std::nullopt;
+}
+
+Mistake TakeCommand(std::string_view word, std::uint8_t& into) {
+  const auto* const found = std::ranges::find(kCommands, word);
+  if (found == std::end(kCommands)) return NotAccepted(word, kCommands, "connect, bind or udp");
+  into = static_cast<std::uint8_t>(into | 1U << (found - kCommands));
+  return std::nullopt;
+}
+
+Mistake TakeSource(std::string_view word, Source& into) {
+  const auto address = IpAddress::Parse(word);
+  if (!address || address->is_unspecified() || address->is_multicast() || address->is_broadcast()) {
+    return NotAccepted(word, "an address of this host such as 192.0.2.1 or 2001:db8::1");
+  }
+  std::optional<IpAddress>& family = address->is_v4() ? into.v4 : into.v6;
+  if (family) return NotAccepted(word, "one source address of each family at most");
+  family = *address;
+  return std::nullopt;
+}
+
+// As the kernel checks it: dev_valid_name().
+Mistake TakeInterface(std::string_view word, std::string& into) {
+  const bool good = !word.empty() && word.size() < IFNAMSIZ && word != "." && word != ".." &&
+                    word.find_first_of(std::string_view("/:\0", 3)) == std::string_view::npos;
+  if (!good)
+    return NotAccepted(word, "the name of a network interface, of at most " + std::to_string(IFNAMSIZ - 1) + " bytes");
+  into = word;
+  return std::nullopt;
+}
+
+}  // namespace
+
+// Takes a text apart.
+struct RuleText::Reader {
+  // Blank when there is none, or a comma stands in its place.
+  std::string_view Word() {
+    SkipBlanks();
+    const std::string_view word = rest.substr(0, rest.find_first_of(kEnds));  // one search: what is left may be long
+    rest.remove_prefix(word.size());
+    return word;
+  }
+  bool Comma() {
+    SkipBlanks();
+    if (!rest.starts_with(',')) return false;
+    rest.remove_prefix(1);
+    return true;
+  }
+  bool Done() {
+    SkipBlanks();
+    return rest.empty();
+  }
+  std::string_view Rest() {
+    SkipBlanks();
+    return rest.substr(0, rest.find_last_not_of(kBlanks) + 1);
+  }
+  void SkipBlanks() { rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size())); }
+
+  // Words with commas between them. `take` says whether each is a mistake.
+  template <class Take>
+  Mistake List(std::string_view example, Take take) {
+    do {
+      const std::string_view word = Word();
+      if (word.empty() && rest.empty()) return "something is missing at the end; give " + std::string(example);
+      if (word.empty()) return NotAccepted(",", std::string(example));
+      if (auto mistake = take(word)) return mistake;
+    } while (Comma());
+    return std::nullopt;
+  }
+
+  std::string_view rest;
+};
+
+RuleText::RuleText() {
+  for (const auto& [name, blocks] : kBuiltIn) {
+    RuleItems& set = sets_.emplace_back();
+    numbers_.emplace(name, built_in_++);
+    for (const std::string_view block : blocks) {
+      if (!block.empty()) set.blocks.push_back(*Prefix::Parse(block));
+    }
+  }
+  for_clients_.resize(sets_.size());
+}
+
+// --- Rules ---------------------------------------------------------------------------------------------------------
+
+Mistake RuleText::AddRule(bool allows, std::string_view text, std::string where) {
+  if (rules_.size() == kRulesMax) return "there are too many rules; " + std::to_string(kRulesMax) + " are accepted";
+  WrittenRule rule;
+  rule.allows = allows;
+  rule.where = std::move(where);
+  Reader reader{text};
+  std::vector<std::string_view> seen;
+  while (!reader.Done()) {
+    const std::string_view keyword = reader.Word();
+    if (std::ranges::find(kKeywords, keyword) == std::end(kKeywords)) {
+      return NotAccepted(keyword.empty() ? reader.rest.substr(0, 1) : keyword, kKeywords,
+                         "client, user, command, target, port, source or source-interface");
+    }
+    if (std::ranges::find(seen, keyword) != seen.end()) {
+      return std::string(keyword) + " is given twice; give it once, with commas between what it lists";
+    }
+    seen.push_back(keyword);
+    if (auto mistake = TakePart(keyword, reader, rule)) return std::string(keyword) + ": " + *mistake;
+  }
+  if (!allows && rule.source.named()) {
+    return "source says where an allowed connection comes from; a deny rule has none";
+  }
+  if (rule.client) MarkForClients(*rule.client);
+  rules_.push_back(std::move(rule));
+  return std::nullopt;
+}
+
+Mistake RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule& rule) const {
+  if (keyword == "client") return TakeItems(reader, true, rule.client);
+  if (keyword == "target") return TakeItems(reader, false, rule.target);
+  if (keyword == "port") {
+    return reader.List("a port such as 443", [&](std::string_view word) { return TakePorts(word, rule.ports); });
+  }
+  if (keyword == "command") {
+    rule.commands = 0;
+    return reader.List("connect, bind or udp", [&](std::string_view word) { return TakeCommand(word, rule.commands); });
+  }
+  if (keyword == "user") {
+    return reader.List("the name of a user", [&](std::string_view word) {
+      rule.users.emplace_back(word);
+      return Mistake();
+    });
+  }
+  if (keyword == "source") {
+    return reader.List("an address of this host", [&](std::string_view word) { return TakeSource(word, rule.source); });
+  }
+  return TakeInterface(reader.Word(), rule.source.interface);
+}
+
+Mistake RuleText::TakeItems(Reader& reader, bool client, std::optional<RuleItems>& into) const {
+  into.emplace();
+  return reader.List(client ? "an address, a block such as 10.0.0.0/8, or a set"
+                            : "an address, a block such as 10.0.0.0/8, a name, or a set",
+                     [&](std::string_view word) { return TakeItem(word, client, *into); });
+}
+
+Mistake RuleText::TakeItem(std::string_view word, bool client, RuleItems& into) const {
+  std::string accepted;
+  if (word.find_first_of("/:") != std::string_view::npos || IpAddress::Parse(word)) {
+    const auto block = Prefix::Parse(word, &accepted);
+    if (!block) return NotAccepted(word, accepted);
+    into.blocks.push_back(*block);
+    return std::nullopt;
+  }
+  if (word.find('.') == std::string_view::npos) {
+    const auto found = numbers_.find(word);
+    if (found == numbers_.end()) return UnknownSet(word, client);
+    if (client && HoldsDomains({{}, {}, {found->second}})) {
+      return NotAccepted(word, "a set without names in it: a client is known by its address");
+    }
+    into.sets.push_back(found->second);
+    return std::nullopt;
+  }
+  auto domain = Domain::Parse(word, &accepted);
+  if (domain && client) accepted = "an address, a block such as 10.0.0.0/8, or a set: a client is known by its address";
+  if (!domain || client) return NotAccepted(word, accepted);
+  into.domains.push_back(std::move(*domain));
+  return std::nullopt;
+}
+
+std::string RuleText::UnknownSet(std::string_view word, bool client) const {
+  std::vector<std::string_view> names;
+  for (const auto& [name, number] : numbers_) names.emplace_back(name);
+  const std::string name(word);
+  const bool is_name = !client && Domain::Parse(word);
+  const std::string mistake = "unknown set '" + name + "'; ";
+  if (const auto nearest = Nearest(word, names)) {
+    return mistake + "did you mean " + std::string(*nearest) +
+           (is_name ? ", or the host name '" + name + ".', with the final dot of one that has no others?" : "?");
+  }
+  return mistake + "a set is defined before it is used" +
+         (is_name ? ", and a host name without dots has a final one: '" + name + ".'" : "");
+}
+
+// --- Sets ----------------------------------------------------------------------------------------------------------
+
+Mistake RuleText::AddSet(std::string_view text) {
+  Reader reader{text};
+  const std::string_view name = reader.Word();
+  if (auto mistake = CheckSetName(name)) return mistake;
+  RuleItems items;
+  if (reader.Done()) return "set " + std::string(name) + " is empty; give an address, a block, a name or a set";
+  while (!reader.Done()) {
+    auto mistake = reader.List("an address, a block, a name or a set",
+                               [&](std::string_view word) { return TakeItem(word, false, items); });
+    if (mistake) return "set " + std::string(name) + ": " + *mistake;
+  }
+  return Grow(name, std::move(items));
+}
+
+Mistake RuleText::AddSetFile(std::string_view text) {
+  Reader reader{text};
+  const std::string_view name = reader.Word();
+  if (auto mistake = CheckSetName(name)) return mistake;
+  const std::string path(reader.Rest());
+  if (path.empty()) return "set-file " + std::string(name) + " has no file; give its path";
+  std::string error;
+  const auto content = ReadFile(path, kSetFileBytesMax, &error);
+  if (!content) return error;
+
+  RuleItems items;
+  std::string_view rest = *content;
+  for (std::size_t line = 1; !rest.empty(); ++line) {
+    const std::string_view written = rest.substr(0, rest.find('\n'));
+    Reader words{written.substr(0, written.find('#'))};  // sought in the line alone: a file may have none at all
+    rest.remove_prefix(std::min(written.size() + 1, rest.size()));
+    if (words.Done()) continue;
+    const std::string_view word = words.Rest();
+    if (auto mistake = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *mistake;
+  }
+  return Grow(name, std::move(items));
+}
+
+Mistake RuleText::CheckSetName(std::string_view name) const {
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  const bool all_digits = name.find_first_not_of("0123456789") == std::string_view::npos;  // or empty
+  if (all_digits || !std::ranges::all_of(name, good)) {
+    return "set: " + NotAccepted(name, "a name of letters, digits, '-' and '_'");
+  }
+  const auto found = numbers_.find(name);
+  if (found != numbers_.end() && found->second < built_in_) {
+    return "set: '" + std::string(name) + "' is built in and stays as it is; give another name";
+  }
+  return std::nullopt;
+}
+
+Mistake RuleText::Grow(std::string_view name, RuleItems more) {
+  const auto found = numbers_.find(name);
+  const auto number = found != numbers_.end() ? found->second : static_cast<std::uint32_t>(sets_.size());
+  if (number == sets_.size()) {
+    numbers_.emplace(name, number);
+    sets_.emplace_back();
+    for_clients_.push_back(false);
+  }
+  if (for_clients_[number]) {
+    if (HoldsDomains(more)) {
+      return "set " + std::string(name) + " is a rule's client; give addresses, for a client has no name";
+    }
+    MarkForClients(more);
+  }
+  RuleItems& set = sets_[number];
+  const auto move_over = [](auto& from, auto& to) {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  };
+  move_over(more.blocks, set.blocks);
+  move_over(more.domains, set.domains);
+  move_over(more.sets, set.sets);
+  return std::nullopt;
+}
+
+std::vector<std::uint32_t> RuleText::SetsWithin(const RuleItems& items) const {
+  std::vector<std::uint32_t> found;
+  std::vector<std::uint32_t> open = items.sets;
+  while (!open.empty()) {
+    const std::uint32_t set = open.back();
+    open.pop_back();
+    const auto place = std::ranges::lower_bound(found, set);
+    if (place != found.end() && *place == set) continue;
+    found.insert(place, set);
+    open.insert(open.end(), sets_[set].sets.begin(), sets_[set].sets.end());
+  }
+  return found;
+}
+
+bool RuleText::HoldsDomains(const RuleItems& items) const {
+  return !items.domains.empty() ||
+         std::ranges::any_of(SetsWithin(items), [&](std::uint32_t set) { return !sets_[set].domains.empty(); });
+}
+
+void RuleText::MarkForClients(const RuleItems& items) {
+  for (const std::uint32_t set : SetsWithin(items)) for_clients_[set] = true;
+}
+
+}  // namespace penstock

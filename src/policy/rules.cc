@@ -1,0 +1,483 @@
+#include "penstock/policy/rules.h"
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "penstock/policy/guard.h"
+
+namespace penstock {
+namespace {
+
+// Some values, at most `kMax`.
+template <class Value, std::size_t kMax>
+struct Few {
+  void Add(Value value) {
+    assert(count < kMax);
+    values[count++] = value;
+  }
+  auto begin() { return values.begin(); }
+  auto begin() const { return values.begin(); }
+  auto end() { return values.begin() + count; }
+  auto end() const { return values.begin() + count; }
+
+  std::array<Value, kMax> values;  // the first `count`; the rest is not even cleared
+  std::size_t count = 0;
+};
+
+}  // namespace
+
+// What holds in an ask: lists.
+struct RuleSet::Facts {
+  Few<std::uint32_t, PrefixTable::kMatchesMax> client;
+  Few<std::uint32_t, 2 * PrefixTable::kMatchesMax> target;  // its own blocks, and those of the address inside it
+  Few<std::uint32_t, PrefixTable::kMatchesMax> lifting;     // of its own blocks
+  Few<std::uint32_t, DomainTable::kMatchesMax> name;
+  std::uint32_t user = kNoList;
+  bool has_address = false;
+};
+
+// Lists of rules, walked side by side: a heap, the list with the next rule in front.
+struct RuleSet::Walk {
+  struct Rest {
+    const std::uint32_t* next;
+    const std::uint32_t* end;
+  };
+  static constexpr std::size_t kListsMax = 4 * PrefixTable::kMatchesMax + DomainTable::kMatchesMax + 4;
+
+  static bool IsLater(const Rest& one, const Rest& other) { return *one.next > *other.next; }
+
+  void Add(const std::uint32_t* begin, const std::uint32_t* end) {
+    if (begin != end) lists.Add({begin, end});
+  }
+  void Start() { std::make_heap(lists.begin(), lists.end(), IsLater); }
+  bool Done() const { return lists.count == 0; }
+  std::uint32_t Next() {
+    std::pop_heap(lists.begin(), lists.end(), IsLater);
+    Rest& rest = lists.values[lists.count - 1];
+    const std::uint32_t rule = *rest.next++;
+    if (rest.next == rest.end) {
+      --lists.count;
+    } else {
+      std::push_heap(lists.begin(), lists.end(), IsLater);
+    }
+    return rule;
+  }
+
+  Few<Rest, kListsMax> lists;
+};
+
+void RuleSet::LookUp(const Ask& ask, Facts& facts) const {
+  facts.has_address = ask.target != nullptr;
+  clients_.ForEach(ask.client, [&](std::uint32_t list) { facts.client.Add(list); });
+  if (ask.target != nullptr && !targets_.empty()) {
+    targets_.ForEach(*ask.target, [&](std::uint32_t value) {
+      facts.target.Add(value / 2);
+      if (value % 2 != 0) facts.lifting.Add(value / 2);
+    });
+    if (ask.inside != nullptr) {
+      targets_.ForEach(*ask.inside, [&](std::uint32_t value) { facts.target.Add(value / 2); });
+    }
+  }
+  names_.ForEach(ask.name, [&](std::uint32_t list) { facts.name.Add(list); });
+  if (!users_.empty() && !ask.user.empty()) {
+    const auto found = users_.find(ask.user);
+    if (found != users_.end()) facts.user = found->second;
+  }
+}
+
+Verdict RuleSet::JudgeByRules(const Ask& ask) const {
+  Facts facts;
+  LookUp(ask, facts);
+
+  Walk walk;
+  const auto add = [&](std::uint32_t number) {
+    if (number == kNoList) return;
+    const List& list = lists_[number];
+    const auto* const all = numbers_.data();
+    walk.Add(all + list.filed, all + list.maybes);
+    if (!facts.has_address) walk.Add(all + list.maybes, all + list.end);
+  };
+  std::ranges::for_each(facts.target, add);
+  std::ranges::for_each(facts.name, add);
+  std::ranges::for_each(facts.client, add);
+  add(facts.user);
+  add(others_);
+  walk.Start();
+
+  bool may_be_allowed = false;
+  bool may_be_denied = false;
+  Verdict verdict;
+  verdict.answer = allows_by_default_ ? Verdict::Answer::kAllow : Verdict::Answer::kDeny;
+  while (!walk.Done() && !(may_be_allowed && may_be_denied)) {
+    const std::uint32_t rule = walk.Next();
+    const Fit fit = FitOf(rule, ask, facts);
+    if (fit == Fit::kNo) continue;
+    if (fit == Fit::kYes) {
+      verdict = Conclude(rule, facts);
+      break;
+    }
+    (rules_[rule].allows ? may_be_allowed : may_be_denied) = true;
+  }
+  const bool may_be_otherwise = verdict.answer == Verdict::Answer::kAllow ? may_be_denied : may_be_allowed;
+  return may_be_otherwise ? Verdict{Verdict::Answer::kNeedsAddress} : verdict;
+}
+
+// A rule that was found through one of its conditions need not be asked for that one again. (Its target condition is
+// asked again while the address is unknown, for it may have been found through another then.)
+RuleSet::Fit RuleSet::FitOf(std::uint32_t number, const Ask& ask, const Facts& facts) const {
+  const Rule& rule = rules_[number];
+  const auto is_in = [&](std::uint32_t list) { return IsIn(list, number); };
+  if ((rule.commands & CommandBit(ask.command)) == 0) return Fit::kNo;
+  const auto ports = std::span(ports_).subspan(rule.ports, rule.port_count);
+  const auto in_range = [&](const PortRange& range) { return range.low <= ask.port && ask.port <= range.high; };
+  if (!ports.empty() && !ask.anything && std::ranges::none_of(ports, in_range)) return Fit::kNo;
+  if (rule.has_client && rule.filed != Key::kClient && std::ranges::none_of(facts.client, is_in)) return Fit::kNo;
+  if (rule.has_user && rule.filed != Key::kUser && !is_in(facts.user)) return Fit::kNo;
+  if (ask.anything) return rule.has_target || !ports.empty() ? Fit::kMaybe : Fit::kYes;
+  if (!rule.has_target || (facts.has_address && rule.filed == Key::kTarget)) return Fit::kYes;
+  if (std::ranges::any_of(facts.name, is_in)) return Fit::kYes;
+  if (!facts.has_address) return rule.has_blocks ? Fit::kMaybe : Fit::kNo;
+  return std::ranges::any_of(facts.target, is_in) ? Fit::kYes : Fit::kNo;
+}
+
+bool RuleSet::IsIn(std::uint32_t list, std::uint32_t rule) const {
+  if (list == kNoList) return false;
+  const auto* const all = numbers_.data();
+  return std::binary_search(all + lists_[list].members, all + lists_[list].filed, rule);
+}
+
+Verdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
+  Verdict verdict;
+  verdict.rule = &notes_[rule];
+  verdict.answer = rules_[rule].allows ? Verdict::Answer::kAllow : Verdict::Answer::kDeny;
+  verdict.lifts_guard =
+      rules_[rule].allows && std::ranges::any_of(facts.lifting, [&](std::uint32_t list) { return IsIn(list, rule); });
+  return verdict;
+}
+
+// --- Compiling -----------------------------------------------------------------------------------------------------
+
+// A rule's condition is made of groups: sets of the operator's, and one more of what the rule lists itself. What stands
+// in several groups leads to a list of its own, and so ten thousand blocks of one set share one list.
+class RuleCompiler {
+ public:
+  RuleCompiler(const RuleText& text, RuleSet& into);
+
+  void Compile();
+
+ private:
+  using Key = RuleSet::Key;
+  using Numbers = std::vector<std::uint32_t>;
+  template <class Name>
+  using Grouped = std::vector<std::pair<Name, std::uint32_t>>;  // names, each with a group that it is in
+
+  struct Draft {
+    Key key;
+    Numbers members;
+    Numbers filed;
+    Numbers maybes;
+  };
+
+  // One kind of condition.
+  struct Condition {
+    std::vector<Numbers> rules_of_group;
+    std::map<Numbers, std::uint32_t> drafts;  // for groups that share something
+    std::vector<std::size_t> crowds;          // for each rule: how long the longest of its lists is
+  };
+
+  // What a list of items holds, as bits.
+  static constexpr unsigned kAllV4 = 1;
+  static constexpr unsigned kAllV6 = 2;
+  static constexpr unsigned kBlocks = 4;
+  static constexpr unsigned kBeyondLoopback = 8;  // some address of it
+  static constexpr unsigned kPrivate = 16;        // and the bits above: the first block of `private`, the second...
+  static constexpr unsigned kAround = 256;        // the same for blocks that are larger
+  static constexpr unsigned kPrivateBlocks = kPrivate | 2 * kPrivate | 4 * kPrivate | 8 * kPrivate;
+  unsigned TraitsOf(const RuleItems& items) const;
+
+  Condition& condition(Key key) { return conditions_[static_cast<std::size_t>(key)]; }
+  std::uint32_t OwnGroup(std::uint32_t rule) const { return static_cast<std::uint32_t>(traits_.size()) + rule; }
+  const RuleItems& ItemsOf(std::uint32_t group, Key key) const;
+
+  void TakeRule(std::uint32_t number);
+  void ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target);
+  unsigned TakeItems(Key key, std::uint32_t rule, const RuleItems& items);
+  void MakeTables();
+  PrefixTable MakeBlocks(Key key);
+  template <class Name, class Take>
+  void ForEachName(Key key, Grouped<Name> grouped, Take take);
+  std::uint32_t DraftFor(Key key, const Numbers& groups);
+  void File();
+  Key MostTelling(std::uint32_t number, bool with_target);
+  bool IsFirstOfItsKind(std::uint32_t number);
+  void Write();
+
+  const RuleText& text_;
+  RuleSet& set_;
+  std::vector<unsigned> traits_;         // of the sets
+  unsigned closed_private_ = 0;          // bits from kPrivate on: what rules so far have closed
+  unsigned open_private_ = 0;            // or have opened
+  std::array<Condition, 3> conditions_;  // by Key; kNothing has none
+  std::vector<Draft> drafts_;
+
+  // What rules are, their targets aside (but for whether there are blocks in them: only then may a name match or not).
+  std::set<std::tuple<bool, bool, std::vector<Prefix>, Numbers, std::vector<std::string>, std::uint8_t,
+                      std::vector<std::pair<std::uint16_t, std::uint16_t>>>>
+      kinds_;
+};
+
+RuleSet::RuleSet(const RuleText& text) { RuleCompiler(text, *this).Compile(); }
+
+RuleCompiler::RuleCompiler(const RuleText& text, RuleSet& into) : text_(text), set_(into) {
+  for (const RuleItems& items : text.sets()) traits_.push_back(TraitsOf(items));
+  for (Condition& condition : conditions_) {
+    condition.rules_of_group.resize(text.sets().size() + text.rules().size());
+    condition.crowds.resize(text.rules().size());
+  }
+}
+
+void RuleCompiler::Compile() {
+  bool allows_some = false;
+  bool allows_anyone = false;
+  for (std::uint32_t number = 0; number < text_.rules().size(); ++number) {
+    const WrittenRule& written = text_.rules()[number];
+    allows_some = allows_some || written.allows;
+    allows_anyone = allows_anyone || (written.allows && !written.client);
+    TakeRule(number);
+  }
+  set_.allows_by_default_ = !allows_some;
+  set_.names_clients_ = allows_some && !allows_anyone;
+  if (set_.allows_by_default_) open_private_ |= kPrivateBlocks & ~closed_private_;
+  for (unsigned bit = kPrivate; const Prefix& block : text_.private_blocks()) {
+    if ((open_private_ & bit) != 0) set_.open_private_.push_back(block);
+    bit *= 2;
+  }
+  if (set_.empty()) return;
+  MakeTables();
+  File();
+  Write();
+}
+
+void RuleCompiler::TakeRule(std::uint32_t number) {
+  const WrittenRule& written = text_.rules()[number];
+  RuleSet::Rule rule;
+  rule.allows = written.allows;
+  rule.commands = written.commands;
+  rule.ports = static_cast<std::uint32_t>(set_.ports_.size());
+  rule.port_count = static_cast<std::uint32_t>(written.ports.size());
+  set_.ports_.insert(set_.ports_.end(), written.ports.begin(), written.ports.end());
+  // All of IPv4 and all of IPv6 is no condition.
+  constexpr unsigned kEverything = kAllV4 | kAllV6;
+  unsigned client = kBeyondLoopback;
+  unsigned target = kPrivateBlocks * (kAround / kPrivate);
+  if (written.client) {
+    client = TakeItems(Key::kClient, number, *written.client);
+    rule.has_client = (client & kEverything) != kEverything;
+  }
+  if (written.target) {
+    target = TakeItems(Key::kTarget, number, *written.target);
+    rule.has_target = (target & kEverything) != kEverything;
+    rule.has_blocks = (target & kBlocks) != 0;
+  }
+  ReckonWithPrivate(written, client, target);
+  rule.has_user = !written.users.empty();
+  if (rule.has_user) condition(Key::kUser).rules_of_group[OwnGroup(number)].push_back(number);
+  set_.rules_.push_back(rule);
+  set_.notes_.push_back({number + 1, written.where, written.source});
+}
+
+// The first rule that lets some clients into a private network without naming it opens it, unless one before it closes
+// it: by name, or for everybody.
+void RuleCompiler::ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target) {
+  const unsigned around = target / (kAround / kPrivate) & kPrivateBlocks;
+  if (written.allows) {
+    if ((client & kBeyondLoopback) != 0) open_private_ |= around & ~closed_private_;
+    return;
+  }
+  const bool for_some = !written.target && (written.client || !written.users.empty());
+  const bool in_part = !written.ports.empty() || written.commands != kAllCommands;
+  if (!for_some && !in_part) closed_private_ |= around | (target & kPrivateBlocks);
+}
+
+unsigned RuleCompiler::TraitsOf(const RuleItems& items) const {
+  static const Prefix kEveryV4 = Prefix::Parse("0.0.0.0/0").value();
+  unsigned traits = items.blocks.empty() ? 0 : kBlocks;
+  for (const Prefix& block : items.blocks) {
+    if (block == kEveryV4) traits |= kAllV4;
+    if (block == Prefix()) traits |= kAllV6;
+    if (!block.address().is_loopback()) traits |= kBeyondLoopback;
+    constexpr unsigned kLongest = 96 + 16;  // of a block that has a private one in it
+    if (block.shared_bits() > kLongest) continue;
+    for (unsigned bit = kPrivate; const Prefix& inside : text_.private_blocks()) {
+      if (block.Contains(inside)) traits |= block == inside ? bit : bit * (kAround / kPrivate);
+      bit *= 2;
+    }
+  }
+  return traits;
+}
+
+// Puts the rule into the groups that its condition is made of. Returns the traits of all of them.
+unsigned RuleCompiler::TakeItems(Key key, std::uint32_t rule, const RuleItems& items) {
+  unsigned traits = TraitsOf(items);
+  for (const std::uint32_t set : text_.SetsWithin(items)) {
+    condition(key).rules_of_group[set].push_back(rule);
+    traits |= traits_[set];
+  }
+  condition(key).rules_of_group[OwnGroup(rule)].push_back(rule);
+  return traits;
+}
+
+const RuleItems& RuleCompiler::ItemsOf(std::uint32_t group, Key key) const {
+  if (group < traits_.size()) return text_.sets()[group];
+  const WrittenRule& rule = text_.rules()[group - traits_.size()];
+  return key == Key::kClient ? *rule.client : *rule.target;
+}
+
+// The tables, and a draft of each list that they lead to, its members only.
+void RuleCompiler::MakeTables() {
+  set_.clients_ = MakeBlocks(Key::kClient);
+  set_.targets_ = MakeBlocks(Key::kTarget);
+
+  Grouped<Domain> domains;
+  const auto& targets = condition(Key::kTarget).rules_of_group;
+  for (std::uint32_t group = 0; group < targets.size(); ++group) {
+    if (targets[group].empty()) continue;
+    for (const Domain& domain : ItemsOf(group, Key::kTarget).domains) domains.emplace_back(domain, group);
+  }
+  std::vector<DomainTable::Entry> entries;
+  ForEachName(Key::kTarget, std::move(domains), [&](const Domain& domain, std::uint32_t list) {
+    entries.push_back({domain, list});
+  });
+  set_.names_ = DomainTable(entries);
+
+  Grouped<std::string> users;
+  for (std::uint32_t number = 0; number < text_.rules().size(); ++number) {
+    for (const std::string& user : text_.rules()[number].users) users.emplace_back(user, OwnGroup(number));
+  }
+  ForEachName(Key::kUser, std::move(users),
+              [&](const std::string& user, std::uint32_t list) { set_.users_.emplace(user, list); });
+}
+
+PrefixTable RuleCompiler::MakeBlocks(Key key) {
+  Grouped<Prefix> blocks;
+  const auto& rules_of_group = condition(key).rules_of_group;
+  for (std::uint32_t group = 0; group < rules_of_group.size(); ++group) {
+    if (rules_of_group[group].empty()) continue;
+    for (const Prefix& block : ItemsOf(group, key).blocks) blocks.emplace_back(block, group);
+  }
+  std::vector<PrefixTable::Entry> entries;
+  ForEachName(key, std::move(blocks), [&](const Prefix& block, std::uint32_t list) {
+    const bool lifts = block.is_address() || IsClosed(block);
+    entries.push_back({block, key == Key::kClient ? list : 2 * list + (lifts ? 1 : 0)});
+  });
+  return PrefixTable(std::move(entries));
+}
+
+// Calls `take` with each name, once, and its list.
+template <class Name, class Take>
+void RuleCompiler::ForEachName(Key key, Grouped<Name> grouped, Take take) {
+  std::ranges::sort(grouped);
+  Numbers groups;
+  for (std::size_t i = 0; i < grouped.size(); ++i) {
+    const auto& [name, group] = grouped[i];
+    if (groups.empty() || groups.back() != group) groups.push_back(group);
+    if (i + 1 < grouped.size() && grouped[i + 1].first == name) continue;
+    take(name, DraftFor(key, groups));
+    groups.clear();
+  }
+}
+
+std::uint32_t RuleCompiler::DraftFor(Key key, const Numbers& groups) {
+  Condition& of = condition(key);
+  const auto [found, is_new] = of.drafts.try_emplace(groups, static_cast<std::uint32_t>(drafts_.size()));
+  if (!is_new) return found->second;
+  Draft& draft = drafts_.emplace_back(Draft{key, {}, {}, {}});
+  for (const std::uint32_t group : groups) {
+    draft.members.insert(draft.members.end(), of.rules_of_group[group].begin(), of.rules_of_group[group].end());
+  }
+  std::ranges::sort(draft.members);
+  draft.members.erase(std::unique(draft.members.begin(), draft.members.end()), draft.members.end());
+  for (const std::uint32_t rule : draft.members) {
+    of.crowds[rule] = std::max(of.crowds[rule], draft.members.size());
+  }
+  return found->second;
+}
+
+// Decides where each rule is found. While the target is unknown, a rule that is filed under it is not found there.
+// Whether it may match is all that counts then, and so it is enough to find, by what else it is, the first of the rules
+// that differ in nothing but their targets.
+void RuleCompiler::File() {
+  constexpr auto kNowhere = static_cast<Key>(0xff);
+  std::vector<Key> maybe(set_.rules_.size(), kNowhere);
+  for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
+    RuleSet::Rule& rule = set_.rules_[number];
+    rule.filed = MostTelling(number, true);
+    if (rule.filed == Key::kTarget && IsFirstOfItsKind(number)) {
+      maybe[number] = MostTelling(number, false);
+    }
+  }
+  set_.others_ = static_cast<std::uint32_t>(drafts_.size());
+  drafts_.push_back({Key::kNothing, {}, {}, {}});
+  for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
+    if (set_.rules_[number].filed == Key::kNothing) drafts_.back().filed.push_back(number);
+    if (maybe[number] == Key::kNothing) drafts_.back().maybes.push_back(number);
+  }
+  for (Draft& draft : drafts_) {
+    for (const std::uint32_t number : draft.members) {
+      if (set_.rules_[number].filed == draft.key) draft.filed.push_back(number);
+      if (maybe[number] == draft.key) draft.maybes.push_back(number);
+    }
+  }
+}
+
+RuleCompiler::Key RuleCompiler::MostTelling(std::uint32_t number, bool with_target) {
+  const RuleSet::Rule& rule = set_.rules_[number];
+  Key best = Key::kNothing;
+  const auto compare = [&](bool has, Key key) {
+    if (has && (best == Key::kNothing || condition(key).crowds[number] < condition(best).crowds[number])) best = key;
+  };
+  compare(rule.has_target && with_target, Key::kTarget);
+  compare(rule.has_client, Key::kClient);
+  compare(rule.has_user, Key::kUser);
+  return best;
+}
+
+bool RuleCompiler::IsFirstOfItsKind(std::uint32_t number) {
+  const WrittenRule& written = text_.rules()[number];
+  RuleItems client;
+  if (set_.rules_[number].has_client) client = *written.client;
+  std::vector<std::string> users = written.users;
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> ports;
+  for (const PortRange& range : written.ports) ports.emplace_back(range.low, range.high);
+  std::ranges::sort(client.blocks);
+  std::ranges::sort(client.sets);
+  std::ranges::sort(users);
+  std::ranges::sort(ports);
+  return kinds_
+      .emplace(written.allows, set_.rules_[number].has_blocks, std::move(client.blocks), std::move(client.sets),
+               std::move(users), written.commands, std::move(ports))
+      .second;
+}
+
+void RuleCompiler::Write() {
+  const auto place = [this] { return static_cast<std::uint32_t>(set_.numbers_.size()); };
+  const auto append = [this](const Numbers& numbers) {
+    set_.numbers_.insert(set_.numbers_.end(), numbers.begin(), numbers.end());
+  };
+  for (const Draft& draft : drafts_) {
+    RuleSet::List& list = set_.lists_.emplace_back();
+    list.members = place();
+    append(draft.members);
+    list.filed = place();
+    append(draft.filed);
+    list.maybes = place();
+    append(draft.maybes);
+    list.end = place();
+  }
+}
+
+}  // namespace penstock

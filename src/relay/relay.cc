@@ -1,0 +1,72 @@
+#include "penstock/relay/relay.h"
+
+#include "penstock/os/socket.h"
+
+namespace penstock {
+
+bool Relay::Begin(const Events& client, const Events& target, int target_socket, std::span<const std::uint8_t> early,
+                  const FlowTools& tools) {
+  OnClient(client);
+  OnTarget(target);
+  if (target.broken) down_.OnSourceBroken();
+  if (!up_.Prime(target_socket, early, tools)) return false;
+  if (!up_.open()) down_.OnSourceBroken();
+  return true;
+}
+
+void Relay::OnSide(const Events& events, Flow& from, Flow& to, bool& gone) {
+  from.OnSource(events);
+  to.OnSink(events);
+  gone |= events.broken;
+}
+
+void Relay::OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools) {
+  from.OnSourceDead();
+  to.Abandon(tools);
+  gone = true;
+}
+
+Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools& tools) {
+  const std::uint64_t up_before = up_.bytes();
+  const std::uint64_t down_before = down_.bytes();
+  StepFlow(up_, down_, client, target, left.up, tools);
+  StepFlow(down_, up_, target, client, left.down, tools);
+  // The second may have told the first, which had its turn already, that its source broke.
+  if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, left.up, tools);
+  // A side whose end was read before it broke will show its break to nobody who only waits for the other side's bytes.
+  if (client_gone_ && !up_.open()) down_.Abandon(tools);
+  if (target_gone_ && !down_.open()) up_.Abandon(tools);
+  tools.counters.bytes_up.Add(up_.bytes() - up_before);
+  tools.counters.bytes_down.Add(down_.bytes() - down_before);
+
+  if (up_.open() || down_.open()) {
+    return up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
+  }
+  return client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
+}
+
+void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools) {
+  if (!flow.open()) return;
+  left -= flow.Step(source, sink, left, tools);
+  switch (flow.state()) {
+    case FlowState::kOpen:
+      break;
+    case FlowState::kEnded:
+      // When both have ended, closing the sockets says the same.
+      if (reverse.state() != FlowState::kEnded) ShutdownSend(sink);
+      break;
+    case FlowState::kBroken:
+      reverse.Abandon(tools);
+      break;
+    case FlowState::kAbandoned:
+      reverse.OnSourceBroken();
+      break;
+  }
+}
+
+void Relay::Release(const FlowTools& tools) {
+  up_.Release(tools);
+  down_.Release(tools);
+}
+
+}  // namespace penstock

@@ -1,0 +1,194 @@
+#include "penstock/server/server.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/os/pipe.h"
+#include "penstock/os/privileges.h"
+#include "penstock/os/socket.h"
+
+namespace penstock {
+
+std::size_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // what POSIX systems start with
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
+}
+
+DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
+  const std::size_t share = descriptors / workers;
+  DescriptorBudget budget;
+  budget.name_tries = std::clamp(share / 16, kNameTriesMin, kNameTriesMax);
+  budget.further_attempts = std::clamp(share / 64, kFurtherAttemptsMin, kFurtherAttemptsMax);
+  budget.pipes = std::clamp(share / 64, kPipesMin, kPipesMax);
+  const std::size_t reserved =
+      kDescriptorsOfProcess +
+      workers * (kDescriptorsPerWorker + listeners + budget.name_tries + budget.further_attempts + 2 * budget.pipes);
+  budget.sessions = descriptors > reserved ? (descriptors - reserved) / kDescriptorsPerSession : 0;
+  return budget;
+}
+
+namespace {
+
+// Sets what the descriptors of this process allow. False, with a sentence in `*error`, when that is nothing.
+bool FitToSystem(Settings& settings, std::string* error) {
+  const std::size_t descriptors = RaiseDescriptorLimit();
+  const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
+  const std::size_t fit = budget.sessions;
+  if (fit == 0) {
+    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
+             "(ulimit -n, LimitNOFILE=) or use fewer workers";
+    return false;
+  }
+  const std::size_t asked = settings.connections_max;
+  settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
+  settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
+  settings.further_attempts_max = std::min(settings.further_attempts_max, budget.further_attempts);
+  settings.pipes_max = std::min(settings.pipes_max, budget.pipes);
+  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
+  ::signal(SIGPIPE, SIG_IGN);                    // splice(2) has no MSG_NOSIGNAL
+  ::mallopt(M_MMAP_THRESHOLD, kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
+  const std::size_t asked = settings.connections_max;
+  if (!FitToSystem(settings, error)) return nullptr;
+  std::unique_ptr<Server> server(new Server(std::move(settings), log));
+  if (!server->Open(error)) return nullptr;
+  // Not before: the first line begins a thread, which would keep rights that Open gives up (privileges.h).
+  if (asked > server->settings().connections_max) {
+    log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
+                  .Number("asked", asked)
+                  .Number("descriptors", RaiseDescriptorLimit())
+                  .Number("sessions", server->settings().connections_max));
+  }
+  return server;
+}
+
+Server::Server(Settings settings, Log& log)
+    : settings_(std::move(settings)), log_(log), shared_(WithStandards(std::move(settings_.policy)), settings_) {}
+
+bool Server::listens_beyond_loopback() const {
+  return std::ranges::any_of(settings_.listen, [](const Endpoint& at) { return !at.ip.is_loopback(); });
+}
+
+std::optional<std::uint32_t> Server::connections_per_client_standard() const {
+  if (!listens_beyond_loopback()) return std::nullopt;
+  return static_cast<std::uint32_t>(std::max(settings_.connections_max / 2, std::size_t{1}));
+}
+
+Policy Server::WithStandards(Policy policy) const {
+  Limits& limits = policy.limits;
+  if (limits.connections_per_client_max) return policy;
+  limits.connections_per_client_max = connections_per_client_standard();
+  limits.few_refusals = true;
+  return policy;
+}
+
+Server::~Server() {
+  Stop();
+  shared_.name_files.Stop();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+// Ports below 1024 need root; what is left of quotas without root is known only afterwards (pipe(7)).
+bool Server::Open(std::string* error) try {
+  std::vector<std::vector<Fd>> listeners(settings_.workers);
+  if (!ListenEverywhere(&listeners, error)) return false;
+  if (!settings_.run_as.empty()) {
+    if (const auto mistake = BecomeUser(settings_.run_as)) {
+      *error = *mistake;
+      return false;
+    }
+  }
+  const std::size_t of_quota = std::max(PipesOfQuota() / settings_.workers, std::size_t{1});
+  settings_.pipes_max = std::min(settings_.pipes_max, of_quota);
+  StartWorkers(std::move(listeners));
+  return true;
+} catch (const std::system_error& failure) {
+  *error = std::string("cannot start a worker: ") + failure.what();
+  return false;
+}
+
+void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
+  logins_ = std::make_unique<Logins>(settings_.login_threads);
+  shared_.logins = logins_.get();
+  for (auto& of_one : listeners) {
+    workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));
+  }
+  for (const auto& worker : workers_) {
+    running_.fetch_add(1, std::memory_order_relaxed);
+    threads_.emplace_back([this, &worker = *worker] {
+      // As top(1) and perf(1) show it: 15 bytes at most.
+      ::pthread_setname_np(::pthread_self(), "worker");
+      worker.Run();
+      running_.fetch_sub(1, std::memory_order_release);
+      finished_.Raise();
+    });
+  }
+  threads_.emplace_back([this] {
+    ::pthread_setname_np(::pthread_self(), "name-files");
+    shared_.name_files.Run();
+  });
+}
+
+// Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.
+bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error) {
+  // All of them first: 0.0.0.0 and 127.0.0.1 may stand side by side, and would find each other.
+  for (const Endpoint& at : settings_.listen) {
+    if (at.port == 0 || !InUse(at)) continue;
+    *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
+    return false;
+  }
+  for (Endpoint& at : settings_.listen) {
+    for (std::vector<Fd>& listeners : *per_worker) {
+      Fd socket = Listen(at, error);
+      if (!socket.valid()) return false;
+      at.port = LocalEndpoint(socket.get()).port;
+      listeners.push_back(std::move(socket));
+    }
+  }
+  return true;
+}
+
+void Server::Reload(Policy policy) {
+  shared_.policy.Put(WithStandards(std::move(policy)));
+  for (const auto& worker : workers_) worker->Wake();
+}
+
+void Server::Enter(Phase phase) {
+  if (phase <= shared_.phase.load(std::memory_order_relaxed)) return;
+  shared_.phase.store(phase, std::memory_order_release);
+  for (const auto& worker : workers_) worker->Wake();
+}
+
+std::uint64_t Server::Sum(Counter Counters::*counter) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += (worker->counters().*counter).value();
+  return sum;
+}
+
+// Those that have ended are read first: a session that comes or goes meanwhile is counted as alive.
+std::size_t Server::sessions() const {
+  const std::uint64_t ended = Sum(&Counters::ended);
+  return static_cast<std::size_t>(Sum(&Counters::accepted) - ended);
+}
+
+std::uint64_t Server::Replies(std::size_t rep) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->counters().replies[rep].value();
+  return sum;
+}
+
+}  // namespace penstock

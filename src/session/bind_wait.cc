@@ -1,0 +1,79 @@
+#include "penstock/session/bind_wait.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace penstock {
+
+Fault BindWait::ListenFor(std::span<const IpAddress> peers, const BindTools& tools,
+                          std::span<const Source* const> sources) {
+  assert(!peers.empty());
+  assert(sources.empty() || sources.size() == peers.size());
+  count_ = std::min(peers.size(), peers_.size());
+  std::ranges::copy(peers.first(count_), peers_.begin());
+  Fault fault = Fault::kNone;
+  for (std::size_t i = 0; i < count_; ++i) {
+    const LocalAddress local = LocalAddressTowards(peers[i], sources.empty() ? nullptr : sources[i]);
+    if (local.fault == Fault::kNone) return Open(local.at, tools);
+    fault = local.fault;
+  }
+  return fault;
+}
+
+Fault BindWait::Open(Endpoint at, const BindTools& tools) {
+  assert(!listening());
+  PortLease lease;
+  Fd socket;
+  const Fault fault = tools.ports.Open(tools.access.client, tools.clock.now(), lease, [&](std::uint16_t port) {
+    at.port = port;
+    Listening listening = ListenAlone(at);
+    socket = std::move(listening.socket);
+    return listening.fault;
+  });
+  if (fault != Fault::kNone) return fault;
+  if (!tools.poller.Add(socket.get(), {listener_tag_, owner_})) return Fault::kExhausted;
+  listener_ = std::move(socket);
+  port_ = std::move(lease);
+  tools.counters.bind_waits.Add();
+  return Fault::kNone;
+}
+
+BindWait::Turn BindWait::Step(std::uint16_t port, const BindTools& tools) {
+  for (int i = 0; i < kBindPeersPerTurn; ++i) {
+    if (!ready_ || retry_.armed()) return Turn::kWaiting;
+    Accepted accepted = Accept(listener_.get());
+    switch (accepted.status) {
+      case Accepted::Status::kNone:
+        ready_ = false;
+        break;
+      case Accepted::Status::kGone:
+        break;
+      case Accepted::Status::kExhausted:
+        tools.counters.bind_paused.Add();
+        tools.retries.Arm(retry_, tools.clock.now());
+        break;
+      case Accepted::Status::kTaken:
+        if (Expected(accepted.peer.ip, port, tools.access)) {
+          tools.counters.bind_admitted.Add();
+          peer_ = std::move(accepted);
+          listener_.Close();
+          port_.Return();
+          return Turn::kCame;
+        }
+        tools.counters.bind_wrong.Add();
+        AbortOnClose(accepted.socket.get());
+        break;
+    }
+  }
+  return Turn::kUnfinished;
+}
+
+// Whoever was named has been judged, and by the name, which is not known here. Anyone does not include whom the client
+// may not reach.
+bool BindWait::Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
+  const auto named = std::span(peers_).first(count_);
+  if (named.empty()) return access.Judge({}, peer, port).allowed;
+  return std::ranges::find(named, peer) != named.end();
+}
+
+}  // namespace penstock

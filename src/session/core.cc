@@ -1,0 +1,118 @@
+#include "penstock/session/core.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+
+#include "penstock/os/io.h"
+
+namespace penstock {
+namespace {
+
+std::chrono::milliseconds RelayCheckInterval(const Settings& settings) {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(30);
+  constexpr std::chrono::milliseconds kShortest{10};
+  const auto shortest = std::min(
+      {settings.half_close_timeout, settings.idle_timeout, std::chrono::milliseconds(settings.keepalive.timeout())});
+  return std::clamp(shortest / 4, kShortest, kLongest);
+}
+
+std::chrono::milliseconds UdpCheckInterval(const Settings& settings) {
+  constexpr std::chrono::milliseconds kLongest = std::chrono::seconds(10);
+  constexpr std::chrono::milliseconds kShortest{10};
+  return std::clamp(settings.udp_idle_timeout / 8, kShortest, kLongest);
+}
+
+}  // namespace
+
+SessionDeadlines::SessionDeadlines(const Settings& settings)
+    : handshake(settings.handshake_timeout),
+      connect(settings.connect_timeout),
+      bind(settings.bind_timeout),
+      attempt_delay(kAttemptDelay),
+      relay_check(RelayCheckInterval(settings)),
+      udp_check(UdpCheckInterval(settings)),
+      linger(std::min(kLingerMax, settings.handshake_timeout)),
+      reset_poll(kResetPollInterval),
+      reset_poll_slow(kResetPollIntervalSlow) {}
+
+Access SessionCore::access(const SessionTools& tools) const {
+  const std::string_view who = user != nullptr ? std::string_view(user.get()) : std::string_view();
+  return {*tools.policy->rules, tools.guard, client.ip, who, static_cast<socks5::Command>(command)};
+}
+
+std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
+  name = name.substr(0, name.find('\0'));
+  std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1 + second.size() + 1]);
+  if (copy == nullptr) return copy;
+  copy[name.copy(copy.get(), name.size())] = '\0';
+  char* const rest = copy.get() + name.size() + 1;
+  rest[second.copy(rest, second.size())] = '\0';
+  return copy;
+}
+
+bool SessionCore::KeepUser(std::string_view who, const Digest& credential) {
+  user = Kept(who, {reinterpret_cast<const char*>(credential.data()), credential.size()});
+  return user != nullptr;
+}
+
+Digest SessionCore::credential() const {
+  Digest kept;
+  std::memcpy(kept.data(), user.get() + std::strlen(user.get()) + 1, kept.size());
+  return kept;
+}
+
+TargetName SessionCore::target_name() const {
+  if (name == nullptr) return {};
+  const std::string_view asked = name.get();
+  return AddressInName(asked) ? TargetName() : TargetName{asked, name.get() + asked.size() + 1};
+}
+
+bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
+  const IoResult sent = penstock::Send(socket.get(), bytes);
+  return sent.status == IoStatus::kDone && sent.bytes == bytes.size();
+}
+
+bool SessionCore::SendReply(socks5::Reply rep, const Endpoint& bound, const SessionTools& tools) {
+  std::array<std::uint8_t, socks5::kReplyBytesMax> room;
+  reply = static_cast<std::uint8_t>(rep);
+  tools.counters().replies[reply].Add();
+  return Send(socks5::EncodeReply(rep, bound, room));
+}
+
+std::string_view Describe(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::kNone:
+      return "none";
+    case SessionEnd::kClosed:
+      return "closed";
+    case SessionEnd::kReset:
+      return "reset";
+    case SessionEnd::kRefused:
+      return "refused";
+    case SessionEnd::kOverLimit:
+      return "over-limit";
+    case SessionEnd::kBadRequest:
+      return "bad-request";
+    case SessionEnd::kLoginFailed:
+      return "login-failed";
+    case SessionEnd::kLoginThrottled:
+      return "login-throttled";
+    case SessionEnd::kClientLeft:
+      return "client-left";
+    case SessionEnd::kHandshakeExpired:
+      return "handshake-expired";
+    case SessionEnd::kIdle:
+      return "idle";
+    case SessionEnd::kStopped:
+      return "stopped";
+    case SessionEnd::kForbidden:
+      return "forbidden";
+    case SessionEnd::kExhausted:
+      return "exhausted";
+  }
+  return "";
+}
+
+}  // namespace penstock

@@ -1,0 +1,502 @@
+#include "penstock/session/handshake.h"
+
+#include <algorithm>
+#include <cassert>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "penstock/base/secret.h"
+#include "penstock/os/io.h"
+#include "penstock/os/socket.h"
+
+namespace penstock {
+
+using socks5::Decoded;
+using socks5::Reply;
+
+Handshake::Handshake(Handle self, SessionCore& core)
+    : self_(self),
+      core_(core),
+      dialer_(core.handle, kTagTarget, kTagAttemptDelay),
+      bind_wait_(core.handle, kTagBindListener, kTagAttemptDelay) {}
+
+// Of a client that left in the middle, or that nobody had asked to log in, a password may still be there.
+Handshake::~Handshake() { Wipe(std::span(bytes_).first(end_)); }
+
+// --- What happened -------------------------------------------------------------------------------------------------
+
+void Handshake::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
+  if (core_.state == SessionState::kConnecting) dialer_.OnEvent(attempt, events, Dial(tools));
+}
+
+// A BIND that is out of descriptors needs no more than the step that follows.
+void Handshake::OnAttemptDelay(const SessionTools& tools) {
+  if (core_.state == SessionState::kConnecting) dialer_.OnDelay(Dial(tools));
+}
+
+Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
+  if (!resolving_) return Turn::kWaiting;
+  resolving_ = false;
+  const TargetName name{name_, answer.name};
+  if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).Foresee(name, core_.port), tools);
+  if (answer.status != NameStatus::kFound) return Refuse(Reply::kHostUnreachable, tools);
+  if (!answer.name.empty()) KeepName(name, tools);
+  return Reach(name, answer.list(), tools);
+}
+
+Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
+  if (!checking_login_) return Turn::kWaiting;
+  checking_login_ = false;
+  if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
+  // A reload may have changed the users while a hash was computed.
+  const Digest& credential = answer.user->credential;
+  if (!core_.KeepUser(answer.user->name, credential)) return OverAs(SessionEnd::kExhausted);
+  const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, credential);
+  return AfterLogin(holds ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
+}
+
+// What was missing when the time was over says which answer is true.
+Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
+  if (core_.state < SessionState::kConnecting) {
+    tools.counters().handshake_expired.Add();
+    return OverAs(SessionEnd::kHandshakeExpired);
+  }
+  if (resolving_) return Refuse(Reply::kHostUnreachable, tools);
+  if (core_.state == SessionState::kBinding) {
+    tools.counters().bind_expired.Add();
+    return Refuse(Reply::kTtlExpired, tools);
+  }
+  return Refuse(ReplyFor(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
+}
+
+void Handshake::Withdraw(const SessionTools& tools) {
+  if (resolving_) tools.resolver.Withdraw(core_.handle);
+  resolving_ = false;
+  if (checking_login_) tools.logins.Withdraw(login_ticket_, waiter(tools));
+  checking_login_ = false;
+  dialer_.Stop(Dial(tools));
+}
+
+bool Handshake::awaits_something() const {
+  return resolving_ || dialer_.status() == Dialer::Status::kTrying || bind_wait_.listening();
+}
+
+// --- What to try ---------------------------------------------------------------------------------------------------
+
+Handshake::Turn Handshake::Step(const SessionTools& tools) {
+  switch (core_.state) {
+    case SessionState::kNego:
+      return StepNego(tools);
+    case SessionState::kAuth:
+      return StepAuth(tools);
+    case SessionState::kRequest:
+      return StepRequest(tools);
+    case SessionState::kConnecting:
+      return StepConnecting(tools);
+    case SessionState::kBinding:
+      return StepBinding(tools);
+    case SessionState::kRelay:
+    case SessionState::kAssociated:
+    case SessionState::kClosing:
+    case SessionState::kResetting:
+      break;
+  }
+  assert(false);  // then it has been given back
+  return Turn::kOver;
+}
+
+Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
+  for (;;) {
+    const socks5::Greeting greeting = socks5::DecodeGreeting(unread());
+    switch (greeting.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+        // Whatever it speaks, it would not understand an answer.
+        tools.counters().not_socks5.Add();
+        Complain("not-socks5", tools);
+        return RefusedAs(SessionEnd::kBadRequest);
+      case Decoded::kMalformed:
+        tools.counters().malformed.Add();
+        Complain("malformed-greeting", tools);
+        core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
+        return RefusedAs(SessionEnd::kBadRequest);
+      case Decoded::kWhole:
+        break;
+    }
+    begin_ += greeting.size;
+    const bool login = tools.users() != nullptr;
+    if (login ? !greeting.offers_password : !greeting.offers_none) {
+      core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
+      return RefusedAs(SessionEnd::kRefused);
+    }
+    const auto method = login ? socks5::Method::kPassword : socks5::Method::kNone;
+    if (!core_.Send(socks5::EncodeChoice(method))) return OverAs(SessionEnd::kClientLeft);
+    core_.state = login ? SessionState::kAuth : SessionState::kRequest;
+    return Turn::kWaiting;
+  }
+}
+
+Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
+  // One that has finished sending still wants its verdict; one that is gone altogether does not.
+  if (checking_login_) return core_.events.broken ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+  for (;;) {
+    const socks5::Credentials credentials = socks5::DecodeCredentials(unread());
+    switch (credentials.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+      case Decoded::kMalformed:
+        tools.counters().malformed.Add();
+        Complain("malformed-login", tools);
+        return RefuseLogin(SessionEnd::kBadRequest);
+      case Decoded::kWhole:
+        break;
+    }
+    return CheckLogin(credentials, tools);
+  }
+}
+
+Handshake::Turn Handshake::StepRequest(const SessionTools& tools) {
+  for (;;) {
+    const socks5::Request request = socks5::DecodeRequest(unread());
+    switch (request.decoded) {
+      case Decoded::kIncomplete:
+        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        continue;
+      case Decoded::kNotSocks5:
+      case Decoded::kMalformed:
+        return RefuseBadRequest(request.fault, tools);
+      case Decoded::kWhole:
+        break;
+    }
+    begin_ += request.size;
+    return Obey(request, tools);
+  }
+}
+
+Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
+  // A client that has finished sending may still want its answer; one that is gone altogether does not.
+  if (core_.events.broken) return OverAs(SessionEnd::kClientLeft);
+  switch (dialer_.status()) {
+    case Dialer::Status::kIdle:
+    case Dialer::Status::kTrying:
+      return Turn::kWaiting;
+    case Dialer::Status::kConnected:
+      return TakeTarget(tools);
+    case Dialer::Status::kFailed:
+      return Refuse(ReplyFor(dialer_.fault()), tools);
+  }
+  return Turn::kWaiting;
+}
+
+// The end of the client's stream is the client leaving, even when it sent something ahead: the FIN of one that is gone
+// looks like that of one that only has nothing more to say, and no port shall stay open for one that is gone.
+Handshake::Turn Handshake::StepBinding(const SessionTools& tools) {
+  if (core_.events.closing) return OverAs(SessionEnd::kClientLeft);
+  if (resolving_) return Turn::kWaiting;
+  switch (bind_wait_.Step(core_.port, Bind(tools))) {
+    case BindWait::Turn::kWaiting:
+      return Turn::kWaiting;
+    case BindWait::Turn::kUnfinished:
+      return Turn::kUnfinished;
+    case BindWait::Turn::kCame:
+      return TakePeer(tools);
+  }
+  return Turn::kWaiting;
+}
+
+// --- Messages ------------------------------------------------------------------------------------------------------
+
+Handshake::Received Handshake::Receive() {
+  if (!core_.events.readable) return Received::kNotYet;
+  const std::span room = std::span(bytes_).subspan(end_);
+  assert(!room.empty());  // the longest messages fit (limits.h), and a whole one would have been decoded
+  const IoResult read = penstock::Receive(core_.socket.get(), room);
+  switch (read.status) {
+    case IoStatus::kDone:
+      end_ += read.bytes;
+      if (read.bytes < room.size() && !core_.events.closing && !core_.events.urgent) core_.events.readable = false;
+      return Received::kMore;
+    case IoStatus::kAgain:
+      core_.events.readable = false;
+      return Received::kNotYet;
+    case IoStatus::kEnd:
+    case IoStatus::kFault:
+      return Received::kGone;
+  }
+  return Received::kGone;
+}
+
+Handshake::Turn Handshake::AfterReceiving(Received received) {
+  return received == Received::kGone ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::Refuse(Reply reply, const SessionTools& tools) {
+  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(SessionEnd::kRefused);
+}
+
+// RFC 1928 has no reply for it.
+Handshake::Turn Handshake::RefuseOverLimit(const SessionTools& tools) {
+  if (!core_.SendReply(Reply::kGeneralFailure, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(SessionEnd::kOverLimit);
+}
+
+Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools) {
+  tools.counters().denied.Add();
+  if (tools.log.wants(LogLevel::kInfo)) {
+    LogLine line(LogLevel::kInfo, "denied");
+    line.Address("client", core_.client);
+    if (core_.user != nullptr) line.Text("user", core_.user.get());
+    line.Text("cmd", Describe(static_cast<socks5::Command>(core_.command)));
+    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
+        .Number("port", core_.port);
+    if (ruling.by_guard) {
+      line.Text("rule", "guard");
+    } else if (ruling.rule == nullptr) {
+      line.Text("rule", "default");
+    } else {
+      line.Number("rule", ruling.rule->number).Text("where", ruling.rule->where);
+    }
+    tools.log.Write(line);
+  }
+  return Refuse(Reply::kNotAllowed, tools);
+}
+
+Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
+  tools.counters().malformed.Add();
+  Complain("malformed-request", tools);
+  switch (fault) {
+    case socks5::RequestFault::kNone:  // the version
+    case socks5::RequestFault::kEmptyName:
+      return Refuse(Reply::kGeneralFailure, tools);
+    case socks5::RequestFault::kCommand:
+      return Refuse(Reply::kCommandNotSupported, tools);
+    case socks5::RequestFault::kAddressType:
+      return Refuse(Reply::kAddressTypeNotSupported, tools);
+  }
+  return Refuse(Reply::kGeneralFailure, tools);
+}
+
+void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
+  if (!tools.complaints.Due(event, tools.now())) return;
+  LogLine line(LogLevel::kWarn, event);
+  line.Address("client", core_.client);
+  if (core_.user != nullptr) line.Text("user", core_.user.get());
+  tools.log.Write(line);
+}
+
+Handshake::Turn Handshake::RefusedAs(SessionEnd end) {
+  core_.end = end;
+  return Turn::kRefused;
+}
+
+Handshake::Turn Handshake::OverAs(SessionEnd end) {
+  core_.end = end;
+  return Turn::kOver;
+}
+
+// --- Logging in ----------------------------------------------------------------------------------------------------
+
+Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
+  // Since the greeting a reload may have let everybody in; then nobody is asked who they are.
+  LoginCheck check{LoginOutcome::kAccepted};
+  if (tools.users() != nullptr) {
+    if (!core_.KeepUser(credentials.name)) return OverAs(SessionEnd::kExhausted);
+    const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
+    check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
+    if (check.user != nullptr && !core_.KeepUser(credentials.name, check.user->credential)) {
+      return OverAs(SessionEnd::kExhausted);
+    }
+  }
+  Wipe(std::span(bytes_).subspan(begin_, credentials.size));
+  begin_ += credentials.size;
+  if (check.outcome != LoginOutcome::kPending) return AfterLogin(check.outcome, tools);
+  checking_login_ = true;
+  login_ticket_ = check.ticket;
+  return Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& tools) {
+  switch (outcome) {
+    case LoginOutcome::kPending:
+      break;
+    case LoginOutcome::kAccepted:
+      tools.counters().logins_accepted.Add();
+      if (!OpenAccount(tools)) return OverAs(SessionEnd::kExhausted);
+      if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
+      core_.state = SessionState::kRequest;
+      break;
+    case LoginOutcome::kWrong:
+      tools.counters().logins_failed.Add();
+      Complain("login-failed", tools);
+      return RefuseLogin(SessionEnd::kLoginFailed);
+    case LoginOutcome::kThrottled:
+      tools.counters().logins_throttled.Add();
+      Complain("login-throttled", tools);
+      return RefuseLogin(SessionEnd::kLoginThrottled);
+  }
+  return Turn::kWaiting;
+}
+
+// Counts the session towards its user, whose password was right. Whether the user has too many is told when the client
+// asks for something. False when there is no memory.
+bool Handshake::OpenAccount(const SessionTools& tools) {
+  const Limits& limits = tools.policy->limits;
+  if (!limits.on_users() || tools.users() == nullptr) return true;
+  const auto entered = tools.accounts.Enter(core_.user.get(), limits.connections_per_user_max, tools.now());
+  core_.account = entered.account;
+  user_is_full_ = entered.full;
+  if (entered.full) tools.counters().over_user_limit.Add();
+  return core_.account != nullptr || user_is_full_;
+}
+
+Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
+  if (!core_.Send(socks5::EncodeVerdict(false))) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(end);
+}
+
+// --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
+
+Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionTools& tools) {
+  core_.command = static_cast<std::uint8_t>(request.command);
+  core_.target = {request.address, request.port};
+  core_.port = request.port;
+  KeepName({request.name}, tools);
+  const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
+  if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
+  switch (request.command) {
+    case socks5::Command::kConnect:
+      core_.state = SessionState::kConnecting;
+      if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
+      return FindTarget(request, tools);
+    case socks5::Command::kBind:
+      core_.state = SessionState::kBinding;  // a peer's port is its own choice, so the request's means nothing
+      return FindTarget(request, tools);
+    case socks5::Command::kUdpAssociate:
+      if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);
+      return Turn::kAssociate;
+  }
+  return Refuse(Reply::kCommandNotSupported, tools);
+}
+
+Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const SessionTools& tools) {
+  tools.deadlines.connect.Arm(core_.deadline, tools.now());
+  const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
+  if (!address) return LookUp(request.name, tools);
+  core_.target.ip = *address;
+  if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
+  if (const Ruling ruling = core_.access(tools).Foresee({}, core_.port); !ruling.allowed) return Deny(ruling, tools);
+  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
+  if (core_.name == nullptr) KeepName({address->ToString()}, tools);
+  const Endpoint at = LocalEndpoint(core_.socket.get());
+  return AfterListening(bind_wait_.ListenForAnyone(at, Bind(tools)), tools);
+}
+
+Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
+  if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
+  name_ = name;
+  resolving_ = true;
+  const Access access = core_.access(tools);
+  const AllowedNames allowed(access, name, core_.port);
+  const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip, &allowed);
+  return answer ? OnName(*answer, tools) : Turn::kWaiting;
+}
+
+// Begins to connect to, or to listen for, those of `addresses` that the client may reach.
+Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddress> addresses,
+                                 const SessionTools& tools) {
+  std::array<IpAddress, kAddressesPerName> allowed;
+  std::array<const Source*, kAddressesPerName> all_sources;
+  std::size_t count = 0;
+  Ruling denial;
+  const Access access = core_.access(tools);
+  for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
+    const Ruling ruling = access.Judge(name, address, core_.port);
+    if (!ruling.allowed) {
+      denial = ruling;
+      continue;
+    }
+    if (ruling.source() != nullptr) rules_ = tools.policy->rules;
+    all_sources[count] = ruling.source();
+    allowed[count++] = address;
+  }
+  if (count == 0) return Deny(denial, tools);
+  const auto targets = std::span(allowed).first(count);
+  const auto sources = std::span(all_sources).first(count);
+  if (core_.state == SessionState::kBinding) {
+    return AfterListening(bind_wait_.ListenFor(targets, Bind(tools), sources), tools);
+  }
+  dialer_.Begin(targets, core_.port, Dial(tools), sources);
+  return Turn::kWaiting;
+}
+
+Handshake::Turn Handshake::TakeTarget(const SessionTools& tools) {
+  const Endpoint local = LocalEndpoint(dialer_.socket());
+  // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
+  if (local == dialer_.peer()) return Refuse(Reply::kConnectionRefused, tools);
+  reached_.attempt = dialer_.winner();
+  reached_.peer = dialer_.peer();
+  reached_.bound = local;
+  reached_.events = dialer_.events();
+  reached_.socket = dialer_.TakeSocket();
+  return Turn::kReached;
+}
+
+// The first reply of a BIND: where the peer is to connect to.
+Handshake::Turn Handshake::AfterListening(Fault fault, const SessionTools& tools) {
+  if (fault != Fault::kNone) return Refuse(ReplyFor(fault), tools);
+  if (!core_.SendReply(Reply::kSucceeded, bind_wait_.at(), tools)) return OverAs(SessionEnd::kClientLeft);
+  tools.deadlines.bind.Arm(core_.deadline, tools.now());
+  return Turn::kWaiting;
+}
+
+// The second reply of a BIND is due: who has connected.
+Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
+  Accepted peer = bind_wait_.TakePeer();
+  if (!tools.poller.Add(peer.socket.get(), {kTagTarget, core_.handle})) {
+    AbortOnClose(peer.socket.get());
+    return Refuse(Reply::kGeneralFailure, tools);
+  }
+  reached_.socket = std::move(peer.socket);
+  reached_.peer = peer.peer;
+  reached_.bound = peer.peer;
+  reached_.events.writable = true;
+  return Turn::kReached;
+}
+
+void Handshake::KeepName(const TargetName& name, const SessionTools& tools) {
+  if (name.asked.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
+  core_.name = Kept(name.asked, name.found);
+}
+
+Reply ReplyFor(Fault fault) {
+  switch (fault) {
+    case Fault::kNone:
+      return Reply::kSucceeded;
+    case Fault::kRefused:
+    case Fault::kReset:
+      return Reply::kConnectionRefused;
+    case Fault::kNetworkUnreachable:
+      return Reply::kNetworkUnreachable;
+    case Fault::kHostUnreachable:
+      return Reply::kHostUnreachable;
+    case Fault::kTimedOut:
+      return Reply::kTtlExpired;
+    case Fault::kDenied:
+      return Reply::kNotAllowed;
+    case Fault::kNoFamily:
+      return Reply::kAddressTypeNotSupported;
+    case Fault::kExhausted:
+    case Fault::kOther:
+      return Reply::kGeneralFailure;
+  }
+  return Reply::kGeneralFailure;
+}
+
+}  // namespace penstock

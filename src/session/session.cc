@@ -1,0 +1,484 @@
+#include "penstock/session/session.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/os/io.h"
+#include "penstock/os/socket.h"
+
+namespace penstock {
+
+using socks5::Reply;
+
+Session::Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now)
+    : core_(handle, std::move(client), peer, entry), begun_(now), active_(now) {}
+
+bool Session::Begin(const SessionTools& tools) {
+  handshake_ = tools.handshakes.Acquire(core_);
+  if (handshake_ == nullptr) return false;
+  core_.share = static_cast<std::uint8_t>(tools.resolver.ShareOf(core_.client.ip));
+  if (!tools.poller.Add(core_.socket.get(), {kTagClient, core_.handle})) {
+    ReturnHandshake(tools);
+    return false;
+  }
+  tools.deadlines.handshake.Arm(core_.deadline, tools.now());
+  return true;
+}
+
+// --- What happened -------------------------------------------------------------------------------------------------
+
+Session::Next Session::OnClient(const Events& events, const SessionTools& tools) {
+  if (core_.state == State::kRelay) {
+    relay_.OnClient(events);
+  } else {
+    core_.events |= events;
+  }
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
+}
+
+Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
+  if (handshake_ != nullptr) {
+    handshake_->OnTarget(attempt, events, tools);
+  } else if (core_.state == State::kRelay && attempt == target_attempt_) {
+    relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
+  }
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
+}
+
+Session::Next Session::OnUdp(Association::Side side, const Events& events, const SessionTools& tools) {
+  if (core_.state == State::kAssociated) association_->OnEvents(side, events);
+  return waits_its_turn() ? Next::kAgain : Drive(tools);
+}
+
+Session::Next Session::OnAttemptDelay(const SessionTools& tools) {
+  if (handshake_ != nullptr) handshake_->OnAttemptDelay(tools);
+  return Drive(tools);
+}
+
+Session::Next Session::OnBindListener(const SessionTools& tools) {
+  if (handshake_ != nullptr) handshake_->OnBindListener();
+  return Drive(tools);
+}
+
+Session::Next Session::OnName(const NameAnswer& answer, const SessionTools& tools) {
+  if (handshake_ == nullptr) return Next::kWait;
+  return DriveAfter(handshake_->OnName(answer, tools), tools);
+}
+
+Session::Next Session::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
+  if (handshake_ == nullptr) return Next::kWait;
+  return DriveAfter(handshake_->OnLogin(answer, tools), tools);
+}
+
+Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
+                                      const SessionTools& tools) {
+  if (core_.state != State::kAssociated) return Next::kWait;
+  association_->OnName(datagram, answer, Associate(tools));
+  active_ = tools.now();
+  return Drive(tools);
+}
+
+Session::Next Session::OnDeadline(const SessionTools& tools) {
+  switch (core_.state) {
+    case State::kNego:
+    case State::kAuth:
+    case State::kRequest:
+    case State::kConnecting:
+    case State::kBinding:
+      return DriveAfter(handshake_->OnDeadline(tools), tools);
+    case State::kRelay:
+      return CheckIdle(tools);
+    case State::kAssociated:
+      return CheckAssociationIdle(tools);
+    case State::kClosing:
+      return Next::kRelease;
+    case State::kResetting:
+      return Drive(tools);
+  }
+  return Next::kRelease;
+}
+
+// Where memory has run out, a session that had no limit goes on without.
+Session::Next Session::OnPolicy(const SessionTools& tools) {
+  if (core_.state != State::kRelay && core_.state != State::kAssociated) return Next::kWait;
+  if (IsToEnd(tools)) {
+    tools.counters().forbidden_later.Add();
+    CutOff(End::kForbidden);
+    return Next::kRelease;
+  }
+  if (association_ != nullptr) association_->OnPolicy();
+  if (throttle_ != nullptr) {
+    throttle_->SetRates(tools.policy->limits.rates());
+  } else {
+    BeginThrottle(tools);
+  }
+  return Next::kWait;
+}
+
+bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
+
+// Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
+// rules nor a log that wanted them, are judged by the address alone.
+bool Session::Forbidden(const SessionTools& tools) const {
+  const auto& users = tools.users();
+  if (users != nullptr && (core_.user == nullptr || !users->Holds(core_.user.get(), core_.credential()))) return true;
+  const Access access = core_.access(tools);
+  if (core_.command == static_cast<std::uint8_t>(socks5::Command::kUdpAssociate)) {
+    return !access.ForeseeAnything().allowed;
+  }
+  return !access.Judge(core_.target_name(), core_.target.ip, core_.port).allowed;
+}
+
+// What is cut off shall not look whole.
+void Session::CutOff(End end) {
+  core_.end = end;
+  if (core_.state != State::kRelay && core_.state != State::kResetting) return;
+  AbortOnClose(core_.socket.get());
+  AbortOnClose(target_.get());
+}
+
+void Session::Finish(const SessionTools& tools) {
+  ReturnHandshake(tools);
+  relay_.Release(tools.flow);
+  if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
+  throttle_ = nullptr;
+  if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
+  core_.account = nullptr;
+  if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
+  if (association_ == nullptr) return;
+  association_->Release(tools.associations, tools.resolver, tools.counters());
+  tools.associations.associations.Release(association_->self());
+  association_ = nullptr;
+  tools.counters().associations_ended.Add();
+}
+
+// --- What to try ---------------------------------------------------------------------------------------------------
+
+// Steps until the state stays what it is. States only move forward, so this ends.
+Session::Next Session::Drive(const SessionTools& tools) {
+  for (;;) {
+    const State before = core_.state;
+    const Next next = Step(tools);
+    if (next == Next::kRelease || core_.state == before) {
+      CheckInvariants(next);
+      return next;
+    }
+    assert(core_.state > before);
+  }
+}
+
+Session::Next Session::Step(const SessionTools& tools) {
+  switch (core_.state) {
+    case State::kNego:
+    case State::kAuth:
+    case State::kRequest:
+    case State::kConnecting:
+    case State::kBinding:
+      return AfterHandshake(handshake_->Step(tools), tools);
+    case State::kRelay:
+      return StepRelay(tools);
+    case State::kAssociated:
+      return StepAssociated(tools);
+    case State::kClosing:
+      return StepClosing(tools);
+    case State::kResetting:
+      return StepResetting(tools);
+  }
+  return Next::kRelease;
+}
+
+Session::Next Session::StepRelay(const SessionTools& tools) {
+  const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
+  const FlowTools lent = Flows(tools);
+  const Relay::Turn turn =
+      throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
+                           : throttle_->Step(relay_, core_.socket.get(), target_.get(), tools.deadlines.throttle, lent);
+  const bool just_half_closed = relay_.half_closed() && !half_closed_;
+  half_closed_ |= just_half_closed;
+  if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
+  switch (turn) {
+    case Relay::Turn::kWaiting:
+      return Next::kWait;
+    case Relay::Turn::kUnfinished:
+      return Next::kAgain;
+    case Relay::Turn::kEnded:
+      tools.counters().relays_ended.Add();
+      return OverAs(End::kClosed);
+    case Relay::Turn::kBroken:
+      tools.counters().relays_reset.Add();
+      core_.end = End::kReset;
+      active_ = tools.now();
+      core_.state = State::kResetting;
+      return Next::kWait;
+  }
+  return Next::kRelease;
+}
+
+// The TCP connection means nothing but that the association lasts: its end is the end, in order or not, and what comes
+// on it is dropped.
+Session::Next Session::StepAssociated(const SessionTools& tools) {
+  for (std::size_t dropped = 0; core_.events.readable && dropped < kTurnBytes;) {
+    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_room);
+    if (read.status == IoStatus::kEnd) return OverAs(End::kClosed);
+    if (read.status == IoStatus::kFault) return OverAs(End::kReset);
+    if (read.status == IoStatus::kAgain) core_.events.readable = false;
+    dropped += read.bytes;
+  }
+  const std::uint64_t before = datagrams();
+  const Association::Turn turn = association_->Step(Associate(tools));
+  if (datagrams() != before) active_ = tools.now();
+  return turn == Association::Turn::kUnfinished || core_.events.readable ? Next::kAgain : Next::kWait;
+}
+
+// The refusal is on its way. Closing with unread input would turn into a reset that can destroy it (RFC 2525 section
+// 2.17), so what still comes is read and dropped, for a bounded time and size.
+Session::Next Session::StepClosing(const SessionTools& tools) {
+  while (core_.events.readable) {
+    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_room);
+    if (read.status == IoStatus::kAgain) break;
+    if (read.status != IoStatus::kDone) return Next::kRelease;
+    lingered_bytes_ += static_cast<std::uint32_t>(read.bytes);
+    if (lingered_bytes_ > kLingerBytesMax) return Next::kRelease;
+  }
+  core_.events.readable = false;
+  return Next::kWait;
+}
+
+// A reset must not overtake the bytes before it: closing with SO_LINGER {1, 0} drops what is still queued.
+Session::Next Session::StepResetting(const SessionTools& tools) {
+  const bool pending = (!relay_.client_broken() && UnsentBytes(core_.socket.get()) > 0) ||
+                       (!relay_.target_broken() && UnsentBytes(target_.get()) > 0);
+  if (pending && tools.now() - active_ < std::min(kResetDrainMax, tools.settings.half_close_timeout)) {
+    // An empty queue raises no edge. Most are empty within a round trip; the rest may take long.
+    const bool young = tools.now() - active_ < 10 * kResetPollInterval;
+    (young ? tools.deadlines.reset_poll : tools.deadlines.reset_poll_slow).Arm(core_.deadline, tools.now());
+    return Next::kWait;
+  }
+  AbortOnClose(core_.socket.get());
+  AbortOnClose(target_.get());
+  return Next::kRelease;
+}
+
+// --- From the handshake to what it led to --------------------------------------------------------------------------
+
+Session::Next Session::AfterHandshake(Handshake::Turn turn, const SessionTools& tools) {
+  switch (turn) {
+    case Handshake::Turn::kWaiting:
+      return Next::kWait;
+    case Handshake::Turn::kUnfinished:
+      return Next::kAgain;
+    case Handshake::Turn::kReached:
+      return BeginRelay(tools);
+    case Handshake::Turn::kAssociate:
+      return BeginAssociation(tools);
+    case Handshake::Turn::kRefused:
+      return CloseGently(tools);
+    case Handshake::Turn::kOver:
+      return Next::kRelease;
+  }
+  return Next::kRelease;
+}
+
+// What has happened may have brought the handshake further than to its next wait.
+Session::Next Session::DriveAfter(Handshake::Turn turn, const SessionTools& tools) {
+  const Next next = AfterHandshake(turn, tools);
+  return next == Next::kRelease ? next : Drive(tools);
+}
+
+Session::Next Session::BeginRelay(const SessionTools& tools) {
+  Handshake::Reached& reached = handshake_->reached();
+  target_ = std::move(reached.socket);
+  target_attempt_ = reached.attempt;
+  core_.target = reached.peer;
+  if (IsToEnd(tools)) {
+    AbortOnClose(target_.get());
+    target_.Close();
+    return RefuseForbidden(tools);
+  }
+  if (!BeginThrottle(tools)) {
+    AbortOnClose(target_.get());
+    return OverAs(End::kExhausted);
+  }
+  if (!core_.SendReply(Reply::kSucceeded, reached.bound, tools)) {
+    AbortOnClose(target_.get());
+    return OverAs(End::kClientLeft);
+  }
+  core_.events.writable = true;
+  if (!relay_.Begin(core_.events, reached.events, target_.get(), handshake_->unread(), Flows(tools))) {
+    AbortOnClose(core_.socket.get());
+    AbortOnClose(target_.get());
+    return OverAs(End::kExhausted);
+  }
+  ReturnHandshake(tools);
+  tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
+  tools.counters().relays_begun.Add();
+  active_ = tools.now();
+  core_.state = State::kRelay;
+  return Next::kWait;
+}
+
+// A reload came while it was on its way, and would not have let it set out.
+Session::Next Session::RefuseForbidden(const SessionTools& tools) {
+  tools.counters().forbidden_later.Add();
+  return Refuse(Reply::kNotAllowed, End::kForbidden, tools);
+}
+
+Session::Next Session::Refuse(Reply reply, End end, const SessionTools& tools) {
+  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
+  core_.end = end;
+  return CloseGently(tools);
+}
+
+// DST.ADDR of the request is not looked at: see associate.h.
+Session::Next Session::BeginAssociation(const SessionTools& tools) {
+  if (IsToEnd(tools)) return RefuseForbidden(tools);
+  const AssociateTools lent = Associate(tools);
+  Association* association =
+      BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;
+  if (association != nullptr &&
+      association->Open(LocalEndpoint(core_.socket.get()), core_.port, lent) != Fault::kNone) {
+    tools.associations.associations.Release(association->self());
+    association = nullptr;
+  }
+  if (association == nullptr) return Refuse(Reply::kGeneralFailure, End::kRefused, tools);
+  ReturnHandshake(tools);
+  association_ = association;
+  tools.counters().associations_begun.Add();
+  if (!core_.SendReply(Reply::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
+  tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
+  active_ = tools.now();
+  core_.state = State::kAssociated;
+  core_.events.readable = true;  // perhaps
+  return Next::kWait;
+}
+
+// False when its bandwidth is to be limited and there is no memory for that. What came with the request, 1.3 KB at the
+// most, is free.
+bool Session::BeginThrottle(const SessionTools& tools) {
+  Rates rates = tools.policy->limits.rates();
+  if (core_.account == nullptr) rates.user = Rate();
+  if (!rates.limited()) return true;
+  UserBuckets* const user = core_.account != nullptr ? &core_.account->buckets() : nullptr;
+  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, user, tools.now());
+  return throttle_ != nullptr;
+}
+
+Session::Next Session::CloseGently(const SessionTools& tools) {
+  ReturnHandshake(tools);
+  ShutdownSend(core_.socket.get());
+  tools.deadlines.linger.Arm(core_.deadline, tools.now());
+  core_.state = State::kClosing;
+  core_.events.readable = true;  // perhaps
+  return Next::kWait;
+}
+
+Session::Next Session::OverAs(End end) {
+  core_.end = end;
+  return Next::kRelease;
+}
+
+void Session::ReturnHandshake(const SessionTools& tools) {
+  if (handshake_ == nullptr) return;
+  handshake_->Withdraw(tools);
+  tools.handshakes.Release(handshake_->self());
+  handshake_ = nullptr;
+}
+
+// --- At rest, and at the end ---------------------------------------------------------------------------------------
+
+// A session that lives long enough to meet this check is one whose peers may die unnoticed, so keepalive begins here:
+// the many that are shorter save its system calls.
+Session::Next Session::CheckIdle(const SessionTools& tools) {
+  // What leaves a send queue moves, too: a slow reader empties it without an edge for a long time.
+  const std::uint32_t unsent_bytes = UnsentBytes(core_.socket.get()) + UnsentBytes(target_.get());
+  if (unsent_bytes < unsent_bytes_) active_ = tools.now();
+  unsent_bytes_ = unsent_bytes;
+  const auto limit = half_closed_ ? tools.settings.half_close_timeout : tools.settings.idle_timeout;
+  if (tools.now() - active_ >= limit) {
+    tools.counters().relays_expired.Add();
+    AbortOnClose(core_.socket.get());
+    AbortOnClose(target_.get());
+    return OverAs(End::kIdle);
+  }
+  if (!keepalive_) {
+    EnableKeepAlive(core_.socket.get(), tools.settings.keepalive);
+    EnableKeepAlive(target_.get(), tools.settings.keepalive);
+    keepalive_ = true;
+  }
+  tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
+  return FindDeadPeer(tools) ? Drive(tools) : Next::kWait;
+}
+
+// Keepalive finds a peer that died in silence, but not while bytes wait for it: then the kernel sends those again,
+// for a quarter of an hour. A peer that owes an answer for as long as keepalive would have waited, now and at the
+// check before, is as dead. (Once is not enough: one whose window is closed is asked every two minutes, and its
+// answer may be on its way just now.)
+bool Session::FindDeadPeer(const SessionTools& tools) {
+  const KeepAlive& keepalive = tools.settings.keepalive;
+  const auto is_dead = [&](int socket, bool& owes_ack) {
+    const bool owed = std::exchange(owes_ack, UnansweredFor(socket) >= keepalive.timeout());
+    return owed && owes_ack;
+  };
+  const bool client_is_dead = is_dead(core_.socket.get(), client_owes_ack_);
+  const bool target_is_dead = is_dead(target_.get(), target_owes_ack_);
+  if (client_is_dead) relay_.OnClientDead(tools.flow);
+  if (target_is_dead) relay_.OnTargetDead(tools.flow);
+  return client_is_dead || target_is_dead;
+}
+
+Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
+  if (tools.now() - active_ >= tools.settings.udp_idle_timeout) return OverAs(End::kIdle);
+  if (!keepalive_) EnableKeepAlive(core_.socket.get(), tools.settings.keepalive);
+  keepalive_ = true;
+  tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
+  return Next::kWait;
+}
+
+FlowTools Session::Flows(const SessionTools& tools) const {
+  FlowTools lent = tools.flow;
+  lent.share = core_.share;
+  return lent;
+}
+
+AssociateTools Session::Associate(const SessionTools& tools) const {
+  return {tools.settings,     core_.access(tools), tools.poller, tools.resolver, tools.counters(),
+          tools.associations, tools.udp_ports,     core_.client, throttle_,      tools.now()};
+}
+
+void Session::LogEnd(const SessionTools& tools) const {
+  LogLine line(LogLevel::kInfo, "session");
+  line.Address("client", core_.client);
+  if (core_.user != nullptr) line.Text("user", core_.user.get());
+  if (core_.command != SessionCore::kNoCommand) {
+    const auto command = static_cast<socks5::Command>(core_.command);
+    line.Text("cmd", Describe(command));
+    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString());
+    if (command == socks5::Command::kConnect) line.Number("port", core_.target.port);
+    if (command == socks5::Command::kBind && target_.valid()) line.Address("bound", LocalEndpoint(target_.get()));
+  }
+  if (target_.valid()) line.Address("target", core_.target);
+  if (core_.reply != SessionCore::kNoReply) line.Number("rep", core_.reply);
+  if (association_ != nullptr) {
+    line.Number("up", association_->up().bytes).Number("down", association_->down().bytes);
+    line.Number("datagrams-up", association_->up().datagrams);
+    line.Number("datagrams-down", association_->down().datagrams);
+  } else {
+    line.Number("up", relay_.bytes_up()).Number("down", relay_.bytes_down());
+  }
+  line.Seconds("seconds", tools.now() - begun_).Text("end", Describe(core_.end));
+  tools.log.Write(line);
+}
+
+void Session::CheckInvariants(Next next) const {
+  if (next == Next::kRelease) return;
+  assert((handshake_ != nullptr) == (core_.state <= State::kBinding));
+  assert(target_.valid() == (core_.state == State::kRelay || core_.state == State::kResetting));
+  assert((association_ != nullptr) == (core_.state == State::kAssociated));
+  assert(handshake_ == nullptr || core_.state < State::kConnecting || handshake_->awaits_something());
+  // Something will wake us, whatever the peers do.
+  assert(core_.deadline.armed());
+}
+
+}  // namespace penstock

@@ -1,0 +1,86 @@
+#include "penstock/udp/address_set.h"
+
+#include <cstring>
+
+namespace penstock {
+namespace {
+
+// The finishing steps of MurmurHash3: every bit of the input changes every bit of the output.
+std::uint64_t Mix(std::uint64_t bits) {
+  bits = (bits ^ bits >> 33) * 0xff51afd7ed558ccdULL;
+  bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53ULL;
+  return bits ^ bits >> 33;
+}
+
+std::uint64_t HashOf(const IpAddress& address, const AddressKey& key) {
+  std::array<std::uint64_t, 2> halves{};
+  const auto bytes = address.bytes();  // 4 or 16: no IPv4 address is taken for an IPv6 one that begins with it
+  std::memcpy(halves.data(), bytes.data(), bytes.size());
+  return Mix(Mix(halves[0] ^ key.first) + (halves[1] ^ key.second) + bytes.size());
+}
+
+constexpr std::uint32_t kDoubt = 1;
+
+std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<std::uint32_t>(hash) & ~kDoubt, 2U); }
+
+void Doubt(std::span<std::uint32_t> places) {
+  for (std::uint32_t& place : places) place |= place != 0 ? kDoubt : 0;
+}
+
+std::size_t BucketOf(std::uint64_t hash) { return static_cast<std::size_t>(hash >> 32) % AddressPage::kBuckets; }
+
+// The latest come first. One that is not among them takes the place of the last, if it may: false when it may not.
+bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool may_replace) {
+  auto place = std::ranges::find_if(places, [&](std::uint32_t other) { return (other & ~kDoubt) == fingerprint; });
+  if (place == places.end()) {
+    if (!may_replace) return false;
+    --place;
+  }
+  std::copy_backward(places.begin(), place, place + 1);
+  places.front() = fingerprint;
+  return true;
+}
+
+}  // namespace
+
+bool AddressSet::Contains(const IpAddress& address, const AddressKey& key) const {
+  const std::uint64_t hash = HashOf(address, key);
+  return Has(hash, FingerprintOf(hash));
+}
+
+bool AddressSet::Doubts(const IpAddress& address, const AddressKey& key) const {
+  const std::uint64_t hash = HashOf(address, key);
+  return Has(hash, FingerprintOf(hash) | kDoubt) && !Has(hash, FingerprintOf(hash));
+}
+
+// An address from before the page came is still among the inline ones.
+bool AddressSet::Has(std::uint64_t hash, std::uint32_t fingerprint) const {
+  const auto is_inside = [fingerprint](std::span<const std::uint32_t> places) {
+    return std::ranges::find(places, fingerprint) != places.end();
+  };
+  return is_inside(inline_) || (page_ != nullptr && is_inside(page_->buckets[BucketOf(hash)]));
+}
+
+void AddressSet::DoubtAll() {
+  Doubt(inline_);
+  if (page_ == nullptr) return;
+  for (AddressPage::Bucket& bucket : page_->buckets) Doubt(bucket);
+}
+
+void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages) {
+  const std::uint64_t hash = HashOf(address, key);
+  if (page_ == nullptr) {
+    if (PutFirst(inline_, FingerprintOf(hash), inline_.back() == 0)) return;
+    page_ = pages.Acquire();
+  }
+  const auto places = page_ == nullptr ? std::span<std::uint32_t>(inline_) : page_->buckets[BucketOf(hash)];
+  PutFirst(places, FingerprintOf(hash), true);
+}
+
+void AddressSet::Release(Slab<AddressPage>& pages) {
+  if (page_ != nullptr) pages.Release(page_->self);
+  page_ = nullptr;
+  inline_.fill(0);
+}
+
+}  // namespace penstock

@@ -1,0 +1,401 @@
+#include "penstock/udp/associate.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <new>
+#include <random>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/os/socket.h"
+#include "penstock/os/udp.h"
+
+namespace penstock {
+namespace {
+
+Endpoint AnyAddress(bool v4) {
+  Endpoint any;
+  if (v4) any.ip = IpAddress::FromV4(std::array<std::uint8_t, 4>{});
+  return any;
+}
+
+}  // namespace
+
+AssociationPool::AssociationPool(std::size_t associations_max)
+    : associations(associations_max), waiting(kWaitingDatagramsPerWorker), pages(kAddressPagesPerWorker) {
+  std::random_device random;
+  const auto bits = [&random] { return std::uint64_t{random()} << 32 | random(); };
+  key = {bits(), bits()};
+}
+
+// When all room is taken, the share that has most drops its oldest, as long as it has more than this one would have.
+bool AssociationPool::MakeRoom(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters) {
+  for (;;) {
+    const bool full = waiting.live() == kWaitingDatagramsPerWorker;
+    if (!full && waiting_bytes + bytes <= kWaitingBytesPerWorker) return true;
+    const auto holds = [full](const Waiting& each) { return full ? each.datagrams.size() : each.bytes; };
+    const Waiting& most = *std::ranges::max_element(waiting_of_share, {}, holds);
+    if (holds(most) < holds(share) + (full ? 1 : bytes)) return false;
+    WaitingDatagram& oldest = *most.datagrams.front();
+    resolver.Withdraw(AsWaiter(oldest.self));
+    counters.udp_queue_full.Add();
+    oldest.association.OnDropped();
+    Release(oldest);
+  }
+}
+
+WaitingDatagram* AssociationPool::Acquire(Association& association, Handle session, std::uint16_t port,
+                                          std::size_t bytes, std::size_t share, Resolver& resolver,
+                                          Counters& counters) {
+  Waiting& its = waiting_of_share[share];
+  if (!MakeRoom(its, bytes, resolver, counters)) return nullptr;
+  std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[bytes]);
+  if (room == nullptr) return nullptr;
+  WaitingDatagram* const datagram = waiting.Acquire(association, session, port, share);
+  if (datagram == nullptr) return nullptr;
+  datagram->bytes = std::move(room);
+  datagram->size = static_cast<std::uint32_t>(bytes);
+  waiting_bytes += bytes;
+  its.bytes += bytes;
+  datagram->place = its.datagrams.insert(its.datagrams.end(), datagram);
+  return datagram;
+}
+
+void AssociationPool::Release(WaitingDatagram& datagram) {
+  Waiting& its = waiting_of_share[datagram.share];
+  assert(its.bytes >= datagram.size && waiting_bytes >= datagram.size);
+  waiting_bytes -= datagram.size;
+  its.bytes -= datagram.size;
+  its.datagrams.erase(datagram.place);
+  waiting.Release(datagram.self);
+}
+
+// They are few on a worker, and there are none in most associations.
+void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& counters) {
+  sent_to_.Release(pool.pages);
+  if (waiting_ == 0) return;
+  counters.udp_nameless.Add(waiting_);
+  pool.waiting.ForEach([&](WaitingDatagram& datagram) {
+    if (datagram.session != session_) return;
+    resolver.Withdraw(AssociationPool::AsWaiter(datagram.self));
+    pool.Release(datagram);
+  });
+}
+
+Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools) {
+  Endpoint at = local;
+  const Fault fault = tools.ports.Open(tools.client.ip, tools.now, port_, [&](std::uint16_t port) {
+    at.port = port;
+    OpenedUdp opened = OpenUdp(at);
+    sockets_[0] = std::move(opened.socket);
+    return opened.fault;
+  });
+  if (fault != Fault::kNone) return fault;
+  if (!tools.poller.AddReader(sockets_[0].get(), {first_tag_, session_})) return Fault::kExhausted;
+  named_port_ = named_port;
+  return Fault::kNone;
+}
+
+Endpoint Association::Bound(const AssociateTools& tools) const {
+  Endpoint bound = LocalEndpoint(sockets_[0].get());
+  for (const IpAddress& ip : tools.settings.udp_advertise) {
+    if (ip.is_v4() == bound.ip.is_v4()) bound.ip = ip;
+  }
+  return bound;
+}
+
+void Association::OnEvents(Side side, const Events& events) {
+  if (events.readable) readable_ |= Bit(side);
+}
+
+void Association::OnPolicy() {
+  sent_to_.DoubtAll();
+  may_move_.fill(true);
+}
+
+Association::Turn Association::Step(const AssociateTools& tools) {
+  Turn turn = Turn::kWaiting;
+  for (const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
+    if ((readable_ & Bit(side)) != 0 && StepSide(side, tools) == Turn::kUnfinished) {
+      turn = Turn::kUnfinished;
+    }
+  }
+  return turn;
+}
+
+Association::Turn Association::StepSide(Side side, const AssociateTools& tools) {
+  for (int i = 0; i < kUdpBatchesPerTurn; ++i) {
+    const Received received = tools.pool.inbox.Receive(socket(side).get());
+    if (side == Side::kClient) {
+      TakeFromClient(received.count, tools);
+    } else {
+      TakeFromTargets(received.count, tools);
+    }
+    // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
+    if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
+      readable_ &= static_cast<std::uint8_t>(~Bit(side));
+      return Turn::kWaiting;
+    }
+  }
+  return Turn::kUnfinished;
+}
+
+// --- Client to target ----------------------------------------------------------------------------------------------
+
+bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
+  // Port 0 can be made up, but not be answered.
+  if (from.ip != tools.client.ip || from.scope != tools.client.scope || from.port == 0) return false;
+  if (!has_client() || from.port == client_port_ || from.port == named_port_) return true;
+  return client_port_ != named_port_ && tools.now - client_heard_ >= kUdpPortMemory;
+}
+
+void Association::Pin(std::uint16_t port, const AssociateTools& tools) {
+  client_port_ = port;
+  client_heard_ = tools.now;
+}
+
+void Association::TakeFromClient(std::size_t count, const AssociateTools& tools) {
+  Route route;
+  for (std::size_t i = 0; i < count; ++i) {
+    const DatagramInbox::Message message = tools.pool.inbox.At(i);
+    if (!IsClient(message.from, tools)) {
+      tools.counters.udp_foreign.Add(message.datagrams());
+      continue;
+    }
+    if (message.from.port == client_port_) client_heard_ = tools.now;
+    message.ForEach([&](std::span<const std::uint8_t> datagram) { Forward(datagram, message.from, route, tools); });
+  }
+  FlushUp(tools);
+}
+
+void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route,
+                          const AssociateTools& tools) {
+  const std::size_t known = route.header.size();
+  if (known != 0 && datagram.size() >= known && std::memcmp(datagram.data(), route.header.data(), known) == 0) {
+    Pin(from.port, tools);
+    return Put(route.to, datagram.subspan(known), tools);
+  }
+  const socks5::UdpHeader header = socks5::DecodeUdpHeader(datagram);
+  if (header.fault == socks5::UdpFault::kFragment) return tools.counters.udp_fragment.Add();
+  if (header.fault == socks5::UdpFault::kMalformed) return tools.counters.udp_malformed.Add();
+  Pin(from.port, tools);
+
+  const auto data = datagram.subspan(header.size);
+  Endpoint to{header.address, header.port};
+  if (!header.name.empty()) {
+    const auto address = AddressInName(header.name);
+    if (!address) return ForwardToName(header, data, route, tools);
+    to.ip = *address;
+  }
+  const Ruling ruling = tools.access.Judge({}, to.ip, to.port);
+  if (!ruling.allowed) return tools.counters.udp_denied.Add();
+  if (ForwardTo({to, ruling.source()}, data, tools)) route = {datagram.first(header.size), to};
+}
+
+void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
+                                const AssociateTools& tools) {
+  if (!IsHostName(header.name)) return tools.counters.udp_malformed.Add();
+  const AllowedNames allowed(tools.access, header.name, header.port);
+  if (const auto answer = tools.resolver.Known(header.name, tools.client.ip, &allowed)) {
+    const auto to = Choose(*answer, header.name, header.port, tools);
+    // The header is the last thing in front of the data.
+    if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
+    return;
+  }
+  WaitingDatagram* const waiting = Keep(header, data, tools);
+  if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
+  // An answer at once is a failure: the resolver itself has too many waiters.
+  if (const auto answer =
+          tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self), tools.client.ip, &allowed)) {
+    OnName(*waiting, *answer, tools);
+    tools.pool.Release(*waiting);
+  }
+}
+
+// A copy of a datagram that is to wait; null when too many do already.
+WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
+                                   const AssociateTools& tools) {
+  if (waiting_ == kWaitingDatagramsPerAssociation) return nullptr;
+  const std::size_t share = tools.resolver.ShareOf(tools.client.ip);
+  WaitingDatagram* const waiting = tools.pool.Acquire(*this, session_, header.port, header.name.size() + data.size(),
+                                                      share, tools.resolver, tools.counters);
+  if (waiting == nullptr) return nullptr;
+  std::ranges::copy(data, std::ranges::copy(header.name, waiting->bytes.get()).out);
+  waiting->name_size = static_cast<std::uint8_t>(header.name.size());
+  ++waiting_;
+  return waiting;
+}
+
+void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools) {
+  --waiting_;
+  const auto to = Choose(answer, datagram.name(), datagram.port, tools);
+  if (to) ForwardTo(*to, datagram.data(), tools);
+  FlushUp(tools);
+}
+
+// The first address that the client may reach, or nothing, and the datagram is counted. A connection tries one address
+// after the other; a datagram has one try. So the client's own family comes first, for many programs can read no answer
+// of the other one, and of two families the one without a route is passed over.
+std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
+                                                            std::uint16_t port, const AssociateTools& tools) const {
+  if (answer.status != NameStatus::kFound || answer.list().empty()) {
+    (answer.status == NameStatus::kDenied ? tools.counters.udp_denied : tools.counters.udp_nameless).Add();
+    return std::nullopt;
+  }
+  const bool both_families = answer.list().front().is_v4() != answer.list().back().is_v4();
+  std::optional<Destination> without_route;
+  for (const bool v4 : {tools.client.ip.is_v4(), !tools.client.ip.is_v4()}) {
+    for (const IpAddress& address : answer.list()) {
+      if (address.is_v4() != v4) continue;
+      const Ruling ruling = tools.access.Judge({name, answer.name}, address, port);
+      const Destination destination{{address, port}, ruling.source()};
+      if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
+      if (!both_families || HasRoute(destination, tools)) return destination;
+      if (!without_route) without_route = destination;
+    }
+  }
+  if (!without_route) tools.counters.udp_denied.Add();
+  return without_route;
+}
+
+// Asks the kernel once a second for an address that is asked for again and again, unless a rule says from where: what
+// is true of that source is not true of others.
+bool Association::HasRoute(const Destination& target, const AssociateTools& tools) {
+  const auto ask = [&] { return LocalAddressTowards(target.to.ip, target.source).fault == Fault::kNone; };
+  if (target.source != nullptr) return ask();
+  for (const AssociationPool::KnownRoute& known : tools.pool.routes) {
+    if (known.to == target.to.ip && tools.now < known.until) return known.exists;
+  }
+  const bool exists = ask();
+  tools.pool.routes[exists ? 0 : 1] = {target.to.ip, exists, tools.now + std::chrono::seconds(1)};
+  return exists;
+}
+
+// True when more may follow to the same target without being judged again.
+bool Association::ForwardTo(const Destination& target, std::span<const std::uint8_t> data,
+                            const AssociateTools& tools) {
+  if (!Approach(target, tools)) return false;
+  Put(target.to, data, tools);
+  return true;
+}
+
+// Makes ready to send to a target: is there a socket, and who is expected to answer.
+bool Association::Approach(const Destination& target, const AssociateTools& tools) {
+  const Side side = SideOf(target.to.ip);
+  const bool stays = socket(side).valid() && (!may_move(side) || Suits(target, side));
+  if (stays ? !Suits(target, side) : !OpenTowards(target, tools)) {
+    tools.counters.udp_unreachable.Add();
+    return false;
+  }
+  may_move(side) = false;
+  sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
+  return true;
+}
+
+// Whether what a rule says of a target's source is true of the socket that is open: what should leave by another
+// address or interface than the datagrams before it must not leave by theirs.
+bool Association::Suits(const Destination& target, Side side) {
+  const Source* const opened = source(side).get();
+  if (target.source == nullptr || opened == nullptr) return target.source == opened;
+  return target.source->towards(target.to.ip) == opened->towards(target.to.ip) &&
+         target.source->interface == opened->interface;
+}
+
+// The first destination of a family decides from where all datagrams of that family come. What is to leave from a
+// socket that is replaced leaves before.
+bool Association::OpenTowards(const Destination& target, const AssociateTools& tools) {
+  const Side side = SideOf(target.to.ip);
+  Endpoint at = AnyAddress(side == Side::kIpv4);
+  if (target.source != nullptr) {
+    if (target.source->excludes(target.to.ip)) return false;
+    at.ip = target.source->towards(target.to.ip).value_or(at.ip);
+  }
+  std::unique_ptr<const Source> kept;
+  if (target.source != nullptr) kept.reset(new (std::nothrow) Source(*target.source));
+  if (target.source != nullptr && kept == nullptr) return false;
+  OpenedUdp opened = OpenUdp(at, target.source);
+  if (!opened.socket.valid()) return false;
+  const auto tag = static_cast<std::uint8_t>(first_tag_ + static_cast<std::uint8_t>(side));
+  if (!tools.poller.AddReader(opened.socket.get(), {tag, session_})) return false;
+  FlushUp(tools);
+  sockets_[static_cast<std::size_t>(side)] = std::move(opened.socket);
+  joins_[static_cast<std::size_t>(side)] = true;
+  source(side) = std::move(kept);
+  return true;
+}
+
+void Association::Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
+  if (!tools.Pass(Way::kUp, data.size())) return;
+  const Side side = SideOf(to.ip);
+  DatagramOutbox& outbox = Outbox(side, tools.pool);
+  if (outbox.full()) FlushUp(tools);
+  outbox.Add(to, {}, data, joins_[static_cast<std::size_t>(side)]);
+}
+
+// `tally`, `datagrams` and `bytes`: of the way that they went.
+void Association::Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
+                        Counters& counters) {
+  tally.datagrams += outcome.sent;
+  tally.bytes += outcome.sent_bytes;
+  datagrams.Add(outcome.sent);
+  bytes.Add(outcome.sent_bytes);
+  counters.udp_full.Add(outcome.full);
+  counters.udp_unreachable.Add(outcome.failed);
+}
+
+void Association::FlushUp(const AssociateTools& tools) {
+  for (const Side side : {Side::kIpv4, Side::kIpv6}) {
+    DatagramOutbox& outbox = Outbox(side, tools.pool);
+    if (outbox.empty()) continue;
+    const auto outcome = outbox.Flush(socket(side).get(), joins_[static_cast<std::size_t>(side)]);
+    Count(outcome, up_, tools.counters.datagrams_up, tools.counters.datagram_bytes_up, tools.counters);
+  }
+}
+
+// --- Target to client ----------------------------------------------------------------------------------------------
+
+// Null when a datagram from there may pass; else what it counts towards. Whoever the client was allowed to send to may
+// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed.
+Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools) {
+  if (sent_to_.Contains(from.ip, tools.pool.key)) return nullptr;
+  const bool asked = sent_to_.Doubts(from.ip, tools.pool.key);
+  if (!asked && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
+  if (!tools.access.Judge({}, from.ip, from.port).allowed) return &tools.counters.udp_denied;
+  if (asked) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
+  return nullptr;
+}
+
+void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools) {
+  assert(has_client());
+  AssociationPool& pool = tools.pool;
+  DatagramOutbox& outbox = pool.outboxes[0];
+  const Endpoint client{tools.client.ip, client_port_, tools.client.scope};
+  const std::size_t longest = client.ip.is_v4() ? kUdpBytesMaxIpv4 : kUdpBytesMax;
+  Endpoint judged;
+  Counter* cause = nullptr;
+  for (std::size_t i = 0; i < count; ++i) {
+    const DatagramInbox::Message message = pool.inbox.At(i);
+    if (message.from != judged) cause = Unwanted(message.from, tools);
+    judged = message.from;
+    if (cause != nullptr) {
+      cause->Add(message.datagrams());
+      continue;
+    }
+    const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.room_before);
+    message.ForEach([&](std::span<const std::uint8_t> data) {
+      if (header.size() + data.size() > longest) return tools.counters.udp_too_long.Add();
+      if (!tools.Pass(Way::kDown, data.size())) return;
+      if (outbox.full()) FlushDown(tools);
+      outbox.Add(client, header, data, joins_[0]);
+    });
+  }
+  if (!outbox.empty()) FlushDown(tools);
+}
+
+void Association::FlushDown(const AssociateTools& tools) {
+  const auto outcome = tools.pool.outboxes[0].Flush(sockets_[0].get(), joins_[0]);
+  Count(outcome, down_, tools.counters.datagrams_down, tools.counters.datagram_bytes_down, tools.counters);
+}
+
+}  // namespace penstock

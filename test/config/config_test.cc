@@ -1,0 +1,694 @@
+#include "penstock/config/config.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/base/secret.h"
+#include "penstock/config/options.h"
+#include "penstock/os/fd.h"
+#include "test/support/temp_directory.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using Wish = CommandLine::Wish;
+
+CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const Running& running = {}) {
+  words.insert(words.begin(), "penstock");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  const int count = static_cast<int>(arguments.size());
+  arguments.push_back(nullptr);
+  return ParseCommandLine(count, arguments.data(), cpus, running);
+}
+
+Settings Good(std::vector<std::string> words) {
+  const CommandLine line = Parse(std::move(words));
+  CHECK_MESSAGE(line.wish == Wish::kRun, line.mistake);
+  CHECK(line.mistake == "");
+  return line.settings;
+}
+
+std::string MistakeIn(std::vector<std::string> words) {
+  const CommandLine line = Parse(std::move(words));
+  CHECK(line.wish == Wish::kMistake);
+  return line.mistake;
+}
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+TEST_CASE("config: without options it listens on loopback with a worker for each CPU") {
+  const CommandLine line = Parse({}, 6);
+  CHECK(line.wish == Wish::kRun);
+  REQUIRE(line.settings.listen.size() == 1);
+  CHECK(line.settings.listen[0].ToString() == "127.0.0.1:1080");
+  CHECK(line.settings.workers == 6);
+  CHECK(line.settings.login_threads == 3);
+  CHECK(Parse({}, 1).settings.login_threads == 1);
+  CHECK(line.settings.connections_max == 0);
+  CHECK(line.settings.handshake_timeout == 10s);
+  CHECK(line.settings.connect_timeout == 10s);
+  CHECK(line.settings.bind_timeout == 1min);
+  CHECK(line.settings.bind_ports == PortRange{0, 0});
+  CHECK(line.settings.half_close_timeout == 10min);
+  CHECK(line.settings.idle_timeout == 2h);
+  CHECK(line.settings.drain_timeout == 30s);
+  CHECK(line.settings.log_level == LogLevel::kNotice);
+  CHECK(Parse({}, 1'000'000).settings.workers == kWorkersMax);
+}
+
+TEST_CASE("config: every option reaches its setting, with = or as the next word") {
+  const auto check = [](const Settings& s) {
+    REQUIRE(s.listen.size() == 2);
+    CHECK(s.listen[0].ToString() == "0.0.0.0:1080");
+    CHECK(s.listen[1].ToString() == "[::1]:0");
+    CHECK(s.workers == 3);
+    CHECK(s.login_threads == 5);
+    CHECK(s.connections_max == 500);
+    CHECK(s.handshake_timeout == 250ms);
+    CHECK(s.connect_timeout == 7s);
+    CHECK(s.bind_timeout == 2s);
+    CHECK(s.bind_ports == PortRange{40000, 40999});
+    CHECK(s.half_close_timeout == 1min);
+    CHECK(s.idle_timeout == 24h);
+    CHECK(s.keepalive.idle == 30s);
+    CHECK(s.keepalive.interval == 5s);
+    CHECK(s.keepalive.probes == 9);
+    CHECK(s.drain_timeout == 1ms);
+    CHECK(s.names.resolv_conf == "/tmp/resolv");
+    CHECK(s.names.hosts_file == "/tmp/hosts");
+    CHECK(s.log_level == LogLevel::kInfo);
+    CHECK(s.policy.limits == Limits{20, 10, 5, 10 * 1024 * 1024, 1'000'000'000});
+  };
+  const std::pair<std::string, std::string> options[] = {
+      {"--allow", "client any"},
+      {"--listen", "0.0.0.0:1080"},
+      {"--listen", "[::1]:0"},
+      {"--workers", "3"},
+      {"--login-threads", "5"},
+      {"--max-connections", "500"},
+      {"--handshake-timeout", "250ms"},
+      {"--connect-timeout", "7"},
+      {"--bind-timeout", "2s"},
+      {"--bind-ports", "40000-40999"},
+      {"--half-close-timeout", "1m"},
+      {"--idle-timeout", "24h"},
+      {"--keepalive-idle", "30s"},
+      {"--keepalive-interval", "5"},
+      {"--keepalive-probes", "9"},
+      {"--drain-timeout", "1ms"},
+      {"--resolv-conf", "/tmp/resolv"},
+      {"--hosts-file", "/tmp/hosts"},
+      {"--log-level", "info"},
+      {"--max-connections-per-client", "20"},
+      {"--max-connections-per-user", "10"},
+      {"--user-bandwidth", "1G"},
+      {"--connect-rate", "5"},
+      {"--bandwidth", "10Mi"},
+  };
+  std::vector<std::string> joined, apart;
+  for (const auto& [option, value] : options) {
+    joined.push_back(option + "=" + value);
+    apart.push_back(option);
+    apart.push_back(value);
+  }
+  check(Good(joined));
+  check(Good(apart));
+}
+
+TEST_CASE("config: good values at the ends of their ranges") {
+  const std::vector<std::string> good[] = {
+      {"--workers=1"},
+      {"--workers=1024"},
+      {"--login-threads=1"},
+      {"--login-threads=1024"},
+      {"--max-connections=1"},
+      {"--max-connections=100000000"},
+      {"--keepalive-probes=1"},
+      {"--keepalive-probes=127"},
+      {"--keepalive-idle=32767s"},
+      {"--keepalive-interval=1s"},
+      {"--keepalive-idle=2000ms"},
+      {"--bind-ports=1-65535"},
+      {"--bind-ports=40000-40000"},
+      {"--bind-ports=40000"},
+      {"--idle-timeout=8760h"},
+      {"--idle-timeout=1ms"},
+      {"--max-connections-per-client=0"},
+      {"--max-connections-per-client=100000000"},
+      {"--connect-rate=1"},
+      {"--connect-rate=1000000"},
+      {"--bandwidth=1k"},
+      {"--bandwidth=100G"},
+      {"--log-level=error"},
+      {"--log-level=warn"},
+      {"--log-level=notice"},
+      {"--listen=[::ffff:127.0.0.1]:65535"},
+      std::vector<std::string>(kListenersMax, "--listen=127.0.0.1:0"),
+  };
+  for (const auto& words : good) {
+    CAPTURE(words[0]);
+    Good(words);
+  }
+}
+
+TEST_CASE("config: a bad value is a sentence with the option, the value and what is accepted") {
+  const std::string kEndpoint = "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
+  const std::string kTime = "a time such as 250ms, 10s, 5m or 2h, up to 365 days";
+  const std::string kSeconds = "a time such as 10s, 5m or 2h, up to 365 days";
+  const std::string kPorts = "a range of ports such as 40000-49999";
+  const std::string kKeepAlive = "a time such as 60s or 5m, up to 32767 seconds";
+  const std::string kRate =
+      "bytes per second such as 64k, 10M or 1G (powers of 1000) or 10Mi (of 1024), from 1k to 100G";
+  const std::string kLevel = "one of error, warn, notice, info";
+  const struct {
+    std::string option;
+    std::string value;
+    std::string accepted;
+  } bad[] = {
+      {"listen", "", kEndpoint},
+      {"listen", "1080", kEndpoint},
+      {"listen", "127.0.0.1", kEndpoint},
+      {"listen", "localhost:1080", kEndpoint},
+      {"listen", "127.0.0.1:65536", kEndpoint},
+      {"listen", "::1:1080", kEndpoint},
+      {"max-connections-per-client", "-1", "a number from 0 to 100000000"},
+      {"connect-rate", "1000001", "a number from 1 to 1000000"},
+      {"bandwidth", "0", kRate},
+      {"user-bandwidth", "999", kRate},
+      {"max-connections-per-user", "many", "a number from 1 to 100000000"},
+      {"bandwidth", "10m", kRate},
+      {"bandwidth", "1.5M", kRate},
+      {"workers", "0", "a number from 1 to 1024"},
+      {"workers", "1025", "a number from 1 to 1024"},
+      {"workers", "-1", "a number from 1 to 1024"},
+      {"workers", "+1", "a number from 1 to 1024"},
+      {"workers", "two", "a number from 1 to 1024"},
+      {"workers", "2 ", "a number from 1 to 1024"},
+      {"workers", "", "a number from 1 to 1024"},
+      {"login-threads", "0", "a number from 1 to 1024"},
+      {"login-threads", "1025", "a number from 1 to 1024"},
+      {"max-connections", "0", "a number from 1 to 100000000"},
+      {"max-connections", "100000001", "a number from 1 to 100000000"},
+      {"max-connections", "18446744073709551617", "a number from 1 to 100000000"},
+      {"handshake-timeout", "0", kTime},
+      {"handshake-timeout", "soon", kTime},
+      {"connect-timeout", "1.5s", kTime},
+      {"bind-timeout", "0", kTime},
+      {"bind-ports", "", kPorts},
+      {"bind-ports", "40000-", kPorts},
+      {"bind-ports", "-40000", kPorts},
+      {"bind-ports", "0-10", kPorts},
+      {"bind-ports", "1-65536", kPorts},
+      {"bind-ports", "41000-40000", kPorts},
+      {"bind-ports", "1-2-3", kPorts},
+      {"bind-ports", "40000 - 41000", kPorts},
+      {"half-close-timeout", "-1s", kTime},
+      {"idle-timeout", "8761h", kTime},
+      {"drain-timeout", "10 s", kTime},
+      {"keepalive-idle", "250ms", kSeconds},
+      {"keepalive-idle", "0", kSeconds},
+      {"keepalive-idle", "32768s", kKeepAlive},
+      {"keepalive-interval", "1500ms", kSeconds},
+      {"keepalive-interval", "24h", kKeepAlive},
+      {"keepalive-probes", "0", "a number from 1 to 127"},
+      {"keepalive-probes", "128", "a number from 1 to 127"},
+      {"resolv-conf", "", "the name of a file"},
+      {"hosts-file", "", "the name of a file"},
+      {"log-level", "", kLevel},
+      {"log-level", "debug", kLevel},
+      {"log-level", "INFO", kLevel},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.option);
+    CAPTURE(row.value);
+    CHECK(MistakeIn({"--" + row.option + "=" + row.value}) ==
+          "--" + row.option + ": '" + row.value + "' is not accepted; give " + row.accepted);
+  }
+}
+
+TEST_CASE("config: too many addresses to listen on are a mistake") {
+  const std::string sentence = MistakeIn(std::vector<std::string>(kListenersMax + 1, "--listen=127.0.0.1:0"));
+  CHECK(Contains(sentence, "at most 64 addresses"));
+}
+
+TEST_CASE("config: what is no option is a mistake that names it") {
+  const struct {
+    std::vector<std::string> words;
+    std::string sentence;
+  } bad[] = {
+      {{"--frobnicate"}, "unknown option --frobnicate; see --help"},
+      {{"--frobnicate=1"}, "unknown option --frobnicate=1; see --help"},
+      {{"--lisen=1"}, "unknown option --lisen=1; did you mean --listen?"},
+      {{"--chekc"}, "unknown option --chekc; did you mean --check?"},
+      {{"-x"}, "unknown option -x; see --help"},
+      {{"-xyz"}, "unknown option -x; see --help"},
+      {{"--listen"}, "option --listen wants a value; see --help"},
+      {{"--workers=2", "--log-level"}, "option --log-level wants a value; see --help"},
+      {{"1080"}, "unexpected word '1080'; everything is an option, see --help"},
+      {{"--workers=2", "start"}, "unexpected word 'start'; everything is an option, see --help"},
+      {{"--", "--workers=2"}, "unexpected word '--workers=2'; everything is an option, see --help"},
+      {{""}, "unexpected word ''; everything is an option, see --help"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.words[0]);
+    CHECK(MistakeIn(row.words) == row.sentence);
+  }
+}
+
+TEST_CASE("config: an option without a value that is given one is not called unknown") {
+  for (const char* word : {"--help=me", "--version=2"}) {
+    CAPTURE(word);
+    CHECK_FALSE(Contains(MistakeIn({word}), "unknown"));
+  }
+}
+
+TEST_CASE("config: a mistake in one call leaves nothing behind for the next") {
+  MistakeIn({"--frobnicate", "--workers=2"});
+  MistakeIn({"-xyz"});
+  CHECK(Good({"--workers=2"}).workers == 2);
+}
+
+TEST_CASE("config: help and version are wishes of their own") {
+  CHECK(Parse({"--help"}).wish == Wish::kHelp);
+  CHECK(Parse({"-h"}).wish == Wish::kHelp);
+  CHECK(Parse({"--version"}).wish == Wish::kVersion);
+  CHECK(Parse({"-V"}).wish == Wish::kVersion);
+  CHECK(Parse({"--workers=2", "--help"}).wish == Wish::kHelp);
+  CHECK(Parse({"--workers=none", "--help"}).wish == Wish::kMistake);  // what comes first counts
+}
+
+TEST_CASE("config: the help has a line for every option, with its default") {
+  const std::string help = HelpText();
+  for (const char* option : {"--listen ADDR:PORT",
+                             "--workers N",
+                             "--login-threads N",
+                             "--max-connections N",
+                             "--max-connections-per-client N",
+                             "--max-connections-per-user N",
+                             "--connect-rate N",
+                             "--user-bandwidth RATE",
+                             "--bandwidth RATE",
+                             "--handshake-timeout TIME",
+                             "--connect-timeout TIME",
+                             "--bind-timeout TIME",
+                             "--bind-ports LO-HI",
+                             "--half-close-timeout TIME",
+                             "--idle-timeout TIME",
+                             "--keepalive-idle TIME",
+                             "--keepalive-interval TIME",
+                             "--keepalive-probes N",
+                             "--drain-timeout TIME",
+                             "--resolv-conf FILE",
+                             "--hosts-file FILE",
+                             "--log-level LEVEL",
+                             "--config FILE",
+                             "--check",
+                             "--help",
+                             "--version"}) {
+    CAPTURE(option);
+    CHECK(Contains(help, std::string("\n  ") + option + ' '));
+  }
+  for (const Option& option : Options()) CHECK(Contains(help, std::string("\n  --") + option.name + ' '));
+  for (const char* standard : {"(127.0.0.1:1080)", "(10s)", "(10m)", "(2h)", "(30s)", "(1m)", "(15s)", "(4)",
+                               "(/etc/resolv.conf)", "(/etc/hosts)", "(notice)"}) {
+    CAPTURE(standard);
+    CHECK(Contains(help, standard));
+  }
+  CHECK_FALSE(Contains(help, "%"));
+  CHECK(help.ends_with('\n'));
+}
+
+TEST_CASE("config: core files are allowed on the command line alone") {
+  CHECK_FALSE(Good({}).core_dumps);
+  CHECK(Good({"--allow-core-dumps"}).core_dumps);
+  CHECK(Contains(MistakeIn({"--allow-core-dumps=yes"}), "takes no value"));
+}
+
+TEST_CASE("config: there is at least one CPU") { CHECK(UsableCpus() >= 1); }
+
+TEST_CASE("config: how UDP is carried") {
+  const Settings standard = Good({});
+  CHECK(standard.udp_idle_timeout == 2min);
+  CHECK(standard.udp_filter == UdpFilter::kAddress);
+  CHECK(standard.udp_ports.high == 0);
+  CHECK(standard.udp_advertise.empty());
+  const Settings s = Good({"--udp-idle-timeout=30s", "--udp-filter=open", "--udp-ports", "40000-40099",
+                           "--udp-advertise", "203.0.113.5", "--udp-advertise=2001:db8::5"});
+  CHECK(s.udp_idle_timeout == 30s);
+  CHECK(s.udp_filter == UdpFilter::kOpen);
+  CHECK(s.udp_ports.low == 40000);
+  CHECK(s.udp_ports.high == 40099);
+  REQUIRE(s.udp_advertise.size() == 2);
+  CHECK(s.udp_advertise[1].ToString() == "2001:db8::5");
+  CHECK(Good({"--udp-ports=5000"}).udp_ports.low == 5000);
+  CHECK(Good({"--udp-ports=5000"}).udp_ports.high == 5000);
+  CHECK(Good({"--udp-filter=address"}).udp_filter == UdpFilter::kAddress);
+  for (const char* const bad : {"", "-", "0-5", "5-4", "1-65536", "5-", "-5", "a-b", "1-2-3", "1 - 2"}) {
+    CAPTURE(bad);
+    CHECK(Contains(MistakeIn({std::string("--udp-ports=") + bad}), "a range of ports such as"));
+  }
+  CHECK(Contains(MistakeIn({"--udp-filter=port"}), "open or address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=0.0.0.0"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=example.org"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
+}
+
+TEST_CASE("config: behind a proxy on the same host loopback alone does not make an open gateway a closed one") {
+  CHECK(Good({}).guard.trust_loopback);
+  CHECK(Good({"--trust-loopback=yes"}).guard.trust_loopback);
+  CHECK(
+      Contains(MistakeIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: everybody who reaches this address could"));
+  CHECK(Contains(MistakeIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "everybody"));
+  CHECK_FALSE(Good({"--trust-loopback=no", "--allow", "client 127.0.0.2"}).guard.trust_loopback);
+  CHECK_FALSE(Good({"--trust-loopback=no", "--user", "alice:secret"}).guard.trust_loopback);
+  CHECK(Contains(MistakeIn({"--trust-loopback=maybe"}), "yes or no"));
+}
+
+TEST_CASE("config: the prefixes of translators") {
+  CHECK(Good({}).guard.nat64_prefixes.empty());
+  const Settings s = Good({"--nat64-prefix=2001:db8:64::/96", "--nat64-prefix", "2001:db8:1::/48"});
+  REQUIRE(s.guard.nat64_prefixes.size() == 2);
+  CHECK(s.guard.nat64_prefixes[1].ToString() == "2001:db8:1::/48");
+  for (const char* const bad : {"", "10.0.0.0/8", "2001:db8::/33", "2001:db8::", "2001:db8::1/96", "64"}) {
+    CAPTURE(bad);
+    CHECK(Contains(MistakeIn({std::string("--nat64-prefix=") + bad}), "an IPv6 block of 32, 40, 48, 56, 64 or 96"));
+  }
+}
+
+// --- The configuration file ----------------------------------------------------------------------------------------
+
+struct File {
+  explicit File(std::string_view text) : path(folder.Write("penstock.conf", text)) {}
+
+  std::vector<std::string> With(std::vector<std::string> words) const {
+    words.push_back("--config=" + path);
+    return words;
+  }
+
+  test::TempDirectory folder;
+  std::string path;
+};
+
+TEST_CASE("config: a file takes the names of the options") {
+  const File file(
+      "# a comment\n"
+      "listen 127.0.0.1:1081\n"
+      "listen [::1]:1081   # another\n"
+      "workers 3\n"
+      "idle-timeout 5m\n"
+      "log-level info\n");
+  const Settings settings = Good(file.With({}));
+  REQUIRE(settings.listen.size() == 2);
+  CHECK(settings.listen[1].ToString() == "[::1]:1081");
+  CHECK(settings.workers == 3);
+  CHECK(settings.idle_timeout == 5min);
+  CHECK(settings.log_level == LogLevel::kInfo);
+}
+
+TEST_CASE("config: the command line wins over the file, whichever stands first") {
+  const File file("listen 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 3\nidle-timeout 5m\n");
+  for (const bool first : {false, true}) {
+    std::vector<std::string> words{"--listen=127.0.0.1:9", "--workers=1"};
+    words.insert(first ? words.begin() : words.end(), "--config=" + file.path);
+    const Settings settings = Good(words);
+    REQUIRE(settings.listen.size() == 1);
+    CHECK(settings.listen[0].port == 9);
+    CHECK(settings.workers == 1);
+    CHECK(settings.idle_timeout == 5min);
+  }
+}
+
+TEST_CASE("config: names of files in a file are relative to it") {
+  const File file("hosts-file hosts\nresolv-conf /etc/resolv.conf\n");
+  const Settings settings = Good(file.With({}));
+  CHECK(settings.names.hosts_file == file.folder.PathOf("hosts"));
+  CHECK(settings.names.resolv_conf == "/etc/resolv.conf");
+  CHECK(Good({"--hosts-file=hosts"}).names.hosts_file == "hosts");
+}
+
+TEST_CASE("config: a mistake in a file is told with file, line, word, and what would be right") {
+  const struct {
+    std::string text;
+    std::string mistake;
+  } bad[] = {
+      {"workers 2\nidle-timeout soon\n",
+       ":2: idle-timeout: 'soon' is not accepted; give a time such as 250ms, 10s, 5m or 2h, up to 365 days"},
+      {"lisen 127.0.0.1:1\n", ":1: lisen: unknown directive; did you mean listen?"},
+      {"max-connection 1\n", ":1: max-connection: unknown directive; did you mean max-connections?"},
+      {"includes x\n", ":1: includes: unknown directive; did you mean include?"},
+      {"frobnicate x\n", ":1: frobnicate: unknown directive"},
+      {"help me\n", ":1: help: unknown directive"},
+      {"allow-core-dumps yes\n", ":1: allow-core-dumps: unknown directive"},
+      {"config other\n", ":1: config: unknown directive"},
+      {"\nworkers\n", ":2: workers wants a value; see --help"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.text);
+    const File file(row.text);
+    CHECK(MistakeIn(file.With({})) == file.path + row.mistake);
+  }
+  CHECK(MistakeIn({"--config=/none/such"}) == "cannot read /none/such: No such file or directory");
+  CHECK(MistakeIn({"--config=a", "--config=b"}) ==
+        "--config: 'b' is not accepted; give one file; it may include others");
+}
+
+TEST_CASE("config: what may stand only once is told where it stands twice") {
+  const File file("workers 1\nlisten 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 2\n");
+  CHECK(MistakeIn(file.With({})) ==
+        file.path + ":4: workers is given a second time; the first is at " + file.path + ":1: workers");
+}
+
+TEST_CASE("config: --check is a wish that sees the same mistakes") {
+  const File good("workers 1\n");
+  CHECK(Parse(good.With({"--check"})).wish == Wish::kCheck);
+  CHECK(Parse({"--check", "--workers=1"}).wish == Wish::kCheck);
+  CHECK(Parse({"--check", "--workers=0"}).wish == Wish::kMistake);
+  CHECK(Parse({"--check", "--help"}).wish == Wish::kHelp);
+  const File bad("workers 0\n");
+  CHECK(Parse(bad.With({"--check"})).wish == Wish::kMistake);
+}
+
+TEST_CASE("config: what has changed and needs a new start is known by name") {
+  const CommandLine running = Parse({"--listen=127.0.0.1:1", "--workers=2", "--log-level=info"});
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1"})).empty());
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--log-level=warn"})).empty());
+  CHECK(NeedsRestart(running, Parse({"--workers=3", "--listen=127.0.0.1:2"})) == "listen, workers");
+  CHECK(NeedsRestart(running, Parse({"--workers=2"})) == "listen");
+  CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--idle-timeout=1s"})) == "idle-timeout");
+}
+
+// --- Users ---------------------------------------------------------------------------------------------------------
+
+TEST_CASE("config: users come from options and files alike, and those of both may log in") {
+  const test::TempDirectory folder;
+  const std::string users = folder.Write("users", "alice:{plain}open-sesame-1\n");
+  std::filesystem::permissions(users, std::filesystem::perms(0600));
+  const std::string path = folder.Write("penstock.conf", "users users\nuser bob:open-sesame-2 #3\n");
+  std::filesystem::permissions(path, std::filesystem::perms(0600));
+  const CommandLine line = Parse({"--config=" + path, "--user=carol:open-sesame:4"});
+  CHECK(line.mistake == "");
+  const auto& made = line.settings.policy.users;
+  REQUIRE(made != nullptr);
+  CHECK(made->size() == 3);
+  const auto matches = [&](std::string_view name, std::string_view password) {
+    const User* const user = made->Find(name);
+    return user != nullptr && made->MatchesPlain(*user, name, SecretView(password));
+  };
+  CHECK(matches("alice", "open-sesame-1"));
+  CHECK(matches("bob", "open-sesame-2"));
+  CHECK(matches("carol", "open-sesame:4"));
+  CHECK_FALSE(matches("alice", "open-sesame-2"));
+  CHECK(line.files == std::vector<std::string>{path, users});
+  CHECK(line.shows_password);
+  CHECK_FALSE(Parse({"--users=" + users}).shows_password);
+  CHECK(Parse({}).settings.policy.users == nullptr);
+}
+
+// How often `word` is in the heap, in use or given back. Neither the word nor what is read here may be in the heap.
+int TimesInHeap(const char* word) {
+  int times = 0;
+  std::ifstream maps("/proc/self/maps");
+  const Fd memory(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+  for (std::string line; std::getline(maps, line);) {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    char name[32] = "";
+    char rights[8] = "";
+    std::sscanf(line.c_str(), "%lx-%lx %7s %*s %*s %*s %31s", &begin, &end, rights, name);
+    const bool is_heap = rights == std::string_view("rw-p") && (name[0] == '\0' || name == std::string_view("[heap]"));
+    constexpr std::uint64_t kSanitizer = 1ULL << 32;  // maps shadows that are larger
+    if (!is_heap || end - begin > kSanitizer) continue;
+    char window[64 * 1024];
+    const std::size_t overlap = std::strlen(word) - 1;
+    for (std::uint64_t at = begin; at < end; at += sizeof window - overlap) {
+      const ssize_t got = ::pread(memory.get(), window, std::min(sizeof window, end - at), static_cast<off_t>(at));
+      std::string_view rest(window, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+      for (std::size_t found = rest.find(word); found != std::string_view::npos; found = rest.find(word)) {
+        ++times;
+        rest.remove_prefix(found + 1);
+      }
+    }
+    ::explicit_bzero(window, sizeof window);
+  }
+  return times;
+}
+
+TEST_CASE("config: of a password nothing stays in memory but its digest") {
+  constexpr const char* kPassword = "sesame-90125";
+  REQUIRE(TimesInHeap(kPassword) == 0);
+  {
+    std::vector<char> seen(kPassword, kPassword + std::strlen(kPassword));
+    CHECK(TimesInHeap(kPassword) == 1);
+    Wipe(std::span(seen));
+  }
+  REQUIRE(TimesInHeap(kPassword) == 0);
+
+  const test::TempDirectory folder;
+  // Not through a stream, which has a buffer.
+  const auto write = [&](std::string_view name, std::initializer_list<std::string_view> parts) {
+    const std::string path = folder.PathOf(name);
+    const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    for (const std::string_view part : parts) REQUIRE(::write(file.get(), part.data(), part.size()) > 0);
+    return path;
+  };
+  const std::string filler = "#" + std::string(40'000, ' ') + "\n";
+  write("more", {"user a:x\nuser b:", kPassword, "\nuser c:y\nuser d:z\n"});
+  write("users", {filler, "carol:{plain}", kPassword, "\n", filler});
+  const std::string path = write("main", {filler, "user alice:", kPassword, "\ninclude more\nusers users\n", filler});
+  const std::string wrong = write("wrong", {filler, "include more\nworkers none\n", filler});
+  for (int i = 0; i < 2; ++i) {
+    const CommandLine line = Parse({"--config=" + path});
+    CHECK(line.mistake == "");
+    REQUIRE(line.settings.policy.users != nullptr);
+    CHECK(line.settings.policy.users->size() == 6);
+    CHECK(TimesInHeap(kPassword) == 0);
+    CHECK(Parse({"--config=" + wrong}).wish == Wish::kMistake);
+    CHECK(TimesInHeap(kPassword) == 0);
+  }
+}
+
+TEST_CASE("config: a mistake about users holds no password") {
+  const test::TempDirectory folder;
+  const std::string open = folder.Write("open", "user bob:open-sesame\n");
+  std::filesystem::permissions(open, std::filesystem::perms(0644));
+  const std::string users = folder.Write("users", "alice:open-sesame\n");
+  std::filesystem::permissions(users, std::filesystem::perms(0600));
+  const struct {
+    std::vector<std::string> words;
+    std::string part;
+  } bad[] = {
+      {{"--user=open-sesame"}, "--user: give NAME:PASSWORD"},
+      {{"--user=bob:open-sesame", "--user=bob:open-sesame"}, "--user: the same name is given in --user"},
+      {{"--config=" + open}, "chmod 600 " + open},
+      {{"--users=" + users}, users + ":1"},
+      {{"--users=/none/such"}, "/none/such"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.words[0]);
+    const std::string sentence = MistakeIn(row.words);
+    CHECK_MESSAGE(Contains(sentence, row.part), sentence);
+    CHECK_FALSE(Contains(sentence, "sesame"));
+  }
+}
+
+// --- Rules ---------------------------------------------------------------------------------------------------------
+
+socks5::Reply Judged(const Settings& settings, std::string_view target, std::uint16_t port) {
+  const IpAddress client = *IpAddress::Parse("192.0.2.1");
+  const IpAddress address = *IpAddress::Parse(target);
+  const Ask ask{.client = client, .command = socks5::Command::kConnect, .target = &address, .port = port};
+  const bool denied = settings.policy.rules->Judge(ask).answer == Verdict::Answer::kDeny;
+  return denied ? socks5::Reply::kNotAllowed : socks5::Reply::kSucceeded;
+}
+
+TEST_CASE("config: rules of the command line come first, and sets may stand anywhere") {
+  const File file("allow target web\nset web 198.51.100.0/24\nset-file web web.set\ndeny target 203.0.113.0/24\n");
+  file.folder.Write("web.set", "# more\n203.0.113.7\n");
+  using socks5::Reply;
+  const Settings settings = Good(file.With({"--deny=target web port 25"}));
+  CHECK(Judged(settings, "198.51.100.1", 25) == Reply::kNotAllowed);
+  CHECK(Judged(settings, "198.51.100.1", 80) == Reply::kSucceeded);
+  CHECK(Judged(settings, "203.0.113.7", 80) == Reply::kSucceeded);
+  CHECK(Judged(settings, "203.0.113.8", 80) == Reply::kNotAllowed);
+  CHECK(Judged(settings, "8.8.8.8", 80) == Reply::kNotAllowed);  // for something is allowed
+  CHECK(Judged(Good({}), "8.8.8.8", 80) == Reply::kSucceeded);
+  CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, file.folder.PathOf("web.set")});
+}
+
+TEST_CASE("config: a mistake in a rule or a set is told with its place") {
+  const struct {
+    std::string text;
+    std::string place;
+    std::string part;
+  } bad[] = {
+      {"\ndeny target 10.1.2.3/8\n", ":2: deny: ", "10.0.0.0/8"},
+      {"allow clint 10.0.0.0/8\n", ":1: allow: ", "client"},
+      {"set office\n", ":1: set: ", "office"},
+      {"set-file office\n", ":1: set-file: ", "office"},
+      {"set-file office none\n", ":1: set-file: ", "No such file"},
+      {"reload-ends-denied perhaps\n", ":1: reload-ends-denied: ", "yes or no"},
+  };
+  for (const auto& row : bad) {
+    CAPTURE(row.text);
+    const File file(row.text);
+    const std::string sentence = MistakeIn(file.With({}));
+    CAPTURE(sentence);
+    CHECK(sentence.starts_with(file.path + row.place));
+    CHECK(Contains(sentence, row.part));
+  }
+}
+
+TEST_CASE("config: nobody runs an open proxy by accident") {
+  const std::vector<std::string> open[] = {
+      {"--listen=0.0.0.0:1080"},
+      {"--listen=[::]:1080"},
+      {"--listen=127.0.0.1:1080", "--listen=192.0.2.1:1080"},
+      {"--listen=192.0.2.1:1080", "--deny=client 198.51.100.0/24"},
+      {"--listen=192.0.2.1:1080", "--allow=port 443"},
+      {"--listen=192.0.2.1:1080", "--allow=client 192.0.2.0/24", "--allow=port 443"},
+  };
+  for (const auto& words : open) {
+    CAPTURE(words.back());
+    const std::string sentence = MistakeIn(words);
+    CHECK(Contains(sentence, "--users FILE"));
+    CHECK(Contains(sentence, "--allow 'client 10.0.0.0/8'"));
+  }
+  const Running running{{*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")}};
+  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).mistake, "listen 192.0.2.1:1080: everybody"));
+  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, running).mistake == "");
+  const Running behind_a_proxy{{*Endpoint::Parse("127.0.0.1:1")}, false};
+  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).mistake, "listen 127.0.0.1:1: everybody"));
+  CHECK(Parse({"--trust-loopback=yes"}, 4, Running{{*Endpoint::Parse("127.0.0.1:1")}}).mistake == "");
+  Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
+  Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});
+  Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // which is no accident
+  Good({"--listen=0.0.0.0:1080", "--user=alice:open-sesame"});
+}
+
+TEST_CASE("config: the files that were read are known") {
+  const File file("include more*\n");
+  const std::string more = file.folder.Write("more", "workers 1\n");
+  CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, more});
+  CHECK(Parse({}).files.empty());
+}
+
+}  // namespace
+}  // namespace penstock

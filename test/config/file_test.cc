@@ -1,0 +1,143 @@
+#include "penstock/config/file.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/base/limits.h"
+#include "test/support/temp_directory.h"
+
+namespace penstock {
+namespace {
+
+ConfigFile Read(std::string_view text) {
+  ConfigFile file;
+  const auto mistake = ReadConfigText(text, "/etc/p.conf", 0, &file);
+  CHECK_MESSAGE(!mistake, *mistake);
+  return file;
+}
+
+std::string MistakeIn(std::string_view text) {
+  ConfigFile file;
+  return ReadConfigText(text, "/etc/p.conf", 0, &file).value_or("none");
+}
+
+// "NAME=VALUE WHERE", a line each.
+std::string Shown(const ConfigFile& file) {
+  std::string text;
+  for (const Directive& directive : file.directives) {
+    text += std::string(directive.name) + "=" + std::string(directive.value) + " " + directive.where + "\n";
+  }
+  return text;
+}
+
+TEST_CASE("config file: a line is a name, blanks, and the value") {
+  CHECK(Shown(Read("listen 0.0.0.0:1080\n")) == "listen=0.0.0.0:1080 /etc/p.conf:1: listen\n");
+  CHECK(Shown(Read("\n \t\n  listen\t \t[::]:1  \nworkers 2")) ==
+        "listen=[::]:1 /etc/p.conf:3: listen\nworkers=2 /etc/p.conf:4: workers\n");
+  CHECK(Shown(Read("allow client 10.0.0.0/8  port 1-2\r\nworkers 2\r\n")) ==
+        "allow=client 10.0.0.0/8  port 1-2 /etc/p.conf:1: allow\nworkers=2 /etc/p.conf:2: workers\n");
+  CHECK(Shown(Read("listen")) == "listen= /etc/p.conf:1: listen\n");
+  CHECK(Shown(Read("")).empty());
+}
+
+TEST_CASE("config file: a comment begins a line or follows a blank") {
+  CHECK(Shown(Read("# listen a\n  # b\nlisten 1 # c\nlisten 2\t#c\nuser a:b#c # d\n#")) ==
+        "listen=1 /etc/p.conf:3: listen\nlisten=2 /etc/p.conf:4: listen\nuser=a:b#c /etc/p.conf:5: user\n");
+}
+
+TEST_CASE("config file: what is no directive is told with its line") {
+  CHECK(MistakeIn("workers 2\n--listen 1\n") ==
+        "/etc/p.conf:2: '--listen' is no directive; give a name as in --help, without dashes before it");
+  CHECK(MistakeIn("Listen 1") ==
+        "/etc/p.conf:1: 'Listen' is no directive; give a name as in --help, without dashes before it");
+  CHECK(MistakeIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is no directive"));
+  CHECK(MistakeIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is no directive"));
+  CHECK(MistakeIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is no directive"));
+  CHECK(MistakeIn(std::string("\n\nlisten a\0b\n", 12)) ==
+        "/etc/p.conf:3: there is a control byte in this line; give printable text");
+  CHECK(MistakeIn("listen \x1b[2J").starts_with("/etc/p.conf:1: there is a control byte"));
+  CHECK(MistakeIn("include") == "/etc/p.conf:1: include wants a value: the name of a file");
+}
+
+TEST_CASE("config file: included files stand where they are named, relative to the file that names them") {
+  const test::TempDirectory folder;
+  const test::TempDirectory other;
+  const std::string main = folder.Write("main", "workers 1\ninclude more\nworkers 4\ninclude " + other.PathOf("far"));
+  const std::string more = folder.Write("more", "\nworkers 2\n");
+  const std::string far = other.Write("far", "include near\n");
+  const std::string near = other.Write("near", "workers 5");
+  ConfigFile file;
+  CHECK_FALSE(ReadConfigFile(main, &file));
+  CHECK(Shown(file) == "workers=1 " + main + ":1: workers\nworkers=2 " + more + ":2: workers\nworkers=4 " + main +
+                           ":3: workers\nworkers=5 " + near + ":1: workers\n");
+  CHECK(file.files == std::vector<std::string>{main, more, far, near});
+  CHECK(PathIn(file.directives.back(), "x") == other.PathOf("x"));
+  CHECK(PathIn(file.directives.back(), "/x") == "/x");
+  CHECK(PathIn({}, "x") == "x");
+}
+
+TEST_CASE("config file: a pattern includes what it matches, in order, and nothing when that is nothing") {
+  const test::TempDirectory folder;
+  folder.Write("b.conf", "workers 2");
+  folder.Write("a.conf", "workers 1");
+  folder.Write("c.off", "workers 3");
+  const std::string main = folder.Write("main", "include *.conf\ninclude none-*\n");
+  ConfigFile file;
+  CHECK_FALSE(ReadConfigFile(main, &file));
+  const std::string path = std::filesystem::path(main).parent_path();
+  CHECK(file.folders == std::vector<std::string>{path, path});
+  REQUIRE(file.directives.size() == 2);
+  CHECK(file.directives[0].value == "1");
+  CHECK(file.directives[1].value == "2");
+}
+
+TEST_CASE("config file: a pattern whose folder cannot be read is a mistake, and not a pattern that matches nothing") {
+  const test::TempDirectory folder;
+  std::filesystem::create_symlink("loop", folder.PathOf("loop"));
+  const std::string file = folder.Write("file", "");
+  const auto mistake_in = [&](const std::string& pattern) {
+    ConfigFile into;
+    return ReadConfigFile(folder.Write("main", "include " + pattern), &into).value_or("none");
+  };
+  const std::string where = folder.PathOf("main") + ":1: include: cannot read ";
+  const std::string why = ": Too many levels of symbolic links";
+  CHECK(mistake_in("loop/*.conf") == where + folder.PathOf("loop") + why);
+  CHECK(mistake_in("*/x.conf") == where + folder.PathOf("loop") + why);
+  CHECK(mistake_in("none/*.conf") == "none");
+  CHECK(mistake_in("file/*.conf") == "none");
+}
+
+TEST_CASE(
+    "config file: a file that is not there, or one that includes itself, is a mistake of the line that names it") {
+  const test::TempDirectory folder;
+  const std::string main = folder.Write("main", "\ninclude none\n");
+  ConfigFile file;
+  CHECK(ReadConfigFile(main, &file) ==
+        main + ":2: include: cannot read " + folder.PathOf("none") + ": No such file or directory");
+  const std::string round = folder.Write("round", "include round\n");
+  const auto mistake = ReadConfigFile(round, &file);
+  REQUIRE(mistake);
+  CHECK(*mistake ==
+        round + ":1: include: 'round' is the 16th file in a row that another one includes; does one include itself?");
+  CHECK(ReadConfigFile(folder.PathOf("none"), &file) ==
+        "cannot read " + folder.PathOf("none") + ": No such file or directory");
+}
+
+TEST_CASE("config file: many files that include many files end") {
+  const test::TempDirectory folder;
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "include more\n";
+  const std::string main = folder.Write("main", text);
+  folder.Write("more", "include leaf*\n");
+  for (int i = 0; i < 40; ++i) folder.Write("leaf" + std::to_string(i), "# nothing\n");
+  ConfigFile file;
+  const auto mistake = ReadConfigFile(main, &file);
+  REQUIRE(mistake);
+  CHECK(mistake->find("there are more than 1024 files of configuration") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,123 @@
+#include "penstock/dns/exchange.h"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/dns_server.h"
+#include "test/support/wait.h"
+
+namespace penstock {
+namespace {
+
+using Behaviour = test::DnsServer::Behaviour;
+using Progress = DnsExchange::Progress;
+using Strings = std::vector<std::string>;
+
+Progress Run(Poller& poller, DnsExchange& exchange) {
+  const test::Stopwatch watch;
+  while (watch.elapsed() < test::kPatience) {
+    const int count = poller.Wait(test::kPatience);
+    for (int index = 0; index < count; ++index) {
+      const Progress progress = exchange.OnEvent(poller.At(index).events);
+      if (progress != Progress::kWaiting) return progress;
+    }
+  }
+  return Progress::kWaiting;
+}
+
+Strings Texts(const DnsAnswer& answer) {
+  Strings texts;
+  for (const IpAddress& address : answer.list()) texts.push_back(address.ToString());
+  return texts;
+}
+
+}  // namespace
+
+TEST_CASE("an answer comes over UDP") {
+  test::DnsServer server;
+  server.Add("www.example", "192.0.2.1");
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+  REQUIRE(Run(poller, exchange) == Progress::kAnswered);
+  CHECK(Texts(exchange.answer()) == Strings{"192.0.2.1"});
+  CHECK(server.Queries() == 1);
+}
+
+TEST_CASE("what is no answer is passed over, and the true one taken") {
+  for (const Behaviour behaviour :
+       {Behaviour::kWrongId, Behaviour::kWrongQuestion, Behaviour::kOtherSource, Behaviour::kGarbage}) {
+    CAPTURE(static_cast<int>(behaviour));
+    test::DnsServer server;
+    server.Add("www.example", "192.0.2.1");
+    server.BehaveAlways(behaviour);
+    Poller poller;
+    DnsExchange exchange(poller, {});
+    REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+    REQUIRE(Run(poller, exchange) == Progress::kAnswered);
+    CHECK(Texts(exchange.answer()) == Strings{"192.0.2.1"});
+    CHECK(server.Queries() == 1);
+  }
+}
+
+TEST_CASE("a refusal without the question is an answer") {
+  test::DnsServer server;
+  server.BehaveAlways(Behaviour::kRefusedBare);
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+  REQUIRE(Run(poller, exchange) == Progress::kAnswered);
+  CHECK(exchange.answer().kind == DnsAnswer::Kind::kFailure);
+}
+
+TEST_CASE("TCP takes over when the answer is truncated, too long, or somebody guesses IDs") {
+  for (const Behaviour behaviour : {Behaviour::kTruncated, Behaviour::kAnswer, Behaviour::kForgeries}) {
+    CAPTURE(static_cast<int>(behaviour));
+    test::DnsServer server;
+    const int count = behaviour == Behaviour::kAnswer ? 40 : 1;
+    for (int last = 1; last <= count; ++last) server.Add("www.example", "192.0.2." + std::to_string(last));
+    server.BehaveAlways(behaviour);
+    Poller poller;
+    DnsExchange exchange(poller, {});
+    REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+    REQUIRE(Run(poller, exchange) == Progress::kAnswered);
+    CHECK(exchange.answer().kind == DnsAnswer::Kind::kAddresses);
+    CHECK(exchange.answer().addresses[0].ToString() == "192.0.2.1");
+    CHECK(exchange.answer().count == (count == 1 ? 1 : kAddressesPerName));
+    CHECK(server.Queries() == 2);
+  }
+}
+
+TEST_CASE("a stream that ends too early is broken") {
+  test::DnsServer server;
+  server.Add("www.example", "192.0.2.1");
+  server.BehaveAlways(Behaviour::kBreakStream);
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  REQUIRE(exchange.Begin(server.endpoint(), "www.example", DnsType::kA, 7) == Fault::kNone);
+  CHECK(Run(poller, exchange) == Progress::kBroken);
+}
+
+TEST_CASE("a server that is not there is broken at once") {
+  Endpoint gone;
+  {
+    const test::DnsServer server;
+    gone = server.endpoint();
+  }
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  const Fault fault = exchange.Begin(gone, "www.example", DnsType::kA, 7);
+  CHECK((fault == Fault::kRefused || Run(poller, exchange) == Progress::kBroken));
+}
+
+TEST_CASE("a name that cannot be asked for is a fault, not a query") {
+  const test::DnsServer server;
+  Poller poller;
+  DnsExchange exchange(poller, {});
+  CHECK(exchange.Begin(server.endpoint(), "a\\b", DnsType::kA, 7) == Fault::kOther);
+}
+
+}  // namespace penstock

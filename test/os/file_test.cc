@@ -1,0 +1,95 @@
+#include "penstock/os/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "test/support/temp_directory.h"
+
+namespace penstock {
+
+TEST_CASE("a file is read whole, up to a bound") {
+  const test::TempDirectory directory;
+  const std::string text(100'000, 'x');
+  const std::string path = directory.Write("file", text);
+  CHECK(ReadFile(path, text.size()) == text);
+  std::string error;
+  CHECK_FALSE(ReadFile(path, text.size() - 1, &error));
+  CHECK(error == "cannot read " + path + ": it is longer than 99999 bytes");
+  CHECK(ReadFile(directory.Write("empty", ""), 0) == "");
+}
+
+TEST_CASE("what cannot be read says why, and does not block") {
+  const test::TempDirectory directory;
+  std::string error;
+  CHECK_FALSE(ReadFile(directory.PathOf("missing"), 10, &error));
+  CHECK(error.ends_with("missing: No such file or directory"));
+  CHECK_FALSE(ReadFile(directory.PathOf(""), 10, &error));
+  CHECK(error.ends_with("Is a directory"));
+
+  const std::string fifo = directory.PathOf("fifo");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(ReadFile(fifo, 10).value_or("").empty());
+}
+
+TEST_CASE("a private file is one that nobody but its owner may read or change") {
+  const test::TempDirectory directory;
+  const std::string path = directory.Write("private", "open-sesame");
+  std::string error;
+  for (const mode_t mode : {0600U, 0400U, 0700U}) {
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    CAPTURE(mode);
+    const auto text = ReadPrivateFile(path, 11, &error);
+    REQUIRE(text);
+    CHECK(text->Reveal() == "open-sesame");
+  }
+  for (const mode_t mode : {0644U, 0640U, 0604U, 0620U, 0602U, 0610U}) {
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    CAPTURE(mode);
+    CHECK_FALSE(ReadPrivateFile(path, 11, &error));
+    CHECK(error ==
+          "cannot read " + path + ": others than its owner may read or change it; mend that with: chmod 600 " + path);
+  }
+  REQUIRE(::chmod(path.c_str(), 0600) == 0);
+  CHECK_FALSE(ReadPrivateFile(path, 10, &error));
+  CHECK(error.ends_with("it is longer than 10 bytes"));
+
+  // A link is as private as what it leads to.
+  const std::string link = directory.PathOf("link");
+  REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+  CHECK(ReadPrivateFile(link, 11, &error));
+  REQUIRE(::chmod(path.c_str(), 0644) == 0);
+  CHECK_FALSE(ReadPrivateFile(link, 11, &error));
+}
+
+TEST_CASE("a private file is a regular one") {
+  const test::TempDirectory directory;
+  std::string error;
+  CHECK_FALSE(ReadPrivateFile(directory.PathOf("missing"), 10, &error));
+  CHECK(error.ends_with("missing: No such file or directory"));
+  for (const std::string& path : {directory.PathOf(""), std::string("/dev/null")}) {
+    CHECK_FALSE(ReadPrivateFile(path, 10, &error));
+    CHECK(error == "cannot read " + path + ": it is no regular file");
+  }
+  const std::string fifo = directory.PathOf("fifo");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK_FALSE(ReadPrivateFile(fifo, 10, &error));
+  CHECK(error.ends_with("it is no regular file"));
+}
+
+TEST_CASE("a stamp changes with the file") {
+  const test::TempDirectory directory;
+  const FileStamp missing = StampOf(directory.PathOf("file"));
+  CHECK(missing == FileStamp{});
+  const std::string path = directory.Write("file", "one");
+  const FileStamp first = StampOf(path);
+  CHECK_FALSE(first == missing);
+  CHECK(StampOf(path) == first);
+  directory.Write("file", "two");  // another inode, however fast
+  CHECK_FALSE(StampOf(path) == first);
+}
+
+}  // namespace penstock

@@ -1,0 +1,287 @@
+#include "penstock/policy/limiter.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+const TimePoint kStart{std::chrono::hours(1)};
+constexpr DigestKey kKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
+const IpAddress kClient = Ip("192.0.2.1");
+const IpAddress kOther = Ip("192.0.2.2");
+
+constexpr Limits kThree{.connections_per_client_max = 3};
+constexpr Limits kFourPerSecond{.connect_rate = 4};
+
+TEST_CASE("limiter: without limits on clients nothing is remembered") {
+  Limiter limiter(kKey);
+  for (const Limits& limits : {Limits{}, Limits{.connections_per_user_max = 1, .bandwidth = 1, .user_bandwidth = 1}}) {
+    for (int i = 0; i < 100; ++i) CHECK(limiter.Enter(kClient, limits, kStart) == Entry::kUncounted);
+    CHECK(limiter.clients() == 0);
+    for (int i = 0; i < 100; ++i) limiter.Leave(kClient, Entry::kUncounted, kStart);
+  }
+}
+
+TEST_CASE("limiter: a client has so many sessions, as many refusals under way, and no more") {
+  Limiter limiter(kKey);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kIn);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kOverConnections);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kFlood);
+  CHECK(limiter.Enter(kOther, kThree, kStart) == Entry::kIn);
+  CHECK(limiter.clients() == 2);
+
+  // A place is free when one that was served has left, though refused ones have not.
+  limiter.Leave(kClient, Entry::kFlood, kStart);
+  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kFlood);
+  limiter.Leave(kClient, Entry::kIn, kStart);
+  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kIn);
+  limiter.Leave(kClient, Entry::kOverConnections, kStart);
+  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kOverConnections);
+
+  for (int i = 0; i < 3; ++i) limiter.Leave(kClient, Entry::kIn, kStart);
+  for (int i = 0; i < 3; ++i) limiter.Leave(kClient, Entry::kOverConnections, kStart);
+  limiter.Leave(kOther, Entry::kIn, kStart);
+  CHECK(limiter.clients() == 0);
+}
+
+TEST_CASE("limiter: a limit that is the server's choice leaves room, however many refusals a client asks for") {
+  Limiter limiter(kKey);
+  const Limits half{.connections_per_client_max = 4, .few_refusals = true};
+  for (int i = 0; i < 4; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kIn);
+  for (int i = 0; i < 2; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Enter(kClient, half, kStart) == Entry::kFlood);
+  CHECK(limiter.Enter(kOther, half, kStart) == Entry::kIn);
+}
+
+TEST_CASE("limiter: one session at a time is a limit, too") {
+  Limiter limiter(kKey);
+  const Limits one{.connections_per_client_max = 1};
+  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kFlood);
+  Limiter large(kKey);
+  const Limits most{.connections_per_client_max = 0xffffffff};
+  CHECK(large.Enter(kClient, most, kStart) == Entry::kIn);
+  CHECK(large.Enter(kClient, most, kStart) == Entry::kIn);
+}
+
+TEST_CASE("limiter: a client may come so often, a second's worth at once") {
+  Limiter limiter(kKey);
+  const auto come = [&](TimePoint now) {
+    const Entry entry = limiter.Enter(kClient, kFourPerSecond, now);
+    limiter.Leave(kClient, entry, now);
+    return entry;
+  };
+  for (int i = 0; i < 4; ++i) CHECK(come(kStart) == Entry::kIn);
+  for (int i = 0; i < 4; ++i) CHECK(come(kStart) == Entry::kOverRate);
+  for (int i = 0; i < 9; ++i) CHECK(come(kStart) == Entry::kFlood);
+  // What was closed at once costs nothing.
+  CHECK(come(kStart + 125ms) == Entry::kOverRate);
+  CHECK(come(kStart + 125ms) == Entry::kFlood);
+  CHECK(come(kStart + 250ms) == Entry::kIn);
+  CHECK(come(kStart + 250ms) == Entry::kFlood);
+  CHECK(come(kStart + 5s) == Entry::kIn);
+}
+
+TEST_CASE("limiter: over a long time a client comes in as often as it may, however often it tries") {
+  for (const std::uint32_t rate : {1U, 3U, 7U, 1000U}) {
+    for (const auto gap : {100us, 1'000us, 50'000us}) {
+      Limiter limiter(kKey);
+      const Limits limits{.connect_rate = rate};
+      std::uint64_t in = 0, over = 0, tries = 0;
+      for (TimePoint now = kStart; now < kStart + 20s; now += gap) {
+        const Entry entry = limiter.Enter(kClient, limits, now);
+        in += entry == Entry::kIn;
+        over += entry == Entry::kOverRate;
+        ++tries;
+        limiter.Leave(kClient, entry, now);
+      }
+      CAPTURE(rate);
+      CAPTURE(tries);
+      CHECK(in <= 21 * rate);
+      CHECK(in >= std::min<std::uint64_t>(tries, 19 * rate));
+      CHECK(in + over <= 42 * rate);
+    }
+  }
+}
+
+TEST_CASE("limiter: both limits hold together, and a refusal does not count as coming in") {
+  Limiter limiter(kKey);
+  const Limits both{.connections_per_client_max = 1, .connect_rate = 2};
+  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kFlood);
+  limiter.Leave(kClient, Entry::kOverConnections, kStart);
+  limiter.Leave(kClient, Entry::kIn, kStart);
+  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kIn);
+  limiter.Leave(kClient, Entry::kIn, kStart);
+  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kOverRate);
+}
+
+TEST_CASE("limiter: a client that has left is forgotten when its attempts are") {
+  Limiter limiter(kKey);
+  REQUIRE(limiter.Enter(kClient, kFourPerSecond, kStart) == Entry::kIn);
+  limiter.Leave(kClient, Entry::kIn, kStart + 249ms);
+  CHECK(limiter.clients() == 1);
+  REQUIRE(limiter.Enter(kClient, kFourPerSecond, kStart + 1s) == Entry::kIn);
+  limiter.Leave(kClient, Entry::kIn, kStart + 1s + 250ms);
+  CHECK(limiter.clients() == 0);
+}
+
+TEST_CASE("limiter: a crowd that came once is not kept") {
+  Limiter limiter(kKey);
+  for (int second = 0; second < 20; ++second) {
+    for (int i = 0; i < 10'000; ++i) {
+      const auto number = static_cast<std::uint32_t>(second * 10'000 + i);
+      const std::array<std::uint8_t, 4> bytes{10, static_cast<std::uint8_t>(number >> 16),
+                                              static_cast<std::uint8_t>(number >> 8),
+                                              static_cast<std::uint8_t>(number)};
+      const IpAddress client = IpAddress::FromV4(bytes);
+      const TimePoint now = kStart + second * 1s + i * 100us;
+      limiter.Leave(client, limiter.Enter(client, kFourPerSecond, now), now);
+    }
+    CHECK(limiter.clients() <= 30'000);
+  }
+}
+
+TEST_CASE("limiter: an IPv6 client is its /64, an IPv4 one its address") {
+  Limiter limiter(kKey);
+  const Limits one{.connections_per_client_max = 1};
+  CHECK(limiter.Enter(Ip("2001:db8:0:1::1"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("2001:db8:0:1:ffff:ffff:ffff:ffff"), one, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Enter(Ip("2001:db8:0:2::1"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("2001:db8:1:1::1"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("::1"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("0.0.0.0"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("10.0.0.1"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("10.0.0.2"), one, kStart) == Entry::kIn);
+  CHECK(limiter.Enter(Ip("::ffff:10.0.0.2"), one, kStart) == Entry::kOverConnections);
+  CHECK(limiter.clients() == 7);
+}
+
+TEST_CASE("limiter: limits may come and go while sessions live, and every count comes out") {
+  Limiter limiter(kKey);
+  std::vector<Entry> entries;
+  const Limits all[] = {{}, kThree, kFourPerSecond, {.connections_per_client_max = 1, .connect_rate = 1}, {}, kThree};
+  for (const Limits& limits : all) {
+    for (int i = 0; i < 5; ++i) entries.push_back(limiter.Enter(kClient, limits, kStart));
+  }
+  for (const Entry entry : entries) limiter.Leave(kClient, entry, kStart + 10s);
+  CHECK(limiter.clients() == 0);
+  CHECK(limiter.Enter(kClient, kThree, kStart + 10s) == Entry::kIn);
+}
+
+TEST_CASE("limiter: many threads at once leave no count behind, and never let in too many") {
+  Limiter limiter(kKey);
+  constexpr int kThreads = 4;
+  const Limits limits{.connections_per_client_max = 2};
+  std::array<std::atomic<int>, 3> in{};
+  std::atomic<bool> too_many{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 5'000; ++i) {
+        const auto which = static_cast<std::size_t>(i + t) % in.size();
+        const IpAddress client = Ip("10.0.0." + std::to_string(which));
+        const Entry entry = limiter.Enter(client, limits, kStart);
+        if (entry == Entry::kIn) {
+          if (in[which].fetch_add(1) >= 2) too_many = true;
+          in[which].fetch_sub(1);
+        }
+        limiter.Leave(client, entry, kStart);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_FALSE(too_many);
+  CHECK(limiter.clients() == 0);
+}
+
+TEST_CASE("limiter: what the limits mean") {
+  CHECK_FALSE(Limits{}.on_clients());
+  CHECK_FALSE(Limits{}.on_users());
+  CHECK_FALSE(Limits{}.rates().limited());
+  CHECK(kThree.on_clients());
+  CHECK(kFourPerSecond.on_clients());
+  CHECK(Limits{.connections_per_user_max = 1}.on_users());
+  CHECK(Limits{.user_bandwidth = 1'000}.on_users());
+  CHECK(Limits{.bandwidth = 1'000}.rates() == Rates{Rate(1'000), Rate()});
+}
+
+TEST_CASE("accounts: a user has one account, wherever it logs in, and it stays where it is") {
+  Accounts accounts;
+  Account* const alice = accounts.Enter("alice", 0, kStart).account;
+  REQUIRE(alice != nullptr);
+  Account* const nul = accounts.Enter(std::string_view("alice\0", 6), 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Enter("user" + std::to_string(i), 0, kStart).account != nullptr);
+  CHECK(accounts.Enter("alice", 0, kStart).account == alice);
+  CHECK(accounts.Enter("Alice", 0, kStart).account != alice);
+  CHECK(nul != alice);
+}
+
+TEST_CASE("accounts: a user has so many sessions, and a changed limit holds from the next one on") {
+  Accounts accounts;
+  const auto enters = [&](std::uint32_t max) {
+    const auto entered = accounts.Enter("alice", max, kStart);
+    CHECK(entered.full == (entered.account == nullptr));
+    return entered.account != nullptr;
+  };
+  CHECK(enters(2));
+  CHECK(enters(2));
+  CHECK_FALSE(enters(2));
+  CHECK(enters(0));  // no limit, but counted
+  CHECK(enters(4));
+  CHECK_FALSE(enters(2));
+  for (int i = 0; i < 3; ++i) accounts.Leave("alice", kStart);
+  CHECK(enters(2));
+  CHECK_FALSE(enters(2));
+}
+
+TEST_CASE("accounts: a crowd of users that has gone is forgotten, and so is who has paid for their bandwidth by then") {
+  Accounts accounts;
+  for (int i = 0; i < 1'000; ++i) accounts.Enter("user" + std::to_string(i), 0, kStart);
+  Account* const alice = accounts.Enter("alice", 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) accounts.Leave("user" + std::to_string(i), kStart);
+  CHECK(accounts.size() == 1);
+
+  alice->buckets().down.Take(std::chrono::seconds(5), kStart);
+  accounts.Leave("alice", kStart);
+  CHECK(accounts.Enter("alice", 0, kStart).account == alice);  // a new session does not begin without its debt
+  accounts.Leave("alice", kStart);
+  CHECK(accounts.size() == 1);
+  const TimePoint later = kStart + std::chrono::seconds(5);
+  for (int i = 0; i < 10'000; ++i) accounts.Enter("user" + std::to_string(i), 0, later);
+  CHECK(accounts.size() == 10'000);
+}
+
+TEST_CASE("accounts: many threads at once never let in too many") {
+  Accounts accounts;
+  std::vector<std::thread> threads;
+  std::atomic<int> in{0};
+  std::atomic<bool> too_many{false};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5'000; ++i) {
+        if (accounts.Enter("alice", 2, kStart).account == nullptr) continue;
+        if (++in > 2) too_many = true;
+        --in;
+        accounts.Leave("alice", kStart);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_FALSE(too_many);
+  CHECK(accounts.size() == 0);
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,774 @@
+#include "penstock/relay/flow.h"
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "test/support/rig.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using unit::Bytes;
+using unit::kNarrow;
+using unit::kWide;
+using unit::Pair;
+using unit::Pattern;
+using unit::TcpPair;
+using unit::WaitFor;
+using unit::WaitUntil;
+
+constexpr Events kReadable{.readable = true};
+constexpr Events kWritable{.writable = true};
+
+// One flow: what `giver` sends comes out at `source`, and what goes into `sink` arrives at `taker`.
+struct Rig {
+  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t stashes_max = 8)
+      : tools(stashes_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)) {
+    REQUIRE(poller.Add(source(), {0, {}}));
+    REQUIRE(poller.Add(sink(), {1, {}}));
+    Look();
+  }
+  ~Rig() { flow.Release(tools.All()); }
+
+  int source() const { return in.near.get(); }
+  int sink() const { return out.near.get(); }
+  Fd& giver() { return in.far; }
+  Fd& taker() { return out.far; }
+
+  // Tells the flow what the poller has to tell, waiting for it `timeout` at most. True when there was something.
+  bool Look(std::chrono::nanoseconds timeout = 0ns) {
+    const int count = poller.Wait(timeout);
+    for (int i = 0; i < count; ++i) {
+      const Poller::Event event = poller.At(i);
+      event.cookie.tag == 0 ? flow.OnSource(event.events) : flow.OnSink(event.events);
+    }
+    return count > 0;
+  }
+  std::size_t Step(std::size_t allowance = kNoLimit) { return flow.Step(source(), sink(), allowance, tools.All()); }
+  void StepWithoutPipes() { flow.Step(source(), sink(), kNoLimit, tools.NoPipes()); }
+  void Turn() {
+    Look();
+    Step();
+  }
+
+  // Sends, waits until it has arrived, and gives the flow a turn.
+  void Pass(std::string_view text) {
+    REQUIRE(unit::SendSome(giver().get(), text) == text.size());
+    unit::WaitUntilArrived(giver());
+    Turn();
+  }
+  void Finish() {
+    ShutdownSend(giver().get());
+    REQUIRE(WaitFor(source(), POLLRDHUP));
+  }
+  void Break() {
+    unit::Reset(giver());
+    REQUIRE(WaitFor(source(), POLLHUP));
+  }
+
+  // Makes the flow hold something because the sink is full; the source has room for what comes after it. Returns what
+  // was sent.
+  std::string FillUntilHeld() {
+    const std::string much = Pattern(kWide);
+    std::size_t sent = 0;
+    while (tools.stashes.lent() + tools.pipes.lent() == 0 || Look(1ms)) {
+      Pass(std::string_view(much).substr(sent, 4 * kCopyBytes));
+      sent += 4 * kCopyBytes;
+    }
+    return much.substr(0, sent);
+  }
+
+  // Turns the flow to splice, and takes what that needed.
+  void MakeBulk() {
+    Pass(Pattern(2 * kCopyBytes));
+    Take(2 * kCopyBytes);
+  }
+
+  // Everything that arrives until it is `size` bytes.
+  std::string Take(std::size_t size) {
+    return unit::Collect(
+        taker(), [&] { Turn(); }, [&](const std::string& text) { return text.size() >= size; });
+  }
+  // Everything that arrives until the flow is over.
+  std::string TakeAll() {
+    std::string text = unit::Collect(
+        taker(), [&] { Turn(); }, [&](const std::string&) { return !flow.open(); });
+    unit::WaitUntilArrived(out.near);
+    return text + unit::ReceiveSome(taker().get());
+  }
+
+  // True when the flow reads by splice now: without pipes its next fetch says so.
+  bool IsBulk() {
+    const std::uint64_t before = tools.counters.pipes_missing.value();
+    REQUIRE(unit::SendSome(giver().get(), "?") == 1);
+    unit::WaitUntilArrived(giver());
+    Look();
+    StepWithoutPipes();
+    Take(1);
+    return tools.counters.pipes_missing.value() > before;
+  }
+
+  unit::Tools tools;
+  Pair in, out;
+  Poller poller;
+  Flow flow;
+};
+
+TEST_CASE("flow: messages come out in order, each byte once") {
+  Rig rig;
+  std::string all;
+  for (int i = 0; i < 50; ++i) {
+    const std::string message = Pattern(static_cast<std::size_t>(1 + i * i));
+    rig.Pass(message);
+    CHECK(rig.flow.bytes() == all.size() + message.size());
+    CHECK(rig.Take(message.size()) == message);
+    all += message;
+  }
+  CHECK(rig.flow.open());
+  CHECK_FALSE(rig.flow.unfinished());
+  rig.Finish();
+  CHECK(rig.TakeAll().empty());
+  CHECK(rig.flow.state() == FlowState::kEnded);
+  CHECK(rig.flow.bytes() == all.size());
+}
+
+TEST_CASE("flow: a large transfer comes out whole") {
+  for (const int buffer : {kNarrow, 0, kWide}) {
+    CAPTURE(buffer);
+    Rig rig(buffer, buffer);
+    const std::string much = Pattern(buffer == kNarrow ? 300'000 : 6'000'000);
+    std::size_t sent = 0;
+    std::string got = unit::Collect(
+        rig.taker(),
+        [&] {
+          sent += unit::SendSome(rig.giver().get(), std::string_view(much).substr(sent));
+          if (sent == much.size()) ShutdownSend(rig.giver().get());
+          rig.Turn();
+        },
+        [&](const std::string&) { return !rig.flow.open(); });
+    got += rig.TakeAll();
+    CHECK(rig.flow.state() == FlowState::kEnded);
+    CHECK(got.size() == much.size());
+    CHECK((got == much));
+    CHECK(rig.flow.bytes() == much.size());
+  }
+}
+
+TEST_CASE("flow: without an edge nothing is read") {
+  Rig rig;
+  REQUIRE(Send(rig.giver().get(), Bytes("abc")).bytes == 3);
+  unit::WaitUntilArrived(rig.giver());
+  rig.Step();  // nobody has told
+  CHECK(rig.flow.bytes() == 0);
+  rig.Turn();
+  CHECK(rig.flow.bytes() == 3);
+}
+
+TEST_CASE("flow: a short read is believed, so what comes later needs its own edge") {
+  Rig rig;
+  rig.Pass("abc");
+  REQUIRE(Send(rig.giver().get(), Bytes("def")).bytes == 3);
+  unit::WaitUntilArrived(rig.giver());
+  rig.Step();
+  CHECK(rig.flow.bytes() == 3);
+  rig.Turn();
+  CHECK(rig.flow.bytes() == 6);
+}
+
+TEST_CASE("flow: a latch that is wrongly true does no harm") {
+  Rig rig(kWide, kNarrow);
+  rig.flow.OnSource(kReadable);
+  rig.Step();
+  CHECK(rig.flow.open());
+  CHECK(rig.flow.bytes() == 0);
+
+  const std::string sent = rig.FillUntilHeld();
+  const std::uint64_t before = rig.flow.bytes();
+  rig.flow.OnSource(kReadable);
+  rig.flow.OnSink(kWritable);
+  rig.Step();
+  CHECK(rig.flow.open());
+  CHECK(rig.flow.bytes() >= before);
+  CHECK((rig.Take(sent.size()) == sent));
+}
+
+TEST_CASE("flow: bytes and an end that are told together are read to the end in one turn") {
+  Rig rig;
+  REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
+  rig.Finish();
+  rig.Turn();
+  CHECK(rig.flow.state() == FlowState::kEnded);
+  CHECK(rig.TakeAll() == "last words");
+}
+
+TEST_CASE("flow: an end that is told after the bytes ends the flow then") {
+  Rig rig;
+  REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
+  rig.Finish();
+  rig.flow.OnSource(kReadable);  // of the bytes alone
+  rig.Step();
+  CHECK(rig.flow.bytes() == 10);
+  CHECK(rig.flow.open());
+  rig.Turn();
+  CHECK(rig.flow.state() == FlowState::kEnded);
+}
+
+TEST_CASE("flow: an end without bytes ends it, in each way of reading") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig;
+    if (bulk) rig.MakeBulk();
+    rig.Finish();
+    rig.Turn();
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+  Rig peeking(0, 0, 0);
+  peeking.Finish();
+  peeking.Turn();
+  CHECK(peeking.flow.state() == FlowState::kEnded);
+}
+
+TEST_CASE("flow: what a full sink does not take waits, and nothing more is read until it went") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::uint64_t before = rig.flow.bytes();
+    const std::string sent = rig.FillUntilHeld();
+    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 1);
+
+    const std::size_t unread = unit::Readable(rig.source());
+    const std::uint64_t delivered = rig.flow.bytes();
+    rig.flow.OnSource(kReadable);
+    rig.Step();
+    CHECK(unit::Readable(rig.source()) == unread);
+    CHECK(rig.flow.bytes() == delivered);
+    CHECK(rig.flow.open());
+
+    CHECK((rig.Take(sent.size()) == sent));
+    CHECK(rig.flow.bytes() == before + sent.size());
+    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+  }
+}
+
+TEST_CASE("flow: it has ended only when the sink has everything") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::string sent = rig.FillUntilHeld();
+    rig.Finish();
+    rig.Turn();
+    CHECK(rig.flow.open());
+    CHECK((rig.TakeAll() == sent));
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+}
+
+TEST_CASE("flow: full copies in a row turn it to splice, and one short copy between them does not") {
+  SUBCASE("two full ones") {
+    Rig rig(kWide, kWide);
+    const std::string much = Pattern(2 * kCopyBytes);
+    REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+    unit::WaitUntilArrived(rig.giver());
+    rig.Look();
+    rig.StepWithoutPipes();
+    CHECK(rig.tools.counters.pipes_missing.value() > 0);  // the third look at the source wanted a pipe
+    CHECK((rig.Take(much.size()) == much));
+    CHECK(rig.IsBulk());
+  }
+  SUBCASE("one full, one short, and so on") {
+    Rig rig(kWide, kWide);
+    for (int i = 0; i < 4; ++i) {
+      rig.Pass(Pattern(kCopyBytes + 1));
+      rig.Take(kCopyBytes + 1);
+    }
+    CHECK_FALSE(rig.IsBulk());
+  }
+}
+
+TEST_CASE("flow: a run of small splices turns it back to copying, and a large one breaks the run") {
+  SUBCASE("eight small ones") {
+    Rig rig(kWide, kWide);
+    rig.MakeBulk();
+    for (int i = 0; i < 8; ++i) {
+      rig.Pass("small");
+      CHECK(rig.Take(5) == "small");
+    }
+    CHECK_FALSE(rig.IsBulk());
+    CHECK(rig.tools.pipes.lent() == 0);
+    CHECK(rig.tools.pipes.idle() == 1);
+  }
+  SUBCASE("seven, a large one, and seven more") {
+    Rig rig(kWide, kWide);
+    rig.MakeBulk();
+    for (int i = 0; i < 15; ++i) {
+      const std::string message = Pattern(i == 7 ? kCopyBytes : 5);
+      rig.Pass(message);
+      CHECK(rig.Take(message.size()) == message);
+    }
+    CHECK(rig.IsBulk());
+  }
+}
+
+TEST_CASE("flow: a pipe is lent only while bytes are inside") {
+  Rig rig(kWide, kWide);
+  rig.MakeBulk();
+  rig.Pass(Pattern(100'000));
+  CHECK(rig.tools.pipes.lent() == 0);
+  CHECK(rig.tools.pipes.idle() == 1);
+  rig.Turn();  // nothing new
+  CHECK(rig.tools.pipes.lent() == 0);
+}
+
+TEST_CASE("flow: when the pipe is missing it goes on by copying, and counts it") {
+  Rig rig(kWide, kWide);
+  rig.MakeBulk();
+  const std::string much = Pattern(500'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+  unit::WaitUntilArrived(rig.giver());
+  rig.Look();
+  rig.StepWithoutPipes();
+  CHECK(rig.tools.counters.pipes_missing.value() > 0);
+  const std::string got = unit::Collect(
+      rig.taker(),
+      [&] {
+        rig.Look();
+        rig.StepWithoutPipes();
+      },
+      [&](const std::string& text) { return text.size() >= much.size(); });
+  CHECK((got == much));
+  CHECK(rig.tools.pipes.idle() <= 1);
+}
+
+TEST_CASE("flow: with no stash to be had it takes from the source only what the sink has taken") {
+  Rig rig(kNarrow, kNarrow, 0);
+  const std::string much = Pattern(200'000);
+  std::size_t sent = 0;
+  REQUIRE(WaitUntil([&] {  // until everything is stuck
+    sent += unit::SendSome(rig.giver().get(), std::string_view(much).substr(sent));
+    rig.Look();
+    rig.StepWithoutPipes();
+    return !rig.Look(5ms) && sent < much.size() && rig.flow.bytes() > 0;
+  }));
+  CHECK(rig.flow.open());
+  const std::size_t unread = unit::Readable(rig.source());
+  CHECK(unread > 0);
+
+  std::string got = unit::Collect(
+      rig.taker(),
+      [&] {
+        sent += unit::SendSome(rig.giver().get(), std::string_view(much).substr(sent));
+        if (sent == much.size()) ShutdownSend(rig.giver().get());
+        rig.Look();
+        rig.StepWithoutPipes();
+      },
+      [&](const std::string&) { return !rig.flow.open(); });
+  got += rig.TakeAll();
+  CHECK((got == much));
+  CHECK(rig.flow.state() == FlowState::kEnded);
+  CHECK(rig.flow.bytes() == much.size());
+}
+
+TEST_CASE("flow: with no stash a reset still comes after the bytes before it") {
+  Rig rig(0, 0, 0);
+  REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
+  rig.Break();
+  CHECK(rig.TakeAll() == "last words");
+  CHECK(rig.flow.state() == FlowState::kBroken);
+}
+
+TEST_CASE("flow: a source that is reset is broken once the sink has what came before") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::string sent = rig.FillUntilHeld();
+    rig.Break();
+    rig.Turn();
+    CHECK(rig.flow.open());  // the sink is full
+    CHECK((rig.TakeAll() == sent));
+    CHECK(rig.flow.state() == FlowState::kBroken);
+  }
+}
+
+TEST_CASE("flow: a source that is reset after a few bytes is broken in the same turn") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig;
+    if (bulk) rig.MakeBulk();
+    REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
+    rig.Break();
+    rig.Turn();
+    CHECK(rig.flow.state() == FlowState::kBroken);
+    CHECK(rig.TakeAll() == "last words");
+  }
+}
+
+TEST_CASE("flow: a sink that breaks abandons it, and what was lent goes back") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::size_t idle = rig.tools.pipes.idle();
+    rig.FillUntilHeld();
+    const bool in_pipe = rig.tools.pipes.lent() == 1;
+    unit::AbortNow(rig.taker());
+    REQUIRE(WaitFor(rig.sink(), POLLHUP));
+    rig.Turn();
+    CHECK(rig.flow.state() == FlowState::kAbandoned);
+    CHECK(rig.tools.stashes.lent() == 0);
+    CHECK(rig.tools.pipes.lent() == 0);
+    CHECK(rig.tools.pipes.idle() == (in_pipe && idle > 0 ? idle - 1 : idle));  // one with bytes inside is closed
+    if (bulk) CHECK(in_pipe);
+    rig.Turn();
+    CHECK(rig.flow.state() == FlowState::kAbandoned);
+  }
+}
+
+TEST_CASE("flow: an idle sink that breaks abandons it with the next bytes") {
+  for (const std::size_t stashes : {8U, 0U}) {
+    Rig rig(0, 0, stashes);
+    unit::Reset(rig.taker());
+    REQUIRE(WaitFor(rig.sink(), POLLHUP));
+    rig.Pass("nobody hears this");
+    CHECK(rig.flow.state() == FlowState::kAbandoned);
+  }
+}
+
+TEST_CASE("flow: abandoning it drops what it holds, and what is final stays so") {
+  Rig rig(kWide, kNarrow);
+  rig.FillUntilHeld();
+  rig.flow.Abandon(rig.tools.All());
+  CHECK(rig.flow.state() == FlowState::kAbandoned);
+  CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+
+  Rig ended;
+  ended.Finish();
+  ended.Turn();
+  ended.flow.Abandon(ended.tools.All());
+  CHECK(ended.flow.state() == FlowState::kEnded);
+}
+
+TEST_CASE("flow: releasing it gives back what it holds, a pipe with bytes to be closed") {
+  Rig rig(kWide, kNarrow);
+  rig.MakeBulk();
+  rig.FillUntilHeld();
+  REQUIRE(rig.tools.pipes.lent() == 1);
+  const std::size_t idle = rig.tools.pipes.idle();
+  rig.flow.Release(rig.tools.All());
+  CHECK(rig.tools.pipes.lent() == 0);
+  CHECK(rig.tools.pipes.idle() == idle);
+}
+
+TEST_CASE("flow: a turn moves its budget and says that it has not finished" *
+          doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
+  Rig rig(kWide, kWide);
+  const std::string much = Pattern(2 * kTurnBytes + 100'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+  REQUIRE(WaitUntil([&] { return unit::Readable(rig.source()) == much.size(); }));
+  rig.Look();
+  int turns = 0;
+  std::uint64_t before = 0;
+  do {  // no edge comes in between: what is unfinished needs none
+    rig.Step();
+    CHECK(rig.flow.bytes() - before <= kTurnBytes + kSpliceBytes);
+    before = rig.flow.bytes();
+    ++turns;
+  } while (rig.flow.unfinished());
+  CHECK(turns >= 2);
+  CHECK((rig.Take(much.size()) == much));
+  CHECK_FALSE(rig.flow.unfinished());
+}
+
+TEST_CASE("flow: early bytes go first") {
+  Rig rig;
+  REQUIRE(Send(rig.giver().get(), Bytes(" then the rest")).bytes == 14);
+  unit::WaitUntilArrived(rig.giver());
+  REQUIRE(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.bytes() == 5);
+  CHECK(rig.Take(19) == "early then the rest");
+}
+
+TEST_CASE("flow: early bytes that the sink does not take yet are kept") {
+  Rig rig(kWide, kNarrow);
+  std::string filler = Pattern(kWide);
+  filler.resize(unit::SendSome(rig.sink(), filler));
+  const std::string early = Pattern(kHandshakeBytes);
+  REQUIRE(rig.flow.Prime(rig.sink(), Bytes(early), rig.tools.All()));
+  CHECK(rig.flow.open());
+  rig.Pass("rest");
+  const std::string all = filler + early + "rest";
+  CHECK((rig.Take(all.size()) == all));
+}
+
+TEST_CASE("flow: early bytes need a stash only where the sink does not take them") {
+  Rig rig(0, kNarrow, 0);
+  CHECK(rig.flow.Prime(rig.sink(), {}, rig.tools.All()));
+  CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.bytes() == 5);
+  unit::SendSome(rig.sink(), Pattern(kWide));
+  CHECK_FALSE(rig.flow.Prime(rig.sink(), Bytes("late"), rig.tools.All()));
+}
+
+TEST_CASE("flow: early bytes for a sink that broke abandon it") {
+  Rig rig;
+  unit::Reset(rig.taker());
+  REQUIRE(WaitFor(rig.sink(), POLLHUP));
+  CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.state() == FlowState::kAbandoned);
+}
+
+TEST_CASE("flow: once its source is known to have broken, an end that follows is no clean one") {
+  Rig rig;
+  REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
+  rig.Finish();
+  rig.flow.OnSourceBroken();
+  rig.Step();  // no edge is needed
+  CHECK(rig.flow.state() == FlowState::kBroken);
+  CHECK(rig.TakeAll() == "last words");
+}
+
+TEST_CASE("flow: an urgent byte is a byte of the stream, in its place") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kWide);
+    if (bulk) rig.MakeBulk();
+    for (int i = 0; i < 3; ++i) {
+      rig.Pass("ab");
+      REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+      REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
+      CHECK(rig.Take(5) == "ab!cd");
+    }
+    const std::string much = Pattern(100'000);
+    REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+    rig.Finish();
+    CHECK((rig.TakeAll() == much));
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+}
+
+TEST_CASE("flow: bytes behind an urgent one are not lost when the end came before its edge was told") {
+  Rig rig(kWide, kWide);
+  rig.MakeBulk();
+  const std::string before = Pattern(100'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), before) == before.size());
+  REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+  REQUIRE(Send(rig.giver().get(), Bytes("tail")).bytes == 4);
+  rig.Finish();
+  REQUIRE(WaitFor(rig.source(), POLLRDHUP));
+  rig.flow.OnSource({.readable = true});  // all that the last look at the poller told
+  rig.Step();
+  CHECK((rig.TakeAll() == before + "!tail"));
+  CHECK(rig.flow.state() == FlowState::kEnded);
+}
+
+TEST_CASE("flow: bytes around an urgent one that are read all at once keep their order") {
+  for (const std::size_t stashes : {8U, 0U}) {
+    Rig rig(0, 0, stashes);
+    REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
+    REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+    REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
+    rig.Finish();
+    CHECK(rig.TakeAll() == "ab!cd");
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+}
+
+// The three ways to take bytes from a source.
+enum class Taking { kCopy, kSplice, kPeek };
+constexpr Taking kTakings[] = {Taking::kCopy, Taking::kSplice, Taking::kPeek};
+
+struct LimitedRig : Rig {
+  explicit LimitedRig(Taking taking, int out_bytes = kWide) : Rig(kWide, out_bytes, taking == Taking::kPeek ? 0 : 8) {
+    if (taking == Taking::kSplice) MakeBulk();
+    before = flow.bytes();
+  }
+  void Send(std::string_view text) {
+    REQUIRE(unit::SendSome(giver().get(), text) == text.size());
+    unit::WaitUntilArrived(giver());
+    Look();
+  }
+  std::uint64_t moved() const { return flow.bytes() - before; }
+
+  std::uint64_t before = 0;
+};
+
+TEST_CASE("flow: no more is taken than is allowed, and what is left needs no edge") {
+  for (const Taking taking : kTakings) {
+    for (const std::size_t allowance : {1U, 7U, 100U, 4096U, 16384U, 20000U}) {
+      CAPTURE(static_cast<int>(taking));
+      CAPTURE(allowance);
+      LimitedRig rig(taking);
+      const std::string message = Pattern(std::min<std::size_t>(10 * allowance + 3, 100'000));
+      rig.Send(message);
+      std::size_t taken = 0;
+      while (taken + allowance <= message.size()) {
+        REQUIRE(rig.Step(allowance) == allowance);
+        taken += allowance;
+        CHECK(rig.moved() == taken);
+        CHECK(rig.flow.unfinished());
+        CHECK(rig.flow.wants());
+      }
+      CHECK(rig.Step(allowance) == message.size() - taken);
+      CHECK_FALSE(rig.flow.unfinished());
+      CHECK_FALSE(rig.flow.wants());
+      CHECK((rig.Take(message.size()) == message));
+    }
+  }
+}
+
+TEST_CASE("flow: when nothing is allowed nothing is read, and nothing is forgotten") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    CHECK(rig.Step(0) == 0);
+    CHECK_FALSE(rig.flow.unfinished());  // there is nothing
+    rig.Send("message");
+    CHECK(rig.flow.wants());
+    for (int i = 0; i < 3; ++i) {
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.unfinished());
+      CHECK(unit::Readable(rig.source()) == 7);
+    }
+    CHECK(rig.Step() == 7);
+    CHECK(rig.Take(7) == "message");
+  }
+}
+
+TEST_CASE("flow: a read of exactly what is allowed does not prove the source empty") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    rig.Send("message");
+    CHECK(rig.Step(7) == 7);
+    CHECK(rig.flow.unfinished());  // there may be more
+    CHECK(rig.Step(7) == 0);
+    CHECK_FALSE(rig.flow.unfinished());  // now it is known
+    rig.Send("more");
+    CHECK(rig.Step(7) == 4);
+    CHECK_FALSE(rig.flow.unfinished());
+    CHECK(rig.Take(11) == "messagemore");
+  }
+}
+
+TEST_CASE("flow: an end or a break comes in its place behind the bytes that had to wait") {
+  for (const Taking taking : kTakings) {
+    for (const bool broken : {false, true}) {
+      CAPTURE(static_cast<int>(taking));
+      CAPTURE(broken);
+      LimitedRig rig(taking);
+      rig.Send("last words");
+      broken ? rig.Break() : rig.Finish();
+      rig.Look();
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(4) == 4);
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(6) == 6);
+      CHECK(rig.flow.open());  // nothing was allowed any more
+      CHECK(rig.flow.unfinished());
+      CHECK(rig.Step(0) == 0);
+      CHECK(rig.flow.open());
+      CHECK(rig.Step(1) == 0);
+      CHECK(rig.flow.state() == (broken ? FlowState::kBroken : FlowState::kEnded));
+      CHECK_FALSE(rig.flow.unfinished());
+      CHECK(rig.TakeAll() == "last words");
+    }
+  }
+}
+
+TEST_CASE("flow: what is held was paid for, and goes on when nothing is allowed") {
+  for (const bool bulk : {false, true}) {
+    CAPTURE(bulk);
+    Rig rig(kWide, kNarrow);
+    if (bulk) rig.MakeBulk();
+    const std::string sent = rig.FillUntilHeld();
+    const std::size_t unread = unit::Readable(rig.source());
+    std::string got = unit::Collect(
+        rig.taker(),
+        [&] {
+          rig.Look();
+          CHECK(rig.Step(0) == 0);
+        },
+        [&](const std::string& text) { return text.size() >= sent.size() - unread; });
+    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+    CHECK((rig.flow.unfinished() || unread == 0));
+    CHECK(unit::Readable(rig.source()) == unread);
+    got += rig.Take(unread);
+    CHECK((got == sent));
+  }
+}
+
+TEST_CASE("flow: a full sink is no matter of allowance") {
+  Rig rig(kWide, kNarrow);
+  rig.FillUntilHeld();
+  rig.flow.OnSource(kReadable);
+  CHECK_FALSE(rig.flow.wants());
+  CHECK(rig.Step(100) == 0);
+  CHECK_FALSE(rig.flow.unfinished());  // the sink's edge will wake it
+}
+
+TEST_CASE("flow: an allowance larger than a turn's budget does not make the turn longer" *
+          doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
+  Rig rig(kWide, kWide);
+  const std::string much = Pattern(2 * kTurnBytes + 100'000);
+  REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
+  REQUIRE(WaitUntil([&] { return unit::Readable(rig.source()) == much.size(); }));
+  rig.Look();
+  CHECK(rig.Step(3 * kTurnBytes) <= kTurnBytes + kSpliceBytes);
+  CHECK(rig.flow.unfinished());
+  CHECK((rig.Take(much.size()) == much));
+}
+
+TEST_CASE("flow: a limit is no reason to copy") {
+  LimitedRig rig(Taking::kSplice);
+  const std::string message = Pattern(50'000);
+  rig.Send(message);
+  for (int i = 0; i < 20; ++i) CHECK(rig.Step(100) == 100);
+  CHECK((rig.Take(message.size()) == message));
+  CHECK(rig.IsBulk());
+
+  LimitedRig copying(Taking::kCopy);
+  copying.Send(message);
+  for (int i = 0; i < 2; ++i) CHECK(copying.Step(1500) == 1500);
+  CHECK((copying.Take(message.size()) == message));
+  CHECK(copying.IsBulk());
+}
+
+TEST_CASE("flow: small messages are copied under a limit, too") {
+  LimitedRig rig(Taking::kSplice);
+  for (int i = 0; i < 8; ++i) {
+    rig.Send("small");
+    CHECK(rig.Step(1500) == 5);
+    CHECK(rig.Take(5) == "small");
+  }
+  CHECK_FALSE(rig.IsBulk());
+}
+
+TEST_CASE("flow: an urgent byte under a limit is a byte of the stream, in its place") {
+  for (const Taking taking : kTakings) {
+    CAPTURE(static_cast<int>(taking));
+    LimitedRig rig(taking);
+    REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
+    REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
+    REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
+    rig.Finish();
+    std::string text = unit::Collect(
+        rig.taker(),
+        [&] {
+          rig.Look();
+          rig.Step(1);
+        },
+        [&](const std::string&) { return !rig.flow.open(); });
+    CHECK(text + rig.TakeAll() == "ab!cd");
+    CHECK(rig.flow.state() == FlowState::kEnded);
+  }
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,437 @@
+#include "penstock/relay/relay.h"
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "test/support/rig.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using Turn = Relay::Turn;
+using unit::Bytes;
+using unit::kNarrow;
+using unit::kWide;
+using unit::Pair;
+using unit::Pattern;
+using unit::TcpPair;
+using unit::WaitFor;
+using unit::WaitUntil;
+
+// A relay between a client and a target, both played by the test.
+struct Rig {
+  explicit Rig(int client_bytes = 0, int target_bytes = 0, std::string_view early = {})
+      : client_side(TcpPair(client_bytes)), target_side(TcpPair(target_bytes)) {
+    REQUIRE(poller.Add(client_side.near.get(), {0, {}}));
+    REQUIRE(poller.Add(target_side.near.get(), {1, {}}));
+    REQUIRE(relay.Begin({.writable = true}, {.writable = true}, target_side.near.get(), Bytes(early), tools.All()));
+  }
+  ~Rig() { relay.Release(tools.All()); }
+
+  Fd& client() { return client_side.far; }
+  Fd& target() { return target_side.far; }
+
+  bool Look(std::chrono::nanoseconds timeout = 0ns) {
+    const int count = poller.Wait(timeout);
+    for (int i = 0; i < count; ++i) {
+      const Poller::Event event = poller.At(i);
+      event.cookie.tag == 0 ? relay.OnClient(event.events) : relay.OnTarget(event.events);
+    }
+    return count > 0;
+  }
+  Turn Step() {
+    Relay::Allowance any;
+    return Step(any);
+  }
+  Turn Step(Relay::Allowance& left) {
+    if (!over()) turn = relay.Step(client_side.near.get(), target_side.near.get(), left, tools.All());
+    return turn;
+  }
+  Turn Go() {
+    Look();
+    return Step();
+  }
+  bool over() const { return turn == Turn::kEnded || turn == Turn::kBroken; }
+
+  // What arrives at `fd` until it is `size` bytes.
+  std::string Take(const Fd& fd, std::size_t size) {
+    return unit::Collect(
+        fd, [&] { Go(); }, [&](const std::string& text) { return text.size() >= size; });
+  }
+  // What arrives at `fd` until a clean end.
+  std::string TakeToEnd(const Fd& fd) {
+    IoResult last{};
+    std::string text;
+    CHECK(WaitUntil([&] {
+      Go();
+      text += unit::ReceiveSome(fd.get(), &last);
+      return last.status == IoStatus::kEnd || last.status == IoStatus::kFault;
+    }));
+    CHECK(last.status == IoStatus::kEnd);
+    return text;
+  }
+  // What arrives at `fd` until the relay is over; no end must have been passed on to it.
+  std::string TakeUntilBroken(const Fd& fd) {
+    std::string text = unit::Collect(
+        fd, [&] { Go(); }, [&](const std::string&) { return over(); });
+    CHECK(turn == Turn::kBroken);
+    // As a session does it: what is on its way arrives before the sockets are closed.
+    const Fd& sender = &fd == &client_side.far ? client_side.near : target_side.near;
+    CHECK(WaitUntil([&] {
+      text += unit::ReceiveSome(fd.get());
+      return UnsentBytes(sender.get()) == 0;
+    }));
+    IoResult last{};
+    text += unit::ReceiveSome(fd.get(), &last);
+    CHECK(last.status == IoStatus::kAgain);  // a truncated transfer does not look like a whole one
+    return text;
+  }
+
+  // Sends `text` as long as the other socket's turns make room for it, until everything is stuck or sent. Returns what
+  // was sent, all of which has arrived at the gateway's kernel or beyond.
+  std::string SendMuch(const Fd& from, std::string_view text) {
+    std::size_t sent = 0;
+    while (sent < text.size()) {
+      const std::size_t more = unit::SendSome(from.get(), text.substr(sent, 65536));
+      sent += more;
+      REQUIRE(WaitUntil([&] {
+        Go();
+        return UnsentBytes(from.get()) == 0 || !Look(5ms);
+      }));
+      if (UnsentBytes(from.get()) > 0) break;
+    }
+    return std::string(text.substr(0, sent));
+  }
+
+  unit::Tools tools;
+  Pair client_side, target_side;
+  Poller poller;
+  Relay relay;
+  Turn turn = Turn::kWaiting;
+};
+
+void SendTo(const Fd& fd, std::string_view text) { REQUIRE(unit::SendSome(fd.get(), text) == text.size()); }
+
+// Every rule holds for both sides: tests run with the client as the first to act, then with the target.
+struct Sides {
+  Fd& from;
+  Fd& to;
+  bool client;  // `from` is the client
+};
+Sides ClientFirst(Rig& rig) { return {rig.client(), rig.target(), true}; }
+Sides TargetFirst(Rig& rig) { return {rig.target(), rig.client(), false}; }
+constexpr Sides (*kBothWays[])(Rig&) = {ClientFirst, TargetFirst};
+
+TEST_CASE("relay: both directions go on at once") {
+  Rig rig;
+  for (int i = 0; i < 10; ++i) {
+    SendTo(rig.client(), "question " + std::to_string(i));
+    CHECK(rig.Take(rig.target(), 10) == "question " + std::to_string(i));
+    SendTo(rig.target(), "answer " + std::to_string(i));
+    CHECK(rig.Take(rig.client(), 8) == "answer " + std::to_string(i));
+  }
+  CHECK(rig.turn == Turn::kWaiting);
+  CHECK_FALSE(rig.relay.half_closed());
+  CHECK(rig.relay.bytes_up() == 100);
+  CHECK(rig.relay.bytes_down() == 80);
+  CHECK(rig.tools.counters.bytes_up.value() == 100);
+  CHECK(rig.tools.counters.bytes_down.value() == 80);
+}
+
+TEST_CASE("relay: what the client sent beyond its request comes first, once") {
+  Rig rig(0, 0, "early ");
+  SendTo(rig.client(), "and late");
+  CHECK(rig.Take(rig.target(), 14) == "early and late");
+  CHECK(rig.relay.bytes_up() == 14);
+}
+
+TEST_CASE("relay: it does not begin without memory for early bytes that its target does not take") {
+  unit::Tools tools(0);
+  const Pair target = TcpPair(kNarrow);
+  unit::SendSome(target.near.get(), Pattern(kWide));
+  Relay relay;
+  CHECK_FALSE(relay.Begin({}, {}, target.near.get(), Bytes("early"), tools.All()));
+  relay.Release(tools.All());
+}
+
+TEST_CASE("relay: one side that has finished leaves the other direction open") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "question");
+    ShutdownSend(sides.from.get());
+    CHECK(rig.TakeToEnd(sides.to) == "question");
+    CHECK(rig.turn == Turn::kWaiting);
+    CHECK(rig.relay.half_closed());
+
+    for (const char* part : {"a long ", "answer ", "in parts"}) {
+      SendTo(sides.to, part);
+      CHECK(rig.Take(sides.from, std::string_view(part).size()) == part);
+    }
+    CHECK(rig.turn == Turn::kWaiting);
+    ShutdownSend(sides.to.get());
+    CHECK(WaitUntil([&] { return rig.Go() != Turn::kWaiting; }));
+    CHECK(rig.turn == Turn::kEnded);
+    CHECK_FALSE(rig.relay.client_broken());
+    CHECK_FALSE(rig.relay.target_broken());
+  }
+}
+
+TEST_CASE("relay: both sides may finish at once, with their last words") {
+  Rig rig;
+  SendTo(rig.client(), "question");
+  SendTo(rig.target(), "answer");
+  ShutdownSend(rig.client().get());
+  ShutdownSend(rig.target().get());
+  REQUIRE(WaitFor(rig.client_side.near.get(), POLLRDHUP));
+  REQUIRE(WaitFor(rig.target_side.near.get(), POLLRDHUP));
+  CHECK(rig.Go() == Turn::kEnded);
+  rig.client_side.near.Close();  // as the session does
+  rig.target_side.near.Close();
+  CHECK(rig.TakeToEnd(rig.target()) == "question");
+  CHECK(rig.TakeToEnd(rig.client()) == "answer");
+}
+
+TEST_CASE("relay: a large transfer before a clean end comes out whole") {
+  for (const auto way : kBothWays) {
+    Rig rig(kWide, kWide);
+    const Sides sides = way(rig);
+    const std::string sent = rig.SendMuch(sides.from, Pattern(3'000'000));
+    ShutdownSend(sides.from.get());
+    CHECK((rig.TakeToEnd(sides.to) == sent));
+  }
+}
+
+TEST_CASE("relay: a side that breaks has its bytes delivered, few or many, and no end") {
+  for (const auto way : kBothWays) {
+    for (const bool much : {false, true}) {
+      Rig rig(kWide, kWide);
+      const Sides sides = way(rig);
+      CAPTURE(sides.client);
+      CAPTURE(much);
+      std::string sent = "last words";
+      if (much) {
+        sent = rig.SendMuch(sides.from, Pattern(3'000'000));
+      } else {
+        SendTo(sides.from, sent);
+      }
+      unit::Reset(sides.from);
+      CHECK((rig.TakeUntilBroken(sides.to) == sent));
+      CHECK(rig.relay.client_broken() == sides.client);
+      CHECK(rig.relay.target_broken() == !sides.client);
+      CHECK(rig.relay.half_closed());
+    }
+  }
+}
+
+TEST_CASE("relay: a side that breaks while the other one reads slowly has its bytes delivered") {
+  for (const auto way : kBothWays) {
+    Rig probe;
+    const bool from_client = way(probe).client;
+    Rig rig(from_client ? kWide : kNarrow, from_client ? kNarrow : kWide);
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    const std::string sent = rig.SendMuch(sides.from, Pattern(500'000));
+    unit::Reset(sides.from);
+    REQUIRE(WaitUntil([&] {
+      rig.Go();
+      return !rig.Look(5ms);
+    }));
+    CHECK_FALSE(rig.over());
+    CHECK((rig.TakeUntilBroken(sides.to) == sent));
+  }
+}
+
+TEST_CASE("relay: a side that breaks takes with it what was on its way to it") {
+  for (const auto way : kBothWays) {
+    for (const bool bulk : {false, true}) {
+      Rig probe;
+      const bool from_client = way(probe).client;
+      Rig rig(from_client ? kNarrow : kWide, from_client ? kWide : kNarrow);
+      const Sides sides = way(rig);  // `from` breaks while `to` sends
+      CAPTURE(sides.client);
+      rig.SendMuch(sides.to, Pattern(bulk ? 1'000'000 : 100'000));
+      REQUIRE(rig.tools.stashes.lent() + rig.tools.pipes.lent() > 0);
+      unit::AbortNow(sides.from);
+      CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+      CHECK(rig.relay.client_broken() == sides.client);
+      CHECK(rig.relay.target_broken() == !sides.client);
+      CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+    }
+  }
+}
+
+TEST_CASE("relay: a break that a write meets first still lets the bytes before it through, and is no clean end") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "last words");
+    unit::Reset(sides.from);
+    // Both flows learn of it before either reads: the write of this takes the only error that the socket tells.
+    SendTo(sides.to, "too late");
+    unit::WaitUntilArrived(sides.to);
+    CHECK(rig.TakeUntilBroken(sides.to) == "last words");
+    CHECK(rig.relay.client_broken() == sides.client);
+    CHECK(rig.relay.target_broken() == !sides.client);
+  }
+}
+
+TEST_CASE("relay: a target that answers, closes, and then resets because the client goes on sending") {
+  Rig rig;
+  SendTo(rig.client(), "question");
+  CHECK(rig.Take(rig.target(), 8) == "question");
+  SendTo(rig.target(), "answer");
+  rig.target().Close();
+  REQUIRE(WaitFor(rig.target_side.near.get(), POLLRDHUP));
+
+  SendTo(rig.client(), "more");
+  CHECK(rig.TakeToEnd(rig.client()) == "answer");
+  SendTo(rig.client(), "and more");
+  CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+  CHECK(rig.relay.target_broken());
+  CHECK_FALSE(rig.relay.client_broken());
+}
+
+TEST_CASE("relay: such a target's answer reaches a client that reads slowly, whole") {
+  Rig rig(kNarrow, kWide);
+  const std::string answer = rig.SendMuch(rig.target(), Pattern(500'000));
+  rig.target().Close();
+  SendTo(rig.client(), "more");
+  REQUIRE(WaitFor(rig.target_side.near.get(), POLLRDHUP));
+  CHECK(WaitUntil([&] {  // the reset has come
+    rig.Go();
+    return WaitFor(rig.target_side.near.get(), POLLHUP, 0ms);
+  }));
+  std::string got = unit::Collect(
+      rig.client(), [&] { rig.Go(); }, [&](const std::string& text) { return text.size() >= answer.size(); });
+  CHECK((got == answer));
+}
+
+TEST_CASE("relay: a side that has finished and then breaks is no longer waited for") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "question");
+    ShutdownSend(sides.from.get());
+    CHECK(rig.TakeToEnd(sides.to) == "question");
+    // It goes away altogether, which shows when something is sent to it.
+    sides.from.Close();
+    SendTo(sides.to, "answer");
+    CHECK(WaitUntil([&] {
+      rig.Go();
+      return WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP, 0ms);
+    }));
+    // The other side says nothing more, so only this edge can tell the relay.
+    CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+    CHECK(rig.relay.client_broken() == sides.client);
+  }
+}
+
+TEST_CASE("relay: more than a turn's budget is unfinished, and needs no edge" *
+          doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
+  for (const auto way : kBothWays) {
+    Rig rig(kWide, kWide);
+    const Sides sides = way(rig);
+    const std::string much = Pattern(2 * kTurnBytes + 100'000);
+    const Fd& near = (sides.client ? rig.client_side : rig.target_side).near;
+    REQUIRE(unit::SendSome(sides.from.get(), much) == much.size());
+    REQUIRE(WaitUntil([&] { return unit::Readable(near.get()) == much.size(); }));
+    CHECK(rig.Go() == Turn::kUnfinished);
+    while (rig.Step() == Turn::kUnfinished) {
+    }
+    CHECK((rig.Take(sides.to, much.size()) == much));
+  }
+}
+
+TEST_CASE("relay: each way takes what it is allowed, and says what is left of that") {
+  Rig rig;
+  SendTo(rig.client(), "question");
+  SendTo(rig.target(), "a long answer");
+  unit::WaitUntilArrived(rig.client());
+  unit::WaitUntilArrived(rig.target());
+  rig.Look();
+  CHECK(rig.relay.wants(Way::kUp));
+  CHECK(rig.relay.wants(Way::kDown));
+
+  Relay::Allowance left{100, 6};
+  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(left.up == 92);
+  CHECK(left.down == 0);
+  CHECK_FALSE(rig.relay.unfinished(Way::kUp));
+  CHECK(rig.relay.unfinished(Way::kDown));
+  CHECK_FALSE(rig.relay.wants(Way::kUp));
+
+  left = {100, 0};
+  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(left.up == 100);
+  left = {0, 100};
+  CHECK(rig.Step(left) == Turn::kWaiting);
+  CHECK(left.down == 93);
+  CHECK(rig.Take(rig.target(), 8) == "question");
+  CHECK(rig.Take(rig.client(), 13) == "a long answer");
+}
+
+TEST_CASE("relay: a way that may take nothing ends with the other when its sink broke") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    // `from` sends, is held back, and `to` breaks: nobody is left to deliver to.
+    SendTo(sides.from, "held back");
+    unit::WaitUntilArrived(sides.from);
+    unit::AbortNow(sides.to);
+    CHECK(WaitUntil([&] {
+      rig.Look();
+      Relay::Allowance left;
+      (sides.client ? left.up : left.down) = 0;
+      return rig.Step(left) == Turn::kBroken;
+    }));
+    CHECK(rig.relay.target_broken() == sides.client);
+  }
+}
+
+TEST_CASE("relay: a side that breaks while its bytes are held back has them delivered, and no end") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "last words");
+    unit::Reset(sides.from);
+    REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP));
+    rig.Look();
+    for (int i = 0; i < 5; ++i) {
+      Relay::Allowance left{2, 2};
+      CHECK(rig.Step(left) == Turn::kUnfinished);
+      CHECK((sides.client ? left.up : left.down) == 0);
+    }
+    CHECK(rig.TakeUntilBroken(sides.to) == "last words");
+    CHECK(rig.relay.client_broken() == sides.client);
+  }
+}
+
+TEST_CASE("relay: a clean end waits for the bytes before it, too") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    SendTo(sides.from, "last words");
+    ShutdownSend(sides.from.get());
+    REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLRDHUP));
+    rig.Look();
+    for (int i = 0; i < 5; ++i) {
+      Relay::Allowance left{2, 2};
+      CHECK(rig.Step(left) == Turn::kUnfinished);
+    }
+    CHECK(rig.TakeToEnd(sides.to) == "last words");
+    CHECK(rig.turn == Turn::kWaiting);
+  }
+}
+
+}  // namespace
+}  // namespace penstock

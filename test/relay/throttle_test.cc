@@ -1,0 +1,512 @@
+#include "penstock/relay/throttle.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/base/limits.h"
+#include "test/support/rig.h"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+const TimePoint kStart{std::chrono::hours(1)};
+constexpr std::uint64_t kMegabyte = 1'000'000;
+constexpr Rate kNone;
+
+struct Limited {
+  explicit Limited(const Rates& rates, UserBuckets* user = nullptr, std::uint32_t slot = 0)
+      : throttle({slot, 0}, {9, {slot, 0}}, rates, user, kStart) {}
+
+  // Takes all that is allowed at `now`.
+  std::size_t TakeAll(TimePoint now, Way way = Way::kUp) {
+    const std::size_t allowed = throttle.Allow(way, now);
+    throttle.Settle(way, allowed, now);
+    return allowed;
+  }
+
+  Throttle throttle;
+};
+
+TEST_CASE("throttle: bytes become time without overflow, and are never free") {
+  const struct {
+    std::uint64_t rate;
+    std::size_t bytes;
+    nanoseconds time;
+  } rows[] = {
+      {1'000, 1, 1ms},
+      {1'000, 1'000, 1s},
+      {1'000, 2 * kTurnBytes, 2'097'152ms},
+      {65'536, 65'536, 1s},
+      {kMegabyte, 1, 1us},
+      {3, 1, 333'333'334ns},
+      {1'000'000'000, 1, 1ns},
+      {1'000'000'000, kTurnBytes, 1'048'576ns},
+      {100'000'000'000, 1, 1ns},
+      {100'000'000'000, kTurnBytes, 10'486ns},
+      {1'000, (std::size_t{1} << 34) - 1, 17'179'869'183ms},
+      {100'000'000'000, (std::size_t{1} << 34) - 1, 171'798'692ns},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.rate);
+    CAPTURE(row.bytes);
+    CHECK(Rate(row.rate).TimeFor(row.bytes) == row.time);
+  }
+  CHECK(Rate(kMegabyte).TimeFor(0) == 0ns);
+  CHECK_FALSE(kNone.limited());
+}
+
+TEST_CASE("throttle: a piece is what comes in its time, within reason") {
+  CHECK(Rate(kMegabyte).PieceIn(50ms) == 50'000);
+  CHECK(Rate(65'536).PieceIn(50ms) == 3'276);
+  CHECK(Rate(1'000).PieceIn(50ms) == kThrottlePieceBytesMin);
+  CHECK(Rate(100'000'000'000).PieceIn(50ms) == kTurnBytes);
+}
+
+TEST_CASE("throttle: a session takes a piece, and has to wait until that is paid") {
+  Limited limited({Rate(kMegabyte), kNone});
+  CHECK(limited.throttle.Due(Way::kUp) <= kStart);
+  CHECK(limited.TakeAll(kStart) == 50'000);
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 50ms);
+  CHECK(limited.TakeAll(kStart) == 0);
+  CHECK(limited.TakeAll(kStart + 50ms - 1ns) == 0);
+  CHECK(limited.TakeAll(kStart + 50ms) == 50'000);
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 100ms);
+}
+
+TEST_CASE("throttle: it is paid for what was taken, not for what was allowed") {
+  Limited limited({Rate(kMegabyte), kNone});
+  REQUIRE(limited.throttle.Allow(Way::kUp, kStart) == 50'000);
+  limited.throttle.Settle(Way::kUp, 1, kStart);
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 1us);
+  REQUIRE(limited.throttle.Allow(Way::kUp, kStart + 1ms) == 50'000);
+  limited.throttle.Settle(Way::kUp, 0, kStart + 1ms);
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 1us);
+}
+
+TEST_CASE("throttle: who wakes late finds the time it lost, up to a bound") {
+  Limited limited({Rate(kMegabyte), kNone});
+  limited.TakeAll(kStart);
+  CHECK(limited.TakeAll(kStart + 70ms) == 50'000);  // 20 ms late
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 100ms);
+  CHECK(limited.TakeAll(kStart + 10s) == 50'000);
+  CHECK(limited.throttle.Due(Way::kUp) == kStart + 10s - kThrottleCredit + 50ms);
+}
+
+TEST_CASE("throttle: each way has its own limit") {
+  UserBuckets user;
+  Limited limited({Rate(kMegabyte), Rate(kMegabyte)}, &user);
+  CHECK(limited.TakeAll(kStart, Way::kUp) > 0);
+  CHECK(limited.TakeAll(kStart, Way::kUp) == 0);
+  CHECK(limited.TakeAll(kStart, Way::kDown) > 0);
+}
+
+TEST_CASE("throttle: what is not limited is not limited") {
+  UserBuckets user;
+  Limited nothing({}, &user);
+  Limited nobody({kNone, Rate(kMegabyte)}, nullptr);
+  for (Limited* each : {&nothing, &nobody}) {
+    for (int i = 0; i < 3; ++i) {
+      CHECK(each->throttle.Allow(Way::kUp, kStart) == kNoLimit);
+      each->throttle.Settle(Way::kUp, kTurnBytes, kStart);
+      CHECK(each->throttle.Due(Way::kUp) <= kStart);
+      CHECK(each->throttle.Pass(Way::kDown, 65'535, kStart));
+    }
+  }
+}
+
+TEST_CASE("throttle: the sessions of a user stand in line, and nobody overtakes") {
+  UserBuckets user;
+  const Rates rates{kNone, Rate(kMegabyte)};  // a piece is 5,000 bytes in 5 ms
+  Limited a(rates, &user), b(rates, &user), c(rates, &user);
+  CHECK(a.throttle.Allow(Way::kUp, kStart) == 5'000);
+  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(c.throttle.Allow(Way::kUp, kStart) == 0);
+  a.throttle.Settle(Way::kUp, 5'000, kStart);
+  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);  // behind the others
+  CHECK(b.throttle.Due(Way::kUp) == kStart + 5ms);
+  CHECK(c.throttle.Due(Way::kUp) == kStart + 10ms);
+  CHECK(a.throttle.Due(Way::kUp) == kStart + 15ms);
+  for (int round = 0; round < 3; ++round) {
+    CHECK(c.TakeAll(kStart + round * 15ms + 5ms) == 0);
+    CHECK(b.TakeAll(kStart + round * 15ms + 5ms) == 5'000);
+    CHECK(b.TakeAll(kStart + round * 15ms + 5ms) == 0);
+    CHECK(c.TakeAll(kStart + round * 15ms + 10ms) == 5'000);
+    CHECK(c.TakeAll(kStart + round * 15ms + 10ms) == 0);
+    CHECK(a.TakeAll(kStart + round * 15ms + 15ms) == 5'000);
+    CHECK(a.TakeAll(kStart + round * 15ms + 15ms) == 0);
+  }
+}
+
+TEST_CASE("throttle: what a session did not use of its place goes back to its user") {
+  UserBuckets user;
+  const Rates rates{kNone, Rate(kMegabyte)};
+  Limited a(rates, &user), b(rates, &user);
+  REQUIRE(a.throttle.Allow(Way::kUp, kStart) == 5'000);
+  a.throttle.Settle(Way::kUp, 1'000, kStart);
+  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(b.throttle.Due(Way::kUp) == kStart + 1ms);
+  REQUIRE(b.throttle.Allow(Way::kUp, kStart + 1ms) == 5'000);
+  b.throttle.Settle(Way::kUp, 0, kStart + 1ms);
+  CHECK(a.throttle.Allow(Way::kUp, kStart + 1ms) == 5'000);
+}
+
+TEST_CASE("throttle: a session that ends, or gets other limits, leaves the line") {
+  UserBuckets user;
+  const Rates rates{kNone, Rate(kMegabyte)};
+  Limited a(rates, &user), c(rates, &user);
+  a.TakeAll(kStart);
+  {
+    Limited b(rates, &user);
+    CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  }
+  CHECK(c.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(c.throttle.Due(Way::kUp) == kStart + 5ms);
+  c.throttle.SetRates({kNone, Rate(2 * kMegabyte)});
+  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(a.throttle.Due(Way::kUp) == kStart + 5ms);
+  CHECK(c.throttle.Allow(Way::kUp, kStart + 10ms) == 10'000);
+}
+
+TEST_CASE("throttle: a user that rested has saved up nothing for its first session") {
+  UserBuckets user;
+  Limited a({kNone, Rate(kMegabyte)}, &user);
+  CHECK(a.TakeAll(kStart + 10s) == 5'000);
+  CHECK(a.TakeAll(kStart + 10s) == 0);
+  CHECK(a.throttle.Due(Way::kUp) == kStart + 10s + 5ms);
+  // It has waited now, and what it lost by waking late it gets back.
+  CHECK(a.TakeAll(kStart + 10s + 25ms) == 5'000);
+  for (int i = 0; i < 4; ++i) CHECK(a.TakeAll(kStart + 10s + 25ms) == 5'000);
+  CHECK(a.TakeAll(kStart + 10s + 25ms) == 0);
+}
+
+TEST_CASE("throttle: a session that has used up its own rate takes no place in the line") {
+  UserBuckets user;
+  Limited a({Rate(kMegabyte), Rate(2 * kMegabyte)}, &user);
+  Limited b({kNone, Rate(2 * kMegabyte)}, &user);
+  CHECK(a.TakeAll(kStart) == 10'000);
+  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(b.throttle.Due(Way::kUp) == kStart + 5ms);
+  CHECK(a.throttle.Due(Way::kUp) == kStart + 10ms);
+}
+
+TEST_CASE("throttle: a datagram passes whole and pays, or does not pass") {
+  UserBuckets user;
+  const Rates rows[] = {{Rate(100'000), kNone}, {kNone, Rate(100'000)}, {Rate(100'000), Rate(100'000)}};
+  for (const Rates& rates : rows) {
+    Limited limited(rates, &user);
+    TimePoint now = kStart + 1h;
+    CHECK(limited.throttle.Pass(Way::kUp, 60'000, now));  // more than a piece
+    CHECK_FALSE(limited.throttle.Pass(Way::kUp, 1, now));
+    CHECK_FALSE(limited.throttle.Pass(Way::kUp, 1, now + 540ms));
+    CHECK(limited.throttle.Pass(Way::kUp, 1, now + 601ms));
+    user.up.GiveBack(2h);
+  }
+}
+
+TEST_CASE("throttle: a burst of datagrams after a rest passes") {
+  UserBuckets user;
+  const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(kMegabyte)}, {Rate(kMegabyte), Rate(kMegabyte)}};
+  TimePoint now = kStart;
+  for (const Rates& rates : rows) {
+    Limited limited(rates, &user);
+    now += 1s;
+    int passed = 0;
+    while (limited.throttle.Pass(Way::kUp, 1'000, now)) ++passed;
+    CHECK(passed >= 50);
+    CHECK(passed <= 55);
+  }
+}
+
+TEST_CASE("throttle: datagrams get their rate, whatever comes") {
+  std::mt19937 random(7);
+  for (const std::uint64_t rate : {std::uint64_t{65'536}, kMegabyte, 100 * kMegabyte}) {
+    for (const bool of_user : {false, true}) {
+      CAPTURE(rate);
+      CAPTURE(of_user);
+      UserBuckets user;
+      Limited limited(of_user ? Rates{kNone, Rate(rate)} : Rates{Rate(rate), kNone}, &user);
+      std::uint64_t passed = 0;
+      const nanoseconds gap = Rate(3 * rate).TimeFor(800);  // three times as much as may pass
+      for (TimePoint now = kStart; now < kStart + 5s; now += gap) {
+        const std::size_t bytes = random() % 1'600;
+        if (limited.throttle.Pass(Way::kDown, bytes, now)) passed += bytes;
+      }
+      CHECK(static_cast<double>(passed) > 0.97 * 5 * static_cast<double>(rate));
+      CHECK(static_cast<double>(passed) < 1.03 * 5 * static_cast<double>(rate));
+    }
+  }
+}
+
+TEST_CASE("throttle: all that wait wake at the same ticks") {
+  ThrottleTicks ticks;
+  Deadline first({9, {1, 0}}), second({9, {2, 0}}), far({9, {3, 0}});
+  ticks.Arm(first, kStart + 10ms, kStart + 1ms);
+  ticks.Arm(second, kStart + 10ms, kStart + 4ms);
+  CHECK(first.due() == kStart + kThrottleTick);
+  CHECK(second.due() == first.due());
+  ticks.Arm(second, kStart + 12ms, kStart + kThrottleTick);  // exactly on a tick: the next one
+  CHECK(second.due() == kStart + 2 * kThrottleTick);
+  const TimePoint now = kStart + 2 * kThrottleTick + 1ms;
+  ticks.Arm(far, kStart + 1h, now);
+  CHECK(far.due() == kStart + kThrottleTickSlow);
+  ticks.Arm(far, now + kThrottleTickSlow / 2, now);
+  CHECK(far.due() == kStart + kThrottleTickSlow);
+  ticks.Arm(far, now + kThrottleTickSlow / 2 - 1ns, now);
+  CHECK(far.due() == kStart + 3 * kThrottleTick);
+}
+
+// --- Simulation ----------------------------------------------------------------------------------------------------
+
+// Sessions of one worker that always have bytes, in a time of their own.
+struct Simulation {
+  Simulation(std::size_t count, const Rates& rates, unsigned seed) : random(seed) {
+    for (std::size_t i = 0; i < count; ++i) {
+      sessions.push_back(std::make_unique<Limited>(rates, &user, static_cast<std::uint32_t>(i)));
+      taken.push_back(0);
+      ready.push_back(static_cast<std::uint32_t>(i));
+    }
+    std::ranges::shuffle(ready, random);
+  }
+
+  // What Throttle::Step does for a relay that always wants, and whose source sometimes has less than is allowed.
+  void Turn(std::uint32_t slot) {
+    Throttle& throttle = sessions[slot]->throttle;
+    const std::size_t allowed = throttle.Allow(Way::kUp, now);
+    const std::size_t there = random() % 4 == 0 && allowed > 4'096 ? allowed / 2 : allowed;
+    throttle.Settle(Way::kUp, there, now);
+    taken[slot] += there;
+    throttle.Allow(Way::kUp, now);
+    if (throttle.Due(Way::kUp) <= now) {
+      ready.push_back(slot);
+    } else {
+      ticks.Arm(throttle.deadline(), throttle.Due(Way::kUp), now);
+    }
+  }
+
+  void Run(nanoseconds duration) {
+    const TimePoint end = now + duration;
+    while (now < end) {
+      std::vector<std::uint32_t> turns;
+      turns.swap(ready);
+      for (const std::uint32_t slot : turns) Turn(slot);
+      for (DeadlineQueue* queue : {&ticks.fast, &ticks.slow}) {
+        while (const auto due = queue->Expire(now)) Turn(due->handle.slot);
+      }
+      now += 20us;
+      if (!ready.empty()) continue;
+      TimePoint next = TimePoint::max();
+      for (const DeadlineQueue* queue : {&ticks.fast, &ticks.slow}) next = std::min(next, queue->next().value_or(next));
+      // epoll_wait(2) wakes within the millisecond, and now and then the worker was busy.
+      now = std::max(now, next + std::chrono::microseconds(random() % 1'000));
+      if (random() % 16 == 0) now += std::chrono::microseconds(random() % 10'000);
+    }
+  }
+
+  std::uint64_t total() const {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t each : taken) sum += each;
+    return sum;
+  }
+
+  std::mt19937 random;
+  UserBuckets user;
+  ThrottleTicks ticks;
+  TimePoint now = kStart;
+  std::vector<std::unique_ptr<Limited>> sessions;
+  std::vector<std::uint64_t> taken;
+  std::vector<std::uint32_t> ready;
+};
+
+constexpr std::uint64_t kRates[] = {65'536, 300'000, kMegabyte, 10 * kMegabyte, 100 * kMegabyte, 1'000 * kMegabyte};
+
+TEST_CASE("throttle: over five seconds the rate of a session is within 3 % of its limit") {
+  for (const std::uint64_t rate : kRates) {
+    for (const std::size_t count : {1U, 100U}) {
+      CAPTURE(rate);
+      CAPTURE(count);
+      Simulation simulation(count, {Rate(rate), kNone}, 11);
+      simulation.Run(5s);
+      for (const std::uint64_t taken : simulation.taken) {
+        CHECK(static_cast<double>(taken) > 0.97 * 5 * static_cast<double>(rate));
+        CHECK(static_cast<double>(taken) < 1.03 * 5 * static_cast<double>(rate));
+      }
+    }
+  }
+}
+
+TEST_CASE("throttle: over five seconds the rate of a user is within 3 % of its limit, and its sessions get alike") {
+  for (const std::uint64_t rate : kRates) {
+    for (const std::size_t count : {1U, 2U, 100U}) {
+      CAPTURE(rate);
+      CAPTURE(count);
+      Simulation simulation(count, {kNone, Rate(rate)}, 12);
+      simulation.Run(5s);
+      CHECK(static_cast<double>(simulation.total()) > 0.97 * 5 * static_cast<double>(rate));
+      CHECK(static_cast<double>(simulation.total()) < 1.03 * 5 * static_cast<double>(rate));
+      const auto [least, most] = std::ranges::minmax_element(simulation.taken);
+      CHECK(*most <= 2 * *least);
+    }
+  }
+}
+
+TEST_CASE("throttle: with both limits the tighter one holds") {
+  Simulation user_tighter(10, {Rate(kMegabyte), Rate(2 * kMegabyte)}, 13);
+  user_tighter.Run(5s);
+  CHECK(static_cast<double>(user_tighter.total()) / 1e7 == doctest::Approx(1.0).epsilon(0.03));
+  Simulation session_tighter(10, {Rate(kMegabyte), Rate(100 * kMegabyte)}, 14);
+  session_tighter.Run(5s);
+  CHECK(static_cast<double>(session_tighter.total()) / 5e7 == doctest::Approx(1.0).epsilon(0.03));
+}
+
+TEST_CASE("throttle: a line that many threads share loses nothing") {
+  UserBuckets user;
+  constexpr int kThreads = 4;
+  std::vector<std::thread> threads;
+  std::vector<nanoseconds> kept(kThreads);
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&user, &mine = kept[i], i] {
+      std::mt19937 random(static_cast<unsigned>(i));
+      for (int round = 0; round < 20'000; ++round) {
+        const nanoseconds cost(random() % 1'000);
+        user.up.Take(cost, kStart);
+        const nanoseconds unused = cost * (random() % 2);
+        user.up.GiveBack(unused);
+        mine += cost - unused;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  nanoseconds all{0};
+  for (const nanoseconds each : kept) all += each;
+  // At the start of the line a place may have been given back before the next one was taken: never too much is paid.
+  CHECK(user.up.Take(0ns, kStart) <= kStart + all);
+  CHECK(user.up.Take(0ns, kStart) > kStart);
+  CHECK(user.down.Take(0ns, kStart) == kStart);
+}
+
+// --- With a relay --------------------------------------------------------------------------------------------------
+
+struct RelayRig {
+  explicit RelayRig(const Rates& rates, UserBuckets* user = nullptr)
+      : client(unit::TcpPair(unit::kWide)), target(unit::TcpPair(unit::kWide)), limited(rates, user) {
+    tools.clock.Set(kStart);
+    REQUIRE(poller.Add(client.near.get(), {0, {}}));
+    REQUIRE(poller.Add(target.near.get(), {1, {}}));
+    REQUIRE(relay.Begin({.writable = true}, {.writable = true}, target.near.get(), {}, tools.All()));
+  }
+  ~RelayRig() { relay.Release(tools.All()); }
+
+  void Look() {
+    const int count = poller.Wait(0ns);
+    for (int i = 0; i < count; ++i) {
+      const Poller::Event event = poller.At(i);
+      event.cookie.tag == 0 ? relay.OnClient(event.events) : relay.OnTarget(event.events);
+    }
+  }
+  Relay::Turn Step() {
+    Look();
+    return limited.throttle.Step(relay, client.near.get(), target.near.get(), ticks, tools.All());
+  }
+  void SendUp(std::string_view text) {
+    REQUIRE(unit::SendSome(client.far.get(), text) == text.size());
+    unit::WaitUntilArrived(client.far);
+  }
+  void Sleep(nanoseconds time) { tools.clock.Set(tools.clock.now() + time); }
+
+  unit::Tools tools;
+  unit::Pair client, target;
+  Poller poller;
+  Relay relay;
+  ThrottleTicks ticks;
+  Limited limited;
+};
+
+TEST_CASE("throttle: a relay that has used up its limit waits for a tick, and nothing else is needed") {
+  UserBuckets user;
+  const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(10 * kMegabyte)}};  // pieces of 50,000 bytes
+  for (const Rates& rates : rows) {
+    RelayRig rig(rates, &user);
+    const std::string much = unit::Pattern(120'000);
+    rig.SendUp(much);
+    CHECK(rig.Step() == Relay::Turn::kWaiting);
+    CHECK(rig.relay.bytes_up() == 50'000);
+    CHECK(unit::Readable(rig.client.near.get()) == 70'000);
+    CHECK(rig.limited.throttle.deadline().armed());
+
+    std::string got;
+    for (int turns = 0; got.size() < much.size(); ++turns) {
+      REQUIRE(turns < 1'000);
+      REQUIRE(rig.limited.throttle.deadline().armed());
+      rig.tools.clock.Set(rig.limited.throttle.deadline().due());
+      for (DeadlineQueue* queue : {&rig.ticks.fast, &rig.ticks.slow}) {
+        while (const auto due = queue->Expire(rig.tools.clock.now())) CHECK(due->tag == 9);
+      }
+      while (rig.Step() == Relay::Turn::kUnfinished) {
+      }
+      unit::WaitUntilArrived(rig.target.near);
+      got += unit::ReceiveSome(rig.target.far.get());
+      const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(rig.tools.clock.now() - kStart);
+      CHECK(got.size() <=
+            50'000 + static_cast<std::size_t>(passed.count()) * (rates.session.limited() ? 1'000 : 10'000));
+    }
+    CHECK((got == much));
+  }
+}
+
+TEST_CASE("throttle: a relay within its limit does not wait") {
+  RelayRig rig({Rate(kMegabyte), kNone});
+  for (int i = 0; i < 10; ++i) {
+    rig.SendUp("a message");
+    CHECK(rig.Step() == Relay::Turn::kWaiting);
+    CHECK(rig.relay.bytes_up() == static_cast<std::uint64_t>(9 * (i + 1)));
+    CHECK_FALSE(rig.limited.throttle.deadline().armed());
+    rig.Sleep(1ms);
+  }
+}
+
+TEST_CASE("throttle: a relay with nothing to move takes no place in the line") {
+  UserBuckets user;
+  RelayRig idle({kNone, Rate(kMegabyte)}, &user);
+  Limited other({kNone, Rate(kMegabyte)}, &user);
+  for (int i = 0; i < 10; ++i) CHECK(idle.Step() == Relay::Turn::kWaiting);
+  CHECK(other.throttle.Allow(Way::kUp, kStart) > 0);
+}
+
+TEST_CASE("throttle: one way that has to wait does not hold up the other") {
+  RelayRig rig({Rate(kMegabyte), kNone});
+  rig.SendUp(unit::Pattern(120'000));
+  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  REQUIRE(unit::SendSome(rig.target.far.get(), "answer") == 6);
+  unit::WaitUntilArrived(rig.target.far);
+  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  CHECK(rig.relay.bytes_down() == 6);
+  CHECK(rig.limited.throttle.deadline().armed());
+}
+
+TEST_CASE("throttle: a relay that had to wait ends in its time, with its last bytes") {
+  RelayRig rig({Rate(kMegabyte), kNone});
+  rig.SendUp(unit::Pattern(60'000));
+  ShutdownSend(rig.client.far.get());
+  ShutdownSend(rig.target.far.get());
+  REQUIRE(unit::WaitFor(rig.client.near.get(), POLLRDHUP));
+  REQUIRE(unit::WaitFor(rig.target.near.get(), POLLRDHUP));
+  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  rig.Sleep(50ms);
+  CHECK(rig.Step() == Relay::Turn::kEnded);
+  CHECK(rig.relay.bytes_up() == 60'000);
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,203 @@
+#include "penstock/server/permits.h"
+
+#include <poll.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/wait.h"
+
+namespace penstock {
+namespace {
+
+// A worker, as far as permits are concerned.
+struct Worker {
+  Worker(Permits& permits, std::size_t batch) : lease(permits, wake, batch) {}
+
+  bool IsWoken() const {
+    pollfd told{wake.fd(), POLLIN, 0};
+    return ::poll(&told, 1, 0) == 1;
+  }
+  // A turn that begins because of the wake-up, with so many connections that want to be accepted.
+  void OnWake(int connections = 0) {
+    REQUIRE(IsWoken());
+    wake.Clear();
+    lease.Collect();
+    for (int i = 0; i < connections; ++i) CHECK(lease.Take());
+    lease.Settle();
+  }
+
+  WakeUp wake;
+  PermitLease lease;
+};
+
+TEST_CASE("permits: there are as many as there are, and who finds none may wait") {
+  Permits permits(3);
+  Worker worker(permits, 2);
+  for (int i = 0; i < 3; ++i) CHECK(worker.lease.Take());
+  CHECK_FALSE(worker.lease.Take());
+  CHECK_FALSE(worker.lease.waiting());
+  worker.lease.Wait();
+  CHECK(worker.lease.waiting());
+  CHECK_FALSE(worker.IsWoken());
+
+  worker.lease.Return();
+  worker.lease.Settle();
+  worker.wake.Clear();
+  worker.lease.Collect();
+  CHECK_FALSE(worker.lease.waiting());
+  CHECK(worker.lease.Take());
+  CHECK_FALSE(worker.lease.Take());
+  for (int i = 0; i < 3; ++i) worker.lease.Return();
+}
+
+TEST_CASE("permits: what one worker has and does not use is another's as soon as that one waits for it") {
+  Permits permits(8);
+  Worker rich(permits, 8);
+  Worker poor(permits, 8);
+  CHECK(rich.lease.Take());  // and has seven more
+  CHECK_FALSE(poor.lease.Take());
+  poor.lease.Wait();
+  rich.OnWake();
+  poor.wake.Clear();
+  poor.lease.Collect();
+  for (int i = 0; i < 7; ++i) CHECK(poor.lease.Take());
+  CHECK_FALSE(poor.lease.Take());
+  rich.lease.Return();
+  for (int i = 0; i < 7; ++i) poor.lease.Return();
+}
+
+TEST_CASE("permits: who has waited longest gets the next one, whoever returns it") {
+  Permits permits(2);
+  Worker first(permits, 1);
+  Worker second(permits, 1);
+  Worker third(permits, 1);
+  CHECK(third.lease.Take());
+  CHECK(second.lease.Take());
+  first.lease.Wait();
+  second.lease.Wait();
+
+  // Although it waits itself.
+  second.lease.Return();
+  second.lease.Settle();
+  first.OnWake(1);
+  CHECK_FALSE(first.lease.waiting());
+  second.lease.Collect();
+  CHECK(second.lease.waiting());
+
+  third.lease.Return();
+  third.lease.Settle();
+  second.lease.Collect();
+  CHECK_FALSE(second.lease.waiting());
+  CHECK(second.lease.Take());
+  first.lease.Return();
+  second.lease.Return();
+}
+
+TEST_CASE("permits: one that was granted and is not used goes to the next who waits, not back to bed") {
+  Permits permits(1);
+  Worker first(permits, 1);
+  Worker second(permits, 1);
+  Worker third(permits, 1);
+  CHECK(third.lease.Take());
+  first.lease.Wait();
+  second.lease.Wait();
+  third.lease.Return();
+  third.lease.Settle();
+  first.lease.Collect();
+  CHECK(first.lease.Take());
+  first.lease.Return();  // nobody was there any more
+  first.lease.Settle();
+  second.lease.Collect();
+  CHECK(second.lease.Take());
+  second.lease.Return();
+}
+
+TEST_CASE("permits: a worker that ends leaves its permits, and its place in the queue, to the others") {
+  Permits permits(4);
+  Worker staying(permits, 1);
+  {
+    Worker going(permits, 4);
+    CHECK(going.lease.Take());
+    going.lease.Return();
+    staying.lease.Wait();
+    CHECK_FALSE(staying.IsWoken());
+  }
+  staying.OnWake(1);
+  {
+    Worker taking(permits, 4);
+    CHECK(taking.lease.Take());
+    staying.lease.Return();
+    taking.lease.Return();
+  }
+  for (int i = 0; i < 4; ++i) CHECK(staying.lease.Take());
+  for (int i = 0; i < 4; ++i) staying.lease.Return();
+}
+
+TEST_CASE("permits: many workers at once never have too many, and nobody waits for ever") {
+  constexpr int kPermits = 5;
+  Permits permits(kPermits);
+  std::atomic<int> in_use{0};
+  std::atomic<bool> too_many{false};
+  std::atomic<bool> stuck{false};
+  std::atomic<int> busy{4};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      Worker worker(permits, 3);
+      int mine = 0;
+      const auto turn = [&] {
+        worker.wake.Clear();
+        worker.lease.Collect();
+        worker.lease.Settle();
+      };
+      for (int i = 0; i < 2'000; ++i) {
+        while (!worker.lease.Take()) {
+          worker.lease.Wait();
+          while (worker.lease.waiting()) {
+            if (mine > 0) {
+              --in_use;
+              --mine;
+              worker.lease.Return();
+              worker.lease.Settle();
+            }
+            pollfd told{worker.wake.fd(), POLLIN, 0};
+            if (::poll(&told, 1, static_cast<int>(test::kPatience.count())) != 1) {
+              stuck = true;
+              return;
+            }
+            worker.wake.Clear();
+            worker.lease.Collect();
+          }
+        }
+        if (++in_use > kPermits) too_many = true;
+        ++mine;
+        if ((i + t) % 3 != 0) {
+          --in_use;
+          --mine;
+          worker.lease.Return();
+        }
+        turn();
+      }
+      for (; mine > 0; --mine) {
+        --in_use;
+        worker.lease.Return();
+      }
+      // Until the others need nothing any more either.
+      for (--busy; busy > 0;) {
+        turn();
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_FALSE(too_many);
+  CHECK_FALSE(stuck);
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,176 @@
+#include "penstock/session/bind_wait.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "test/support/peer.h"
+#include "test/support/sockets.h"
+
+namespace penstock {
+namespace {
+
+using test::Peer;
+using Turn = BindWait::Turn;
+using unit::At;
+using unit::HasV6;
+using unit::Ip;
+using unit::WaitUntil;
+
+constexpr std::uint8_t kListenerTag = 9;
+constexpr std::uint8_t kRetryTag = 8;
+const Handle kOwner{17, 4};
+
+// What a worker does for a wait. Time passes only when the test says so.
+struct Rig {
+  explicit Rig(PortRange range = {}) : ports(range) {}
+
+  Fault ListenFor(const std::vector<std::string_view>& peers) {
+    std::vector<IpAddress> ips;
+    for (const std::string_view text : peers) ips.push_back(Ip(text));
+    return wait.ListenFor(ips, tools());
+  }
+  BindTools tools() {
+    return {{rules, guard, client, {}, socks5::Command::kBind}, poller, retries, counters, clock, ports};
+  }
+  Turn Step() { return wait.Step(0, tools()); }
+
+  // Takes edges until one has been about the listener: there is one for each who connects.
+  void TakeEdge() {
+    bool edge = false;
+    CHECK(WaitUntil([&] {
+      const int count = poller.Wait(std::chrono::milliseconds(1));
+      for (int i = 0; i < count; ++i) {
+        CHECK(poller.At(i).cookie.tag == kListenerTag);
+        CHECK(poller.At(i).cookie.handle == kOwner);
+        wait.OnListener();
+        edge = true;
+      }
+      return edge;
+    }));
+  }
+  Turn UntilEdge() {
+    TakeEdge();
+    return Step();
+  }
+
+  Clock clock;
+  Guard guard{clock};
+  RuleSet rules;
+  IpAddress client = Ip("127.0.0.1");
+  Poller poller;
+  DeadlineQueue retries{kAttemptDelay};
+  Counters counters;
+  PortPool ports;
+  BindWait wait{kOwner, kListenerTag, kRetryTag};
+};
+
+void ExpectPeerFrom(std::string_view ip) {
+  Rig rig;
+  REQUIRE(rig.ListenFor({ip}) == Fault::kNone);
+  CHECK(rig.wait.listening());
+  const Endpoint at = rig.wait.at();
+  CHECK(at.ip == Ip(ip));
+  CHECK(at.port != 0);
+  CHECK(rig.Step() == Turn::kWaiting);
+  const Peer peer = Peer::To(at);
+  REQUIRE(rig.UntilEdge() == Turn::kCame);
+  CHECK_FALSE(rig.wait.listening());
+  const Accepted accepted = rig.wait.TakePeer();
+  CHECK(accepted.peer == peer.local());
+  CHECK(LocalEndpoint(accepted.socket.get()) == at);
+  CHECK_THROWS(Peer::To(at));
+  CHECK(rig.counters.bind_waits.value() == 1);
+  CHECK(rig.counters.bind_admitted.value() == 1);
+}
+
+TEST_CASE("bind_wait: the expected peer comes in, and the listener is gone") { ExpectPeerFrom("127.0.0.1"); }
+
+TEST_CASE("bind_wait: the same over IPv6" * doctest::skip(!HasV6())) { ExpectPeerFrom("::1"); }
+
+TEST_CASE("bind_wait: others are reset and counted, and the wait goes on") {
+  Rig rig;
+  REQUIRE(rig.ListenFor({"127.0.0.1", "127.0.0.3"}) == Fault::kNone);
+  const Endpoint at = rig.wait.at();
+  const Peer stranger = Peer::FromTo(At("127.0.0.2:0"), at);
+  CHECK(rig.UntilEdge() == Turn::kWaiting);
+  CHECK(stranger.ReceiveToReset().empty());
+  CHECK(rig.counters.bind_wrong.value() == 1);
+  const Peer peer = Peer::FromTo(At("127.0.0.3:0"), at);
+  CHECK(rig.UntilEdge() == Turn::kCame);
+  CHECK(rig.counters.bind_wrong.value() == 1);
+}
+
+TEST_CASE("bind_wait: a crowd of strangers is judged in turns") {
+  Rig rig;
+  REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
+  const Endpoint at = rig.wait.at();
+  std::vector<Peer> strangers;
+  for (int i = 0; i < 2 * kBindPeersPerTurn + 1; ++i) {
+    strangers.push_back(Peer::FromTo(At("127.0.0.2:0"), at));
+    rig.TakeEdge();
+  }
+  const Peer peer = Peer::To(at);
+  rig.TakeEdge();
+  CHECK(rig.Step() == Turn::kUnfinished);
+  CHECK(rig.counters.bind_wrong.value() == kBindPeersPerTurn);
+  CHECK(rig.Step() == Turn::kUnfinished);
+  CHECK(rig.Step() == Turn::kCame);
+  CHECK(rig.counters.bind_wrong.value() == strangers.size());
+}
+
+TEST_CASE("bind_wait: anyone is whom the client may reach") {
+  Rig rig;
+  REQUIRE(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
+  rig.client = Ip("192.0.2.1");
+  const Endpoint at = rig.wait.at();
+  const Peer turned_away = Peer::FromTo(At("127.0.0.2:0"), at);
+  CHECK(rig.UntilEdge() == Turn::kWaiting);
+  CHECK(turned_away.ReceiveToReset().empty());
+  rig.client = Ip("127.0.0.1");
+  const Peer peer = Peer::FromTo(At("127.0.0.2:0"), at);
+  CHECK(rig.UntilEdge() == Turn::kCame);
+}
+
+TEST_CASE("bind_wait: it listens where the first peer that can be reached would come from" * doctest::skip(!HasV6())) {
+  Rig rig;
+  REQUIRE(rig.ListenFor({"255.255.255.255", "::1", "127.0.0.1"}) == Fault::kNone);
+  CHECK(rig.wait.at().ip == Ip("::1"));
+  CHECK(Rig().ListenFor({"255.255.255.255"}) != Fault::kNone);
+}
+
+TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and takes it at the retry") {
+  Rig rig;
+  REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
+  const Peer peer = Peer::To(rig.wait.at());
+  {
+    const unit::NoDescriptors none;
+    CHECK(rig.UntilEdge() == Turn::kWaiting);
+    CHECK(rig.Step() == Turn::kWaiting);
+    CHECK(rig.counters.bind_paused.value() == 1);  // the second step did not even try
+  }
+  CHECK(rig.Step() == Turn::kWaiting);
+  const auto cookie = rig.retries.Expire(rig.clock.now() + kAttemptDelay);
+  REQUIRE(cookie);
+  CHECK(cookie->tag == kRetryTag);
+  CHECK(cookie->handle == kOwner);
+  CHECK(rig.Step() == Turn::kCame);
+}
+
+TEST_CASE("bind_wait: without a descriptor or a free port there is no listener") {
+  const test::ClosedPort taken;
+  Rig full({taken.at().port, taken.at().port});
+  CHECK(full.ListenFor({"127.0.0.1"}) == Fault::kOther);
+  CHECK_FALSE(full.wait.listening());
+  Rig rig;
+  const unit::NoDescriptors none;
+  CHECK(rig.ListenFor({"127.0.0.1"}) == Fault::kExhausted);
+  CHECK(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kExhausted);
+  CHECK_FALSE(rig.wait.listening());
+  CHECK(rig.counters.bind_waits.value() == 0);
+}
+
+}  // namespace
+}  // namespace penstock

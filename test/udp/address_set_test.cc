@@ -1,0 +1,112 @@
+#include "penstock/udp/address_set.h"
+
+#include <array>
+#include <string>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+constexpr AddressKey kKey{0x0123456789abcdef, 0xfedcba9876543210};
+
+IpAddress V4(std::uint32_t bits) {
+  return IpAddress::FromV4(
+      std::array<std::uint8_t, 4>{static_cast<std::uint8_t>(bits >> 24), static_cast<std::uint8_t>(bits >> 16),
+                                  static_cast<std::uint8_t>(bits >> 8), static_cast<std::uint8_t>(bits)});
+}
+
+IpAddress V6(std::uint32_t number) { return IpAddress::Parse("2001:db8::" + std::to_string(number % 9999)).value(); }
+
+TEST_CASE("address_set: what was inserted is inside, and nothing else") {
+  Slab<AddressPage> pages(4);
+  AddressSet set;
+  CHECK_FALSE(set.Contains(V4(1), kKey));
+  for (std::uint32_t i = 0; i < kAddressesInline / 2; ++i) {
+    set.Insert(V4(i), kKey, pages);
+    set.Insert(V6(i), kKey, pages);
+    set.Insert(V4(i), kKey, pages);  // again
+  }
+  for (std::uint32_t i = 0; i < kAddressesInline / 2; ++i) {
+    CHECK(set.Contains(V4(i), kKey));
+    CHECK(set.Contains(V6(i), kKey));
+  }
+  for (std::uint32_t i = 1'000; i < 101'000; ++i) CHECK_FALSE(set.Contains(V4(i), kKey));
+  CHECK(pages.live() == 0);
+}
+
+TEST_CASE("address_set: more addresses borrow one page, which goes back") {
+  Slab<AddressPage> pages(1);
+  AddressSet set;
+  for (std::uint32_t i = 0; i < 500; ++i) set.Insert(V4(i * 7919), kKey, pages);
+  CHECK(pages.live() == 1);
+  for (std::uint32_t i = 0; i < 500; ++i) CHECK(set.Contains(V4(i * 7919), kKey));
+  set.Release(pages);
+  CHECK(pages.live() == 0);
+  CHECK_FALSE(set.Contains(V4(0), kKey));
+  set.Insert(V4(1), kKey, pages);
+  CHECK(set.Contains(V4(1), kKey));
+}
+
+TEST_CASE("address_set: without a page the latest are inside, and the oldest are forgotten") {
+  Slab<AddressPage> pages(0);
+  AddressSet set;
+  for (std::uint32_t i = 0; i < 1'000; ++i) set.Insert(V4(i), kKey, pages);
+  for (std::uint32_t i = 1'000 - kAddressesInline; i < 1'000; ++i) CHECK(set.Contains(V4(i), kKey));
+  for (std::uint32_t i = 0; i < 1'000 - kAddressesInline; ++i) CHECK_FALSE(set.Contains(V4(i), kKey));
+}
+
+TEST_CASE("address_set: an address that is inserted again is one of the latest again") {
+  for (const std::size_t pages_max : {std::size_t{0}, std::size_t{1}}) {
+    Slab<AddressPage> pages(pages_max);
+    AddressSet set;
+    set.Insert(V4(0), kKey, pages);
+    for (std::uint32_t i = 1; i < 100'000; ++i) {
+      set.Insert(V4(0), kKey, pages);
+      set.Insert(V4(i), kKey, pages);
+      if (!set.Contains(V4(0), kKey)) FAIL("forgotten after ", i, " others, with ", pages_max, " pages");
+    }
+  }
+}
+
+TEST_CASE("address_set: a full page always knows the latest of each bucket") {
+  Slab<AddressPage> pages(1);
+  AddressSet set;
+  std::size_t forgotten = 0;
+  for (std::uint32_t i = 0; i < 100'000; ++i) {
+    set.Insert(V4(i), kKey, pages);
+    CHECK(set.Contains(V4(i), kKey));
+    // With a thousand places, nearly all of the last three hundred are there.
+    if (i >= 300) forgotten += set.Contains(V4(i - 300), kKey) ? 0U : 1U;
+  }
+  CHECK(forgotten < 1'000);
+}
+
+TEST_CASE("address_set: all of them are doubtful when they are doubted, until they are inserted again") {
+  for (const std::uint32_t count : {3U, 100U}) {
+    Slab<AddressPage> pages(1);
+    AddressSet set;
+    for (std::uint32_t i = 0; i < count; ++i) set.Insert(V4(i), kKey, pages);
+    CHECK_FALSE(set.Doubts(V4(0), kKey));
+    set.DoubtAll();
+    set.DoubtAll();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      CHECK_FALSE(set.Contains(V4(i), kKey));
+      CHECK(set.Doubts(V4(i), kKey));
+      set.Insert(V4(i), kKey, pages);
+      CHECK(set.Contains(V4(i), kKey));
+      CHECK_FALSE(set.Doubts(V4(i), kKey));
+    }
+    CHECK_FALSE(set.Doubts(V4(count), kKey));
+  }
+}
+
+TEST_CASE("address_set: another key sees another set") {
+  Slab<AddressPage> pages(1);
+  AddressSet set;
+  for (std::uint32_t i = 0; i < 20; ++i) set.Insert(V4(i), kKey, pages);
+  for (std::uint32_t i = 0; i < 20; ++i) CHECK_FALSE(set.Contains(V4(i), {kKey.first + 1, kKey.second}));
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,128 @@
+#include "penstock/udp/associate.h"
+
+#include <string>
+#include <string_view>
+
+#include <doctest/doctest.h>
+
+#include "test/support/sockets.h"
+#include "test/support/udp_peer.h"
+
+namespace penstock {
+namespace {
+
+using test::UdpHeader;
+using test::UdpPeer;
+using unit::At;
+using unit::WaitUntil;
+
+constexpr std::uint8_t kFirstTag = 9;
+const Handle kSession{17, 4};
+
+// What a worker does for an association. Time passes only when the test says so.
+struct Rig {
+  explicit Rig(std::uint16_t named_port = 0) {
+    REQUIRE(association.Open(At("127.0.0.1:0"), named_port, tools()) == Fault::kNone);
+  }
+  ~Rig() {
+    association.Release(pool, resolver, counters);
+    pool.associations.Release(association.self());
+  }
+
+  AssociateTools tools() {
+    return {settings, {rules, guard, client.ip, {}, socks5::Command::kUdpAssociate},
+            poller,   resolver,
+            counters, pool,
+            ports,    client,
+            nullptr,  now};
+  }
+
+  // Gives it turns until `condition` holds.
+  template <class Condition>
+  bool Until(Condition condition) {
+    return WaitUntil([&] {
+      const int count = poller.Wait(std::chrono::milliseconds(1));
+      for (int i = 0; i < count; ++i) {
+        association.OnEvents(static_cast<Association::Side>(poller.At(i).cookie.tag - kFirstTag), poller.At(i).events);
+      }
+      association.Step(tools());
+      return condition();
+    });
+  }
+
+  // Whether a datagram from `peer` comes to a target; else it is counted as foreign.
+  bool Takes(const UdpPeer& peer) {
+    const std::uint64_t before = counters.datagrams_up.value() + counters.udp_foreign.value();
+    const std::uint64_t foreign = counters.udp_foreign.value();
+    peer.Send(UdpHeader(target.at()) + "x", association.Bound(tools()));
+    REQUIRE(Until([&] { return counters.datagrams_up.value() + counters.udp_foreign.value() > before; }));
+    return counters.udp_foreign.value() == foreign;
+  }
+
+  Settings settings;
+  Clock clock;
+  TimePoint now = clock.now();
+  Guard guard{clock};
+  RuleSet rules;
+  Endpoint client = At("127.0.0.1:1");
+  Poller poller;
+  Counters counters;
+  NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
+  Resolver resolver{settings.names, name_files, poller, clock, counters, 1};
+  AssociationPool pool{1};
+  PortPool ports{PortRange()};
+  Association& association = *pool.associations.Acquire(kSession, kFirstTag);
+  UdpPeer target;
+};
+
+TEST_CASE("associate: another port takes over only when the first has been silent for long") {
+  Rig rig;
+  const UdpPeer first;
+  const UdpPeer second;
+  CHECK(rig.Takes(first));
+  rig.now += kUdpPortMemory - std::chrono::milliseconds(1);
+  CHECK_FALSE(rig.Takes(second));
+  CHECK(rig.Takes(first));
+  rig.now += kUdpPortMemory - std::chrono::milliseconds(1);
+  CHECK_FALSE(rig.Takes(second));
+  // What is malformed was heard, too, and does not take over.
+  first.Send("malformed", rig.association.Bound(rig.tools()));
+  REQUIRE(rig.Until([&] { return rig.counters.udp_malformed.value() == 1; }));
+  rig.now += kUdpPortMemory - std::chrono::milliseconds(1);
+  CHECK_FALSE(rig.Takes(second));
+  rig.now += std::chrono::milliseconds(1);
+  second.Send("malformed", rig.association.Bound(rig.tools()));
+  REQUIRE(rig.Until([&] { return rig.counters.udp_malformed.value() == 2; }));
+  CHECK(rig.Takes(first));
+  rig.now += kUdpPortMemory;
+  CHECK(rig.Takes(second));
+  CHECK_FALSE(rig.Takes(first));
+}
+
+TEST_CASE("associate: the port that the request named is never taken over, and takes over at once") {
+  const UdpPeer named;
+  const UdpPeer other;
+  Rig rig(named.at().port);
+  CHECK(rig.Takes(other));  // the named one may never send
+  CHECK(rig.Takes(named));
+  CHECK_FALSE(rig.Takes(other));
+  rig.now += 2 * kUdpPortMemory;
+  CHECK_FALSE(rig.Takes(other));
+  CHECK(rig.Takes(named));
+}
+
+TEST_CASE("associate: the named port takes over in the middle of a batch") {
+  const UdpPeer named;
+  const UdpPeer other;
+  Rig rig(named.at().port);
+  const Endpoint bound = rig.association.Bound(rig.tools());
+  for (const UdpPeer* peer : {&other, &named, &other}) peer->Send(UdpHeader(rig.target.at()) + "x", bound);
+  REQUIRE(rig.Until([&] { return rig.counters.udp_foreign.value() == 1; }));
+  CHECK(rig.counters.datagrams_up.value() == 2);
+  rig.target.Send("answer", rig.target.Receive().from);
+  REQUIRE(rig.Until([&] { return rig.counters.datagrams_down.value() == 1; }));
+  CHECK(named.Receive().from == bound);
+}
+
+}  // namespace
+}  // namespace penstock
