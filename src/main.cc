@@ -15,7 +15,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,9 +23,12 @@
 #include "penstock/base/quantity.h"
 #include "penstock/config/config.h"
 #include "penstock/config/options.h"
+#include "penstock/os/clock.h"
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
 #include "penstock/os/privileges.h"
+#include "penstock/os/process.h"
+#include "penstock/os/thread.h"
 #include "penstock/passwd.h"
 #include "penstock/server/server.h"
 
@@ -67,13 +69,13 @@ void LogStart(const Server& server, Log& log) {
 class Reader {
  public:
   ~Reader() {
-    if (thread_.joinable()) thread_.detach();
+    if (thread_.running()) thread_.Detach();
   }
 
   // False when there is no thread to be had. Nothing is being read.
   bool Start(int count, char* const* arguments, const Running& running) try {
     // The thread has a part in what it writes to, for it may be left behind.
-    thread_ = std::thread([count, arguments, running, read = read_] {
+    thread_ = Thread("reader", [count, arguments, running, read = read_] {
       read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
       read->done.Raise();
     });
@@ -82,11 +84,11 @@ class Reader {
     return false;
   }
 
-  bool busy() const { return thread_.joinable(); }
+  bool busy() const { return thread_.running(); }
   int done_fd() const { return read_->done.fd(); }  // readable when Finish will not wait
 
   CommandLine Finish() {
-    thread_.join();
+    thread_.Join();
     read_->done.Clear();
     return std::move(read_->line);
   }
@@ -97,7 +99,7 @@ class Reader {
     WakeUp done;
   };
   std::shared_ptr<Read> read_ = std::make_shared<Read>();
-  std::thread thread_;
+  Thread thread_;
 };
 
 // A program, its command line, and what it is doing.
@@ -124,12 +126,12 @@ class Program {
     WarnOfPrivate();
     TellStandards();
 
-    WaitForStop(std::chrono::steady_clock::time_point::max());
+    WaitForStop(TimePoint::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
                    .Number("sessions", server_->sessions())
                    .Text("timeout", FormatDuration(server_->settings().drain_timeout)));
     server_->Drain();
-    WaitForStop(std::chrono::steady_clock::now() + server_->settings().drain_timeout);
+    WaitForStop(SteadyNow() + server_->settings().drain_timeout);
     log_.Write(LogLine(LogLevel::kNotice, "stop").Number("cut-off", server_->sessions()));
     return kExitClean;
   }
@@ -138,9 +140,9 @@ class Program {
 
  private:
   // Reloads, until another signal comes, or `deadline`, or the workers have ended.
-  void WaitForStop(std::chrono::steady_clock::time_point deadline) {
+  void WaitForStop(TimePoint deadline) {
     while (!server_->finished()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyNow());
       if (left.count() <= 0) return;
       constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
       pollfd waiting[] = {

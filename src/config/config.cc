@@ -1,7 +1,6 @@
 #include "penstock/config/config.h"
 
 #include <getopt.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <map>
@@ -246,12 +245,6 @@ std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {
     if (!same) names += (names.empty() ? "" : ", ") + std::string(option.name);
   }
   return names;
-}
-
-std::size_t UsableCpus() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
 }
 
 }  // namespace penstock

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "penstock/dns/exchange.h"
+#include "penstock/os/random.h"
 
 namespace penstock {
 namespace {
@@ -264,7 +265,8 @@ void NameLookups::AskNext(Lookup& lookup, Family family) {
 Fault NameLookups::AskServer(Lookup& lookup, Family family, std::size_t server) {
   Try* const made = MakeRoom(*lookup.share, 1) ? tries_.Acquire(lookup, family, server, *this) : nullptr;
   if (made == nullptr) return Fault::kExhausted;
-  const auto id = static_cast<std::uint16_t>(random_());
+  // IDs must not be guessed (RFC 5452 section 4.3).
+  const auto id = static_cast<std::uint16_t>(RandomBits());
   const Fault fault = made->exchange.Begin(servers_.endpoint(server), lookup.name, TypeOf(family), id);
   if (fault != Fault::kNone) {
     tries_.Release(made->self);

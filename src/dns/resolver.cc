@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <random>
 #include <utility>
 
 #include "penstock/base/fair_shares.h"
+#include "penstock/os/random.h"
 
 namespace penstock {
 namespace {
@@ -28,11 +28,6 @@ NameAnswer Nothing(NameStatus status) {
   NameAnswer answer;
   answer.status = status;
   return answer;
-}
-
-std::uint64_t RandomOdd() {
-  std::random_device random;
-  return std::uint64_t{random()} << 32 | random() | 1;
 }
 
 }  // namespace
@@ -73,7 +68,7 @@ Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Pol
       text_(files_.Take()),
       lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
       waiters_(Handle::kNoSlot),
-      share_key_(RandomOdd()) {
+      share_key_(RandomBits()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
 }
 

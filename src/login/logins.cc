@@ -1,7 +1,5 @@
 #include "penstock/login/logins.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -27,7 +25,7 @@ void LoginMailbox::TakeAll(std::vector<LoginAnswer>& answers) {
 
 Logins::Logins(std::size_t threads) : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsRemembered) {
   try {
-    while (helpers_.size() < threads) helpers_.emplace_back([this] { Serve(); });
+    while (helpers_.size() < threads) helpers_.emplace_back("logins", [this] { Serve(); });
   } catch (...) {
     Stop();
     throw;
@@ -40,7 +38,7 @@ void Logins::Stop() {
     stopping_ = true;
   }
   changed_.notify_all();
-  for (std::thread& helper : helpers_) helper.join();
+  for (Thread& helper : helpers_) helper.Join();
 }
 
 LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt,
@@ -125,7 +123,6 @@ std::uint64_t Logins::hashes() const {
 }
 
 void Logins::Serve() {
-  ::pthread_setname_np(::pthread_self(), "logins");
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || queue_.has_next(); });

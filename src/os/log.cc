@@ -1,7 +1,6 @@
 #include "penstock/os/log.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,7 +133,7 @@ struct Log::Writer {
 Log::Log(int fd, LogLevel level) : level_(level), writer_(std::make_shared<Writer>(fd)) {}
 
 Log::~Log() {
-  if (!thread_.joinable()) return;
+  if (!thread_.running()) return;
   std::unique_lock lock(writer_->mutex);
   const auto stop_at = std::chrono::steady_clock::now() + kLogExitMax;
   writer_->stop_at = stop_at;
@@ -142,7 +141,7 @@ Log::~Log() {
   // A write may block though there was room (a terminal, a pipe that others fill): then the thread is left to itself.
   const bool ended = writer_->changed.wait_until(lock, stop_at + kLook, [this] { return writer_->ended; });
   lock.unlock();
-  ended ? thread_.join() : thread_.detach();
+  ended ? thread_.Join() : thread_.Detach();
 }
 
 void Log::Write(const LogLine& line) {
@@ -151,7 +150,7 @@ void Log::Write(const LogLine& line) {
   Writer& writer = *writer_;
   {
     const std::lock_guard lock(writer.mutex);
-    if (!thread_.joinable()) thread_ = std::thread([shared = writer_] { shared->Run(); });
+    if (!thread_.running()) thread_ = Thread("log", [shared = writer_] { shared->Run(); });
     if (writer.queue.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
       ++writer.lost;
       ++writer.untold;
@@ -168,7 +167,6 @@ std::uint64_t Log::lost() const {
 }
 
 void Log::Writer::Run() {
-  ::pthread_setname_np(::pthread_self(), "log");
   std::unique_lock lock(mutex);
   for (;;) {
     changed.wait(lock, [&] { return stop_at || !queue.empty(); });

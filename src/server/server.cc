@@ -1,10 +1,5 @@
 #include "penstock/server/server.h"
 
-#include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -12,17 +7,10 @@
 #include "penstock/base/limits.h"
 #include "penstock/os/pipe.h"
 #include "penstock/os/privileges.h"
+#include "penstock/os/process.h"
 #include "penstock/os/socket.h"
 
 namespace penstock {
-
-std::size_t RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // what POSIX systems start with
-  const rlim_t before = limit.rlim_cur;
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
-}
 
 DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
   const std::size_t share = descriptors / workers;
@@ -60,8 +48,8 @@ bool FitToSystem(Settings& settings, std::string* error) {
 }  // namespace
 
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
-  ::signal(SIGPIPE, SIG_IGN);                    // splice(2) has no MSG_NOSIGNAL
-  ::mallopt(M_MMAP_THRESHOLD, kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
+  IgnoreBrokenPipes();
+  GiveBackBlocksFrom(kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
   const std::size_t asked = settings.connections_max;
   if (!FitToSystem(settings, error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
@@ -99,7 +87,7 @@ Policy Server::WithStandards(Policy policy) const {
 Server::~Server() {
   Stop();
   shared_.name_files.Stop();
-  for (std::thread& thread : threads_) thread.join();
+  for (Thread& thread : threads_) thread.Join();
 }
 
 // Ports below 1024 need root; what is left of quotas without root is known only afterwards (pipe(7)).
@@ -129,18 +117,13 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
   }
   for (const auto& worker : workers_) {
     running_.fetch_add(1, std::memory_order_relaxed);
-    threads_.emplace_back([this, &worker = *worker] {
-      // As top(1) and perf(1) show it: 15 bytes at most.
-      ::pthread_setname_np(::pthread_self(), "worker");
+    threads_.emplace_back("worker", [this, &worker = *worker] {
       worker.Run();
       running_.fetch_sub(1, std::memory_order_release);
       finished_.Raise();
     });
   }
-  threads_.emplace_back([this] {
-    ::pthread_setname_np(::pthread_self(), "name-files");
-    shared_.name_files.Run();
-  });
+  threads_.emplace_back("name-files", [this] { shared_.name_files.Run(); });
 }
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.

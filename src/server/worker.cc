@@ -1,14 +1,14 @@
 #include "penstock/server/worker.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cassert>
 #include <system_error>
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/os/clock.h"
 #include "penstock/os/socket.h"
+#include "penstock/os/thread.h"
 
 namespace penstock {
 namespace {
@@ -107,7 +107,7 @@ std::optional<std::chrono::nanoseconds> Worker::Patience() const {
   consider(complaints_.next());
   if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_again_);
   if (!next) return std::nullopt;
-  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - std::chrono::steady_clock::now()));
+  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - SteadyNow()));
 }
 
 void Worker::Dispatch(const Poller::Event& event) {
@@ -147,7 +147,7 @@ std::optional<Handle> Worker::LoneAssociation(int events) const {
 void Worker::LetBatchesFill(int events) {
   const auto lone = LoneAssociation(events);
   if (lone && lone == lone_association_ && ready_.empty()) {
-    for (int i = 0; i < kYieldsToFillBatches; ++i) ::sched_yield();
+    for (int i = 0; i < kYieldsToFillBatches; ++i) YieldCpu();
   }
   lone_association_ = lone;
 }

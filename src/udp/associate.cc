@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/os/random.h"
 #include "penstock/os/socket.h"
 #include "penstock/os/udp.h"
 
@@ -24,9 +25,7 @@ Endpoint AnyAddress(bool v4) {
 
 AssociationPool::AssociationPool(std::size_t associations_max)
     : associations(associations_max), waiting(kWaitingDatagramsPerWorker), pages(kAddressPagesPerWorker) {
-  std::random_device random;
-  const auto bits = [&random] { return std::uint64_t{random()} << 32 | random(); };
-  key = {bits(), bits()};
+  key = {RandomBits(), RandomBits()};
 }
 
 // When all room is taken, the share that has most drops its oldest, as long as it has more than this one would have.

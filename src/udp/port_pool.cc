@@ -2,14 +2,16 @@
 
 #include <numeric>
 
+#include "penstock/os/random.h"
+
 namespace penstock {
 
 PortPool::PortPool(const PortRange& ports)
     : any_(ports.high == 0),
-      share_key_(std::uint64_t{std::random_device()()} << 32 | std::random_device()()),
+      share_key_(RandomBits()),
       free_(any_ ? 0 : ports.count()),
       shares_(free_.size()),
-      order_(std::random_device()()) {
+      order_(static_cast<std::minstd_rand::result_type>(RandomBits())) {
   std::iota(free_.begin(), free_.end(), ports.low);
 }
 

@@ -43,7 +43,4 @@ CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpu
 // The names of what has changed in `later` and would need a new start: "listen, workers"; empty for nothing.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
 
-// CPUs that this process may run on (sched_getaffinity(2)), 1 at least.
-std::size_t UsableCpus();
-
 }  // namespace penstock

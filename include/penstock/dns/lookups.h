@@ -28,7 +28,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -143,7 +142,6 @@ class NameLookups {
   Counters& counters_;
   const std::uint8_t tag_;
   const std::size_t tries_max_;
-  std::random_device random_;  // IDs must not be guessed (RFC 5452 section 4.3)
   Families families_;
   NameServers servers_;
   std::uint32_t servers_epoch_ = 0;  // changes with the list of servers

@@ -116,7 +116,7 @@ class Resolver {
   std::optional<NameText> answered_;  // to whose name the last answer refers
   Slab<Waiter> waiters_;
   std::unordered_map<std::uint64_t, Waiter*> waiter_of_;  // by who waits, as a cookie has it
-  const std::uint64_t share_key_;                         // odd, and nobody else's business
+  const std::uint64_t share_key_;                         // nobody else's business
 };
 
 }  // namespace penstock

@@ -15,7 +15,6 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "penstock/base/digest.h"
@@ -27,6 +26,7 @@
 #include "penstock/login/users.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/poller.h"
+#include "penstock/os/thread.h"
 
 namespace penstock {
 
@@ -115,7 +115,7 @@ class Logins {
   TimePoint latest_{};     // the time, as far as anybody has told
   std::uint64_t hashes_ = 0;
   bool stopping_ = false;
-  std::vector<std::thread> helpers_;
+  std::vector<Thread> helpers_;
 };
 
 }  // namespace penstock

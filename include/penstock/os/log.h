@@ -16,11 +16,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
 #include "penstock/os/clock.h"
+#include "penstock/os/thread.h"
 
 namespace penstock {
 
@@ -84,7 +84,7 @@ class Log {
 
   std::atomic<LogLevel> level_;
   std::shared_ptr<Writer> writer_;  // also its thread's, which may be stuck in a write when the log ends
-  std::thread thread_;
+  Thread thread_;
 };
 
 // At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by

@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "penstock/base/counters.h"
@@ -18,15 +17,13 @@
 #include "penstock/os/fd.h"
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
+#include "penstock/os/thread.h"
 #include "penstock/os/udp.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
 #include "penstock/server/worker.h"
 
 namespace penstock {
-
-// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
-std::size_t RaiseDescriptorLimit();
 
 // What the open files of a process are for: per worker so many sockets of name queries, so many attempts of dialers
 // beside the first of each and so many pipes at a time, and the rest for sessions (0 when there is none).
@@ -96,7 +93,7 @@ class Server {
   std::atomic<std::size_t> running_{0};
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Logins> logins_;  // goes before the workers, into whose mailboxes it answers
-  std::vector<std::thread> threads_;
+  std::vector<Thread> threads_;
 };
 
 }  // namespace penstock

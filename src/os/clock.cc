@@ -1,0 +1,7 @@
+#include "penstock/os/clock.h"
+
+namespace penstock {
+
+TimePoint SteadyNow() { return std::chrono::steady_clock::now(); }
+
+}  // namespace penstock
