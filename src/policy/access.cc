@@ -34,13 +34,14 @@ Verdict Access::AskRules(Ask ask, const TargetName& name) const {
   if (name.found.empty()) return as_asked;
   ask.name = name.found;
   const Verdict as_found = rules.Judge(ask);
-  using Answer = Verdict::Answer;
-  for (const Answer answer : {Answer::kDeny, Answer::kAllow}) {
-    for (const Verdict& verdict : {as_asked, as_found}) {
-      if (verdict.answer == answer && verdict.rule != nullptr) return verdict;
-    }
+  for (const Verdict& verdict : {as_asked, as_found}) {
+    if (verdict.answer == Verdict::Answer::kDeny && verdict.by_name) return verdict;
   }
-  return as_found.answer == Answer::kNeedsAddress ? as_found : as_asked;
+  for (const Verdict& verdict : {as_asked, as_found}) {
+    if (verdict.answer == Verdict::Answer::kNeedsAddress) return verdict;
+  }
+  if (as_asked.rule == nullptr || as_found.rule == nullptr) return as_asked.rule != nullptr ? as_asked : as_found;
+  return as_asked.rule->number <= as_found.rule->number ? as_asked : as_found;
 }
 
 // A domain makes a name longer, so what is not longer is the name itself.

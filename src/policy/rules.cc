@@ -156,6 +156,8 @@ Verdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
   verdict.answer = rules_[rule].allows ? Verdict::Answer::kAllow : Verdict::Answer::kDeny;
   verdict.lifts_guard =
       rules_[rule].allows && std::ranges::any_of(facts.lifting, [&](std::uint32_t list) { return IsIn(list, rule); });
+  verdict.by_name =
+      rules_[rule].has_target && std::ranges::any_of(facts.name, [&](std::uint32_t list) { return IsIn(list, rule); });
   return verdict;
 }
 

@@ -168,6 +168,20 @@ TEST_CASE("a rule that allows what the search list makes of a name allows the sh
   CHECK(dns.Queries("bad.good.example", DnsType::kA) == 0);
 }
 
+TEST_CASE("a later rule about addresses does not outdo an earlier one that allows what the search list makes") {
+  DnsServer dns;
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  TestGateway gateway(With({"allow target .good.example", "allow target short.", "deny target 127.0.0.0/8"}, dns,
+                           directory, "search good.example\n"));
+  gateway.ForgiveSockets();
+  const TargetListener listener;
+  Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
+  Reached(gateway, listener, ConnectRequest("www", listener.at().port));
+  dns.Add("short.good.example", "127.0.0.1");
+  Reached(gateway, listener, ConnectRequest("short", listener.at().port));
+}
+
 TEST_CASE("connections and datagrams come from the source that a rule names") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");

@@ -26,7 +26,8 @@ struct Ruling {
 };
 
 // The name of a target: rules hold for it as the client wrote it, and for what was looked up in its place. A rule that
-// denies either denies; else a rule that allows either allows.
+// denies one of the names denies, unless a rule before it says something of that name; else the first rule that matches
+// with either name decides.
 struct TargetName {
   std::string_view asked;  // empty: the client asked for an address
   std::string_view found;  // by way of the search list; empty: the name as it was asked for

@@ -67,6 +67,9 @@ struct Verdict {
 
   // The rule that decided; null: none did. It lives as long as the rule set.
   const RuleNote* rule = nullptr;
+
+  // True exactly when that rule names the target by the name in the question.
+  bool by_name = false;
 };
 
 class RuleSet {
