@@ -56,19 +56,29 @@ bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Sourc
   return IsOpen(target, source) && (!inside || IsOpen(*inside, nullptr));
 }
 
+// RFC 8215 leaves the length of prefixes in this block to each site, and with it where the IPv4 address stands.
+bool Guard::IsUnclear(const IpAddress& target) const {
+  static const Prefix kLocalUse = Prefix::Parse("64:ff9b:1::/48").value();
+  const auto holds = [&](const Prefix& named) { return named.Contains(target); };
+  return kLocalUse.Contains(target) && std::ranges::none_of(translators_named_, holds);
+}
+
 bool Guard::IsOpen(const IpAddress& target, const Source* source) {
-  return !IsClosed(Prefix(target)) && std::ranges::find(more_own_, target) == more_own_.end() &&
+  return !IsClosed(Prefix(target)) && !IsUnclear(target) && std::ranges::find(more_own_, target) == more_own_.end() &&
          !IsLocal(target, source);
 }
 
-// An address that is this host's by its own choice of route stays closed, whatever the source makes of it.
+// An address that is this host's by its own choice of route stays closed, whatever the source makes of it. That there is
+// no answer without the source (the main table may end in a black hole) says nothing when there is one with it.
 bool Guard::IsLocal(const IpAddress& target, const Source* source) {
   static const Source kAny;
   const Source& from = source == nullptr ? kAny : *source;
   Judged& judged = judged_[Hash(target) % kRemembered];
   if (judged.until <= clock_.now() || judged.target != target || judged.source != from) {
-    const bool local = routes_.KindOf(target) != RouteKind::kElsewhere ||
-                       (source != nullptr && routes_.KindOf(target, source) != RouteKind::kElsewhere);
+    const RouteKind kernels = routes_.KindOf(target);
+    const RouteKind kind = source != nullptr ? routes_.KindOf(target, source) : kernels;
+    const bool local =
+        kind != RouteKind::kElsewhere || kernels == RouteKind::kThisHost || kernels == RouteKind::kEverybody;
     judged = {target, from, clock_.now() + std::chrono::seconds(1), local};
   }
   return judged.local;

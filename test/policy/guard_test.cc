@@ -138,6 +138,20 @@ TEST_CASE("guard: a remote client does not reach this host by any address of it,
   CHECK(guard.Allows(Ip("192.0.2.1"), Ip("2001:db8:64:0:8:808:800::")));  // 8.8.8.8
 }
 
+TEST_CASE("guard: an address of the block for local translators is closed until its prefix is named") {
+  const Clock clock;
+  Guard unnamed(clock);
+  for (const std::string_view target :
+       {"64:ff9b:1:fffe::a9fe:a9fe", "64:ff9b:1:fffe::808:808", "64:ff9b:1:808:8:800::"}) {
+    CAPTURE(target);
+    CHECK_FALSE(unnamed.Allows(Ip("192.0.2.1"), Ip(target)));
+    CHECK(unnamed.Allows(Ip("127.0.0.1"), Ip(target)));
+  }
+  Guard named(clock, {.nat64_prefixes = {Prefix::Parse("64:ff9b:1:fffe::/96").value()}});
+  CHECK_FALSE(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::a9fe:a9fe")));
+  CHECK(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::808:808")));
+}
+
 TEST_CASE("guard: the addresses that clients are told as this host's are its own") {
   const Clock clock;
   const IpAddress advertised[] = {Ip("203.0.113.5"), Ip("2001:db8::5")};

@@ -37,6 +37,7 @@ class Guard {
       : clock_(clock),
         trusts_loopback_(options.trust_loopback),
         translators_(options.nat64_prefixes),
+        translators_named_(options.nat64_prefixes),
         more_own_(more_own) {}
 
   // The IPv4 address that `target` means, if it means one. It is judged as well.
@@ -56,12 +57,14 @@ class Guard {
   };
   static constexpr std::size_t kRemembered = 256;  // a power of two
 
+  bool IsUnclear(const IpAddress& target) const;
   bool IsOpen(const IpAddress& target, const Source* source);
   bool IsLocal(const IpAddress& target, const Source* source);
 
   const Clock& clock_;
   const bool trusts_loopback_;
   const Translators translators_;
+  const std::vector<Prefix> translators_named_;  // by the operator
   const std::span<const IpAddress> more_own_;
   RouteTable routes_;
   std::array<Judged, kRemembered> judged_;
