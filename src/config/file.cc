@@ -43,13 +43,14 @@ bool HasControlByte(std::string_view text) {
 
 // What glob(3) meets on its way. By itself it takes a folder that it may not read for an empty one.
 struct Search {
+  std::string_view pattern;
   std::vector<std::string>* folders;  // those that it has read
   std::string failure;                // the first one that is more than "not there"
 
-  void Note(const char* path) {
-    if (errno != ENOENT && errno != ENOTDIR && failure.empty()) {
-      failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
-    }
+  // What a wildcard matches may be no folder; what is written out has to be one.
+  void Note(std::string_view path) {
+    const bool harmless = errno == ENOENT || (errno == ENOTDIR && !pattern.starts_with(path));
+    if (!harmless && failure.empty()) failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
   }
 };
 thread_local Search* search = nullptr;  // glob(3) hands nothing on to the functions that it calls
@@ -82,7 +83,7 @@ std::optional<std::string> Match(const std::string& pattern, std::vector<std::st
     paths->push_back(pattern);
     return std::nullopt;
   }
-  Search met{folders, {}};
+  Search met{pattern, folders, {}};
   search = &met;
   glob_t found{};
   found.gl_opendir = OpenFolder;

@@ -21,7 +21,8 @@ std::nullopt_t CannotRead(const std::string& path, const std::string& why, std::
 
 std::string TooLong(std::size_t bytes_max) { return "it is longer than " + std::to_string(bytes_max) + " bytes"; }
 
-// O_NONBLOCK: opening a FIFO would wait for its writer (open(2)).
+// O_NONBLOCK: opening a FIFO would wait for its writer (open(2)). Its text is there once: whoever reads it again, at a
+// reload, would find it empty.
 Fd OpenToRead(const std::string& path) {
   return Fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
 }
@@ -64,7 +65,10 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
                                      bool* missing) {
   const Fd file = OpenToRead(path);
   if (missing != nullptr) *missing = !file.valid() && (errno == ENOENT || errno == ENOTDIR);
-  if (!file.valid()) return CannotRead(path, std::strerror(errno), error);
+  struct stat status;
+  if (!file.valid() || ::fstat(file.get(), &status) != 0) return CannotRead(path, std::strerror(errno), error);
+  if (S_ISFIFO(status.st_mode))
+    return CannotRead(path, "it is a pipe, and could not be read again; give a file", error);
   return ReadAll(file, path, bytes_max, error);
 }
 

@@ -107,7 +107,10 @@ TEST_CASE("config file: a pattern whose folder cannot be read is a mistake, and 
   CHECK(mistake_in("loop/*.conf") == where + folder.PathOf("loop") + why);
   CHECK(mistake_in("*/x.conf") == where + folder.PathOf("loop") + why);
   CHECK(mistake_in("none/*.conf") == "none");
-  CHECK(mistake_in("file/*.conf") == "none");
+  CHECK(mistake_in("file/*.conf") == where + folder.PathOf("file") + ": Not a directory");
+  CHECK(mistake_in("*/*.conf") == where + folder.PathOf("loop") + why);
+  std::filesystem::remove(folder.PathOf("loop"));
+  CHECK(mistake_in("*/*.conf") == "none");  // "file" is no folder, and need not be
 }
 
 TEST_CASE(

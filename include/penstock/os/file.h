@@ -1,6 +1,6 @@
 // Small files: their whole text, and whether they have changed since it was read.
 // Stateless; any thread.
-// Invariant: nothing here waits for anything but a disk: a FIFO or a device that has nothing to read is an error.
+// Invariant: nothing here waits for anything but a disk: a FIFO, or a device that has nothing to read, is an error.
 // Deliberately not here: what is in a file, writing, and how often to look.
 #pragma once
 
