@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -76,7 +77,11 @@ class Reader {
   bool Start(int count, char* const* arguments, const Running& running) try {
     // The thread has a part in what it writes to, for it may be left behind.
     thread_ = Thread("reader", [count, arguments, running, read = read_] {
-      read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
+      try {
+        read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
+      } catch (const std::bad_alloc&) {
+        read->line = {.wish = CommandLine::Wish::kMistake, .mistake = "there is not enough memory for the options"};
+      }
       read->done.Raise();
     });
     return true;
@@ -125,6 +130,7 @@ class Program {
     WarnOfUnreadable();
     WarnOfPrivate();
     TellStandards();
+    line_.settings.policy = {};  // which may be large, and is the server's now
 
     WaitForStop(TimePoint::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
@@ -219,7 +225,7 @@ class Program {
 
   const int count_;
   char* const* const arguments_;
-  const CommandLine line_;
+  CommandLine line_;
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   std::unique_ptr<Server> server_;

@@ -146,6 +146,7 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
 }
 
 void Server::Reload(Policy policy) {
+  before_ = shared_.policy.Take();
   shared_.policy.Put(WithStandards(std::move(policy)));
   for (const auto& worker : workers_) worker->Wake();
 }

@@ -88,6 +88,7 @@ class Server {
   Settings settings_;
   Log& log_;
   WorkersShared shared_;
+  std::shared_ptr<const Policy> before_;  // lest a worker drops it in its turn: a large one takes many milliseconds
   const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};  // else each association switches it
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
