@@ -57,10 +57,12 @@ bool SessionCore::KeepUser(std::string_view who, const Digest& credential) {
   return user != nullptr;
 }
 
-Digest SessionCore::credential() const {
+bool SessionCore::login_holds(const SessionTools& tools) const {
+  if (tools.users() == nullptr) return true;
+  if (user == nullptr) return false;
   Digest kept;
   std::memcpy(kept.data(), user.get() + std::strlen(user.get()) + 1, kept.size());
-  return kept;
+  return tools.users()->Holds(user.get(), kept);
 }
 
 TargetName SessionCore::target_name() const {

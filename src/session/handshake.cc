@@ -368,6 +368,8 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   core_.target = {request.address, request.port};
   core_.port = request.port;
   KeepName({request.name}, tools);
+  // A reload may have come since the login, or since nobody was asked for one.
+  if (!core_.login_holds(tools)) return Deny({}, tools);
   const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
   if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
   switch (request.command) {

@@ -122,8 +122,7 @@ bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->re
 // Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
 // rules nor a log that wanted them, are judged by the address alone.
 bool Session::Forbidden(const SessionTools& tools) const {
-  const auto& users = tools.users();
-  if (users != nullptr && (core_.user == nullptr || !users->Holds(core_.user.get(), core_.credential()))) return true;
+  if (!core_.login_holds(tools)) return true;
   const Access access = core_.access(tools);
   if (core_.command == static_cast<std::uint8_t>(socks5::Command::kUdpAssociate)) {
     return !access.ForeseeAnything().allowed;

@@ -22,6 +22,7 @@
 #include "penstock/base/secret.h"
 #include "penstock/config/options.h"
 #include "penstock/os/fd.h"
+#include "penstock/os/thread.h"
 #include "test/support/temp_directory.h"
 
 namespace penstock {

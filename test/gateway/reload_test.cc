@@ -119,7 +119,7 @@ TEST_CASE("a reload that would open an address that is still listened on is refu
 struct Long {
   Long() {
     std::string lines;
-    for (int i = 0; i < 500'000; ++i) lines += "host-" + std::to_string(i) + ".example.com\n";
+    for (int i = 0; i < 100'000; ++i) lines += "host-" + std::to_string(i) + ".example.com\n";
     folder.Write("long.set", lines);
     path = folder.Write("penstock.conf", text);
   }
@@ -229,6 +229,22 @@ TEST_CASE("a crowd of sessions that a reload forbids ends to the last, though no
   CHECK(gateway.WaitForSessions(1));
   CHECK(gateway.Count(&Counters::forbidden_later) == crowd.size());
   PingPong(allowed, 1);
+}
+
+TEST_CASE("who came when nobody had to log in asks for nothing after a reload that brings users") {
+  const TempDirectory folder;
+  const std::string path = folder.Write("penstock.conf", "log-level info\n");
+  const Program program({"--config=" + path});
+  const TargetListener listener;
+  const Peer client = Peer::To(program.at());
+  client.Send(kGreeting);
+  CHECK(Hex(client.Receive(kChosenNone.size())) == Hex(kChosenNone));
+  std::filesystem::permissions(folder.Write("penstock.conf", "log-level info\nuser somebody:open-sesame\n"),
+                               std::filesystem::perms(0600));
+  program.Signal(SIGHUP);
+  REQUIRE(program.WaitForLog("notice reload\n"));
+  client.Send(ConnectRequest(listener.at()));
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
 }
 
 TEST_CASE("what was on its way when a reload forbade it does not begin") {

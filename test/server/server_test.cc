@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "penstock/base/limits.h"
+#include "penstock/os/process.h"
 #include "test/support/sockets.h"
 
 namespace penstock {

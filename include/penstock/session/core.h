@@ -175,8 +175,8 @@ struct SessionCore {
   // False when there is no memory.
   [[nodiscard]] bool KeepUser(std::string_view who, const Digest& credential = {});
 
-  // Of that user; there is one.
-  Digest credential() const;
+  // Whether those who may use the gateway now are the ones of its login, or anybody.
+  bool login_holds(const SessionTools& tools) const;
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
