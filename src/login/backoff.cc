@@ -34,9 +34,11 @@ Backoff::Verdict Backoff::Judge(const Attempt& attempt, TimePoint now) {
 void Backoff::Failed(const Attempt& attempt, TimePoint now) {
   Shard& shard = ShardOf(attempt);
   const std::lock_guard lock(shard.mutex);
+  // The client first: its own new name must not push it out.
+  Entry& client = shard.ToFront(attempt.client, now);
   Entry& name = shard.ToFront(attempt.name, now);
   name.Fail(kFailuresFree, now);
-  if (name.failures <= kFailuresCounted) shard.ToFront(attempt.client, now).Fail(kFailuresFreePerClient, now);
+  if (name.failures <= kFailuresCounted) client.Fail(kFailuresFreePerClient, now);
 }
 
 void Backoff::Succeeded(const Attempt& attempt, TimePoint now) {
@@ -55,7 +57,8 @@ void Backoff::Succeeded(const Attempt& attempt, TimePoint now) {
 void Backoff::Unrecognised(const Attempt& attempt, TimePoint now) {
   Shard& shard = ShardOf(attempt);
   const std::lock_guard lock(shard.mutex);
-  ++shard.FindOrAdd(attempt.name, now).unrecognised;
+  shard.ToFront(attempt.client, now);  // or the names it tries would push out its wait
+  ++shard.ToFront(attempt.name, now).unrecognised;
 }
 
 std::size_t Backoff::entries() const {
@@ -81,17 +84,14 @@ Backoff::Entry* Backoff::Shard::Find(const Digest& key, TimePoint now) {
   return nullptr;
 }
 
-Backoff::Entry& Backoff::Shard::FindOrAdd(const Digest& key, TimePoint now) {
-  if (Entry* const known = Find(key, now); known != nullptr) return *known;
+Backoff::Entry& Backoff::Shard::ToFront(const Digest& key, TimePoint now) {
+  if (Find(key, now) != nullptr) {
+    entries.splice(entries.begin(), entries, index.at(key));
+    return entries.front();
+  }
   if (entries.size() == kBackoffEntriesPerShard) Forget(Digest(entries.back().key));
   entries.push_front({.key = key, .last = now});
   index.emplace(key, entries.begin());
-  return entries.front();
-}
-
-Backoff::Entry& Backoff::Shard::ToFront(const Digest& key, TimePoint now) {
-  FindOrAdd(key, now);
-  entries.splice(entries.begin(), entries, index.at(key));
   return entries.front();
 }
 

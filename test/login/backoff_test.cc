@@ -36,6 +36,10 @@ struct Told {
   void Fail(std::string_view client, std::string_view name, TimePoint now, int times = 1) {
     for (int i = 0; i < times; ++i) backoff.Failed(As(client, name), now);
   }
+  // At a name of their own each.
+  void FailAtNames(std::string_view client, TimePoint now, int times) {
+    for (int i = 0; i < times; ++i) Fail(client, "nobody-" + std::to_string(i), now);
+  }
 };
 
 }  // namespace
@@ -131,6 +135,26 @@ TEST_CASE("during a wait remembered logins come in until sixteen others have bee
   CHECK(told.backoff.Judge(alice, kStart + 1s) == Verdict::kRefuse);
 }
 
+TEST_CASE("guesses at more names than a shard holds do not push out the wait of the client that makes them") {
+  Told told;
+  told.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
+  for (std::size_t i = 0; i < 2 * kBackoffEntriesPerShard; ++i) {
+    told.backoff.Unrecognised(told.As("192.0.2.1", "user-" + std::to_string(i)), kStart);
+  }
+  CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
+}
+
+TEST_CASE("failures at one name, more than count towards the client, keep the client's wait from being pushed out") {
+  Told told;
+  constexpr std::uint32_t kMax = kBackoffShards * kBackoffEntriesPerShard;
+  told.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
+  for (std::uint32_t i = 0; i < 2 * kMax; ++i) {
+    told.backoff.Failed(told.backoff.AttemptOf(Numbered(i), "alice"), kStart);
+    if (i % 1000 == 0) told.Fail("192.0.2.1", "mallory", kStart);
+  }
+  CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
+}
+
 TEST_CASE("the addresses of an IPv6 /64 are one client") {
   Told told;
   told.Fail("2001:db8::1", "alice", kStart);
@@ -141,7 +165,7 @@ TEST_CASE("the addresses of an IPv6 /64 are one client") {
   CHECK(told.backoff.entries() == 2);  // the client, and the client at that name
 }
 
-TEST_CASE("clients and names beyond the bound push out those whose last failure is oldest") {
+TEST_CASE("clients and names beyond the bound push out those whose last attempt is oldest") {
   Told told;
   constexpr std::size_t kMax = kBackoffShards * kBackoffEntriesPerShard;
   told.Fail("192.0.2.1", "alice", kStart, 3);

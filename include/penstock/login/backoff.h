@@ -5,7 +5,7 @@
 // have 30 of those before it waits in the same way, whatever the name: somebody who fails at one name again and again
 // does not keep out others behind the same address. A success forgets what the client's failures at that name have
 // brought, and nothing else; ten minutes without a failure do so, too. At most so many clients and names are known;
-// whose last failure is oldest goes first.
+// the one with the oldest attempt goes first, and a client's attempt at any name is one of the client's.
 // During a wait logins that are remembered may come in (logins.h). So that nobody can try passwords against what is
 // remembered, that ends with the sixteenth that is not.
 // Deliberately not here: what a failure is, what is remembered, and reading a clock.
@@ -70,13 +70,12 @@ class Backoff {
   };
   struct Shard {
     mutable std::mutex mutex;
-    std::list<Entry> entries;  // who failed last comes first
+    std::list<Entry> entries;  // the latest attempt that counted comes first
     std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> index;
 
     // Null when nothing is known, or no longer.
     Entry* Find(const Digest& key, TimePoint now);
-    Entry& FindOrAdd(const Digest& key, TimePoint now);
-    Entry& ToFront(const Digest& key, TimePoint now);
+    Entry& ToFront(const Digest& key, TimePoint now);  // added if unknown
     void Forget(const Digest& key);
   };
 
