@@ -54,11 +54,14 @@ void Backoff::Succeeded(const Attempt& attempt, TimePoint now) {
   if (client->failures == 0) shard.Forget(attempt.client);
 }
 
-void Backoff::Unrecognised(const Attempt& attempt, TimePoint now) {
+void Backoff::Unrecognised(const Attempt& attempt, const Digest& guess, TimePoint now) {
   Shard& shard = ShardOf(attempt);
   const std::lock_guard lock(shard.mutex);
   shard.ToFront(attempt.client, now);  // or the names it tries would push out its wait
-  ++shard.ToFront(attempt.name, now).unrecognised;
+  Entry& name = shard.ToFront(attempt.name, now);
+  if (name.guess == guess) return;
+  name.guess = guess;
+  ++name.unrecognised;
 }
 
 std::size_t Backoff::entries() const {

@@ -48,7 +48,7 @@ LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginA
   if (verdict == Backoff::Verdict::kRefuse) return {LoginOutcome::kThrottled};
   if (Recognises(job, verdict, now)) return {LoginOutcome::kAccepted, job.user};
   if (verdict == Backoff::Verdict::kRecognise) {
-    if (job.known) backoff_.Unrecognised(job.attempt, now);
+    if (job.known) backoff_.Unrecognised(job.attempt, job.login, now);
     return {LoginOutcome::kThrottled};
   }
   return job.user->plain() ? JudgePlain(job, attempt, now) : Queue(std::move(job), attempt, waiter);

@@ -36,6 +36,10 @@ struct Told {
   void Fail(std::string_view client, std::string_view name, TimePoint now, int times = 1) {
     for (int i = 0; i < times; ++i) backoff.Failed(As(client, name), now);
   }
+  // A login that is not remembered, another one for each number.
+  void Guess(std::string_view client, std::string_view name, TimePoint now, std::uint32_t number) {
+    backoff.Unrecognised(As(client, name), As(client, std::to_string(number)).name, now);
+  }
   // At a name of their own each.
   void FailAtNames(std::string_view client, TimePoint now, int times) {
     for (int i = 0; i < times; ++i) Fail(client, "nobody-" + std::to_string(i), now);
@@ -127,7 +131,7 @@ TEST_CASE("during a wait remembered logins come in until sixteen others have bee
   told.Fail("192.0.2.1", "alice", kStart, 3);
   for (int i = 0; i < kUnrecognisedMax; ++i) {
     CHECK(told.backoff.Judge(alice, kStart) == Verdict::kRecognise);
-    told.backoff.Unrecognised(alice, kStart);
+    told.Guess("192.0.2.1", "alice", kStart, static_cast<std::uint32_t>(i));
   }
   CHECK(told.backoff.Judge(alice, kStart) == Verdict::kRefuse);
   CHECK(told.backoff.Judge(alice, kStart + 1s) == Verdict::kJudge);
@@ -138,8 +142,8 @@ TEST_CASE("during a wait remembered logins come in until sixteen others have bee
 TEST_CASE("guesses at more names than a shard holds do not push out the wait of the client that makes them") {
   Told told;
   told.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
-  for (std::size_t i = 0; i < 2 * kBackoffEntriesPerShard; ++i) {
-    told.backoff.Unrecognised(told.As("192.0.2.1", "user-" + std::to_string(i)), kStart);
+  for (std::uint32_t i = 0; i < 2 * kBackoffEntriesPerShard; ++i) {
+    told.Guess("192.0.2.1", "user-" + std::to_string(i), kStart, i);
   }
   CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
 }

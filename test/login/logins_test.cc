@@ -302,6 +302,18 @@ TEST_CASE("guesses during a wait find out no remembered login") {
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
 }
 
+TEST_CASE("an old password that a device tries again and again during a wait does not lock out a remembered login") {
+  TestWorker worker;
+  Logins logins(1);
+  const Asker asker{logins, EitherTable(), worker};
+  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "old-sesame") == LoginOutcome::kWrong);
+  for (int i = 0; i < 10 * kUnrecognisedMax; ++i) {
+    CHECK(asker.Check("alice", "old-sesame").outcome == LoginOutcome::kThrottled);
+  }
+  CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
+}
+
 TEST_CASE("a remembered login is none once its password has changed") {
   TestWorker worker;
   Logins logins(1);

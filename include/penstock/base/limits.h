@@ -59,7 +59,7 @@ inline constexpr std::chrono::seconds kBackoffFirst{1};
 inline constexpr std::chrono::seconds kBackoffMax{60};
 inline constexpr std::chrono::minutes kBackoffMemory{10};  // without a failure, after which all is forgotten
 inline constexpr std::size_t kBackoffShards = 16;
-inline constexpr std::size_t kBackoffEntriesPerShard = 4'096;  // about 8 MiB in all
+inline constexpr std::size_t kBackoffEntriesPerShard = 4'096;  // about 9 MiB in all
 
 // --- Names and dialling --------------------------------------------------------------------------------------------
 

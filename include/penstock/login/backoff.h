@@ -7,7 +7,8 @@
 // brought, and nothing else; ten minutes without a failure do so, too. At most so many clients and names are known;
 // the one with the oldest attempt goes first, and a client's attempt at any name is one of the client's.
 // During a wait logins that are remembered may come in (logins.h). So that nobody can try passwords against what is
-// remembered, that ends with the sixteenth that is not.
+// remembered, that ends with the sixteenth that is not. The same one again counts once: it finds out nothing, and is
+// a device with an old password.
 // Deliberately not here: what a failure is, what is remembered, and reading a clock.
 #pragma once
 
@@ -53,8 +54,8 @@ class Backoff {
   void Succeeded(const Attempt& attempt, TimePoint now);
 
   // During a wait there was a login that is not remembered, of a user that exists: others have nothing to be guessed,
-  // and clients shall not fill the table with names.
-  void Unrecognised(const Attempt& attempt, TimePoint now);
+  // and clients shall not fill the table with names. `guess` is a digest of the login.
+  void Unrecognised(const Attempt& attempt, const Digest& guess, TimePoint now);
 
   std::size_t entries() const;
 
@@ -63,6 +64,7 @@ class Backoff {
     Digest key;  // a client, or a client and a name
     int failures = 0;
     int unrecognised = 0;
+    Digest guess{};     // the last unrecognised
     TimePoint last{};   // failure
     TimePoint until{};  // it waits
 
