@@ -26,9 +26,10 @@ Backoff::Verdict Backoff::Judge(const Attempt& attempt, TimePoint now) {
   const std::lock_guard lock(shard.mutex);
   const Entry* const client = shard.Find(attempt.client, now);
   const Entry* const name = shard.Find(attempt.name, now);
-  const bool waits = (client != nullptr && now < client->until) || (name != nullptr && now < name->until);
-  if (!waits) return Verdict::kJudge;
-  return name != nullptr && name->unrecognised >= kUnrecognisedMax ? Verdict::kRefuse : Verdict::kRecognise;
+  if (name != nullptr && now < name->until) {
+    return name->unrecognised >= kUnrecognisedMax ? Verdict::kRefuse : Verdict::kRecognise;
+  }
+  return client != nullptr && now < client->until ? Verdict::kRecognise : Verdict::kJudge;
 }
 
 void Backoff::Failed(const Attempt& attempt, TimePoint now) {
@@ -61,7 +62,7 @@ void Backoff::Unrecognised(const Attempt& attempt, const Digest& guess, TimePoin
   Entry& name = shard.ToFront(attempt.name, now);
   if (name.guess == guess) return;
   name.guess = guess;
-  ++name.unrecognised;
+  name.until = std::max(name.until, now + Wait(++name.unrecognised, kUnrecognisedMax - 1));
 }
 
 std::size_t Backoff::entries() const {

@@ -314,6 +314,30 @@ TEST_CASE("an old password that a device tries again and again during a wait doe
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
 }
 
+TEST_CASE("a client's wait for failures at names that do not exist does not lock out a remembered login at another") {
+  TestWorker worker;
+  Logins logins(1);
+  Asker asker{logins, EitherTable(), worker};
+  CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
+  for (int i = 0; i < kFailuresFreePerClient + 7; ++i) {
+    if (i > kFailuresFreePerClient) asker.now += kBackoffMax;
+    CHECK(asker.Outcome("nobody-" + std::to_string(i), "open-sesame") == LoginOutcome::kWrong);
+  }
+  // The client waits for a minute, alice only for guesses at her own name.
+  int guesses = 0;
+  while (guesses < kUnrecognisedMax) {
+    CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
+    CHECK(asker.Check("alice", "guess-" + std::to_string(guesses++)).outcome == LoginOutcome::kThrottled);
+  }
+  for (const auto wait : {1s, 2s, 4s, 8s}) {
+    CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
+    asker.now += wait;
+    CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
+    CHECK(asker.Check("bob", "open-sesame").outcome == LoginOutcome::kThrottled);
+    CHECK(asker.Check("alice", "guess-" + std::to_string(guesses++)).outcome == LoginOutcome::kThrottled);
+  }
+}
+
 TEST_CASE("a remembered login is none once its password has changed") {
   TestWorker worker;
   Logins logins(1);

@@ -6,9 +6,10 @@
 // does not keep out others behind the same address. A success forgets what the client's failures at that name have
 // brought, and nothing else; ten minutes without a failure do so, too. At most so many clients and names are known;
 // the one with the oldest attempt goes first, and a client's attempt at any name is one of the client's.
-// During a wait logins that are remembered may come in (logins.h). So that nobody can try passwords against what is
-// remembered, that ends with the sixteenth that is not. The same one again counts once: it finds out nothing, and is
-// a device with an old password.
+// During a wait logins that are remembered may come in (logins.h). Others are counted by name, so that nobody can try
+// passwords against what is remembered: the sixteenth and each further one bring the name a wait as failures do, and
+// from then on remembered logins are refused while the name waits. The client's wait alone refuses none of them. The
+// same one again counts once: it finds out nothing, and is a device with an old password.
 // Deliberately not here: what a failure is, what is remembered, and reading a clock.
 #pragma once
 
