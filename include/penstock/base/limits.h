@@ -49,7 +49,7 @@ inline constexpr std::size_t kLoginDigestsRemembered = 2 * kLoginsRemembered;
 
 // Clients whose last logins failed, and the names at which they did. From the third failure in a row on, each one keeps
 // the client twice as long from that name; so many of one name count towards the client, whom they keep from all names
-// when there are too many in all. So many unremembered logins at a name during waits, and each one after, bring the name
+// when there are too many in all. So many unremembered logins at a name in waits, and each one after, bring the name
 // a wait, too, and remembered ones are refused while it lasts.
 inline constexpr int kFailuresFree = 2;
 inline constexpr int kFailuresCounted = kFailuresFree + 1;
