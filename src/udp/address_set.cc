@@ -12,11 +12,12 @@ std::uint64_t Mix(std::uint64_t bits) {
   return bits ^ bits >> 33;
 }
 
-std::uint64_t HashOf(const IpAddress& address, const AddressKey& key) {
+std::uint64_t HashOf(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) {
   std::array<std::uint64_t, 2> halves{};
   const auto bytes = address.bytes();  // 4 or 16: no IPv4 address is taken for an IPv6 one that begins with it
   std::memcpy(halves.data(), bytes.data(), bytes.size());
-  return Mix(Mix(halves[0] ^ key.first) + (halves[1] ^ key.second) + bytes.size());
+  const std::uint64_t hash = Mix(Mix(halves[0] ^ key.first) + (halves[1] ^ key.second) + bytes.size());
+  return port == 0 ? hash : Mix(hash + port);
 }
 
 constexpr std::uint32_t kDoubt = 1;
@@ -43,8 +44,8 @@ bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool m
 
 }  // namespace
 
-bool AddressSet::Contains(const IpAddress& address, const AddressKey& key) const {
-  const std::uint64_t hash = HashOf(address, key);
+bool AddressSet::Contains(const IpAddress& address, const AddressKey& key, std::uint16_t port) const {
+  const std::uint64_t hash = HashOf(address, key, port);
   return Has(hash, FingerprintOf(hash));
 }
 
@@ -67,8 +68,8 @@ void AddressSet::DoubtAll() {
   for (AddressPage::Bucket& bucket : page_->buckets) Doubt(bucket);
 }
 
-void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages) {
-  const std::uint64_t hash = HashOf(address, key);
+void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages, std::uint16_t port) {
+  const std::uint64_t hash = HashOf(address, key, port);
   if (page_ == nullptr) {
     if (PutFirst(inline_, FingerprintOf(hash), inline_.back() == 0)) return;
     page_ = pages.Acquire();

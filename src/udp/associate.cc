@@ -248,7 +248,7 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
     for (const IpAddress& address : answer.list()) {
       if (address.is_v4() != v4) continue;
       const Ruling ruling = tools.access.Judge({name, answer.name}, address, port);
-      const Destination destination{{address, port}, ruling.source()};
+      const Destination destination{{address, port}, ruling.source(), true};
       if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
       if (!both_families || HasRoute(destination, tools)) return destination;
       if (!without_route) without_route = destination;
@@ -289,6 +289,10 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
   }
   may_move(side) = false;
   sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
+  if (target.by_name && tools.access.rules.has_ports() &&
+      !tools.access.Judge({}, target.to.ip, target.to.port).allowed) {
+    sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages, target.to.port);
+  }
   return true;
 }
 
@@ -355,13 +359,18 @@ void Association::FlushUp(const AssociateTools& tools) {
 // --- Target to client ----------------------------------------------------------------------------------------------
 
 // Null when a datagram from there may pass; else what it counts towards. Whoever the client was allowed to send to may
-// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed.
+// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed. Where rules name ports,
+// the other ports of an address are judged, too: only a target that is allowed by its name alone is kept with its port.
 Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools) {
-  if (sent_to_.Contains(from.ip, tools.pool.key)) return nullptr;
-  const bool asked = sent_to_.Doubts(from.ip, tools.pool.key);
-  if (!asked && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
-  if (!tools.access.Judge({}, from.ip, from.port).allowed) return &tools.counters.udp_denied;
-  if (asked) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
+  const bool sent = sent_to_.Contains(from.ip, tools.pool.key);
+  if (sent && !tools.access.rules.has_ports()) return nullptr;
+  const bool doubtful = !sent && sent_to_.Doubts(from.ip, tools.pool.key);
+  if (!sent && !doubtful && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
+  if (!tools.access.Judge({}, from.ip, from.port).allowed) {
+    const bool sent_to_port = from.port != 0 && sent_to_.Contains(from.ip, tools.pool.key, from.port);
+    return sent_to_port ? nullptr : &tools.counters.udp_denied;
+  }
+  if (doubtful) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
   return nullptr;
 }
 

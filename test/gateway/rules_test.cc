@@ -324,6 +324,76 @@ TEST_CASE("UDP: an open filter is none for whom the client may not reach") {
   }
 }
 
+// The end of a rule for no more than the peer's port.
+std::string Port(const UdpPeer& peer) { return " port " + std::to_string(peer.at().port); }
+
+TEST_CASE("UDP: a denied port does not reach the client when another port of its address has been sent to") {
+  const UdpPeer allowed;
+  const UdpPeer denied;
+  const std::vector<std::string> policies[] = {{"deny target 127.0.0.1" + Port(denied)},
+                                               {"allow target 127.0.0.1" + Port(allowed)}};
+  for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
+    for (const auto& policy : policies) {
+      CAPTURE(policy.front());
+      Settings settings = With(policy);
+      settings.udp_filter = filter;
+      const TestGateway gateway(settings);
+      const UdpClient client(gateway);
+      client.Send("a", allowed.at());
+      const Endpoint outside = allowed.Receive().from;
+      for (int i = 1; i <= 2; ++i) {
+        denied.Send("denied", outside);
+        CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == static_cast<std::uint64_t>(i); }));
+        allowed.Send("allowed", outside);
+        CHECK(client.Receive().bytes == "allowed");
+      }
+      CHECK(client.udp().nothing_came());
+    }
+  }
+}
+
+TEST_CASE("UDP: a port that a reload denies does not reach the client when another of its address has answered") {
+  const UdpPeer allowed;
+  const UdpPeer denied;
+  const TestGateway gateway(With({"allow"}));
+  const UdpClient client(gateway);
+  client.PingPong(allowed);
+  client.Send("a", denied.at());
+  const Endpoint outside = denied.Receive().from;
+  Reload(gateway, {"deny" + Port(denied)}, client, denied);
+  for (int i = 0; i < 2; ++i) {
+    allowed.Send("still there", outside);
+    CHECK(client.Receive().bytes == "still there");
+    const std::uint64_t before = gateway.Count(&Counters::udp_denied);
+    denied.Send("too late", outside);
+    CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) > before; }));
+    client.PingPong(allowed);
+  }
+  CHECK(client.udp().nothing_came());
+}
+
+TEST_CASE("UDP: a target that is allowed by its name answers from a port that its address may not be reached at") {
+  DnsServer dns;
+  dns.Add("www.good.example", "127.0.0.1");
+  const TempDirectory directory;
+  const UdpPeer target;
+  const UdpPeer denied;
+  const std::vector<std::string> policies[] = {{"allow target .good.example" + Port(target)},
+                                               {"allow target .good.example", "deny port 1-65535"}};
+  for (const auto& policy : policies) {
+    CAPTURE(policy.front());
+    TestGateway gateway(With(policy, dns, directory));
+    gateway.ForgiveSockets();
+    const UdpClient client(gateway);
+    client.Send("question", "www.good.example", target.at().port);
+    const Endpoint outside = target.Receive().from;
+    denied.Send("not asked", outside);
+    CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == 1; }));
+    target.Send("answer", outside);
+    CHECK(client.Receive().bytes == "answer");
+  }
+}
+
 TEST_CASE("UDP: an association whose source a reload moves goes on from there") {
   TestGateway gateway(With({"allow source 127.0.0.8"}));
   const UdpPeer target;

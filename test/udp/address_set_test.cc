@@ -35,6 +35,17 @@ TEST_CASE("address_set: what was inserted is inside, and nothing else") {
   CHECK(pages.live() == 0);
 }
 
+TEST_CASE("address_set: an address with a port is not the address alone, nor one with another port") {
+  Slab<AddressPage> pages(1);
+  AddressSet set;
+  set.Insert(V4(1), kKey, pages, 53);
+  set.Insert(V6(2), kKey, pages);
+  CHECK(set.Contains(V4(1), kKey, 53));
+  CHECK_FALSE(set.Contains(V4(1), kKey));
+  CHECK_FALSE(set.Contains(V4(1), kKey, 54));
+  CHECK_FALSE(set.Contains(V6(2), kKey, 53));
+}
+
 TEST_CASE("address_set: more addresses borrow one page, which goes back") {
   Slab<AddressPage> pages(1);
   AddressSet set;

@@ -86,6 +86,9 @@ class RuleSet {
   // denies it: all of the block is open to some of them, by default or by a rule that does not name it.
   const std::vector<Prefix>& open_private() const { return open_private_; }
 
+  // True if an address may be allowed at one port and denied at another.
+  bool has_ports() const { return !ports_.empty(); }
+
   // Allocates nothing, and may be asked about anything: `name` and `user` are any bytes.
   Verdict Judge(const Ask& ask) const { return empty() ? Verdict{} : JudgeByRules(ask); }
 

@@ -42,8 +42,9 @@ class AddressSet {
   AddressSet(const AddressSet&) = delete;
   AddressSet& operator=(const AddressSet&) = delete;
 
-  void Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages);
-  bool Contains(const IpAddress& address, const AddressKey& key) const;  // and is not doubtful
+  // `port`: an address with a port is a member of its own; 0: the address alone.
+  void Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages, std::uint16_t port = 0);
+  bool Contains(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) const;  // and is not doubtful
   bool Doubts(const IpAddress& address, const AddressKey& key) const;
   void DoubtAll();
 

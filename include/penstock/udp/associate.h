@@ -191,6 +191,7 @@ class Association {
   struct Destination {
     Endpoint to;
     const Source* source = nullptr;
+    bool by_name = false;  // its address alone may be denied
   };
 
   // Where the last datagram of a batch went: the next one mostly goes there too.
