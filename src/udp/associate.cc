@@ -21,6 +21,9 @@ Endpoint AnyAddress(bool v4) {
   return any;
 }
 
+// Denied by more than the default.
+bool IsClosed(const Ruling& ruling) { return !ruling.allowed && (ruling.rule != nullptr || ruling.by_guard); }
+
 }  // namespace
 
 AssociationPool::AssociationPool(std::size_t associations_max)
@@ -290,7 +293,7 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
   may_move(side) = false;
   sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   if (target.by_name && tools.access.rules.has_ports() &&
-      !tools.access.Judge({}, target.to.ip, target.to.port).allowed) {
+      IsClosed(tools.access.Judge({}, target.to.ip, target.to.port))) {
     sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages, target.to.port);
   }
   return true;
@@ -359,18 +362,21 @@ void Association::FlushUp(const AssociateTools& tools) {
 // --- Target to client ----------------------------------------------------------------------------------------------
 
 // Null when a datagram from there may pass; else what it counts towards. Whoever the client was allowed to send to may
-// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed. Where rules name ports,
-// the other ports of an address are judged, too: only a target that is allowed by its name alone is kept with its port.
+// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed. While rules have ports, no
+// port answers that is closed, unless the client was allowed to send to it by its name; and an address whose one port
+// may answer after a reload stays doubtful, for another may not.
 Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools) {
   const bool sent = sent_to_.Contains(from.ip, tools.pool.key);
-  if (sent && !tools.access.rules.has_ports()) return nullptr;
+  const bool has_ports = tools.access.rules.has_ports();
+  if (sent && !has_ports) return nullptr;
   const bool doubtful = !sent && sent_to_.Doubts(from.ip, tools.pool.key);
   if (!sent && !doubtful && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
-  if (!tools.access.Judge({}, from.ip, from.port).allowed) {
+  const Ruling ruling = tools.access.Judge({}, from.ip, from.port);
+  if (!ruling.allowed) {
     const bool sent_to_port = from.port != 0 && sent_to_.Contains(from.ip, tools.pool.key, from.port);
-    return sent_to_port ? nullptr : &tools.counters.udp_denied;
+    return sent_to_port || (sent && !IsClosed(ruling)) ? nullptr : &tools.counters.udp_denied;
   }
-  if (doubtful) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
+  if (doubtful && !has_ports) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
   return nullptr;
 }
 
