@@ -1,13 +1,7 @@
 #include "penstock/config/file.h"
 
-#include <dirent.h>
-#include <glob.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -41,64 +35,6 @@ bool HasControlByte(std::string_view text) {
   return std::ranges::any_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-// What glob(3) meets on its way. By itself it takes a folder that it may not read for an empty one.
-struct Search {
-  std::string_view pattern;
-  std::vector<std::string>* folders;  // those that it has read
-  std::string failure;                // the first one that is more than "not there"
-
-  // What a wildcard matches may be no folder; what is written out has to be one.
-  void Note(std::string_view path) {
-    const bool harmless = errno == ENOENT || (errno == ENOTDIR && !pattern.starts_with(path));
-    if (!harmless && failure.empty()) failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
-  }
-};
-thread_local Search* search = nullptr;  // glob(3) hands nothing on to the functions that it calls
-
-void* OpenFolder(const char* path) {
-  DIR* const folder = ::opendir(path);
-  if (folder != nullptr) search->folders->emplace_back(path);
-  if (folder == nullptr) search->Note(path);
-  return folder;
-}
-
-dirent* ReadFolder(void* folder) {
-  errno = 0;
-  dirent* const entry = ::readdir(static_cast<DIR*>(folder));
-  if (entry == nullptr && errno != 0) search->Note(search->folders->back().c_str());
-  return entry;
-}
-
-template <auto Stat>
-int LookAt(const char* __restrict path, struct stat* __restrict status) {
-  const int result = Stat(path, status);
-  if (result != 0) search->Note(path);
-  return result;
-}
-
-// What `pattern` matches, sorted. A plain name is found whether or not it is there: whoever reads it will say.
-std::optional<std::string> Match(const std::string& pattern, std::vector<std::string>* paths,
-                                 std::vector<std::string>* folders) {
-  if (pattern.find_first_of("*?[") == std::string::npos) {
-    paths->push_back(pattern);
-    return std::nullopt;
-  }
-  Search met{pattern, folders, {}};
-  search = &met;
-  glob_t found{};
-  found.gl_opendir = OpenFolder;
-  found.gl_readdir = ReadFolder;
-  found.gl_closedir = [](void* folder) { ::closedir(static_cast<DIR*>(folder)); };
-  found.gl_lstat = LookAt<::lstat>;
-  found.gl_stat = LookAt<::stat>;
-  const int result = ::glob(pattern.c_str(), GLOB_ALTDIRFUNC, nullptr, &found);
-  if (result != 0 && result != GLOB_NOMATCH && met.failure.empty()) met.failure = "cannot read " + pattern;
-  if (result == 0) paths->assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  if (met.failure.empty()) return std::nullopt;
-  return met.failure;
-}
-
 std::optional<std::string> TakeText(Secret text, const std::string& path, std::size_t depth, ConfigFile* into) {
   into->texts.push_back(std::move(text));
   return ReadConfigText(into->texts.back().Reveal(), path, depth, into);
@@ -111,7 +47,7 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
   }
   const std::string pattern = PathIn(directive, directive.value);
   std::vector<std::string> files;
-  if (const auto failure = Match(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
+  if (const auto failure = FindFiles(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
   for (const std::string& file : files) {
     std::string error;
     auto text = ReadSecretFile(file, kConfigBytesMax, &error);

@@ -1,6 +1,8 @@
 #include "penstock/os/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +50,41 @@ std::optional<Secret> ReadAll(const Fd& file, const std::string& path, std::size
   return text;
 }
 
+// What glob(3) meets on its way. By itself it takes a folder that it may not read for an empty one.
+struct Search {
+  std::string_view pattern;
+  std::vector<std::string>* folders;  // those that it has read
+  std::string failure;                // the first one that is more than "not there"
+
+  // What a wildcard matches may be no folder; what is written out has to be one.
+  void Note(std::string_view path) {
+    const bool harmless = errno == ENOENT || (errno == ENOTDIR && !pattern.starts_with(path));
+    if (!harmless && failure.empty()) failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
+  }
+};
+thread_local Search* search = nullptr;  // glob(3) hands nothing on to the functions that it calls
+
+void* OpenFolder(const char* path) {
+  DIR* const folder = ::opendir(path);
+  if (folder != nullptr) search->folders->emplace_back(path);
+  if (folder == nullptr) search->Note(path);
+  return folder;
+}
+
+dirent* ReadFolder(void* folder) {
+  errno = 0;
+  dirent* const entry = ::readdir(static_cast<DIR*>(folder));
+  if (entry == nullptr && errno != 0) search->Note(search->folders->back().c_str());
+  return entry;
+}
+
+template <auto Stat>
+int LookAt(const char* __restrict path, struct stat* __restrict status) {
+  const int result = Stat(path, status);
+  if (result != 0) search->Note(path);
+  return result;
+}
+
 }  // namespace
 
 FileStamp StampOf(const std::string& path) {
@@ -81,6 +118,28 @@ std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes
     return CannotRead(path, "others than its owner may read or change it; mend that with: chmod 600 " + path, error);
   }
   return ReadAll(file, path, bytes_max, error);
+}
+
+std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,
+                                     std::vector<std::string>* folders) {
+  if (pattern.find_first_of("*?[") == std::string::npos) {
+    paths->push_back(pattern);
+    return std::nullopt;
+  }
+  Search met{pattern, folders, {}};
+  search = &met;
+  glob_t found{};
+  found.gl_opendir = OpenFolder;
+  found.gl_readdir = ReadFolder;
+  found.gl_closedir = [](void* folder) { ::closedir(static_cast<DIR*>(folder)); };
+  found.gl_lstat = LookAt<::lstat>;
+  found.gl_stat = LookAt<::stat>;
+  const int result = ::glob(pattern.c_str(), GLOB_ALTDIRFUNC, nullptr, &found);
+  if (result != 0 && result != GLOB_NOMATCH && met.failure.empty()) met.failure = "cannot read " + pattern;
+  if (result == 0) paths->insert(paths->end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  if (met.failure.empty()) return std::nullopt;
+  return met.failure;
 }
 
 }  // namespace penstock

@@ -1,4 +1,4 @@
-// Small files: their whole text, and whether they have changed since it was read.
+// Small files: their whole text, whether they have changed since it was read, and which there are.
 // Stateless; any thread.
 // Invariant: nothing here waits for anything but a disk: a FIFO, or a device that has nothing to read, is an error.
 // Deliberately not here: what is in a file, writing, and how often to look.
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "penstock/base/secret.h"
 
@@ -40,5 +41,11 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
 // The same for a regular file that does hold them. What others than its owner may read or change is an error that shows
 // how to mend it; the file that was opened is judged, whatever its path means by then.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
+
+// Appends to `paths` what `pattern` matches (glob(7)), sorted, and to `folders` those that were read for it. A plain name
+// is found whether or not it is there: whoever reads it will say. Returns what stood in the way, if it was more than that
+// something does not exist.
+std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,
+                                     std::vector<std::string>* folders);
 
 }  // namespace penstock
