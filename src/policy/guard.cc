@@ -68,8 +68,8 @@ bool Guard::IsOpen(const IpAddress& target, const Source* source) {
          !IsLocal(target, source);
 }
 
-// An address that is this host's by its own choice of route stays closed, whatever the source makes of it. That there is
-// no answer without the source (the main table may end in a black hole) says nothing when there is one with it.
+// An address that is this host's by its own choice of route stays closed, whatever the source makes of it. That there
+// is no answer without the source (the main table may end in a black hole) says nothing when there is one with it.
 bool Guard::IsLocal(const IpAddress& target, const Source* source) {
   static const Source kAny;
   const Source& from = source == nullptr ? kAny : *source;

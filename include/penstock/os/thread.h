@@ -14,8 +14,8 @@ class Thread {
  public:
   Thread() = default;
 
-  // Runs `body`. `name`, 15 bytes at most, is what top(1) and perf(1) show. Throws std::system_error when the system has
-  // no thread to give.
+  // Runs `body`. `name`, 15 bytes at most, is what top(1) and perf(1) show. Throws std::system_error when the system
+  // has no thread to give.
   Thread(const char* name, std::function<void()> body);
 
   bool running() const { return thread_.joinable(); }  // neither joined nor detached
