@@ -42,9 +42,9 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
 // how to mend it; the file that was opened is judged, whatever its path means by then.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
-// Appends to `paths` what `pattern` matches (glob(7)), sorted, and to `folders` those that were read for it. A plain name
-// is found whether or not it is there: whoever reads it will say. Returns what stood in the way, if it was more than that
-// something does not exist.
+// Appends to `paths` what `pattern` matches (glob(7)), sorted, and to `folders` those that were read for it. A plain
+// name is found whether or not it is there: whoever reads it will say. Returns what stood in the way, if it was more
+// than that something does not exist.
 std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,
                                      std::vector<std::string>* folders);
 
