@@ -3,19 +3,17 @@
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
+
+#include "test/support/network.h"
 
 namespace penstock {
 namespace {
@@ -80,29 +78,9 @@ TEST_CASE("route: a message that is cut short, or of another kind, is unknown") 
   CHECK(ReadRouteAnswer(Route(__RTN_MAX), 7, 99) == RouteKind::kUnknown);
 }
 
-// The exit status of a child that runs `body` in a network of its own with an interface of 10.1.0.1/24, after
-// `commands`; -1 when it did not exit.
-int InNetwork(const std::string& commands, const std::function<int()>& body) {
-  const std::string all =
-      "ip link set lo up && ip link add here type veth peer name there && ip link set here up && ip link set there up"
-      " && ip address add 10.1.0.1/24 dev here && " +
-      commands;
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    if (::unshare(CLONE_NEWNET) != 0 || std::system(all.c_str()) != 0) ::_exit(100);
-    ::_exit(body());
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-const bool kIsRoot = ::getuid() == 0;
-
 TEST_CASE("route: what the kernel says of its own addresses, of neighbours, and of what it does not route" *
-          doctest::skip(!kIsRoot)) {
-  const int failed = InNetwork(
+          doctest::skip(::geteuid() != 0)) {
+  const int failed = test::InNetwork(
       "ip route add unreachable 10.2.0.0/16 && ip route add prohibit 10.3.0.0/16 && ip route add blackhole 10.4.0.0/16",
       [] {
         RouteTable routes;
@@ -127,8 +105,8 @@ TEST_CASE("route: what the kernel says of its own addresses, of neighbours, and 
 }
 
 TEST_CASE("route: an address that is this host's only from another source is found to be so" *
-          doctest::skip(!kIsRoot)) {
-  const int failed = InNetwork(
+          doctest::skip(::geteuid() != 0)) {
+  const int failed = test::InNetwork(
       "ip address add fd01::1/64 dev here nodad && ip route add local 10.9.0.0/16 dev here table 99 &&"
       "ip -6 route add local fd09::/16 dev lo table 99 && ip rule add from 10.1.0.1 table 99 &&"
       "ip -6 rule add from fd01::1 table 99 && ip rule add oif here table 99 &&"

@@ -1,5 +1,7 @@
 #include "penstock/policy/guard.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdint>
 #include <string_view>
@@ -8,6 +10,7 @@
 
 #include "penstock/base/prefix.h"
 #include "penstock/os/socket.h"
+#include "test/support/network.h"
 
 namespace penstock {
 namespace {
@@ -150,6 +153,22 @@ TEST_CASE("guard: an address of the block for local translators is closed until 
   Guard named(clock, {.nat64_prefixes = {Prefix::Parse("64:ff9b:1:fffe::/96").value()}});
   CHECK_FALSE(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::a9fe:a9fe")));
   CHECK(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::808:808")));
+}
+
+TEST_CASE("guard: a main table that ends in a black hole does not close what a rule's source reaches" *
+          doctest::skip(::geteuid() != 0)) {
+  const int failed = test::InNetwork(
+      "ip route add blackhole default && ip route add default dev here table 99 && ip rule add from 10.1.0.1 table 99",
+      [] {
+        const Clock clock;
+        Guard guard(clock);
+        Source source;
+        source.v4 = Ip("10.1.0.1");
+        if (!guard.Allows(Ip("192.0.2.1"), Ip("198.51.100.1"), &source)) return 1;
+        if (guard.Allows(Ip("192.0.2.1"), Ip("10.1.0.1"), &source)) return 2;
+        return guard.Allows(Ip("192.0.2.1"), Ip("198.51.100.1")) ? 3 : 0;
+      });
+  CHECK(failed == 0);
 }
 
 TEST_CASE("guard: the addresses that clients are told as this host's are its own") {
