@@ -35,24 +35,24 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       throttles_(settings.connections_max),
       further_attempts_(settings.further_attempts_max),
       deadlines_(settings),
-      tools_{settings,
-             policy_.get(),
-             guard_,
-             log,
-             poller_,
-             resolver_,
-             handshakes_,
-             associations_,
-             throttles_,
-             further_attempts_,
-             shared.bind_ports,
-             shared.udp_ports,
-             deadlines_,
-             complaints_,
-             shared.accounts,
-             *shared.logins,
-             login_answers_,
-             {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+      tools_{.settings = settings,
+             .policy = policy_.get(),
+             .guard = guard_,
+             .log = log,
+             .poller = poller_,
+             .resolver = resolver_,
+             .handshakes = handshakes_,
+             .associations = associations_,
+             .throttles = throttles_,
+             .further_attempts = further_attempts_,
+             .bind_ports = shared.bind_ports,
+             .udp_ports = shared.udp_ports,
+             .deadlines = deadlines_,
+             .complaints = complaints_,
+             .accounts = shared.accounts,
+             .logins = *shared.logins,
+             .login_answers = login_answers_,
+             .flow = {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
@@ -346,6 +346,7 @@ void Worker::NotePause(Counter& counter, std::string_view event) {
 }
 
 void Worker::After(Session& session, Session::Next next) {
+  session.CheckInvariants(next);
   switch (next) {
     case Session::Next::kWait:
       break;

@@ -28,12 +28,12 @@ Handshake::~Handshake() { Wipe(std::span(bytes_).first(end_)); }
 // --- What happened -------------------------------------------------------------------------------------------------
 
 void Handshake::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
-  if (core_.state == SessionState::kConnecting) dialer_.OnEvent(attempt, events, Dial(tools));
+  if (core_.state() == SessionState::kConnecting) dialer_.OnEvent(attempt, events, Dial(tools));
 }
 
 // A BIND that is out of descriptors needs no more than the step that follows.
 void Handshake::OnAttemptDelay(const SessionTools& tools) {
-  if (core_.state == SessionState::kConnecting) dialer_.OnDelay(Dial(tools));
+  if (core_.state() == SessionState::kConnecting) dialer_.OnDelay(Dial(tools));
 }
 
 Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
@@ -59,12 +59,12 @@ Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools
 
 // What was missing when the time was over says which answer is true.
 Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
-  if (core_.state < SessionState::kConnecting) {
+  if (core_.state() < SessionState::kConnecting) {
     tools.counters().handshake_expired.Add();
     return OverAs(SessionEnd::kHandshakeExpired);
   }
   if (resolving_) return Refuse(Reply::kHostUnreachable, tools);
-  if (core_.state == SessionState::kBinding) {
+  if (core_.state() == SessionState::kBinding) {
     tools.counters().bind_expired.Add();
     return Refuse(Reply::kTtlExpired, tools);
   }
@@ -86,7 +86,7 @@ bool Handshake::awaits_something() const {
 // --- What to try ---------------------------------------------------------------------------------------------------
 
 Handshake::Turn Handshake::Step(const SessionTools& tools) {
-  switch (core_.state) {
+  switch (core_.state()) {
     case SessionState::kNego:
       return StepNego(tools);
     case SessionState::kAuth:
@@ -135,7 +135,7 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
     }
     const auto method = login ? socks5::Method::kPassword : socks5::Method::kNone;
     if (!core_.Send(socks5::EncodeChoice(method))) return OverAs(SessionEnd::kClientLeft);
-    core_.state = login ? SessionState::kAuth : SessionState::kRequest;
+    core_.Advance(login ? SessionState::kAuth : SessionState::kRequest);
     return Turn::kWaiting;
   }
 }
@@ -330,7 +330,7 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
       tools.counters().logins_accepted.Add();
       if (!OpenAccount(tools)) return OverAs(SessionEnd::kExhausted);
       if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
-      core_.state = SessionState::kRequest;
+      core_.Advance(SessionState::kRequest);
       break;
     case LoginOutcome::kWrong:
       tools.counters().logins_failed.Add();
@@ -374,11 +374,11 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
   switch (request.command) {
     case socks5::Command::kConnect:
-      core_.state = SessionState::kConnecting;
+      core_.Advance(SessionState::kConnecting);
       if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
       return FindTarget(request, tools);
     case socks5::Command::kBind:
-      core_.state = SessionState::kBinding;  // a peer's port is its own choice, so the request's means nothing
+      core_.Advance(SessionState::kBinding);  // a peer's port is its own choice, so the request's means nothing
       return FindTarget(request, tools);
     case socks5::Command::kUdpAssociate:
       if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);
@@ -392,7 +392,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
   if (!address) return LookUp(request.name, tools);
   core_.target.ip = *address;
-  if (core_.state != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
+  if (core_.state() != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
   if (const Ruling ruling = core_.access(tools).Foresee({}, core_.port); !ruling.allowed) return Deny(ruling, tools);
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
   if (core_.name == nullptr) KeepName({address->ToString()}, tools);
@@ -431,7 +431,7 @@ Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddre
   if (count == 0) return Deny(denial, tools);
   const auto targets = std::span(allowed).first(count);
   const auto sources = std::span(all_sources).first(count);
-  if (core_.state == SessionState::kBinding) {
+  if (core_.state() == SessionState::kBinding) {
     return AfterListening(bind_wait_.ListenFor(targets, Bind(tools), sources), tools);
   }
   dialer_.Begin(targets, core_.port, Dial(tools), sources);

@@ -30,7 +30,7 @@ bool Session::Begin(const SessionTools& tools) {
 // --- What happened -------------------------------------------------------------------------------------------------
 
 Session::Next Session::OnClient(const Events& events, const SessionTools& tools) {
-  if (core_.state == State::kRelay) {
+  if (core_.state() == State::kRelay) {
     relay_.OnClient(events);
   } else {
     core_.events |= events;
@@ -41,14 +41,14 @@ Session::Next Session::OnClient(const Events& events, const SessionTools& tools)
 Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
   if (handshake_ != nullptr) {
     handshake_->OnTarget(attempt, events, tools);
-  } else if (core_.state == State::kRelay && attempt == target_attempt_) {
+  } else if (core_.state() == State::kRelay && attempt == target_attempt_) {
     relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
   }
   return waits_its_turn() ? Next::kAgain : Drive(tools);
 }
 
 Session::Next Session::OnUdp(Association::Side side, const Events& events, const SessionTools& tools) {
-  if (core_.state == State::kAssociated) association_->OnEvents(side, events);
+  if (core_.state() == State::kAssociated) association_->OnEvents(side, events);
   return waits_its_turn() ? Next::kAgain : Drive(tools);
 }
 
@@ -74,14 +74,14 @@ Session::Next Session::OnLogin(const LoginAnswer& answer, const SessionTools& to
 
 Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
                                       const SessionTools& tools) {
-  if (core_.state != State::kAssociated) return Next::kWait;
+  if (core_.state() != State::kAssociated) return Next::kWait;
   association_->OnName(datagram, answer, Associate(tools));
   active_ = tools.now();
   return Drive(tools);
 }
 
 Session::Next Session::OnDeadline(const SessionTools& tools) {
-  switch (core_.state) {
+  switch (core_.state()) {
     case State::kNego:
     case State::kAuth:
     case State::kRequest:
@@ -102,7 +102,7 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 
 // Where memory has run out, a session that had no limit goes on without.
 Session::Next Session::OnPolicy(const SessionTools& tools) {
-  if (core_.state != State::kRelay && core_.state != State::kAssociated) return Next::kWait;
+  if (core_.state() != State::kRelay && core_.state() != State::kAssociated) return Next::kWait;
   if (IsToEnd(tools)) {
     tools.counters().forbidden_later.Add();
     CutOff(End::kForbidden);
@@ -133,7 +133,7 @@ bool Session::Forbidden(const SessionTools& tools) const {
 // What is cut off shall not look whole.
 void Session::CutOff(End end) {
   core_.end = end;
-  if (core_.state != State::kRelay && core_.state != State::kResetting) return;
+  if (core_.state() != State::kRelay && core_.state() != State::kResetting) return;
   AbortOnClose(core_.socket.get());
   AbortOnClose(target_.get());
 }
@@ -158,18 +158,14 @@ void Session::Finish(const SessionTools& tools) {
 // Steps until the state stays what it is. States only move forward, so this ends.
 Session::Next Session::Drive(const SessionTools& tools) {
   for (;;) {
-    const State before = core_.state;
+    const State before = core_.state();
     const Next next = Step(tools);
-    if (next == Next::kRelease || core_.state == before) {
-      CheckInvariants(next);
-      return next;
-    }
-    assert(core_.state > before);
+    if (next == Next::kRelease || core_.state() == before) return next;
   }
 }
 
 Session::Next Session::Step(const SessionTools& tools) {
-  switch (core_.state) {
+  switch (core_.state()) {
     case State::kNego:
     case State::kAuth:
     case State::kRequest:
@@ -209,7 +205,7 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
       tools.counters().relays_reset.Add();
       core_.end = End::kReset;
       active_ = tools.now();
-      core_.state = State::kResetting;
+      core_.Advance(State::kResetting);
       return Next::kWait;
   }
   return Next::kRelease;
@@ -314,7 +310,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
   tools.counters().relays_begun.Add();
   active_ = tools.now();
-  core_.state = State::kRelay;
+  core_.Advance(State::kRelay);
   return Next::kWait;
 }
 
@@ -348,7 +344,7 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   if (!core_.SendReply(Reply::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   active_ = tools.now();
-  core_.state = State::kAssociated;
+  core_.Advance(State::kAssociated);
   core_.events.readable = true;  // perhaps
   return Next::kWait;
 }
@@ -368,7 +364,7 @@ Session::Next Session::CloseGently(const SessionTools& tools) {
   ReturnHandshake(tools);
   ShutdownSend(core_.socket.get());
   tools.deadlines.linger.Arm(core_.deadline, tools.now());
-  core_.state = State::kClosing;
+  core_.Advance(State::kClosing);
   core_.events.readable = true;  // perhaps
   return Next::kWait;
 }
@@ -472,10 +468,10 @@ void Session::LogEnd(const SessionTools& tools) const {
 
 void Session::CheckInvariants(Next next) const {
   if (next == Next::kRelease) return;
-  assert((handshake_ != nullptr) == (core_.state <= State::kBinding));
-  assert(target_.valid() == (core_.state == State::kRelay || core_.state == State::kResetting));
-  assert((association_ != nullptr) == (core_.state == State::kAssociated));
-  assert(handshake_ == nullptr || core_.state < State::kConnecting || handshake_->awaits_something());
+  assert((handshake_ != nullptr) == (core_.state() <= State::kBinding));
+  assert(target_.valid() == (core_.state() == State::kRelay || core_.state() == State::kResetting));
+  assert((association_ != nullptr) == (core_.state() == State::kAssociated));
+  assert(handshake_ == nullptr || core_.state() < State::kConnecting || handshake_->awaits_something());
   // Something will wake us, whatever the peers do.
   assert(core_.deadline.armed());
 }

@@ -53,10 +53,24 @@ struct Rig {
   WakeUp wake;
   LoginMailbox login_answers{wake};
   Logins logins{1};
-  SessionTools session_tools{
-      settings,      &settings.policy, guard, log,   poller,    resolver,   handshakes, associations,
-      throttles,     further_attempts, ports, ports, deadlines, complaints, accounts,   logins,
-      login_answers, tools.All()};
+  SessionTools session_tools{.settings = settings,
+                             .policy = &settings.policy,
+                             .guard = guard,
+                             .log = log,
+                             .poller = poller,
+                             .resolver = resolver,
+                             .handshakes = handshakes,
+                             .associations = associations,
+                             .throttles = throttles,
+                             .further_attempts = further_attempts,
+                             .bind_ports = ports,
+                             .udp_ports = ports,
+                             .deadlines = deadlines,
+                             .complaints = complaints,
+                             .accounts = accounts,
+                             .logins = logins,
+                             .login_answers = login_answers,
+                             .flow = tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,
                   tools.clock.now()};

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -165,6 +166,13 @@ struct SessionCore {
         socket(std::move(client_socket)),
         entry(how_it_entered) {}
 
+  // States only move forward.
+  SessionState state() const { return state_; }
+  void Advance(SessionState to) {
+    assert(to > state_);
+    state_ = to;
+  }
+
   // What this client may reach with the command that it gave.
   Access access(const SessionTools& tools) const;
 
@@ -194,13 +202,15 @@ struct SessionCore {
   Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on
   Fd socket;        // towards the client
   Events events;    // of that socket, latched until the relay takes over
-  SessionState state = SessionState::kNego;
   SessionEnd end = SessionEnd::kNone;
   std::uint8_t reply = kNoReply;
   std::uint8_t command = kNoCommand;
   std::uint16_t port = 0;  // as asked
   const Entry entry;       // what the limiter said, and is to be told in the end
   std::uint8_t share = 0;  // of its client, of what clients share
+
+ private:
+  SessionState state_ = SessionState::kNego;
 };
 
 }  // namespace penstock

@@ -65,11 +65,14 @@ class Session {
   // The gateway is stopping: what is cut off shall not look whole.
   void Stop() { CutOff(End::kStopped); }
 
+  // Asserts what holds after every event, when the worker has been told `next`.
+  void CheckInvariants(Next next) const;
+
   // The last words before the worker destroys it: gives back what is lent, counts, and logs.
   void Finish(const SessionTools& tools);
 
   Handle handle() const { return core_.handle; }
-  State state() const { return core_.state; }
+  State state() const { return core_.state(); }
   const Endpoint& client() const { return core_.client; }
   Entry entry() const { return core_.entry; }
 
@@ -78,7 +81,7 @@ class Session {
   void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
  private:
-  bool waits_its_turn() const { return on_ready_list_ || (core_.state == State::kRelay && relay_.bulk()); }
+  bool waits_its_turn() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }
   Next Drive(const SessionTools& tools);
   Next Step(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
@@ -108,7 +111,6 @@ class Session {
 
   FlowTools Flows(const SessionTools& tools) const;
   void LogEnd(const SessionTools& tools) const;
-  void CheckInvariants(Next next) const;
 
   SessionCore core_;
   Handshake* handshake_ = nullptr;      // from Begin until RELAY, ASSOCIATED, CLOSING or the end
