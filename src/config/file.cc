@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/base/text.h"
 #include "penstock/os/file.h"
 
 namespace penstock {
@@ -57,8 +58,8 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
   return std::nullopt;
 }
 
-std::optional<std::string> TakeLine(std::string_view line, const std::string& where, const std::string& path,
-                                    std::size_t depth, ConfigFile* into) {
+std::optional<std::string> TakeDirective(std::string_view line, const std::string& where, const std::string& path,
+                                         std::size_t depth, ConfigFile* into) {
   const std::string_view rest = Trimmed(WithoutComment(line));
   if (rest.empty()) return std::nullopt;
   const std::size_t end = std::min(rest.find_first_of(kBlanks), rest.size());
@@ -97,11 +98,8 @@ std::optional<std::string> ReadConfigText(std::string_view text, const std::stri
   }
   into->files.push_back(path);
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (auto mistake = TakeLine(line, path + ":" + std::to_string(number), path, depth, into)) return mistake;
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = TakeLine(text);
+    if (auto mistake = TakeDirective(line, path + ":" + std::to_string(number), path, depth, into)) return mistake;
   }
   return std::nullopt;
 }

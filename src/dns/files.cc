@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "penstock/base/text.h"
 #include "penstock/dns/message.h"
 
 namespace penstock {
@@ -16,14 +17,6 @@ constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kTimeoutMax = 30;
 constexpr std::size_t kAttemptsMax = 5;
 constexpr std::size_t kNdotsMax = 15;
-
-// Takes the next line off `text`, without its end.
-std::string_view TakeLine(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  return line;
-}
 
 // Takes the next word off `line`; empty when there is none.
 std::string_view TakeWord(std::string_view& line) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/base/text.h"
 #include "penstock/os/file.h"
 #include "penstock/os/password_hash.h"
 
@@ -23,15 +24,6 @@ constexpr std::string_view kNoHash =
     "mark plain text with {plain}";
 
 bool IsControl(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
-
-// Takes the next line off `text`, without its end.
-std::string_view TakeLine(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
-}
 
 }  // namespace
 
