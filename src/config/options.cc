@@ -283,7 +283,7 @@ constexpr Option kOptions[] = {
      [](const Settings& s) { return std::string(s.guard.trust_loopback ? "yes" : "no"); }},
     {.name = "nat64-prefix",
      .value = "BLOCK",
-     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96 and 64:ff9b:1::/48; may be repeated",
+     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96; may be repeated",
      .scope = Scope::kStart,
      .take = TakeNat64Prefix,
      .many = true},
