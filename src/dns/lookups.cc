@@ -56,7 +56,7 @@ struct NameLookups::Lookup {
   Lookup(Handle self_handle, std::string_view the_name, Share& its_share)
       : self(self_handle), name(the_name), share(&its_share), grace(Cookie{0, self_handle}) {}
 
-  Question& question(Family family) { return questions[penstock::IndexOf(family)]; }
+  Question& question(Family family) { return questions[IndexOf(family)]; }
   NameAnswer Answer() const { return Combine(questions[0].half(), questions[1].half()); }
 
   const Handle self;
@@ -120,7 +120,7 @@ std::optional<NameAnswer> NameLookups::Find(std::string_view name, std::size_t s
   bool whole = true;
   for (const Family family : kFamilies) {
     if (!wants(family)) continue;
-    const FamilyAnswer*& half = halves[penstock::IndexOf(family)];
+    const FamilyAnswer*& half = halves[IndexOf(family)];
     half = cache_.Find(name, family, clock_.now(), share);
     whole = whole && half != nullptr;
   }
@@ -233,7 +233,7 @@ void NameLookups::Start(Lookup& lookup) {
   for (const Family family : kFamilies) {
     if (!wants(family)) continue;
     Question& question = lookup.question(family);
-    const FamilyAnswer* const remembered = cache_.Find(lookup.name, family, clock_.now(), IndexOf(*lookup.share));
+    const FamilyAnswer* const remembered = cache_.Find(lookup.name, family, clock_.now(), NumberOf(*lookup.share));
     if (remembered != nullptr) question.answer = *remembered;
     question.state = remembered != nullptr ? Question::State::kDone : Question::State::kAsking;
   }
@@ -295,7 +295,7 @@ void NameLookups::EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer
   assert(question.state == Question::State::kAsking);
   question.next_try.Disarm();
   EndTries(question);
-  cache_.Store(lookup.name, family, answer, ttl, clock_.now(), IndexOf(*lookup.share));
+  cache_.Store(lookup.name, family, answer, ttl, clock_.now(), NumberOf(*lookup.share));
   question.answer = std::move(answer);
   question.state = Question::State::kDone;
 }

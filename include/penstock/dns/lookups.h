@@ -113,7 +113,7 @@ class NameLookups {
   void CheckProgress(Lookup& lookup);
   void TellWaiters(Lookup& lookup);
   void Drop(Lookup& lookup);
-  std::size_t IndexOf(const Share& share) const { return static_cast<std::size_t>(&share - shares_.data()); }
+  std::size_t NumberOf(const Share& share) const { return static_cast<std::size_t>(&share - shares_.data()); }
   void GoOn();
 
   // A question, and its tries.
