@@ -51,10 +51,8 @@ Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools
   checking_login_ = false;
   if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
   // A reload may have changed the users while a hash was computed.
-  const Digest& credential = answer.user->credential;
-  if (!core_.KeepUser(answer.user->name, credential)) return OverAs(SessionEnd::kExhausted);
-  const bool holds = tools.users() == nullptr || tools.users()->Holds(answer.user->name, credential);
-  return AfterLogin(holds ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
+  if (!core_.KeepUser(answer.user->name, answer.user->credential)) return OverAs(SessionEnd::kExhausted);
+  return AfterLogin(core_.login_holds(tools) ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
 
 // What was missing when the time was over says which answer is true.

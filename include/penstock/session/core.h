@@ -183,7 +183,7 @@ struct SessionCore {
   // False when there is no memory.
   [[nodiscard]] bool KeepUser(std::string_view who, const Digest& credential = {});
 
-  // Whether those who may use the gateway now are the ones of its login, or anybody.
+  // True if nobody has to log in now, or the credential that this session logged in with still stands.
   bool login_holds(const SessionTools& tools) const;
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
