@@ -129,7 +129,7 @@ class Program {
     }
     WarnOfUnreadable();
     WarnOfPrivate();
-    TellStandards();
+    TellDefaults();
     line_.settings.policy = {};  // which may be large, and is the server's now
 
     WaitForStop(TimePoint::max());
@@ -192,12 +192,12 @@ class Program {
   }
 
   // A limit that nobody has chosen.
-  void TellStandards() {
-    const auto standard = server_->connections_per_client_standard();
-    if (!standard || line_.settings.policy.limits.connections_per_client_max) return;
+  void TellDefaults() {
+    const auto limit = server_->connections_per_client_default();
+    if (!limit || line_.settings.policy.limits.connections_per_client_max) return;
     log_.Write(
         LogLine(LogLevel::kNotice, "limit")
-            .Number("max-connections-per-client", *standard)
+            .Number("max-connections-per-client", *limit)
             .Text("meaning", "half of all, as none is given: clients whom a balancer or NAT hides are one client"));
   }
 

@@ -65,21 +65,21 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
 }
 
 Server::Server(Settings settings, Log& log)
-    : settings_(std::move(settings)), log_(log), shared_(WithStandards(std::move(settings_.policy)), settings_) {}
+    : settings_(std::move(settings)), log_(log), shared_(WithDefaults(std::move(settings_.policy)), settings_) {}
 
 bool Server::listens_beyond_loopback() const {
   return std::ranges::any_of(settings_.listen, [](const Endpoint& at) { return !at.ip.is_loopback(); });
 }
 
-std::optional<std::uint32_t> Server::connections_per_client_standard() const {
+std::optional<std::uint32_t> Server::connections_per_client_default() const {
   if (!listens_beyond_loopback()) return std::nullopt;
   return static_cast<std::uint32_t>(std::max(settings_.connections_max / 2, std::size_t{1}));
 }
 
-Policy Server::WithStandards(Policy policy) const {
+Policy Server::WithDefaults(Policy policy) const {
   Limits& limits = policy.limits;
   if (limits.connections_per_client_max) return policy;
-  limits.connections_per_client_max = connections_per_client_standard();
+  limits.connections_per_client_max = connections_per_client_default();
   limits.few_refusals = true;
   return policy;
 }
@@ -147,7 +147,7 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
 
 void Server::Reload(Policy policy) {
   before_ = shared_.policy.Take();
-  shared_.policy.Put(WithStandards(std::move(policy)));
+  shared_.policy.Put(WithDefaults(std::move(policy)));
   for (const auto& worker : workers_) worker->Wake();
 }
 

@@ -1,5 +1,6 @@
 // What holds for the whole process: its limits and its memory.
 // Stateless; for the start, before there are other threads.
+// Invariant: where the system refuses, things stay as they were.
 // Deliberately not here: users and capabilities (privileges.h), and signals, which are the program's (main.cc).
 #pragma once
 

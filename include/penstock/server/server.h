@@ -50,12 +50,12 @@ class Server {
   const std::vector<Endpoint>& listening() const { return settings_.listen; }
   const Settings& settings() const { return settings_; }
 
-  // Some of these addresses are not this host's own.
+  // True if one of these addresses is not loopback.
   bool listens_beyond_loopback() const;
 
-  // How many sessions one client may have when the policy does not say: beyond loopback half of all, so that no client
-  // keeps out the others; else nothing, for a limit that would be one for all users of this host.
-  std::optional<std::uint32_t> connections_per_client_standard() const;
+  // The limit of sessions per client when the policy has none: beyond loopback half of max-connections, so that no
+  // client keeps out the others. None on loopback: all users of this host are one client there.
+  std::optional<std::uint32_t> connections_per_client_default() const;
 
   // From now on, for all requests to come; sessions live on (but see Policy::reload_ends_denied).
   void Reload(Policy policy);
@@ -79,7 +79,7 @@ class Server {
 
  private:
   Server(Settings settings, Log& log);
-  Policy WithStandards(Policy policy) const;
+  Policy WithDefaults(Policy policy) const;
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
   void StartWorkers(std::vector<std::vector<Fd>> listeners);
