@@ -25,9 +25,9 @@ struct Ruling {
   const Source* source() const { return rule != nullptr && rule->source.named() ? &rule->source : nullptr; }
 };
 
-// The name of a target: rules hold for it as the client wrote it, and for what was looked up in its place. A rule that
-// denies one of the names denies, unless a rule before it says something of that name; else the first rule that matches
-// with either name decides.
+// The name of a target, as the client wrote it and as the search list completed it. Rules are asked with each. When the
+// first rule that matches with one of them denies it by that name, the target is denied. Else the earlier of the two
+// rules decides.
 struct TargetName {
   std::string_view asked;  // empty: the client asked for an address
   std::string_view found;  // by way of the search list; empty: the name as it was asked for
