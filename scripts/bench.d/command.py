@@ -1,0 +1,189 @@
+"""The command: its arguments, what this machine can measure, the rounds.
+
+It puts the parts together and knows no measurement by itself.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .measurements import MEASUREMENTS, Bench
+from .peers import find_peers, version_of
+from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
+from .processes import Failure, die, last_line, prepare, progress
+from .report import number, report, write_files
+from .statistics import Results
+
+HELPERS = Path(__file__).resolve().parent
+
+DESCRIPTION = "Measures Penstock against other SOCKS5 servers and plain TCP forwarders, all on this machine in one run."
+EPILOG = """\
+Peers take turns: every round measures each peer once in every row, in an order that rotates from round to round, so
+that a slow minute of the machine hits all of them. The result is the median over the rounds.
+
+Results: a table on the terminal, DIR/bench.tsv, DIR/ratios.tsv, DIR/machine.txt and one bar chart per row in DIR/*.svg.
+Progress goes to stderr. Exit status: 0, 1 if a measurement of Penstock failed, 2 for a usage error or a missing tool.
+
+Rows: """
+
+
+def parse_args(arguments):
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=DESCRIPTION,
+        epilog=EPILOG + ", ".join(row.name for measurement in MEASUREMENTS for row in measurement.rows),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    option("--seconds", type=float, default=2, metavar="S", help="per measurement; default: 2")
+    option("--peer", action="append", default=[], metavar="NAME=COMMAND",
+           help="one more SOCKS5 server; COMMAND stays in the foreground and may contain {port}, {workers} and "
+           "{address}; with {address} it also takes part in the veth rows")
+    option("--only", default="", metavar="REGEX",
+           help="measurements of which the name of a row matches, such as '^upload'")
+    option("--workers", type=int, default=os.cpu_count(), metavar="N", help="of each peer; default: number of CPUs")
+    option("--out", type=Path, default=Path("build/bench"), metavar="DIR", help="default: build/bench")
+    option("--without", action="append", default=[], metavar="NAME",
+           help="leave out a peer; may be given several times")
+    option("--penstock", default="build/release/penstock", metavar="PATH", help="default: build/release/penstock")
+    args = parser.parse_args(arguments)
+    try:
+        re.compile(args.only)
+    except re.error as error:
+        parser.error(f"--only: {error}")
+    if args.rounds < 1 or args.seconds <= 0 or args.workers < 1:
+        parser.error("--rounds, --seconds and --workers must be positive")
+    return args
+
+
+def build(out, name, *options, newer_than=()):
+    """Compiles bench.d/NAME.cc unless that has been done already; the program's path."""
+    source, program = HELPERS / f"{name}.cc", out / name
+    parts = [source, *newer_than]
+    if not program.exists() or program.stat().st_mtime < max(part.stat().st_mtime for part in parts):
+        progress(f"building {name}")
+        compiler = shlex.split(os.environ.get("CXX", "c++"))
+        command = [*compiler, "-O2", "-std=c++20", "-pthread", "-o", f"{program}.new", str(source), *options]
+        if subprocess.run(command).returncode != 0:
+            die(f"{source} does not compile")
+        os.replace(f"{program}.new", program)  # never a half-written program, even if two runs build at once
+    return str(program.resolve())
+
+
+def build_rules(args):
+    library = Path(args.penstock).with_name("libpenstock.a")
+    include = HELPERS.parent.parent / "include"
+    return build(args.out, "rules", f"-I{include}", str(library), "-lresolv", newer_than=[library])
+
+
+def machine_facts(args, peers):
+    model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    compiler = os.environ.get("CXX", "c++")
+    facts = [
+        ("CPU", f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores"),
+        ("kernel", platform.release()),
+        ("date", time.strftime("%Y-%m-%d %H:%M:%S %z")),
+        ("settings", f"{args.rounds} rounds, {args.seconds:g} s per measurement, {args.workers} workers"),
+        ("compiler", version_of(*shlex.split(compiler), "--version") + " (load generator)"),
+        ("wrk", version_of("wrk", "-v")),
+    ]
+    return facts + [(peer.name, peer.version) for peer in peers if peer.version]
+
+
+class Chosen:
+    """The measurements of this run, and notes on what is left out."""
+
+    def __init__(self, args, notes):
+        self.notes = notes
+        self.measurements = [m for m in MEASUREMENTS if any(re.search(args.only, row.name) for row in m.rows)]
+        missing = [tool for tool in ("wrk", "proxychains4", "nginx") if not shutil.which(tool)]
+        if missing:
+            self.leave_out("wrk", " and ".join(missing) + " not installed")
+        if os.geteuid() != 0:
+            self.leave_out("veth", "needs root")
+        elif not shutil.which("ip"):
+            self.leave_out("veth", "ip (iproute2) not installed")
+        if not Path(args.penstock).with_name("libpenstock.a").exists():
+            self.leave_out("rules", "no libpenstock.a beside " + args.penstock)
+
+    def has(self, prefix):
+        return any(m.name.startswith(prefix) for m in self.measurements)
+
+    def leave_out(self, prefix, reason):
+        skipped = [m.name for m in self.measurements if m.name.startswith(prefix)]
+        if skipped:
+            self.notes.append(f"{', '.join(skipped)}: not measured: {reason}")
+        self.measurements = [m for m in self.measurements if m.name not in skipped]
+
+
+@contextlib.contextmanager
+def prepared(args, chosen):
+    """The programs, places and servers that the measurements need; yields a Bench."""
+    load = build(args.out, "load")
+    rules = build_rules(args) if chosen.has("rules") else None
+    threads = max(1, args.workers // 2)  # of client and of target: about as much as the gateway's
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        place = Place(directory, load, HOST, TARGET_ADDRESSES)
+        stack.enter_context(place.target(threads))
+        veth = None
+        if chosen.has("veth"):
+            try:
+                veth = stack.enter_context(namespaces(directory, load))
+                stack.enter_context(veth.target(threads))
+            except (subprocess.SubprocessError, OSError) as error:
+                reason = last_line(getattr(error, "stderr", None) or "") or str(error)
+                chosen.leave_out("veth", f"no network namespaces: {reason}")
+        web_port = stack.enter_context(web_server(directory)) if chosen.has("wrk") else None
+        yield Bench(args.seconds, threads, place, veth, web_port, rules)
+
+
+def run_rounds(rounds, bench, measurements, peers, results):
+    for number_of_round in range(rounds):
+        shift = number_of_round % len(peers)
+        for measurement in measurements:
+            for peer in filter(measurement.covers, peers[shift:] + peers[:shift]):
+                head = f"[round {number_of_round + 1}/{rounds}] {measurement.name}: {peer.name}: "
+                progress(head + measure(measurement, bench, peer, number_of_round, results))
+
+
+def measure(measurement, bench, peer, number_of_round, results):
+    """Measures once; returns what there is to say of it."""
+    try:
+        values = measurement.measure(bench, peer)
+    except Failure as failure:
+        for row in measurement.rows:
+            results.failures[row.name, peer.name].append(str(failure))
+        return f"FAILED: {failure}"
+    found = [(row, value) for row, value in zip(measurement.rows, values) if value is not None]
+    for row, value in found:
+        results.rounds[row.name, peer.name][number_of_round] = value
+    return ", ".join(f"{number(value, row)} {row.unit}" for row, value in found)
+
+
+def main(arguments):
+    args = parse_args(arguments)
+    prepare()
+    peers, notes = find_peers(args)
+    chosen = Chosen(args, notes)
+    if not chosen.measurements or not peers:
+        die("nothing to measure")
+    args.out.mkdir(parents=True, exist_ok=True)
+    results = Results()
+    with prepared(args, chosen) as bench:
+        facts = machine_facts(args, peers)
+        run_rounds(args.rounds, bench, chosen.measurements, peers, results)
+    rows = [row for measurement in chosen.measurements for row in measurement.rows]
+    report(rows, peers, results, facts, notes)
+    write_files(args.out, rows, peers, results, facts, notes)
+    print(f"\nFigures and charts are in {args.out}: bench.tsv, ratios.tsv, machine.txt, *.svg")
+    return 1 if any(peer == "penstock" for _, peer in results.failures) else 0
