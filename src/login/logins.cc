@@ -23,9 +23,9 @@ void LoginMailbox::TakeAll(std::vector<LoginAnswer>& answers) {
   answers.swap(answers_);
 }
 
-Logins::Logins(std::size_t threads) : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsRemembered) {
+Logins::Logins(std::size_t threads) : key_(RandomKey()), backoff_(key_), verified_(kLoginDigestsCached) {
   try {
-    while (helpers_.size() < threads) helpers_.emplace_back("logins", [this] { Serve(); });
+    while (threads_.size() < threads) threads_.emplace_back("logins", [this] { RunThread(); });
   } catch (...) {
     Stop();
     throw;
@@ -38,24 +38,24 @@ void Logins::Stop() {
     stopping_ = true;
   }
   changed_.notify_all();
-  for (Thread& helper : helpers_) helper.Join();
+  for (Thread& thread : threads_) thread.Join();
 }
 
 LoginCheck Logins::Check(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt,
                          const LoginWaiter& waiter, TimePoint now) {
-  LoginJob job = Describe(users, attempt);
-  const Backoff::Verdict verdict = backoff_.Judge(job.attempt, now);
+  LoginJob job = MakeJob(users, attempt);
+  const Backoff::Verdict verdict = backoff_.Evaluate(job.attempt, now);
   if (verdict == Backoff::Verdict::kRefuse) return {LoginOutcome::kThrottled};
-  if (Recognises(job, verdict, now)) return {LoginOutcome::kAccepted, job.user};
-  if (verdict == Backoff::Verdict::kRecognise) {
-    if (job.known) backoff_.Unrecognised(job.attempt, job.login, now);
+  if (IsCached(job, verdict, now)) return {LoginOutcome::kAccepted, job.user};
+  if (verdict == Backoff::Verdict::kCachedOnly) {
+    if (job.known) backoff_.Missed(job.attempt, job.login, now);
     return {LoginOutcome::kThrottled};
   }
-  return job.user->plain() ? JudgePlain(job, attempt, now) : Queue(std::move(job), attempt, waiter);
+  return job.user->plain() ? VerifyPlain(job, attempt, now) : Queue(std::move(job), attempt, waiter);
 }
 
-// All of a job but its password and its waiters.
-LoginJob Logins::Describe(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const {
+// The job without its password and its waiters.
+LoginJob Logins::MakeJob(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const {
   const User* const known = users->Find(attempt.name);
   LoginJob job;
   const auto address = attempt.client.bytes();
@@ -70,21 +70,21 @@ LoginJob Logins::Describe(const std::shared_ptr<const Users>& users, const Login
                   .Add(attempt.name)
                   .Add(attempt.password.Reveal())
                   .Finish();
-  // Jobs of two clients are never one: the turn of the first and its failures are no business of the second.
+  // Two clients never share a job: each has its own turn in the queue and its own failures.
   job.ticket = KeyedDigest(key_).Add(job.login).Add(job.attempt.client).Finish();
   return job;
 }
 
-bool Logins::Recognises(const LoginJob& job, Backoff::Verdict verdict, TimePoint now) {
+bool Logins::IsCached(const LoginJob& job, Backoff::Verdict verdict, TimePoint now) {
   const std::lock_guard lock(mutex_);
   latest_ = std::max(latest_, now);
   if (verified_.Knows(job.ticket)) return true;
-  if (verdict != Backoff::Verdict::kJudge || !verified_.Knows(job.login)) return false;
+  if (verdict != Backoff::Verdict::kVerify || !verified_.Knows(job.login)) return false;
   verified_.Remember(job.ticket);
   return true;
 }
 
-LoginCheck Logins::JudgePlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now) {
+LoginCheck Logins::VerifyPlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now) {
   if (!job.users->MatchesPlain(*job.user, attempt.name, attempt.password) || !job.known) {
     backoff_.Failed(job.attempt, now);
     return {LoginOutcome::kWrong};
@@ -108,7 +108,7 @@ LoginCheck Logins::Queue(LoginJob job, const LoginAttempt& attempt, const LoginW
     }
   }
   if (added.added) changed_.notify_one();
-  if (added.displaced) Tell(*added.displaced, LoginOutcome::kThrottled);
+  if (added.displaced) Deliver(*added.displaced, LoginOutcome::kThrottled);
   return check;
 }
 
@@ -122,27 +122,27 @@ std::uint64_t Logins::hashes() const {
   return hashes_;
 }
 
-void Logins::Serve() {
+void Logins::RunThread() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || queue_.has_next(); });
     if (stopping_) return;
     const LoginJob& next = *queue_.Next();
     const LoginOutcome outcome = Verify(lock, next);
-    // Before the next job of the same client has its turn. However many waited for it, it was one attempt.
+    // Count it before the same client's next job can start. However many sessions wait for it, it is one attempt.
     if (outcome == LoginOutcome::kWrong) backoff_.Failed(next.attempt, latest_);
     if (outcome == LoginOutcome::kAccepted) backoff_.Succeeded(next.attempt, latest_);
     const LoginJob job = queue_.Finish(next.ticket);
     lock.unlock();
-    Tell(job, outcome);
+    Deliver(job, outcome);
     lock.lock();
   }
 }
 
-// Gives up the lock while it computes.
+// Releases the lock while it computes the hash.
 LoginOutcome Logins::Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job) {
-  // Since it was queued, its client's earlier guesses may have failed, or another client may have logged in with it.
-  if (backoff_.Judge(job.attempt, latest_) != Backoff::Verdict::kJudge) return LoginOutcome::kThrottled;
+  // While it was queued, earlier attempts of its client may have failed, or another client may have verified it.
+  if (backoff_.Evaluate(job.attempt, latest_) != Backoff::Verdict::kVerify) return LoginOutcome::kThrottled;
   if (!verified_.Knows(job.login)) {
     ++hashes_;
     lock.unlock();
@@ -155,7 +155,7 @@ LoginOutcome Logins::Verify(std::unique_lock<std::mutex>& lock, const LoginJob& 
   return LoginOutcome::kAccepted;
 }
 
-void Logins::Tell(const LoginJob& job, LoginOutcome outcome) {
+void Logins::Deliver(const LoginJob& job, LoginOutcome outcome) {
   const User* const user = outcome == LoginOutcome::kAccepted ? job.user : nullptr;
   for (const LoginWaiter& waiter : job.waiters) waiter.mailbox->Put({waiter.session, outcome, job.users, user});
 }

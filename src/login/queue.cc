@@ -6,7 +6,7 @@
 
 namespace penstock {
 
-// With room for all, so that no table grows while somebody waits for the lock.
+// Reserves everything, so that no table is rehashed while other threads wait for the mutex.
 LoginQueue::LoginQueue() {
   jobs_.reserve(kLoginsQueuedMax);
   clients_.reserve(kLoginsQueuedMax);
@@ -101,7 +101,7 @@ LoginQueue::Client& LoginQueue::ClientOf(const LoginJob& job) {
   return client;
 }
 
-// Who has most, counted by network first. It is the newcomer if nobody has more.
+// The client with the most jobs in the network with the most jobs; `newcomer` if no other has more.
 LoginQueue::Client& LoginQueue::Fullest(Client& newcomer) {
   auto& network = static_cast<Network&>(ranks_.most());
   Network& own = *newcomer.network;

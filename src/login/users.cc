@@ -14,14 +14,15 @@ namespace {
 constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kPlainMark = "{plain}";
 
-// What is wrong with a line or a pair. None of these shows what is there: it may be a password in the wrong place.
-constexpr std::string_view kNoPassword = "a plain password has 1 to 255 bytes";
-constexpr std::string_view kNoPair = "give NAME:PASSWORD";
-constexpr std::string_view kNoLine =
-    "there is no colon; a line is NAME:HASH, as `penstock passwd NAME` prints it, or NAME:{plain}PASSWORD";
-constexpr std::string_view kNoHash =
-    "behind the name is no hash that crypt(3) of this system can check; make a line with `penstock passwd NAME`, or "
-    "mark plain text with {plain}";
+// Error messages. None quotes the input, which may be a password in the wrong place.
+constexpr std::string_view kBadPassword = "a plain-text password is 1 to 255 bytes";
+constexpr std::string_view kBadPair = "expected NAME:PASSWORD";
+constexpr std::string_view kBadLine =
+    "missing colon; a line is NAME:HASH, as `penstock passwd NAME` prints it, or NAME:{plain}PASSWORD";
+constexpr std::string_view kBadHash =
+    "the text after the name is not a hash that crypt(3) supports on this system; create the line with `penstock "
+    "passwd "
+    "NAME`, or mark plain text with {plain}";
 
 bool IsControl(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
 
@@ -63,7 +64,7 @@ bool Users::Draft::AddFile(const std::string& path, std::string* error) {
   const std::size_t had = users_->size();
   if (!AddText(text->Reveal(), path, error)) return false;
   if (users_->size() > had) return true;
-  *error = path + ": there is no user in it";
+  *error = path + ": the file has no users";
   return false;
 }
 
@@ -84,7 +85,7 @@ bool Users::Draft::AddPair(SecretView name_and_password, const std::string& wher
   const Origin origin{PlaceOf(where), 0};
   const std::size_t colon = text.find(':');
   const std::string mistake = colon == std::string_view::npos
-                                  ? std::string(kNoPair)
+                                  ? std::string(kBadPair)
                                   : AddPlain(text.substr(0, colon), text.substr(colon + 1), origin);
   if (!mistake.empty()) *error = where + ": " + mistake;
   return mistake.empty();
@@ -105,7 +106,7 @@ std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
   const std::size_t begin = line.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos || line[begin] == '#') return {};
   const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return std::string(kNoLine);
+  if (colon == std::string_view::npos) return std::string(kBadLine);
   const std::string_view name = line.substr(0, colon);
   std::string_view rest = line.substr(colon + 1);
   if (rest.starts_with(kPlainMark)) return AddPlain(name, rest.substr(kPlainMark.size()), origin);
@@ -115,14 +116,14 @@ std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
   user.name = name;
   user.hash = Secret(rest);
   if (!IsUserName(name)) return std::string(kUserNameRule);
-  if (!IsPasswordHash(user.hash)) return std::string(kNoHash);
+  if (!IsPasswordHash(user.hash)) return std::string(kBadHash);
   user.credential = users_->DigestOfHash(name, user.hash);
   return AddUser(std::move(user), origin);
 }
 
 std::string Users::Draft::AddPlain(std::string_view name, std::string_view password, Origin origin) {
   if (!IsUserName(name)) return std::string(kUserNameRule);
-  if (password.empty() || password.size() > kPasswordBytesMax) return std::string(kNoPassword);
+  if (password.empty() || password.size() > kPasswordBytesMax) return std::string(kBadPassword);
   User user;
   user.name = name;
   user.credential = users_->DigestOfPlain(name, SecretView(password));
@@ -132,7 +133,7 @@ std::string Users::Draft::AddPlain(std::string_view name, std::string_view passw
 std::string Users::Draft::AddUser(User user, Origin origin) {
   user.index = static_cast<std::uint32_t>(users_->size());
   const auto [entry, added] = users_->by_name_.try_emplace(users_->DigestOfName(user.name), user.index);
-  if (!added) return "the same name is given in " + Describe(origins_[entry->second]);
+  if (!added) return "duplicate name; first given in " + Describe(origins_[entry->second]);
   if (!user.plain()) {
     const std::string_view name = HashKind(user.hash);
     auto kind = kinds_.find(name);

@@ -596,8 +596,8 @@ TEST_CASE("config: a mistake about users holds no password") {
     std::vector<std::string> words;
     std::string part;
   } bad[] = {
-      {{"--user=open-sesame"}, "--user: give NAME:PASSWORD"},
-      {{"--user=bob:open-sesame", "--user=bob:open-sesame"}, "--user: the same name is given in --user"},
+      {{"--user=open-sesame"}, "--user: expected NAME:PASSWORD"},
+      {{"--user=bob:open-sesame", "--user=bob:open-sesame"}, "--user: duplicate name; first given in --user"},
       {{"--config=" + open}, "chmod 600 " + open},
       {{"--users=" + users}, users + ":1"},
       {{"--users=/none/such"}, "/none/such"},

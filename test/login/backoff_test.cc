@@ -23,24 +23,24 @@ IpAddress Numbered(std::uint32_t number) {
   return IpAddress::FromV4(bytes);
 }
 
-// A back-off that is told about clients and names.
-struct Told {
+// A Backoff, called with addresses and names as text.
+struct Fixture {
   Backoff backoff{DigestKey{}};
 
   Backoff::Attempt As(std::string_view client, std::string_view name) const {
     return backoff.AttemptOf(Ip(client), name);
   }
   bool Waits(std::string_view client, std::string_view name, TimePoint now) {
-    return backoff.Judge(As(client, name), now) != Verdict::kJudge;
+    return backoff.Evaluate(As(client, name), now) != Verdict::kVerify;
   }
   void Fail(std::string_view client, std::string_view name, TimePoint now, int times = 1) {
     for (int i = 0; i < times; ++i) backoff.Failed(As(client, name), now);
   }
-  // A login that is not remembered, another one for each number.
-  void Guess(std::string_view client, std::string_view name, TimePoint now, std::uint32_t number) {
-    backoff.Unrecognised(As(client, name), As(client, std::to_string(number)).name, now);
+  // A login that is not cached; a different one for each number.
+  void Miss(std::string_view client, std::string_view name, TimePoint now, std::uint32_t number) {
+    backoff.Missed(As(client, name), As(client, std::to_string(number)).name, now);
   }
-  // At a name of their own each.
+  // Each failure at a name of its own.
   void FailAtNames(std::string_view client, TimePoint now, int times) {
     for (int i = 0; i < times; ++i) Fail(client, "nobody-" + std::to_string(i), now);
   }
@@ -48,140 +48,140 @@ struct Told {
 
 }  // namespace
 
-TEST_CASE("the third failure in a row costs a second, each further one twice as much, up to a minute") {
-  Told told;
+TEST_CASE("the third failure in a row starts a wait of 1 s, which doubles with each further failure up to 60 s") {
+  Fixture fixture;
   TimePoint now = kStart;
   for (const auto wait : {0s, 0s, 1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s}) {
     CAPTURE(wait.count());
-    CHECK_FALSE(told.Waits("192.0.2.1", "alice", now));
-    told.Fail("192.0.2.1", "alice", now);
-    CHECK(told.Waits("192.0.2.1", "alice", now) == (wait > 0s));
+    CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", now));
+    fixture.Fail("192.0.2.1", "alice", now);
+    CHECK(fixture.Waits("192.0.2.1", "alice", now) == (wait > 0s));
     now += wait;
-    if (wait > 0s) CHECK(told.Waits("192.0.2.1", "alice", now - 1ns));
-    CHECK_FALSE(told.Waits("192.0.2.1", "alice", now));
+    if (wait > 0s) CHECK(fixture.Waits("192.0.2.1", "alice", now - 1ns));
+    CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", now));
   }
-  CHECK_FALSE(told.Waits("192.0.2.2", "alice", kStart));
+  CHECK_FALSE(fixture.Waits("192.0.2.2", "alice", kStart));
 }
 
-TEST_CASE("who fails at one name, however often, keeps out nobody else behind the same address") {
-  Told told;
+TEST_CASE("repeated failures at one name do not lock out others behind the same address") {
+  Fixture fixture;
   TimePoint now = kStart;
-  for (int i = 0; i < 1000; ++i) told.Fail("192.0.2.1", "mallory", now += 1s);
-  CHECK(told.Waits("192.0.2.1", "mallory", now));
-  CHECK_FALSE(told.Waits("192.0.2.1", "alice", now));
+  for (int i = 0; i < 1000; ++i) fixture.Fail("192.0.2.1", "mallory", now += 1s);
+  CHECK(fixture.Waits("192.0.2.1", "mallory", now));
+  CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", now));
 }
 
-TEST_CASE("a client that fails at many names waits, whatever the name") {
-  Told told;
+TEST_CASE("a client that fails at many names waits at every name") {
+  Fixture fixture;
   TimePoint now = kStart;
   for (int i = 0; i < kFailuresFreePerClient; ++i) {
-    CHECK_FALSE(told.Waits("192.0.2.1", "alice", now));
-    told.Fail("192.0.2.1", "name-" + std::to_string(i), now);
+    CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", now));
+    fixture.Fail("192.0.2.1", "name-" + std::to_string(i), now);
   }
   for (const auto wait : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
     CAPTURE(wait.count());
-    CHECK_FALSE(told.Waits("192.0.2.1", "alice", now));
-    told.Fail("192.0.2.1", "after " + std::to_string(now.time_since_epoch().count()), now);
-    CHECK(told.Waits("192.0.2.1", "alice", now));
-    CHECK_FALSE(told.Waits("192.0.2.2", "alice", now));
+    CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", now));
+    fixture.Fail("192.0.2.1", "after " + std::to_string(now.time_since_epoch().count()), now);
+    CHECK(fixture.Waits("192.0.2.1", "alice", now));
+    CHECK_FALSE(fixture.Waits("192.0.2.2", "alice", now));
     now += wait;
   }
 }
 
-TEST_CASE("a success forgets the failures at its own name, and no others") {
-  Told told;
-  told.Fail("192.0.2.1", "alice", kStart, 3);
-  told.Fail("192.0.2.1", "bob", kStart, 3);
-  told.backoff.Succeeded(told.As("192.0.2.1", "mallory"), kStart);
-  CHECK(told.Waits("192.0.2.1", "alice", kStart));
-  told.backoff.Succeeded(told.As("192.0.2.1", "alice"), kStart);
-  CHECK_FALSE(told.Waits("192.0.2.1", "alice", kStart));
-  CHECK(told.Waits("192.0.2.1", "bob", kStart));
-  told.Fail("192.0.2.1", "alice", kStart, 2);
-  CHECK_FALSE(told.Waits("192.0.2.1", "alice", kStart));
-  for (const std::string_view name : {"alice", "bob"}) told.backoff.Succeeded(told.As("192.0.2.1", name), kStart);
-  CHECK(told.backoff.entries() == 0);
-  told.backoff.Succeeded(told.As("192.0.2.9", "alice"), kStart);  // of whom nothing is known
+TEST_CASE("a success clears the failures at its own name and at no other") {
+  Fixture fixture;
+  fixture.Fail("192.0.2.1", "alice", kStart, 3);
+  fixture.Fail("192.0.2.1", "bob", kStart, 3);
+  fixture.backoff.Succeeded(fixture.As("192.0.2.1", "mallory"), kStart);
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart));
+  fixture.backoff.Succeeded(fixture.As("192.0.2.1", "alice"), kStart);
+  CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", kStart));
+  CHECK(fixture.Waits("192.0.2.1", "bob", kStart));
+  fixture.Fail("192.0.2.1", "alice", kStart, 2);
+  CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", kStart));
+  for (const std::string_view name : {"alice", "bob"}) fixture.backoff.Succeeded(fixture.As("192.0.2.1", name), kStart);
+  CHECK(fixture.backoff.entries() == 0);
+  fixture.backoff.Succeeded(fixture.As("192.0.2.9", "alice"), kStart);  // of whom nothing is known
 }
 
-TEST_CASE("one's own right logins between wrong guesses at many names do not help") {
-  Told told;
+TEST_CASE("successful logins at one name do not clear failures at other names") {
+  Fixture fixture;
   for (int i = 0; i <= kFailuresFreePerClient; ++i) {
-    told.Fail("192.0.2.1", "name-" + std::to_string(i), kStart);
-    told.Fail("192.0.2.1", "mallory", kStart);
-    told.backoff.Succeeded(told.As("192.0.2.1", "mallory"), kStart);
+    fixture.Fail("192.0.2.1", "name-" + std::to_string(i), kStart);
+    fixture.Fail("192.0.2.1", "mallory", kStart);
+    fixture.backoff.Succeeded(fixture.As("192.0.2.1", "mallory"), kStart);
   }
-  CHECK(told.Waits("192.0.2.1", "alice", kStart));
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart));
 }
 
-TEST_CASE("ten minutes without a failure forget all failures") {
-  Told told;
-  told.Fail("192.0.2.1", "alice", kStart, 20);
-  CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
-  told.Fail("192.0.2.1", "alice", kStart + 10min);
-  CHECK_FALSE(told.Waits("192.0.2.1", "alice", kStart + 10min));
-  told.Fail("192.0.2.1", "alice", kStart + 20min - 1ns);  // the second in a row
-  told.Fail("192.0.2.1", "alice", kStart + 20min);
-  CHECK(told.Waits("192.0.2.1", "alice", kStart + 20min));
+TEST_CASE("ten minutes without a failure clear all failures") {
+  Fixture fixture;
+  fixture.Fail("192.0.2.1", "alice", kStart, 20);
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart + 59s));
+  fixture.Fail("192.0.2.1", "alice", kStart + 10min);
+  CHECK_FALSE(fixture.Waits("192.0.2.1", "alice", kStart + 10min));
+  fixture.Fail("192.0.2.1", "alice", kStart + 20min - 1ns);  // the second in a row
+  fixture.Fail("192.0.2.1", "alice", kStart + 20min);
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart + 20min));
 }
 
-TEST_CASE("during a wait remembered logins come in until sixteen others have been tried") {
-  Told told;
-  const Backoff::Attempt alice = told.As("192.0.2.1", "alice");
-  told.Fail("192.0.2.1", "alice", kStart, 3);
-  for (int i = 0; i < kUnrecognisedMax; ++i) {
-    CHECK(told.backoff.Judge(alice, kStart) == Verdict::kRecognise);
-    told.Guess("192.0.2.1", "alice", kStart, static_cast<std::uint32_t>(i));
+TEST_CASE("during a wait cached logins are accepted until the sixteenth miss") {
+  Fixture fixture;
+  const Backoff::Attempt alice = fixture.As("192.0.2.1", "alice");
+  fixture.Fail("192.0.2.1", "alice", kStart, 3);
+  for (int i = 0; i < kLoginMissesMax; ++i) {
+    CHECK(fixture.backoff.Evaluate(alice, kStart) == Verdict::kCachedOnly);
+    fixture.Miss("192.0.2.1", "alice", kStart, static_cast<std::uint32_t>(i));
   }
-  CHECK(told.backoff.Judge(alice, kStart) == Verdict::kRefuse);
-  CHECK(told.backoff.Judge(alice, kStart + 1s) == Verdict::kJudge);
-  told.Fail("192.0.2.1", "alice", kStart + 1s);
-  CHECK(told.backoff.Judge(alice, kStart + 1s) == Verdict::kRefuse);
+  CHECK(fixture.backoff.Evaluate(alice, kStart) == Verdict::kRefuse);
+  CHECK(fixture.backoff.Evaluate(alice, kStart + 1s) == Verdict::kVerify);
+  fixture.Fail("192.0.2.1", "alice", kStart + 1s);
+  CHECK(fixture.backoff.Evaluate(alice, kStart + 1s) == Verdict::kRefuse);
 }
 
-TEST_CASE("guesses at more names than a shard holds do not push out the wait of the client that makes them") {
-  Told told;
-  told.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
+TEST_CASE("misses at more names than a shard holds do not evict the wait of their client") {
+  Fixture fixture;
+  fixture.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
   for (std::uint32_t i = 0; i < 2 * kBackoffEntriesPerShard; ++i) {
-    told.Guess("192.0.2.1", "user-" + std::to_string(i), kStart, i);
+    fixture.Miss("192.0.2.1", "user-" + std::to_string(i), kStart, i);
   }
-  CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart + 59s));
 }
 
-TEST_CASE("failures at one name, more than count towards the client, keep the client's wait from being pushed out") {
-  Told told;
+TEST_CASE("failures that no longer count towards the client still keep its wait from eviction") {
+  Fixture fixture;
   constexpr std::uint32_t kMax = kBackoffShards * kBackoffEntriesPerShard;
-  told.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
+  fixture.FailAtNames("192.0.2.1", kStart, kFailuresFreePerClient + 10);
   for (std::uint32_t i = 0; i < 2 * kMax; ++i) {
-    told.backoff.Failed(told.backoff.AttemptOf(Numbered(i), "alice"), kStart);
-    if (i % 1000 == 0) told.Fail("192.0.2.1", "mallory", kStart);
+    fixture.backoff.Failed(fixture.backoff.AttemptOf(Numbered(i), "alice"), kStart);
+    if (i % 1000 == 0) fixture.Fail("192.0.2.1", "mallory", kStart);
   }
-  CHECK(told.Waits("192.0.2.1", "alice", kStart + 59s));
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart + 59s));
 }
 
 TEST_CASE("the addresses of an IPv6 /64 are one client") {
-  Told told;
-  told.Fail("2001:db8::1", "alice", kStart);
-  told.Fail("2001:db8::2", "alice", kStart);
-  told.Fail("2001:db8::ffff:ffff:ffff:ffff", "alice", kStart);
-  CHECK(told.Waits("2001:db8::3", "alice", kStart));
-  CHECK_FALSE(told.Waits("2001:db8:0:1::1", "alice", kStart));
-  CHECK(told.backoff.entries() == 2);  // the client, and the client at that name
+  Fixture fixture;
+  fixture.Fail("2001:db8::1", "alice", kStart);
+  fixture.Fail("2001:db8::2", "alice", kStart);
+  fixture.Fail("2001:db8::ffff:ffff:ffff:ffff", "alice", kStart);
+  CHECK(fixture.Waits("2001:db8::3", "alice", kStart));
+  CHECK_FALSE(fixture.Waits("2001:db8:0:1::1", "alice", kStart));
+  CHECK(fixture.backoff.entries() == 2);  // the client, and the client at that name
 }
 
-TEST_CASE("clients and names beyond the bound push out those whose last attempt is oldest") {
-  Told told;
+TEST_CASE("a full shard evicts the entry whose last attempt is the oldest") {
+  Fixture fixture;
   constexpr std::size_t kMax = kBackoffShards * kBackoffEntriesPerShard;
-  told.Fail("192.0.2.1", "alice", kStart, 3);
-  const auto numbered = [&](std::uint32_t number) { return told.backoff.AttemptOf(Numbered(number), "alice"); };
+  fixture.Fail("192.0.2.1", "alice", kStart, 3);
+  const auto numbered = [&](std::uint32_t number) { return fixture.backoff.AttemptOf(Numbered(number), "alice"); };
   for (std::uint32_t i = 0; i < 2 * kMax; ++i) {
-    told.backoff.Failed(numbered(i), kStart + 1s);
-    if (i % 1000 == 0) told.Fail("192.0.2.1", "alice", kStart + 1s);
+    fixture.backoff.Failed(numbered(i), kStart + 1s);
+    if (i % 1000 == 0) fixture.Fail("192.0.2.1", "alice", kStart + 1s);
   }
-  CHECK(told.backoff.entries() == kMax);
-  CHECK(told.Waits("192.0.2.1", "alice", kStart + 2s));
-  for (int i = 0; i < 2; ++i) told.backoff.Failed(numbered(0), kStart + 2s);
-  CHECK(told.backoff.Judge(numbered(0), kStart + 2s) == Verdict::kJudge);  // its first failure was forgotten
+  CHECK(fixture.backoff.entries() == kMax);
+  CHECK(fixture.Waits("192.0.2.1", "alice", kStart + 2s));
+  for (int i = 0; i < 2; ++i) fixture.backoff.Failed(numbered(0), kStart + 2s);
+  CHECK(fixture.backoff.Evaluate(numbered(0), kStart + 2s) == Verdict::kVerify);  // its first failure was forgotten
 }
 
 }  // namespace penstock

@@ -26,10 +26,10 @@ using namespace std::chrono_literals;
 
 const TimePoint kStart = TimePoint{} + 1h;
 
-// Of "open-sesame", at low cost.
+// The hash of "open-sesame", at low cost.
 const std::string kHash = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
 const std::string kOtherHash = "$2b$04$58iUCgdRsqHdCxR3ONb2e.ha7dzucVOuShZIl1UQOgGjT0krL96iC";
-// Of "open-sesame", at the cost that is usual.
+// The hash of "open-sesame", at the usual cost.
 const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73nywcoItP4c6RnZ.CdLLlXD5.";
 
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
@@ -42,7 +42,7 @@ std::shared_ptr<const Users> Table(std::string_view text) {
   return draft.Finish();
 }
 
-// What of a worker the Logins see.
+// The part of a worker that Logins use.
 struct TestWorker {
   WakeUp wake;
   LoginMailbox mailbox{wake};
@@ -51,7 +51,7 @@ struct TestWorker {
 
   LoginWaiter NewSession() { return {&mailbox, {sessions++, 7}}; }
 
-  // Waits until so many answers have come in all.
+  // Waits until this many answers have arrived in all.
   void Expect(std::size_t count) {
     std::vector<LoginAnswer> taken;
     while (answers.size() < count) {
@@ -80,7 +80,7 @@ struct Asker {
     return logins.Check(users, {name, SecretView(password), Ip(client)}, worker.NewSession(), now);
   }
 
-  // The outcome, waited for if it takes a hash.
+  // The outcome; waits for the answer if a hash has to be computed.
   LoginOutcome Outcome(std::string_view name, std::string_view password) const {
     const LoginCheck check = Check(name, password);
     if (check.outcome != LoginOutcome::kPending) return check.outcome;
@@ -92,7 +92,7 @@ struct Asker {
 
 }  // namespace
 
-TEST_CASE("a plain password is judged at once") {
+TEST_CASE("a plain-text password is verified at once") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, Table("alice:{plain}open-sesame\nbob:{plain}open-sesame-2"), worker};
@@ -115,7 +115,7 @@ TEST_CASE("a plain password is judged at once") {
   CHECK(logins.hashes() == 0);
 }
 
-TEST_CASE("a hash is computed once, and the verified login is remembered") {
+TEST_CASE("a hash is computed once, then the verified login is cached") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, Table("alice:" + kHash), worker};
@@ -135,7 +135,7 @@ TEST_CASE("a hash is computed once, and the verified login is remembered") {
   CHECK(logins.hashes() == 1);
 }
 
-TEST_CASE("a wrong name costs what a wrong password costs, every time") {
+TEST_CASE("a wrong name costs one hash, like a wrong password, every time") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, Table("alice:" + kHash + "\nbob:{plain}open-sesame"), worker};
@@ -186,7 +186,7 @@ TEST_CASE("equal wrong logins at once are one failure") {
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
 }
 
-TEST_CASE("a changed hash or a dropped user is not remembered") {
+TEST_CASE("a changed hash or a removed user misses the cache") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, Table("alice:" + kHash + "\nbob:" + kHash), worker};
@@ -200,7 +200,7 @@ TEST_CASE("a changed hash or a dropped user is not remembered") {
   CHECK(asker.Outcome("bob", "open-sesame") == LoginOutcome::kWrong);
   CHECK(logins.hashes() == 4);
 
-  // The old table is believed again, for what was verified with it is as true as ever.
+  // With the old table again, what was verified against it is still cached.
   asker.users = Table("alice:" + kHash);
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
   CHECK(logins.hashes() == 4);
@@ -222,7 +222,7 @@ TEST_CASE("a table that is replaced lives until its last login has been answered
   while (!table.expired()) std::this_thread::yield();  // the helper may have to let go of it yet
 }
 
-// Both kinds of users: each of these tests runs with either.
+// Runs a test with both kinds of users.
 std::shared_ptr<const Users> EitherTable() {
   std::string kind;
   SUBCASE("plain") { kind = "{plain}open-sesame"; }
@@ -230,7 +230,7 @@ std::shared_ptr<const Users> EitherTable() {
   return Table("alice:" + kind + "\nbob:" + kind + "\nmallory:" + kind);
 }
 
-TEST_CASE("the third failure in a row keeps a client from that name, with the right password, too") {
+TEST_CASE("after the third failure in a row the client cannot log in at that name, even with the right password") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
@@ -245,7 +245,7 @@ TEST_CASE("the third failure in a row keeps a client from that name, with the ri
   for (int i = 0; i < 2; ++i) CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
 }
 
-TEST_CASE("a neighbour behind the same address who guesses at a name of their own locks nobody else out") {
+TEST_CASE("guesses at one name do not lock out another name behind the same address") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
@@ -258,7 +258,7 @@ TEST_CASE("a neighbour behind the same address who guesses at a name of their ow
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
 }
 
-TEST_CASE("a right login of one's own does not forgive guesses at other names") {
+TEST_CASE("a successful login does not clear failures at other names") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
@@ -270,7 +270,7 @@ TEST_CASE("a right login of one's own does not forgive guesses at other names") 
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
 }
 
-TEST_CASE("a remembered login comes in during another's wait, and does not shorten it") {
+TEST_CASE("a cached login is accepted during a wait and does not shorten it") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
@@ -284,37 +284,37 @@ TEST_CASE("a remembered login comes in during another's wait, and does not short
   }
   asker.now += 1s;
   CHECK(asker.Outcome("bob", "open-sesame") == LoginOutcome::kAccepted);
-  // The failures count as ever: the next one brings the next wait.
+  // The failures still count: the next one starts the next wait.
   CHECK(asker.Outcome("nobody", "open-sesame") == LoginOutcome::kWrong);
   CHECK(asker.Check("mallory", "open-sesame").outcome == LoginOutcome::kThrottled);
 }
 
-TEST_CASE("guesses during a wait find out no remembered login") {
+TEST_CASE("guesses during a wait cannot find a cached login") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, EitherTable(), worker};
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
   for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "open-sesamE") == LoginOutcome::kWrong);
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
-  for (int i = 0; i < kUnrecognisedMax; ++i) {
+  for (int i = 0; i < kLoginMissesMax; ++i) {
     CHECK(asker.Check("alice", "guess-" + std::to_string(i)).outcome == LoginOutcome::kThrottled);
   }
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kThrottled);
 }
 
-TEST_CASE("an old password that a device tries again and again during a wait does not lock out a remembered login") {
+TEST_CASE("an old password repeated during a wait does not lock out a cached login") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, EitherTable(), worker};
   CHECK(asker.Outcome("alice", "open-sesame") == LoginOutcome::kAccepted);
   for (int i = 0; i < 3; ++i) CHECK(asker.Outcome("alice", "old-sesame") == LoginOutcome::kWrong);
-  for (int i = 0; i < 10 * kUnrecognisedMax; ++i) {
+  for (int i = 0; i < 10 * kLoginMissesMax; ++i) {
     CHECK(asker.Check("alice", "old-sesame").outcome == LoginOutcome::kThrottled);
   }
   CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
 }
 
-TEST_CASE("a client's wait for failures at names that do not exist does not lock out a remembered login at another") {
+TEST_CASE("a client's wait for failures at unknown names does not lock out a cached login") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, EitherTable(), worker};
@@ -325,7 +325,7 @@ TEST_CASE("a client's wait for failures at names that do not exist does not lock
   }
   // The client waits for a minute, alice only for guesses at her own name.
   int guesses = 0;
-  while (guesses < kUnrecognisedMax) {
+  while (guesses < kLoginMissesMax) {
     CHECK(asker.Check("alice", "open-sesame").outcome == LoginOutcome::kAccepted);
     CHECK(asker.Check("alice", "guess-" + std::to_string(guesses++)).outcome == LoginOutcome::kThrottled);
   }
@@ -338,7 +338,7 @@ TEST_CASE("a client's wait for failures at names that do not exist does not lock
   }
 }
 
-TEST_CASE("a remembered login is none once its password has changed") {
+TEST_CASE("a cached login is refused once its password has changed") {
   TestWorker worker;
   Logins logins(1);
   Asker asker{logins, Table("alice:{plain}open-sesame\nbob:" + kHash), worker};
@@ -352,7 +352,7 @@ TEST_CASE("a remembered login is none once its password has changed") {
   }
 }
 
-TEST_CASE("of many guesses at once three are looked at") {
+TEST_CASE("of many guesses at once three are verified") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, Table("alice:" + kHash), worker};
@@ -366,7 +366,7 @@ TEST_CASE("of many guesses at once three are looked at") {
   CHECK(logins.hashes() == 3);
 }
 
-TEST_CASE("somebody else's guesses delay a login by one hash") {
+TEST_CASE("another client's guesses delay a login by one hash") {
   TestWorker worker;
   Logins logins(1);
   const Asker guesser{logins, Table("alice:" + kSlowHash), worker};
@@ -381,7 +381,7 @@ TEST_CASE("somebody else's guesses delay a login by one hash") {
   if (in_time) CHECK((worker.answers[0].session.slot == own || worker.answers[1].session.slot == own));
 }
 
-TEST_CASE("who has withdrawn gets no answer any more") {
+TEST_CASE("a withdrawn check gets no answer") {
   TestWorker worker;
   Logins logins(1);
   const Asker asker{logins, Table("alice:" + kSlowHash), worker};
@@ -397,7 +397,7 @@ TEST_CASE("who has withdrawn gets no answer any more") {
   CHECK(std::ranges::none_of(worker.answers, [](const LoginAnswer& answer) { return answer.session.slot == 1; }));
 }
 
-TEST_CASE("logins that wait when the end comes are not waited for") {
+TEST_CASE("destruction does not wait for queued logins") {
   TestWorker worker;
   const auto users = Table("alice:" + kSlowHash);
   {
@@ -412,10 +412,10 @@ TEST_CASE("logins that wait when the end comes are not waited for") {
   CHECK(answers.size() < 200);
 }
 
-TEST_CASE("no hash lets an empty password in") {
+TEST_CASE("no hash accepts an empty password") {
   TestWorker worker;
   Logins logins(1);
-  // What crypt(3) makes of the empty password.
+  // The crypt(3) hash of the empty password.
   const Asker asker{
       logins,
       Table(
@@ -425,7 +425,7 @@ TEST_CASE("no hash lets an empty password in") {
   CHECK(asker.Outcome("alice", std::string_view("\0", 1)) == LoginOutcome::kWrong);
 }
 
-TEST_CASE("guesses are taken one by one, however many threads there are") {
+TEST_CASE("one client's guesses are verified one at a time, whatever the number of threads") {
   TestWorker worker;
   Logins logins(4);
   const Asker asker{logins, Table("alice:" + kSlowHash), worker};
@@ -438,7 +438,7 @@ TEST_CASE("guesses are taken one by one, however many threads there are") {
   CHECK(logins.hashes() == 3);
 }
 
-TEST_CASE("with several threads logins of several clients are under way together") {
+TEST_CASE("several threads verify logins of several clients at the same time") {
   TestWorker worker;
   const auto users = Table("alice:" + kSlowHash);
   Logins logins(2);
@@ -453,7 +453,7 @@ TEST_CASE("with several threads logins of several clients are under way together
   if (!too_slow) CHECK(answers.empty());
 }
 
-TEST_CASE("many threads ask several at once") {
+TEST_CASE("many callers share several threads") {
   Logins logins(4);
   const auto users = Table("alice:" + kHash + "\nbob:" + kOtherHash + "\ncarol:{plain}open-sesame");
   std::vector<std::thread> threads;

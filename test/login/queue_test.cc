@@ -34,12 +34,12 @@ LoginJob JobIn(std::size_t network, std::size_t client, std::size_t number, std:
   return job;
 }
 
-// Of a client that has its network for itself.
+// A job of a client that is alone in its network.
 LoginJob Job(std::size_t client, std::size_t number, std::uint32_t slot = 0) {
   return JobIn(client, client, number, slot);
 }
 
-// The ticket of the next job, which is then done.
+// Starts and finishes the next job; returns its ticket.
 Digest Take(LoginQueue& queue) {
   const LoginJob* const job = queue.Next();
   REQUIRE(job != nullptr);
@@ -48,7 +48,7 @@ Digest Take(LoginQueue& queue) {
 
 }  // namespace
 
-TEST_CASE("clients take turns, whoever has more waiting") {
+TEST_CASE("clients take turns, whatever the length of their queues") {
   LoginQueue queue;
   for (std::size_t i = 0; i < 4; ++i) CHECK(queue.Add(Job(1, i)).added);
   CHECK(Take(queue) == Ticket(1, 0));
@@ -62,7 +62,7 @@ TEST_CASE("clients take turns, whoever has more waiting") {
   CHECK(queue.waiting() == 0);
 }
 
-TEST_CASE("who has a job under way is behind whoever comes meanwhile") {
+TEST_CASE("a client with a job under way comes after clients that arrive meanwhile") {
   LoginQueue queue;
   CHECK(queue.Add(Job(1, 0)).added);
   CHECK(queue.Add(Job(1, 1)).added);
@@ -84,7 +84,7 @@ TEST_CASE("who has a job under way is behind whoever comes meanwhile") {
   CHECK(queue.Next() == nullptr);
 }
 
-TEST_CASE("equal jobs are one, while it waits and while it is under way") {
+TEST_CASE("equal jobs are merged, queued or under way") {
   LoginQueue queue;
   CHECK_FALSE(queue.Join(Ticket(1, 1), Waiter(1)));
   CHECK(queue.Add(Job(1, 1, 1)).added);
@@ -100,7 +100,7 @@ TEST_CASE("equal jobs are one, while it waits and while it is under way") {
   CHECK_FALSE(queue.Join(Ticket(1, 1), Waiter(4)));
 }
 
-TEST_CASE("one client has so many jobs waiting and no more") {
+TEST_CASE("the number of queued jobs of one client is bounded") {
   LoginQueue queue;
   for (std::size_t i = 0; i < kLoginsQueuedPerClient; ++i) CHECK(queue.Add(Job(1, i)).added);
   CHECK_FALSE(queue.Add(Job(1, kLoginsQueuedPerClient)).added);
@@ -109,7 +109,7 @@ TEST_CASE("one client has so many jobs waiting and no more") {
   CHECK(queue.Add(Job(1, kLoginsQueuedPerClient)).added);
 }
 
-TEST_CASE("a full queue gives up the newest job of whoever has most for somebody who has fewer") {
+TEST_CASE("a full queue drops the newest job of the client with the most for a client with fewer") {
   LoginQueue queue;
   constexpr std::size_t kClients = kLoginsQueuedMax / kLoginsQueuedPerClient;
   for (std::size_t i = 0; i < kLoginsQueuedPerClient; ++i) {
@@ -124,14 +124,14 @@ TEST_CASE("a full queue gives up the newest job of whoever has most for somebody
   CHECK(added.displaced->ticket == Ticket(added.displaced->waiters.at(0).session.slot, kLoginsQueuedPerClient - 1));
   CHECK(queue.waiting() == kLoginsQueuedMax);
 
-  // Its network has most then, and its client most there: one more finds no room.
+  // Now its network has the most, and its client the most there: one more is not added.
   for (std::size_t i = 1; i < kLoginsQueuedPerClient; ++i) added = queue.Add(Job(1000, i));
   CHECK_FALSE(added.added);
   CHECK_FALSE(added.displaced);
   CHECK(queue.waiting() == kLoginsQueuedMax);
 }
 
-TEST_CASE("whoever has nothing in a full queue finds room, though all others have one job each") {
+TEST_CASE("a client without a job finds room in a full queue of clients with one job each") {
   LoginQueue queue;
   std::size_t networks = 0;
   SUBCASE("in as many networks") { networks = kLoginsQueuedMax; }
@@ -143,7 +143,7 @@ TEST_CASE("whoever has nothing in a full queue finds room, though all others hav
     const auto added = queue.Add(job(client));
     CHECK(added.added);
     REQUIRE(added.displaced);
-    // Who came last is not the one that has to go.
+    // The newest client is not the one that is displaced.
     CHECK(added.displaced->ticket == Ticket(client - kLoginsQueuedMax, 0));
   }
   CHECK(queue.waiting() == kLoginsQueuedMax);
@@ -152,7 +152,7 @@ TEST_CASE("whoever has nothing in a full queue finds room, though all others hav
   CHECK(done == kLoginsQueuedMax);
 }
 
-TEST_CASE("in a full queue the largest network gives way first, and within it the largest client") {
+TEST_CASE("a full queue drops from the largest network, and there from the largest client") {
   LoginQueue queue;
   constexpr std::size_t kCrowd = kLoginsQueuedMax / 2 + 1;
   for (std::size_t i = 0; i < 100; ++i) CHECK(queue.Add(JobIn(1, 1, i)).added);
@@ -178,7 +178,7 @@ TEST_CASE("networks take turns before their clients do") {
   CHECK_FALSE(queue.has_next());
 }
 
-TEST_CASE("several jobs may be under way, one of each client") {
+TEST_CASE("several jobs can be under way, one for each client") {
   LoginQueue queue;
   for (std::size_t client = 1; client <= 2; ++client) {
     for (std::size_t i = 0; i < 2; ++i) CHECK(queue.Add(JobIn(1, client, i)).added);
@@ -197,7 +197,7 @@ TEST_CASE("several jobs may be under way, one of each client") {
   CHECK(queue.waiting() == 0);
 }
 
-TEST_CASE("a job that nobody waits for any more is dropped, unless it is under way") {
+TEST_CASE("a job without waiters is dropped, unless it is under way") {
   LoginQueue queue;
   CHECK(queue.Add(Job(1, 1, 1)).added);
   CHECK(queue.Add(Job(1, 2, 2)).added);

@@ -16,7 +16,7 @@
 namespace penstock {
 namespace {
 
-// Of "open-sesame".
+// The hash of "open-sesame".
 const std::string kSha512 =
     "$6$sesamesalt$88anmR7RfEVWgDY8RYCX3ebUDHDvelYOtVgQQjVzFTP4HAsHIT.erzFZFwGJCY4RmyxhoO9IizTr.522y4Sz61";
 const std::string kYescrypt = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
@@ -42,7 +42,7 @@ bool Matches(const Users& users, std::string_view name, std::string_view passwor
 
 }  // namespace
 
-TEST_CASE("a users file has a user a line, with a hash or with plain text") {
+TEST_CASE("a users file has one user a line, with a hash or a plain-text password") {
   const auto users =
       Parse("# who may use it\n\nalice:" + kSha512 + "\n  \t\n  # more\nbob:{plain}open-sesame\r\ncarol:" + kYescrypt +
             " \t\r\n\xc3\xa9mile:{plain} open-sesame # x: ");
@@ -68,30 +68,30 @@ TEST_CASE("a users file has a user a line, with a hash or with plain text") {
   }
 }
 
-TEST_CASE("a mistake in a users file names the line, and shows nothing of it") {
+TEST_CASE("an error in a users file names the line and quotes nothing of it") {
   const std::string long_name(256, 'n');
   const struct {
     std::string line;
     std::string_view mistake;
   } rows[] = {
-      {"open-sesame", "there is no colon"},
-      {":{plain}open-sesame", "a name has 1 to 255 bytes"},
-      {long_name + ":{plain}open-sesame", "a name has 1 to 255 bytes"},
-      {"open-sesame\x7f:{plain}open-sesame", "a name has 1 to 255 bytes"},
-      {"open-sesame\t:{plain}open-sesame", "a name has 1 to 255 bytes"},
-      {" open-sesame:{plain}open-sesame", "a name has 1 to 255 bytes"},
-      {std::string("a\0:{plain}open-sesame", 21), "a name has 1 to 255 bytes"},
-      {"open-sesame:", "behind the name is no hash"},
-      {"open-sesame:*", "behind the name is no hash"},
-      {"open-sesame:!", "behind the name is no hash"},
-      {"open-sesame:open-sesame", "behind the name is no hash"},
-      {"open-sesame:plain:open-sesame", "behind the name is no hash"},
-      {"open-sesame: {plain}open-sesame", "behind the name is no hash"},
-      {"open-sesame:abJnggxhB/yWI", "behind the name is no hash"},
-      {"open-sesame:" + kSha512.substr(0, 80), "behind the name is no hash"},
-      {"open-sesame:" + kSha512 + ":18000:0:99999:7:::", "behind the name is no hash"},
-      {"open-sesame:{plain}", "a plain password has 1 to 255 bytes"},
-      {"open-sesame:{plain}" + std::string(256, 'p'), "a plain password has 1 to 255 bytes"},
+      {"open-sesame", "missing colon"},
+      {":{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {long_name + ":{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {"open-sesame\x7f:{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {"open-sesame\t:{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {" open-sesame:{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {std::string("a\0:{plain}open-sesame", 21), "a user name is 1 to 255 bytes"},
+      {"open-sesame:", "the text after the name is not a hash"},
+      {"open-sesame:*", "the text after the name is not a hash"},
+      {"open-sesame:!", "the text after the name is not a hash"},
+      {"open-sesame:open-sesame", "the text after the name is not a hash"},
+      {"open-sesame:plain:open-sesame", "the text after the name is not a hash"},
+      {"open-sesame: {plain}open-sesame", "the text after the name is not a hash"},
+      {"open-sesame:abJnggxhB/yWI", "the text after the name is not a hash"},
+      {"open-sesame:" + kSha512.substr(0, 80), "the text after the name is not a hash"},
+      {"open-sesame:" + kSha512 + ":18000:0:99999:7:::", "the text after the name is not a hash"},
+      {"open-sesame:{plain}", "a plain-text password is 1 to 255 bytes"},
+      {"open-sesame:{plain}" + std::string(256, 'p'), "a plain-text password is 1 to 255 bytes"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.line.size());
@@ -103,7 +103,7 @@ TEST_CASE("a mistake in a users file names the line, and shows nothing of it") {
   }
 }
 
-TEST_CASE("names that can stand in a users file") {
+TEST_CASE("valid and invalid user names") {
   for (const std::string& name : {std::string("a"), std::string("a b"), std::string("a#"), std::string("\xff\x80"),
                                   std::string("user@example.org"), std::string(255, 'n')}) {
     CHECK(IsUserName(name));
@@ -115,21 +115,21 @@ TEST_CASE("names that can stand in a users file") {
   }
 }
 
-TEST_CASE("a name that is given twice is a mistake that names both places") {
+TEST_CASE("a duplicate name is an error that names both places") {
   std::string error;
   CHECK(Parse("alice:" + kSha512 + "\nbob:{plain}open-sesame\n#\nalice:{plain}open-sesame", &error) == nullptr);
-  CHECK(error == "users:4: the same name is given in users:1");
+  CHECK(error == "users:4: duplicate name; first given in users:1");
 
   Users::Draft draft(RandomKey());
   REQUIRE(draft.AddPair(SecretView("alice:open-sesame"), "--user", &error));
   REQUIRE(draft.AddText("bob:{plain}open-sesame", "first", &error));
   CHECK_FALSE(draft.AddText("\nalice:{plain}open-sesame", "second", &error));
-  CHECK(error == "second:2: the same name is given in --user");
+  CHECK(error == "second:2: duplicate name; first given in --user");
   CHECK_FALSE(draft.AddPair(SecretView("bob:open-sesame"), "--user", &error));
-  CHECK(error == "--user: the same name is given in first:1");
+  CHECK(error == "--user: duplicate name; first given in first:1");
 }
 
-TEST_CASE("a pair is a name and a plain password, which may have colons") {
+TEST_CASE("a pair is a name and a plain-text password, which may contain colons") {
   Users::Draft draft(RandomKey());
   std::string error;
   REQUIRE(draft.AddPair(SecretView("alice:open-sesame:{plain} "), "--user", &error));
@@ -146,7 +146,7 @@ TEST_CASE("a pair is a name and a plain password, which may have colons") {
   CHECK(Matches(*users, "bob", kSha512));
 }
 
-TEST_CASE("a users file is its owner's alone, and has users in it") {
+TEST_CASE("a users file must be private to its owner and must not be empty") {
   const test::TempDirectory directory;
   const auto load = [&](const std::string& path, std::string* error) {
     return Users::Draft(RandomKey()).AddFile(path, error);
@@ -162,12 +162,12 @@ TEST_CASE("a users file is its owner's alone, and has users in it") {
   const std::string empty = directory.Write("empty", "# nobody\n");
   REQUIRE(::chmod(empty.c_str(), 0600) == 0);
   CHECK_FALSE(load(empty, &error));
-  CHECK(error == empty + ": there is no user in it");
+  CHECK(error == empty + ": the file has no users");
   CHECK_FALSE(load(directory.PathOf("missing"), &error));
   CHECK(error.ends_with("missing: No such file or directory"));
 }
 
-TEST_CASE("an unknown name is checked against the most common kind of hash, and never matches") {
+TEST_CASE("an unknown name is verified against the most common kind of hash and never matches") {
   const auto plain = Parse("a:{plain}open-sesame\nb:{plain}open-sesame");
   CHECK(plain->stand_in().plain());
   for (const std::string_view password : {"", "open-sesame"}) {
@@ -175,16 +175,16 @@ TEST_CASE("an unknown name is checked against the most common kind of hash, and 
     CHECK_FALSE(plain->MatchesPlain(plain->stand_in(), "a", SecretView(password)));
   }
 
-  // One hash among plain passwords is what an unknown name is checked against.
+  // With one hash among plain-text passwords, an unknown name is verified against that hash.
   CHECK(Parse("a:{plain}open-sesame\nb:{plain}open-sesame\nc:" + kBcrypt)->stand_in().hash.Reveal() == kBcrypt);
   const auto mixed = Parse("a:" + kBcrypt + "\nb:" + kSha512 + "\nc:" + kYescrypt + "\nd:" + kSha512);
   CHECK(HashKind(mixed->stand_in().hash) == "$6$");
 }
 
-TEST_CASE("a hundred thousand users are no work") {
+TEST_CASE("a table of 100,000 users takes little CPU time to build") {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "user-" + std::to_string(i) + ':' + kSha512 + '\n';
-  // Processor time, with much room for sanitizers: without any it is about a tenth of a second.
+  // CPU time, with a wide margin for sanitizers: without them it takes about 0.1 s.
   const std::clock_t begun = std::clock();
   const auto users = Parse(text);
   CHECK((std::clock() - begun) / CLOCKS_PER_SEC < 10);

@@ -36,29 +36,25 @@ inline constexpr std::size_t kPasswordBytesMax = 255;
 inline constexpr std::size_t kPasswordHashBytesMax = 383;            // crypt(3): CRYPT_OUTPUT_SIZE, with its NUL
 inline constexpr std::size_t kUsersFileBytesMax = 64 * 1024 * 1024;  // some 600,000 users
 
-// Verifications that wait for the helper thread. One client may have so many that differ; a full queue takes from
-// whoever has most in it.
+// Logins whose hash waits to be computed, in all and of one client (login/queue.h).
 inline constexpr std::size_t kLoginsQueuedMax = 4'096;
 inline constexpr std::size_t kLoginsQueuedPerClient = 256;
 static_assert(kLoginsQueuedPerClient < kLoginsQueuedMax);
 
-// Verified logins that need no further hash, each with a client that it came from: one generation is filled while the
-// one before it is still believed.
-inline constexpr std::size_t kLoginsRemembered = 8'192;
-inline constexpr std::size_t kLoginDigestsRemembered = 2 * kLoginsRemembered;
+// Verified logins that are cached. Each takes two digests: one by login, one by login and client (login/logins.h).
+inline constexpr std::size_t kLoginsCached = 8'192;
+inline constexpr std::size_t kLoginDigestsCached = 2 * kLoginsCached;
 
-// Clients whose last logins failed, and the names at which they did. From the third failure in a row on, each one keeps
-// the client twice as long from that name; so many of one name count towards the client, whom they keep from all names
-// when there are too many in all. So many unremembered logins at a name in waits, and each one after, bring the name
-// a wait, too, and remembered ones are refused while it lasts.
+// Waits after failed logins (login/backoff.h): failures in a row that are free at one name; failures at one name that
+// count towards the client; failures of a client that are free; and misses of the cache at one name during a wait.
 inline constexpr int kFailuresFree = 2;
 inline constexpr int kFailuresCounted = kFailuresFree + 1;
 inline constexpr int kFailuresFreePerClient = 30;
-static_assert(kFailuresFreePerClient >= 4 * kFailuresCounted, "who fails at one name keeps nobody else out");
-inline constexpr int kUnrecognisedMax = 16;
+static_assert(kFailuresFreePerClient >= 4 * kFailuresCounted, "failures at one name must not lock out its client");
+inline constexpr int kLoginMissesMax = 16;
 inline constexpr std::chrono::seconds kBackoffFirst{1};
 inline constexpr std::chrono::seconds kBackoffMax{60};
-inline constexpr std::chrono::minutes kBackoffMemory{10};  // without a failure, after which all is forgotten
+inline constexpr std::chrono::minutes kBackoffMemory{10};  // without a failure; then all counts are cleared
 inline constexpr std::size_t kBackoffShards = 16;
 inline constexpr std::size_t kBackoffEntriesPerShard = 4'096;  // about 9 MiB in all
 

@@ -1,16 +1,19 @@
-// Clients whose logins failed, at which names, and for how long they have to wait.
-// Owned by Logins; any thread. A client is an IPv4 address or an IPv6 /64.
-// Invariant: two failures in a row of a client at a name cost nothing; each further one is followed by a wait, 1 s
-// first, then twice as long each time, up to 60 s. The first three at each name count towards the client, too, who may
-// have 30 of those before it waits in the same way, whatever the name: somebody who fails at one name again and again
-// does not keep out others behind the same address. A success forgets what the client's failures at that name have
-// brought, and nothing else; ten minutes without a failure do so, too. At most so many clients and names are known;
-// the one with the oldest attempt goes first, and a client's attempt at any name is one of the client's.
-// During a wait logins that are remembered may come in (logins.h). Others are counted by name, so that nobody can try
-// passwords against what is remembered: the sixteenth and each further one bring the name a wait as failures do, and
-// from then on remembered logins are refused while the name waits. The client's wait alone refuses none of them. The
-// same one again counts once: it finds out nothing, and is a device with an old password.
-// Deliberately not here: what a failure is, what is remembered, and reading a clock.
+// Counts failed logins and makes the client wait after them.
+// Owned by Logins; any thread may call. A client is an IPv4 address or an IPv6 /64 (ClientNetwork).
+// Invariants:
+//   - By client and name: two failures in a row are free. Each further failure starts a wait of 1 s, then twice the
+//     previous wait, up to 60 s.
+//   - By client: only the first three failures at each name count. A client has 30 of them free, then waits in the same
+//     way at every name. So repeated failures at one name do not lock out others behind the same address.
+//   - A successful login clears the failures of this client at this name, and what they added to the client's count.
+//     Ten minutes without a failure clear everything.
+//   - During a wait only cached logins are accepted (logins.h). Any other attempt counts as a miss at that name. From
+//     the sixteenth miss on, each miss starts a wait of the name, during which cached logins are refused too: nobody
+//     can guess passwords against the cache. A client's wait alone refuses no cached login. The same miss repeated
+//     counts once: it is a device with an old password, which learns nothing.
+//   - The table is bounded. A full shard evicts the entry whose last attempt is the oldest; an attempt at any name is
+//     an attempt of its client.
+// Does not: decide what a failure is, hold the cache, read a clock.
 #pragma once
 
 #include <array>
@@ -30,59 +33,60 @@ namespace penstock {
 
 class Backoff {
  public:
-  // Who logs in, and as whom.
   struct Attempt {
     Digest client{};
-    Digest name{};  // of the client and the name
+    Digest name{};  // digest of client and name together
   };
 
   enum class Verdict : std::uint8_t {
-    kJudge,      // there is no wait
-    kRecognise,  // only a login that is remembered comes in
-    kRefuse,     // nobody does
+    kVerify,      // no wait: verify the password
+    kCachedOnly,  // accept a cached login, refuse any other
+    kRefuse,      // refuse every login
   };
 
-  // The key keeps clients from choosing addresses and names that push others out of a shard.
+  // `key` is secret, so that clients cannot choose addresses and names that evict others from a shard.
   explicit Backoff(const DigestKey& key) : key_(key) {}
   Backoff(const Backoff&) = delete;
   Backoff& operator=(const Backoff&) = delete;
 
   Attempt AttemptOf(const IpAddress& client, std::string_view name) const;
 
-  Verdict Judge(const Attempt& attempt, TimePoint now);
+  Verdict Evaluate(const Attempt& attempt, TimePoint now);
 
   void Failed(const Attempt& attempt, TimePoint now);
   void Succeeded(const Attempt& attempt, TimePoint now);
 
-  // During a wait there was a login that is not remembered, of a user that exists: others have nothing to be guessed,
-  // and clients shall not fill the table with names. `guess` is a digest of the login.
-  void Unrecognised(const Attempt& attempt, const Digest& guess, TimePoint now);
+  // Counts a login that came during a wait and is not cached. `login` is its digest. Call it for existing users only:
+  // other names have no cached login to guess, and would let clients fill the table.
+  void Missed(const Attempt& attempt, const Digest& login, TimePoint now);
 
+  // For tests.
   std::size_t entries() const;
 
  private:
   struct Entry {
-    Digest key;  // a client, or a client and a name
+    Digest key;  // Attempt::client or Attempt::name
     int failures = 0;
-    int unrecognised = 0;
-    Digest guess{};     // the last unrecognised
-    TimePoint last{};   // failure
-    TimePoint until{};  // it waits
+    int misses = 0;
+    Digest last_miss{};
+    TimePoint last_failure{};
+    TimePoint wait_until{};
 
-    void Fail(int free, TimePoint now);
+    void Fail(int failures_free, TimePoint now);
   };
   struct Shard {
     mutable std::mutex mutex;
-    std::list<Entry> entries;  // the latest attempt that counted comes first
+    std::list<Entry> entries;  // most recent attempt first
     std::unordered_map<Digest, std::list<Entry>::iterator, DigestHash> index;
 
-    // Null when nothing is known, or no longer.
+    // Null if there is no entry, or if it has expired.
     Entry* Find(const Digest& key, TimePoint now);
-    Entry& ToFront(const Digest& key, TimePoint now);  // added if unknown
-    void Forget(const Digest& key);
+    // Moves the entry to the front; adds it if there is none.
+    Entry& Touch(const Digest& key, TimePoint now);
+    void Erase(const Digest& key);
   };
 
-  // A client and its names are in one.
+  // The entries of a client and of its names are in one shard.
   Shard& ShardOf(const Attempt& attempt) { return shards_[attempt.client.back() % kBackoffShards]; }
 
   const DigestKey key_;

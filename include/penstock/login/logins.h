@@ -1,12 +1,16 @@
-// Whether a name and a password belong together: the verdict at once where that is cheap, later where crypt(3) has to
-// be asked, which takes milliseconds by intention and happens on threads of its own.
-// Owned by the server; Check and Withdraw: any thread. Mailboxes must outlive it.
-// Invariant: a wrong name and a wrong password take the same path. What is verified once is recognised by a keyed
-// digest of credential, name and password, so a changed password or a dropped user is not. During a wait (backoff.h)
-// a login is recognised only if it was verified for the same client before, and that neither shortens the wait nor
-// forgives a failure. Who is kPending gets exactly one answer, unless it withdraws or the Logins end. A password lives
-// here as a Secret, until its job is done.
-// Deliberately not here: the table of users (whoever asks brings it, so that a reload may replace it), the protocol.
+// Verifies names and passwords: at once if the login is cached or the password is stored in plain text, otherwise on
+// threads of its own, because crypt(3) takes milliseconds by design.
+// Owned by the server; any thread may call Check and Withdraw. Mailboxes must outlive it.
+// Invariants:
+//   - A wrong name and a wrong password take the same path and the same time.
+//   - A verified login is cached as a keyed digest of credential, name and password, so a changed password or a removed
+//     user misses the cache.
+//   - During a wait (backoff.h) a login is accepted only if it is cached for the same client. That neither shortens the
+//     wait nor clears a failure.
+//   - A pending check gets exactly one answer, unless it is withdrawn or the Logins are destroyed.
+//   - A password is held as a Secret, and only until its hash has been computed.
+// Does not: own the table of users (the caller passes the current one, so that a reload can replace it), speak RFC
+// 1929.
 #pragma once
 
 #include <condition_variable>
@@ -31,31 +35,32 @@
 namespace penstock {
 
 enum class LoginOutcome : std::uint8_t {
-  kPending,  // the answer will come into the mailbox
+  kPending,  // the answer will be put into the mailbox
   kAccepted,
-  kWrong,      // the name, or the password
-  kThrottled,  // not looked at: the client has to wait after failures, or too many logins wait
+  kWrong,      // wrong name or wrong password
+  kThrottled,  // not verified: the client has to wait after failures, or the queue is full
 };
 
-// An answer that took its time.
+// The answer to a check that was pending.
 struct LoginAnswer {
   Handle session;
   LoginOutcome outcome = LoginOutcome::kWrong;  // not kPending
-  std::shared_ptr<const Users> users;           // the table that was asked
-  const User* user = nullptr;                   // of `users`, when accepted
+  std::shared_ptr<const Users> users;           // the table it was checked against
+  const User* user = nullptr;                   // in `users`; set if accepted
 };
 
-// Where a worker finds its answers.
+// Carries answers to one worker. Any thread puts, the worker takes.
 class LoginMailbox {
  public:
-  // `wake` ends the worker's wait; it must live as long.
+  // `wake` wakes the worker; it must outlive the mailbox.
   explicit LoginMailbox(const WakeUp& wake) : wake_(wake) {}
   LoginMailbox(const LoginMailbox&) = delete;
   LoginMailbox& operator=(const LoginMailbox&) = delete;
 
   void Put(LoginAnswer answer);
 
-  // Replaces what is in `answers` by what has come. Its memory is used again, so the steady state allocates nothing.
+  // Replaces the contents of `answers` by the answers that have arrived. Swaps buffers: the steady state allocates
+  // nothing.
   void TakeAll(std::vector<LoginAnswer>& answers);
 
  private:
@@ -72,38 +77,40 @@ struct LoginAttempt {
 
 struct LoginCheck {
   LoginOutcome outcome = LoginOutcome::kWrong;
-  const User* user = nullptr;  // of the table that was given, when accepted
-  Digest ticket{};             // for Withdraw, when pending
+  const User* user = nullptr;  // in the table that was passed; set if accepted
+  Digest ticket{};             // for Withdraw; set if pending
 };
 
 class Logins {
  public:
-  // Starts so many threads, with the signal mask of the caller. Throws std::system_error when the system has none left.
+  // Starts `threads` threads, which inherit the caller's signal mask. Throws std::system_error if one cannot be
+  // started.
   explicit Logins(std::size_t threads);
 
-  // Waits for the hashes under way at most; who is still waiting is not told.
+  // Waits for the hashes that are being computed. Checks still in the queue get no answer.
   ~Logins() { Stop(); }
   Logins(const Logins&) = delete;
   Logins& operator=(const Logins&) = delete;
 
+  // Checks a login against `users`. If the outcome is kPending, the answer goes to `waiter` later.
   LoginCheck Check(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt, const LoginWaiter& waiter,
                    TimePoint now);
 
-  // Whoever was pending is gone. An answer may be in its mailbox already.
+  // Cancels a pending check. Its answer may already be in the mailbox; the session's handle is stale by then.
   void Withdraw(const Digest& ticket, const LoginWaiter& waiter);
 
-  // How many hashes were computed.
+  // The number of hashes computed so far.
   std::uint64_t hashes() const;
 
  private:
-  LoginJob Describe(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const;
-  bool Recognises(const LoginJob& job, Backoff::Verdict verdict, TimePoint now);
-  LoginCheck JudgePlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now);
+  LoginJob MakeJob(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const;
+  bool IsCached(const LoginJob& job, Backoff::Verdict verdict, TimePoint now);
+  LoginCheck VerifyPlain(const LoginJob& job, const LoginAttempt& attempt, TimePoint now);
   LoginCheck Queue(LoginJob job, const LoginAttempt& attempt, const LoginWaiter& waiter);
-  void Serve();
+  void RunThread();
   void Stop();
   LoginOutcome Verify(std::unique_lock<std::mutex>& lock, const LoginJob& job);
-  static void Tell(const LoginJob& job, LoginOutcome outcome);
+  static void Deliver(const LoginJob& job, LoginOutcome outcome);
 
   const DigestKey key_;
   Backoff backoff_;
@@ -111,11 +118,11 @@ class Logins {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   LoginQueue queue_;
-  DigestMemory verified_;  // logins and tickets of jobs
-  TimePoint latest_{};     // the time, as far as anybody has told
+  DigestMemory verified_;  // LoginJob::login and ::ticket of verified logins
+  TimePoint latest_{};     // the latest `now` that was passed to Check
   std::uint64_t hashes_ = 0;
   bool stopping_ = false;
-  std::vector<Thread> helpers_;
+  std::vector<Thread> threads_;
 };
 
 }  // namespace penstock

@@ -1,11 +1,13 @@
-// Logins that wait for their hash to be computed, and whose turn is next.
-// Owned by Logins, who lets one thread in at a time; nothing here takes longer the more there is.
-// Invariant: networks (an IPv4 /24, an IPv6 /48) take turns, within a network its clients do, and nobody is in the row
-// while a job of theirs is under way. So somebody with many wrong guesses delays another client by the rest of one job,
-// and somebody with many addresses delays another network by that. At most so many jobs wait in all and of one client.
-// When the queue is full the network with most of them gives up the newest job of its client with most, so whoever has
-// none there finds room. Equal jobs are one job with many waiters.
-// Deliberately not here: threads, hashes, and telling the waiters.
+// The queue of logins whose hash has to be computed, with fair turns.
+// Owned by Logins, which calls under its mutex. Every operation takes constant time, whatever the length of the queue.
+// Invariants:
+//   - Round robin over networks (IPv4 /24, IPv6 /48), and within a network over its clients. A client with a job under
+//     way has no turn. So one client's wrong guesses delay another client by the rest of one job, and one network's
+//     many addresses delay another network by one job.
+//   - The number of queued jobs is bounded, in all and for each client. If the queue is full, the network with the most
+//     jobs loses the newest job of its client with the most, so a newcomer with no job finds room.
+//   - Equal jobs are one job with several waiters.
+// Does not: run threads, compute hashes, deliver answers.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +29,7 @@ namespace penstock {
 
 class LoginMailbox;
 
-// Whom to tell: a session, by handle, through the mailbox of its worker.
+// Who gets the answer: a session, by handle, through the mailbox of its worker.
 struct LoginWaiter {
   LoginMailbox* mailbox = nullptr;
   Handle session;
@@ -36,13 +38,13 @@ struct LoginWaiter {
 };
 
 struct LoginJob {
-  Digest ticket{};           // of login and client: equal jobs have equal ones
-  Digest login{};            // of credential, name and password
-  Digest network{};          // of the client's network
-  Backoff::Attempt attempt;  // its client, and the name
+  Digest ticket{};           // digest of login and client; equal jobs have equal tickets
+  Digest login{};            // digest of credential, name and password
+  Digest network{};          // digest of the client's network
+  Backoff::Attempt attempt;  // client and name
   std::shared_ptr<const Users> users;
-  const User* user = nullptr;  // of `users`
-  bool known = false;          // or else `user` is the stand-in, and nothing matches
+  const User* user = nullptr;  // in `users`
+  bool known = false;          // false: there is no such user, `user` is the stand-in, and no password matches
   Secret password;
   std::vector<LoginWaiter> waiters;
 };
@@ -53,66 +55,67 @@ class LoginQueue {
   LoginQueue(const LoginQueue&) = delete;
   LoginQueue& operator=(const LoginQueue&) = delete;
 
-  // True when there is an equal job, waiting or under way, that `waiter` has joined.
+  // Adds `waiter` to the job with this ticket, queued or under way. False if there is none.
   bool Join(const Digest& ticket, const LoginWaiter& waiter);
 
   struct Added {
-    bool added = false;                 // or its client has most
-    std::optional<LoginJob> displaced;  // the job that had to make room
+    bool added = false;                 // false: its client is at its limit, or already has the most in a full queue
+    std::optional<LoginJob> displaced;  // the job that was dropped to make room
   };
+  // Queues a job whose ticket is not in the queue.
   Added Add(LoginJob job);
 
-  // The job whose turn it is; null when there is none. It stays here, at the same address, for others to join: only
-  // its waiters change.
+  // Starts the job whose turn it is; null if no job can start. It stays in the queue, at the same address, so that
+  // others can join it: only its waiters change.
   const LoginJob* Next();
   bool has_next() const { return !turns_.empty(); }
 
-  // Takes out a job that Next has given.
+  // Removes a job that Next() returned.
   LoginJob Finish(const Digest& ticket);
 
-  // Somebody no longer wants to know. A job that nobody waits for is dropped, unless it is under way.
+  // Removes `waiter`. A job without waiters is dropped, unless it is under way.
   void Withdraw(const Digest& ticket, const LoginWaiter& waiter);
 
   std::size_t waiting() const { return waiting_; }
 
  private:
-  // A network or a client, and how many of its jobs wait.
+  // A network or a client.
   struct Holder {
     Digest key{};
-    std::size_t waiting = 0;
-    std::list<Holder*>::iterator rank;  // if any waits
+    std::size_t waiting = 0;            // its queued jobs
+    std::list<Holder*>::iterator rank;  // valid if waiting > 0
   };
 
-  // Holders by how many of their jobs wait.
+  // Holders, ordered by their number of queued jobs.
   class Ranks {
    public:
     void Grow(Holder& holder);
     void Shrink(Holder& holder);
 
-    // One with most; of several the one that has had as many for longest. There must be one.
+    // The holder with the most; of several, the one that reached that number first. There must be one.
     Holder& most() const { return *ranks_.back().front(); }
 
    private:
-    std::vector<std::list<Holder*>> ranks_;  // [n]: of whom n + 1 wait; the last one is not empty
+    std::vector<std::list<Holder*>> ranks_;  // [n]: holders of n + 1 queued jobs; the last list is not empty
   };
 
   struct Client;
   struct Network : Holder {
     Ranks ranks;                         // of its clients
-    std::size_t clients = 0;             // with jobs waiting or under way
-    std::list<Client*> turns;            // of those with jobs waiting only, who is next comes first
-    std::list<Network*>::iterator turn;  // if one of them has a turn
+    std::size_t clients = 0;             // clients with jobs queued or under way
+    std::list<Client*> turns;            // clients with queued jobs and none under way; the next one first
+    std::list<Network*>::iterator turn;  // valid if `turns` is not empty
   };
   struct Client : Holder {
     Network* network = nullptr;
-    std::list<Digest> tickets;  // waiting, oldest first
-    bool under_way = false;     // a job is; then there is no turn
+    std::list<Digest> tickets;  // its queued jobs, oldest first
+    bool under_way = false;     // one of its jobs is under way; it has no turn
     std::list<Client*>::iterator turn;
   };
   struct Queued {
     LoginJob job;
     Client* client = nullptr;
-    std::optional<std::list<Digest>::iterator> place;  // among the client's tickets, while it waits
+    std::optional<std::list<Digest>::iterator> place;  // in client->tickets; none once it is under way
   };
   using Jobs = std::unordered_map<Digest, Queued, DigestHash>;
 
@@ -125,11 +128,11 @@ class LoginQueue {
   void TakeTurn(Client& client);
   void Forget(Client& client);
 
-  Jobs jobs_;  // by ticket, waiting and under way
+  Jobs jobs_;  // by ticket; queued and under way
   std::unordered_map<Digest, Client, DigestHash> clients_;
   std::unordered_map<Digest, Network, DigestHash> networks_;
   Ranks ranks_;                // of networks
-  std::list<Network*> turns_;  // who is next comes first
+  std::list<Network*> turns_;  // networks with a client that has a turn; the next one first
   std::size_t waiting_ = 0;
 };
 

@@ -1,12 +1,12 @@
-// Who may use the gateway: names, and what their passwords are checked against.
-// Made by a Users::Draft, then immutable; shared as const by whoever is checking somebody while a reload replaces it.
-// Invariant: no password is in it. A hash is kept as a Secret; of a password in plain text, only a keyed digest. No
-// sentence about a mistake holds a password, a hash, or anything that might be one because it is in the wrong place.
-// Deliberately not here: the checking (logins.h), and what a user may do (rules.h).
+// The table of users: names, and the credentials that passwords are checked against.
+// Built by a Users::Draft, then immutable. Shared as const: a check holds its table while a reload replaces it.
+// Invariant: no password is stored. A crypt(3) hash is a Secret, a plain-text password only a keyed digest. No error
+// message contains a password, a hash, or text that might be one in the wrong place.
+// Does not: verify hashes (logins.h), decide what a user may do (rules.h).
 //
-//   alice:$y$j9T$...        a hash of crypt(3), such as `penstock passwd alice` or `openssl passwd -6` makes
-//   bob:{plain}xyzzy        plain text, up to the end of the line, blanks included
-//   # a comment             and empty lines
+//   alice:$y$j9T$...        a crypt(3) hash, as printed by `penstock passwd alice` or `openssl passwd -6`
+//   bob:{plain}xyzzy        a plain-text password, up to the end of the line, blanks included
+//   # a comment             comments and empty lines are ignored
 #pragma once
 
 #include <cstddef>
@@ -26,20 +26,21 @@ namespace penstock {
 
 struct User {
   std::string name;
-  Secret hash;              // of crypt(3), or empty: then the password was given as plain text
-  Digest credential{};      // of the name and that password, or of the name and the hash: changes when they do
-  std::uint32_t index = 0;  // of this user in this table
+  Secret hash;              // crypt(3); empty if the password was given in plain text
+  Digest credential{};      // digest of the name and the password or hash: differs when either is changed
+  std::uint32_t index = 0;  // in its table: Users::at(index)
 
   bool plain() const { return hash.empty(); }
 };
 
-// True exactly when `name` can stand in a users file: 1 to 255 bytes, none of them a colon or a control byte, no '#' at
-// the beginning and no blank at either end.
+// True if `name` is a valid user name: 1 to 255 bytes (RFC 1929 section 2), no colon or control byte, no leading '#',
+// no blank at either end.
 bool IsUserName(std::string_view name);
 
-// The same as a sentence.
+// The same rule as a sentence for error messages.
 inline constexpr std::string_view kUserNameRule =
-    "a name has 1 to 255 bytes, no colon or control byte among them, no '#' at its beginning, no blank at either end";
+    "a user name is 1 to 255 bytes without colons and control characters, with no leading '#' and no blank at either "
+    "end";
 
 class Users {
  public:
@@ -48,17 +49,17 @@ class Users {
   Users(const Users&) = delete;
   Users& operator=(const Users&) = delete;
 
-  // Null when there is none of that name. Its time does not depend on how much of a name was right.
+  // Null if there is no such user. Looks up a keyed digest, so its time tells nothing about similar names.
   const User* Find(std::string_view name) const;
 
-  // True when there is a user of that name with that credential, of a table with the same key.
+  // True if `name` has this credential, which comes from a table with the same key.
   bool Holds(std::string_view name, const Digest& credential) const;
 
-  // What a name that Find does not know is checked against, so that it takes as long as a wrong password: somebody with
-  // the most common kind of hash (plain text only where there are no hashes), whose password is to count as wrong.
+  // The user to verify instead of an unknown one, so that a wrong name takes as long as a wrong password. It has the
+  // table's most common kind of hash, or plain text if there are no hashes. The caller treats any match as wrong.
   const User& stand_in() const { return stand_in_; }
 
-  // For a `user` who is plain(), the stand-in included, and the `name` that was asked for. In constant time.
+  // Compares in constant time. `user` is plain(), perhaps the stand-in; `name` is the name that the client sent.
   bool MatchesPlain(const User& user, std::string_view name, SecretView password) const;
 
   std::size_t size() const { return users_.size(); }
@@ -71,38 +72,38 @@ class Users {
   Digest DigestOfHash(std::string_view name, const Secret& hash) const;
 
   const DigestKey key_;
-  std::vector<User> users_;                                        // by index, in the order in which they were added
-  std::unordered_map<Digest, std::uint32_t, DigestHash> by_name_;  // keys are digests of names
+  std::vector<User> users_;                                        // in the order in which they were added
+  std::unordered_map<Digest, std::uint32_t, DigestHash> by_name_;  // DigestOfName -> index
   User stand_in_;
 };
 
-// A table in the making. What is added must be right: on a mistake a function returns false with a sentence in `*error`
-// that begins with the file and the line, and the draft is of no further use.
+// Builds a table. On a mistake each function returns false, puts a sentence that begins with file and line into
+// `*error`, and the draft is unusable.
 class Users::Draft {
  public:
-  // Tables with the same key have the same credentials for the same users.
+  // Tables with the same key give equal users equal credentials.
   explicit Draft(const DigestKey& key) : users_(new Users(key)) {}
 
-  // Reads a users file, which nobody but its owner may be able to read or change. One without a user is a mistake.
+  // Reads a users file. A file that others can read or write, or that has no user, is a mistake.
   bool AddFile(const std::string& path, std::string* error);
 
-  // The same for a text, which is called `file` in a mistake.
+  // Reads `text`; mistakes name it `file`.
   bool AddText(std::string_view text, const std::string& file, std::string* error);
 
-  // "NAME:PASSWORD" in plain text. `where` is what a mistake begins with, such as "--user".
+  // Adds NAME:PASSWORD with a plain-text password. Mistakes begin with `where`, such as "--user".
   bool AddPair(SecretView name_and_password, const std::string& where, std::string* error);
 
-  // The table; the draft has nothing left afterwards.
+  // Returns the table. The draft is empty afterwards.
   std::shared_ptr<const Users> Finish();
 
  private:
   struct Origin {
-    std::uint32_t place;  // in places_
-    std::size_t line;     // 0: without
+    std::uint32_t place;  // index in places_
+    std::size_t line;     // 0: none
   };
-  struct Kind {
+  struct Kind {  // of hash: users who have it
     std::size_t users = 0;
-    std::uint32_t first = 0;  // the index of one of them
+    std::uint32_t first = 0;  // the index of the first of them
   };
 
   std::string AddLine(std::string_view line, Origin origin);
@@ -112,8 +113,8 @@ class Users::Draft {
   std::string Describe(Origin origin) const;
 
   std::unique_ptr<Users> users_;
-  std::vector<std::string> places_;  // files, and words such as "--user"
-  std::vector<Origin> origins_;      // of each user
+  std::vector<std::string> places_;  // file names, and options such as "--user"
+  std::vector<Origin> origins_;      // by user index
   std::map<std::string, Kind, std::less<>> kinds_;
 };
 
