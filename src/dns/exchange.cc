@@ -11,7 +11,7 @@
 namespace penstock {
 namespace {
 
-// RFC 1035 section 4.2.1 allows 512 bytes to who does not speak EDNS; there is room for servers that do not care.
+// RFC 1035 section 4.2.1 allows 512 bytes without EDNS; some servers send more.
 constexpr std::size_t kDatagramBytesMax = 4096;
 
 constexpr std::size_t kLengthBytes = 2;
@@ -27,12 +27,12 @@ Fault DnsExchange::Begin(const Endpoint& server, std::string_view name, DnsType 
   socket_ = std::move(connecting.socket);
   const IoResult sent = Send(socket_.get(), query_.message());
   if (sent.status == IoStatus::kFault) return sent.fault;
-  // Registered after sending: the first edge then is the answer.
+  // Register after sending, so that the first edge is the answer.
   return poller_.Add(socket_.get(), cookie_) ? Fault::kNone : Fault::kExhausted;
 }
 
 DnsExchange::Progress DnsExchange::OnEvent(const Events& events) {
-  // A new socket is writable, which is no news.
+  // The first event reports only that a new socket is writable.
   if (!stream_) return events.readable ? ReceiveDatagrams() : Progress::kWaiting;
   const Progress sent = SendOnStream();
   return sent == Progress::kWaiting && to_send_.empty() ? ReceiveOnStream() : sent;
@@ -45,20 +45,20 @@ DnsExchange::Progress DnsExchange::ReceiveDatagrams() {
     switch (got.status) {
       case IoStatus::kAgain:
         return Progress::kWaiting;
-      case IoStatus::kFault:  // an ICMP error came back, as a rule "port unreachable"
+      case IoStatus::kFault:  // an ICMP error, usually "port unreachable"
         return Progress::kBroken;
       case IoStatus::kDone:
       case IoStatus::kEnd:  // an empty datagram: UDP has no end
         break;
     }
-    const Progress progress = Judge(std::span(room).first(got.bytes));
+    const Progress progress = OnMessage(std::span(room).first(got.bytes));
     if (progress != Progress::kWaiting) return progress;
     ++foreign_;
   }
-  return BeginStream();  // somebody is guessing; a TCP connection is not joined by guessing (RFC 5452 section 9.3)
+  return BeginStream();  // somebody guesses IDs; a TCP connection cannot be guessed (RFC 5452 section 9.3)
 }
 
-DnsExchange::Progress DnsExchange::Judge(std::span<const std::uint8_t> message) {
+DnsExchange::Progress DnsExchange::OnMessage(std::span<const std::uint8_t> message) {
   answer_ = DecodeAnswer(message, query_);
   switch (answer_.kind) {
     case DnsAnswer::Kind::kForeign:
@@ -88,7 +88,7 @@ DnsExchange::Progress DnsExchange::BeginStream() {
   return poller_.Add(socket_.get(), cookie_) ? Progress::kWaiting : Progress::kExhausted;
 }
 
-// Until the connection stands the kernel has no room for bytes; then an edge says that it has.
+// Until the connection is established, send returns "again"; an edge reports when it is.
 DnsExchange::Progress DnsExchange::SendOnStream() {
   while (!to_send_.empty()) {
     const IoResult sent = Send(socket_.get(), to_send_);
@@ -112,8 +112,8 @@ DnsExchange::Progress DnsExchange::ReceiveOnStream() {
       received_.resize(kLengthBytes + length);
       continue;
     }
-    const Progress judged = Judge(std::span(received_).subspan(kLengthBytes));
-    return judged == Progress::kWaiting ? Progress::kBroken : judged;  // one query, one answer
+    const Progress progress = OnMessage(std::span(received_).subspan(kLengthBytes));
+    return progress == Progress::kWaiting ? Progress::kBroken : progress;  // a stream carries one answer only
   }
 }
 

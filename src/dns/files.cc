@@ -18,7 +18,7 @@ constexpr std::size_t kTimeoutMax = 30;
 constexpr std::size_t kAttemptsMax = 5;
 constexpr std::size_t kNdotsMax = 15;
 
-// Takes the next word off `line`; empty when there is none.
+// Removes the first word from `line` and returns it; empty if there is none.
 std::string_view TakeWord(std::string_view& line) {
   line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
   const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
@@ -37,12 +37,12 @@ std::optional<Endpoint> ParseServer(std::string_view word) {
 void ParseSearch(std::string_view words, std::size_t domains_max, std::vector<std::string>& search) {
   search.clear();
   for (std::string_view word = TakeWord(words); !word.empty() && !IsComment(word); word = TakeWord(words)) {
-    // "." asks for the name as it is, which happens anyway.
+    // "." stands for the name as it is, which is tried anyway.
     if (search.size() < domains_max && IsHostName(word)) search.emplace_back(NameText(word).view());
   }
 }
 
-// The number in "timeout:3", not above `max` (as glibc does, a number beyond it counts as `max`).
+// The number in "timeout:3"; like glibc, a number above `max` counts as `max`.
 std::optional<std::size_t> OptionNumber(std::string_view option, std::string_view key, std::size_t max) {
   if (!option.starts_with(key)) return std::nullopt;
   std::size_t number = 0;
@@ -96,7 +96,7 @@ Hosts::Hosts(std::string text) : text_(std::move(text)) {
 
 void Hosts::AddLine(std::string_view line) {
   line = line.substr(0, line.find('#'));
-  // hosts(5) knows no scopes; "fe80::1%lo0" of other systems is skipped.
+  // hosts(5) has no scopes: "fe80::1%lo0", found on other systems, is skipped.
   const auto address = IpAddress::Parse(TakeWord(line));
   if (!address) return;
   for (std::string_view word = TakeWord(line); !word.empty(); word = TakeWord(line)) {
@@ -128,10 +128,10 @@ std::optional<NameAnswer> Hosts::Find(std::string_view name) const {
 
 NameFiles::NameFiles(std::string resolv_conf, std::string hosts_file)
     : resolv_conf_file_{std::move(resolv_conf)}, hosts_file_{std::move(hosts_file)}, text_(NameFilesText()) {
-  Look();
+  Refresh();
 }
 
-void NameFiles::Look() {
+void NameFiles::Refresh() {
   auto conf = ReadChanged(resolv_conf_file_, kResolvConfBytesMax);
   auto hosts = ReadChanged(hosts_file_, kHostsBytesMax);
   if (!conf && !hosts) return;
@@ -142,10 +142,10 @@ void NameFiles::Look() {
 }
 
 void NameFiles::Run() {
-  while (!stop_.try_acquire_for(kNameFilesInterval)) Look();
+  while (!stop_.try_acquire_for(kNameFilesInterval)) Refresh();
 }
 
-// The text when it has changed since the last time, and can be read.
+// The file's text if it has changed since the last call and can be read.
 std::optional<std::string> NameFiles::ReadChanged(Watched& file, std::size_t bytes_max) {
   const FileStamp stamp = StampOf(file.path);
   if (stamp == file.stamp) return std::nullopt;

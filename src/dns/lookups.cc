@@ -251,7 +251,7 @@ void NameLookups::AskNext(Lookup& lookup, Family family) {
   for (;;) {
     const auto server = servers_.Pick(question.asked, lookup.first_server, clock_.now());
     if (!server) break;
-    ++question.asked.tries[*server];
+    ++question.asked.attempts[*server];
     const Fault fault = AskServer(lookup, family, *server);
     if (fault == Fault::kNone || fault == Fault::kExhausted) {
       next_try_.Arm(question.next_try, clock_.now());

@@ -16,28 +16,28 @@ void NameServers::Set(const std::vector<Endpoint>& servers, int attempts) {
 std::optional<std::size_t> NameServers::Pick(const ServersAsked& asked, std::size_t start, TimePoint now) {
   std::optional<std::size_t> best;
   const auto rank = [&](std::size_t server) {
-    const bool last = servers_[server].doubted && now < servers_[server].probe_at;
-    return std::tuple(asked.tries[server], last);
+    const bool last = servers_[server].suspect && now < servers_[server].probe_at;
+    return std::tuple(asked.attempts[server], last);
   };
   for (std::size_t offset = 0; offset < servers_.size(); ++offset) {
     const std::size_t server = (start + offset) % servers_.size();
-    if (asked.failed[server] || asked.tries[server] >= attempts_) continue;
+    if (asked.failed[server] || asked.attempts[server] >= attempts_) continue;
     if (!best || rank(server) < rank(*best)) best = server;
   }
-  // Whoever tries a server in doubt is the only one for a while.
-  if (best && servers_[*best].doubted) servers_[*best].probe_at = now + kServerDoubt;
+  // Only one question probes a suspect server at a time.
+  if (best && servers_[*best].suspect) servers_[*best].probe_at = now + kServerDoubt;
   return best;
 }
 
 void NameServers::Heard(std::size_t server, TimePoint now) {
   servers_[server].heard = now;
-  servers_[server].doubted = false;
+  servers_[server].suspect = false;
 }
 
 void NameServers::Silent(std::size_t server, TimePoint began, TimePoint now) {
   Server& silent = servers_[server];
   if (silent.heard >= began) return;
-  silent.doubted = true;
+  silent.suspect = true;
   silent.probe_at = now + kServerDoubt;
 }
 

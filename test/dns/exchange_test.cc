@@ -47,7 +47,7 @@ TEST_CASE("an answer comes over UDP") {
   CHECK(server.Queries() == 1);
 }
 
-TEST_CASE("what is no answer is passed over, and the true one taken") {
+TEST_CASE("datagrams that do not answer are skipped until the answer arrives") {
   for (const Behaviour behaviour :
        {Behaviour::kWrongId, Behaviour::kWrongQuestion, Behaviour::kOtherSource, Behaviour::kGarbage}) {
     CAPTURE(static_cast<int>(behaviour));
@@ -73,7 +73,7 @@ TEST_CASE("a refusal without the question is an answer") {
   CHECK(exchange.answer().kind == DnsAnswer::Kind::kFailure);
 }
 
-TEST_CASE("TCP takes over when the answer is truncated, too long, or somebody guesses IDs") {
+TEST_CASE("the query is repeated over TCP if the answer is truncated or too long, or IDs are guessed") {
   for (const Behaviour behaviour : {Behaviour::kTruncated, Behaviour::kAnswer, Behaviour::kForgeries}) {
     CAPTURE(static_cast<int>(behaviour));
     test::DnsServer server;
@@ -91,7 +91,7 @@ TEST_CASE("TCP takes over when the answer is truncated, too long, or somebody gu
   }
 }
 
-TEST_CASE("a stream that ends too early is broken") {
+TEST_CASE("a stream that ends early is broken") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kBreakStream);
@@ -101,7 +101,7 @@ TEST_CASE("a stream that ends too early is broken") {
   CHECK(Run(poller, exchange) == Progress::kBroken);
 }
 
-TEST_CASE("a server that is not there is broken at once") {
+TEST_CASE("an unreachable server is broken at once") {
   Endpoint gone;
   {
     const test::DnsServer server;
@@ -113,7 +113,7 @@ TEST_CASE("a server that is not there is broken at once") {
   CHECK((fault == Fault::kRefused || Run(poller, exchange) == Progress::kBroken));
 }
 
-TEST_CASE("a name that cannot be asked for is a fault, not a query") {
+TEST_CASE("a name that cannot be encoded is a fault") {
   const test::DnsServer server;
   Poller poller;
   DnsExchange exchange(poller, {});

@@ -54,7 +54,7 @@ TEST_CASE("resolv.conf: name servers") {
   CHECK(scoped.servers[0].port == 53);
 }
 
-TEST_CASE("resolv.conf: the search list is that of the last line") {
+TEST_CASE("resolv.conf: the last search or domain line wins") {
   const auto search = [](std::string_view text) { return ParseResolvConf(text).search; };
   CHECK(search("") == Strings{});
   CHECK(search("search a.example B.example.") == Strings{"a.example", "b.example"});
@@ -68,7 +68,7 @@ TEST_CASE("resolv.conf: the search list is that of the last line") {
   CHECK(search(many).size() == kSearchMax);
 }
 
-TEST_CASE("resolv.conf: options are bounded, unknown ones ignored") {
+TEST_CASE("resolv.conf: options are bounded, unknown options ignored") {
   const ResolvConf none =
       ParseResolvConf("options edns0 trust-ad timeout: attempts:x ndots:-1 rotation\noption rotate");
   CHECK(none == ParseResolvConf(""));
@@ -90,7 +90,7 @@ TEST_CASE("resolv.conf: options are bounded, unknown ones ignored") {
   CHECK(low.attempts == 1);
 }
 
-TEST_CASE("hosts: names, without regard to case, add up") {
+TEST_CASE("hosts: lines of one name, in any case, add up") {
   const Hosts hosts(
       "# comment\n"
       "192.0.2.1\twww.example  WWW alias # another comment\r\n"
@@ -112,7 +112,7 @@ TEST_CASE("hosts: names, without regard to case, add up") {
   CHECK_FALSE(Hosts().Find("www").has_value());
 }
 
-TEST_CASE("hosts: a name with many addresses keeps some of both families") {
+TEST_CASE("hosts: a name with many addresses keeps addresses of both families") {
   std::string text;
   for (int number = 1; number < 100; ++number) {
     text += "192.0.2." + std::to_string(number) + " many\n2001:db8::" + std::to_string(number) + " many\n";
@@ -124,7 +124,7 @@ TEST_CASE("hosts: a name with many addresses keeps some of both families") {
   CHECK(answer->addresses[kAddressesPerName / 2].is_v4());
 }
 
-TEST_CASE("files are read again when they change") {
+TEST_CASE("a changed file is read again") {
   const test::TempDirectory directory;
   const std::string resolv_conf = directory.Write("resolv.conf", "nameserver 192.0.2.1");
   const std::string hosts = directory.Write("hosts", "192.0.2.1 www");
@@ -132,14 +132,14 @@ TEST_CASE("files are read again when they change") {
   const auto first = files.text().Take();
   CHECK(AddressesOf(first->hosts, "www") == Strings{"192.0.2.1"});
 
-  files.Look();
+  files.Refresh();
   CHECK(files.text().Take() == first);
 
   directory.Write("hosts", "192.0.2.2 www");
   directory.Write("resolv.conf", "nameserver 192.0.2.2");
   CHECK(files.text().Take() == first);
   const std::uint32_t generation = files.text().generation();
-  files.Look();
+  files.Refresh();
   CHECK(files.text().generation() != generation);
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
   CHECK(files.text().Take()->resolv_conf.servers[0].ToString() == "192.0.2.2:53");
@@ -147,37 +147,37 @@ TEST_CASE("files are read again when they change") {
 
   std::filesystem::remove(hosts);
   std::filesystem::remove(resolv_conf);
-  files.Look();
+  files.Refresh();
   CHECK(files.text().Take()->hosts.size() == 0);
   CHECK(files.text().Take()->resolv_conf == ParseResolvConf(""));
 
   directory.Write("hosts", "192.0.2.3 www");
-  files.Look();
+  files.Refresh();
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.3"});
 }
 
-TEST_CASE("a file that cannot be read leaves what was known, and is tried again") {
+TEST_CASE("an unreadable file leaves its previous contents in force and is retried") {
   const test::TempDirectory directory;
   const std::string path = directory.Write("hosts", "192.0.2.1 www");
   NameFiles files("/dev/null", path);
   std::filesystem::remove(path);
   std::filesystem::create_directory(path);  // EISDIR, for root as well
-  files.Look();
+  files.Refresh();
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.1"});
   std::filesystem::remove(path);
   std::filesystem::create_symlink(path, path);  // ELOOP
-  files.Look();
+  files.Refresh();
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.1"});
   std::filesystem::remove(path);
   directory.Write("hosts", "192.0.2.2 www");
-  files.Look();
+  files.Refresh();
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
   directory.Write("hosts", std::string(kHostsBytesMax + 1, '#'));
-  files.Look();
+  files.Refresh();
   CHECK(AddressesOf(files.text().Take()->hosts, "www") == Strings{"192.0.2.2"});
 }
 
-TEST_CASE("one thread looks for changes until it is told to stop") {
+TEST_CASE("Run() picks up changes until Stop()") {
   const test::TempDirectory directory;
   const std::string hosts = directory.Write("hosts", "192.0.2.1 www");
   NameFiles files("/dev/null", hosts);
@@ -188,7 +188,7 @@ TEST_CASE("one thread looks for changes until it is told to stop") {
   looking.join();
 }
 
-TEST_CASE("files that are missing or too long count as empty at the start") {
+TEST_CASE("at start a missing or overlong file counts as empty") {
   const test::TempDirectory directory;
   const std::string long_one = directory.Write("long", std::string(kResolvConfBytesMax + 1, '#') + "\nsearch a");
   const NameFiles files(long_one, directory.PathOf("missing"));

@@ -97,13 +97,13 @@ Strings Texts(const DnsAnswer& answer) {
   return texts;
 }
 
-// From a block of exactly its size, so that the address sanitizer sees a read past it.
+// Decodes from a heap block of exactly its size, so that the address sanitizer reports a read past it.
 DnsAnswer Decode(const Bytes& message, const DnsQuery& query) {
   const Bytes exact(message.begin(), message.end());
   return DecodeAnswer(exact, query);
 }
 
-// What each of these says must survive nothing: see the tests of truncation and mutation.
+// Answers for the tests of truncation and mutation.
 std::vector<std::pair<DnsQuery, Bytes>> GoodMessages() {
   return {
       {kQueryA, Message(kQueryA).A("@", "192.0.2.1").A("www.example", "192.0.2.2").bytes},
@@ -132,7 +132,7 @@ TEST_CASE("a query has a header, and one question") {
   CHECK(Bytes(message.begin(), message.end()) == expected);
 }
 
-TEST_CASE("the longest name can be asked for, and no longer one") {
+TEST_CASE("a query holds the longest name, and no longer one") {
   const std::string label(63, 'a');
   const std::string longest = label + '.' + label + '.' + label + '.' + std::string(61, 'b');
   REQUIRE(longest.size() == kNameBytesMax);
@@ -144,14 +144,14 @@ TEST_CASE("the longest name can be asked for, and no longer one") {
   CHECK(EncodeQuery(std::string(64, 'a'), DnsType::kA, kId).size == 0);
 }
 
-TEST_CASE("a backslash would be an escape, so such names are not asked for") {
+TEST_CASE("a name with a backslash is not encoded, for it would be an escape") {
   for (const char* name : {"\\", "a\\.b", "\\000.example", "\\[x1.example", "example\\"}) {
     CAPTURE(name);
     CHECK(EncodeQuery(name, DnsType::kA, kId).size == 0);
   }
 }
 
-TEST_CASE("strange but printable names are asked for as they are") {
+TEST_CASE("printable names are encoded as they are") {
   for (const char* name : {"_sip._tcp.example", "a\"b.example", "$(x).example", "@", "a;b", "*.example"}) {
     CAPTURE(name);
     const DnsQuery query = EncodeQuery(name, DnsType::kA, kId);
@@ -163,7 +163,7 @@ TEST_CASE("strange but printable names are asked for as they are") {
   }
 }
 
-TEST_CASE("addresses come with the lowest of their times to live") {
+TEST_CASE("an answer has the lowest TTL of its records") {
   const DnsAnswer answer = Decode(Message(kQueryA).A("@", "192.0.2.1", 60).A("@", "192.0.2.2", 30).bytes, kQueryA);
   CHECK(answer.kind == Kind::kAddresses);
   CHECK(Texts(answer) == Strings{"192.0.2.1", "192.0.2.2"});
@@ -173,7 +173,7 @@ TEST_CASE("addresses come with the lowest of their times to live") {
   CHECK(Decode(Message(kQueryAaaa).Aaaa("@", "2001:db8::1", 7).bytes, kQueryAaaa).ttl == 7s);
 }
 
-TEST_CASE("names are compared without regard to case") {
+TEST_CASE("names are compared case-insensitively") {
   Message message(kQueryA);
   for (std::size_t at = 12; at < 25; ++at) {
     if (message.bytes[at] >= 'a') message.bytes[at] ^= 0x20;
@@ -182,7 +182,7 @@ TEST_CASE("names are compared without regard to case") {
   CHECK(Texts(Decode(message.bytes, kQueryA)) == Strings{"192.0.2.1"});
 }
 
-TEST_CASE("only what the chain of aliases leads to counts") {
+TEST_CASE("only records at the end of the CNAME chain are used") {
   SUBCASE("in order") {
     const DnsAnswer answer = Decode(Message(kQueryA)
                                         .Cname("@", "a.example", 20)
@@ -203,7 +203,7 @@ TEST_CASE("only what the chain of aliases leads to counts") {
                                     kQueryA);
     CHECK(Texts(answer) == Strings{"192.0.2.1"});
   }
-  SUBCASE("not records of other names, types or classes") {
+  SUBCASE("records of other names, types and classes are ignored") {
     const DnsAnswer answer = Decode(Message(kQueryA)
                                         .A("evil.example", "203.0.113.1")
                                         .Cname("@", "a.example")
@@ -215,14 +215,14 @@ TEST_CASE("only what the chain of aliases leads to counts") {
                                     kQueryA);
     CHECK(Texts(answer) == Strings{"192.0.2.1"});
   }
-  SUBCASE("not the authority section") {
+  SUBCASE("the authority section is ignored") {
     CHECK(Decode(Message(kQueryA).Record(1, "@", kA, 300, {203, 0, 113, 1}).bytes, kQueryA).kind == Kind::kNoAddress);
   }
-  SUBCASE("a circle is a failure") {
+  SUBCASE("a loop is a failure") {
     const Message circle = Message(kQueryA).Cname("@", "a.example").Cname("a.example", "www.example");
     CHECK(Decode(circle.bytes, kQueryA).kind == Kind::kFailure);
   }
-  SUBCASE("a chain may be long, but not endless") {
+  SUBCASE("the length of a chain is bounded") {
     for (const std::size_t aliases : {kAliasesMax, kAliasesMax + 1}) {
       Message chain(kQueryA);
       std::string name = "@";
@@ -237,14 +237,14 @@ TEST_CASE("only what the chain of aliases leads to counts") {
   }
 }
 
-TEST_CASE("no more addresses are taken than there is room for") {
+TEST_CASE("addresses beyond the limit are left out") {
   Message message(kQueryA);
   for (int last = 1; last <= 100; ++last) message.A("@", "192.0.2." + std::to_string(last));
   const DnsAnswer answer = Decode(message.bytes, kQueryA);
   CHECK(answer.count == kAddressesPerName);
 }
 
-TEST_CASE("a name that does not exist is told from one without addresses, and both expire by RFC 2308") {
+TEST_CASE("NXDOMAIN and no data are told apart, and both expire by RFC 2308") {
   const auto negative = [](std::uint16_t flags, std::uint32_t ttl, std::uint32_t minimum) {
     return Decode(Message(kQueryA, flags).Soa(ttl, minimum).bytes, kQueryA);
   };
@@ -255,22 +255,22 @@ TEST_CASE("a name that does not exist is told from one without addresses, and bo
   CHECK(negative(0x8180, 20, 30).ttl == 20s);
   CHECK(negative(0x8183, 999'999, 999'999).ttl == kNoNameTtlMax);
   CHECK(Decode(Message(kQueryA, 0x8183).bytes, kQueryA).ttl == 0s);
-  // The alias does not live on when its target's absence does.
+  // The TTL of the alias bounds that of its missing target.
   const Message alias = Message(kQueryA, 0x8183).Cname("@", "a.example", 5).Soa(60, 60);
   CHECK(Decode(alias.bytes, kQueryA).kind == Kind::kNoName);
   CHECK(Decode(alias.bytes, kQueryA).ttl == 5s);
-  // An SOA that breaks off is none.
+  // A truncated SOA is ignored.
   CHECK(Decode(Message(kQueryA, 0x8183).Record(1, "example", kSoa, 60, {0, 0, 1, 2}).bytes, kQueryA).ttl == 0s);
 }
 
-TEST_CASE("other codes are failures of the server") {
+TEST_CASE("other RCODEs are failures of the server") {
   for (const int rcode : {1, 2, 4, 5, 9, 15}) {
     CAPTURE(rcode);
     CHECK(Decode(Message(kQueryA, static_cast<std::uint16_t>(0x8180 | rcode)).bytes, kQueryA).kind == Kind::kFailure);
   }
 }
 
-TEST_CASE("a refusal may come without the question, and nothing else may") {
+TEST_CASE("a refusal may omit the question, and nothing else may") {
   for (int rcode = 0; rcode < 16; ++rcode) {
     CAPTURE(rcode);
     Message header(kQueryA, static_cast<std::uint16_t>(0x8180 | rcode));
@@ -289,7 +289,7 @@ TEST_CASE("a refusal may come without the question, and nothing else may") {
   }
 }
 
-TEST_CASE("TC is seen wherever the message was cut after its question") {
+TEST_CASE("TC is recognised wherever the message was cut after its question") {
   const Bytes whole = Message(kQueryA, 0x8380).A("@", "192.0.2.1").A("@", "192.0.2.2").bytes;
   for (std::size_t size = 0; size <= whole.size(); ++size) {
     CAPTURE(size);
@@ -298,7 +298,7 @@ TEST_CASE("TC is seen wherever the message was cut after its question") {
   }
 }
 
-TEST_CASE("what does not answer the query is foreign") {
+TEST_CASE("a message that does not answer the query is foreign") {
   const Message good = Message(kQueryA).A("@", "192.0.2.1");
   REQUIRE(Decode(good.bytes, kQueryA).kind == Kind::kAddresses);
   const auto foreign = [&](auto change) {
@@ -328,7 +328,7 @@ TEST_CASE("an address of the wrong size makes a message malformed") {
   CHECK(Decode(Message(kQueryAaaa).Record(0, "@", kAaaa, 300, Bytes(4)).bytes, kQueryAaaa).kind == Kind::kForeign);
 }
 
-TEST_CASE("a message that breaks off anywhere is foreign") {
+TEST_CASE("a message truncated anywhere is foreign") {
   for (const auto& [query, whole] : GoodMessages()) {
     REQUIRE(Decode(whole, query).kind != Kind::kForeign);
     for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -338,7 +338,7 @@ TEST_CASE("a message that breaks off anywhere is foreign") {
   }
 }
 
-TEST_CASE("no change of one byte brings addresses for another question") {
+TEST_CASE("no change of one byte yields addresses for another question") {
   const auto letter = [](std::uint8_t byte) { return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z'; };
   for (const auto& [query, whole] : GoodMessages()) {
     for (std::size_t at = 0; at < whole.size(); ++at) {
@@ -360,7 +360,7 @@ TEST_CASE("no change of one byte brings addresses for another question") {
   }
 }
 
-TEST_CASE("names that point at each other end") {
+TEST_CASE("compression pointers that form a loop are rejected") {
   Message message(kQueryA);
   const std::size_t at = message.bytes.size();
   message.A("@", "192.0.2.1");
@@ -370,7 +370,7 @@ TEST_CASE("names that point at each other end") {
   CHECK(Decode(message.bytes, kQueryA).kind == Kind::kForeign);
 }
 
-TEST_CASE("a message of the greatest size is read in bounded time") {
+TEST_CASE("a message of maximal size is decoded in bounded time") {
   Message message(kQueryA);
   std::uint16_t records = 0;
   while (message.bytes.size() < 65'000) {

@@ -260,7 +260,7 @@ TEST_CASE("a search goes on with the list that it began with") {
   bench.server.Add("www.two", "192.0.2.2");
   CHECK_FALSE(bench.resolver->Resolve("www", {5, 5}).has_value());
   bench.WriteResolvConf("search three four five\n");
-  bench.files->Look();
+  bench.files->Refresh();
   CHECK_FALSE(bench.resolver->Resolve("other", {6, 6}).has_value());
   for (int answers = 0; answers < 2; ++answers) {
     const auto finished = bench.Await();
@@ -276,10 +276,10 @@ TEST_CASE("changed files are taken over while it runs") {
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   bench.directory.Write("hosts", "");
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
-  bench.files->Look();
+  bench.files->Refresh();
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.2"});
   bench.WriteResolvConf("search example\n");
-  bench.files->Look();
+  bench.files->Refresh();
   CHECK(bench.Ask("www") == Strings{"192.0.2.2"});
 }
 

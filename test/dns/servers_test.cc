@@ -20,12 +20,12 @@ NameServers Three(int attempts) {
   return servers;
 }
 
-// The servers that one question tries, in order, as digits.
+// The servers that one question attempts, in order, as digits.
 std::string Order(NameServers& servers, std::size_t start, TimePoint now) {
   std::string order;
   ServersAsked asked;
   while (const auto server = servers.Pick(asked, start, now)) {
-    ++asked.tries[*server];
+    ++asked.attempts[*server];
     order += std::to_string(*server);
   }
   return order;
@@ -40,7 +40,7 @@ TEST_CASE("servers are asked in the order of the file, attempt by attempt") {
   CHECK(Order(servers, 5, kStart) == "201201");
 }
 
-TEST_CASE("a server that told a failure is not asked again by the same question") {
+TEST_CASE("a server that reported a failure is not asked again by the same question") {
   NameServers servers = Three(2);
   ServersAsked asked;
   asked.failed[0] = true;
@@ -49,7 +49,7 @@ TEST_CASE("a server that told a failure is not asked again by the same question"
   CHECK(servers.Pick(asked, 0, kStart) == std::nullopt);
 }
 
-TEST_CASE("a silent server is asked last, and by one question at a time whether it is back") {
+TEST_CASE("a suspect server is asked last, and probed by one question at a time") {
   NameServers servers = Three(1);
   servers.Silent(0, kStart, kStart + 1s);
   CHECK(Order(servers, 0, kStart + 1s) == "120");
@@ -62,14 +62,14 @@ TEST_CASE("a silent server is asked last, and by one question at a time whether 
   CHECK(Order(servers, 0, later + kServerDoubt) == "012");
 }
 
-TEST_CASE("a server that others hear from is not silent") {
+TEST_CASE("a server that answers other questions is not suspect") {
   NameServers servers = Three(1);
   servers.Heard(0, kStart + 500ms);
   servers.Silent(0, kStart, kStart + 1s);
   CHECK(Order(servers, 0, kStart + 1s) == "012");
 }
 
-TEST_CASE("when all are in doubt, the order of the file is as good as any") {
+TEST_CASE("if all servers are suspect, they are asked in the order of the file") {
   NameServers servers = Three(1);
   for (std::size_t server = 0; server < 3; ++server) servers.Silent(server, kStart, kStart + 1s);
   CHECK(Order(servers, 0, kStart + 1s) == "012");

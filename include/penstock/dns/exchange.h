@@ -1,9 +1,7 @@
-// One query and one name server: over UDP, and over TCP when the answer does not fit (RFC 7766 section 5) or too many
-// datagrams come that are no answer.
-// Owned by a resolver; its own thread only.
-// Invariant: each exchange has a fresh socket and ID (RFC 5452 section 9.2), and hears nobody but the server: the
-// socket is connected. It is registered with the poller while it waits, and closed with the exchange.
-// Deliberately not here: deadlines, other servers, and what an answer means.
+// One query to one name server: over UDP, and over TCP if the answer is truncated (RFC 7766 section 5) or too many
+// datagrams arrive that do not answer it. Owned by NameLookups; one thread. Invariant: each exchange has a fresh
+// socket and ID (RFC 5452 section 9.2). Its socket is connected, so only the server is heard. It is registered with
+// the poller while it waits and closed with the exchange. Does not: keep deadlines, choose servers, interpret answers.
 //
 //   over TCP: LENGTH(2) | message (RFC 1035 section 4.2.2)
 #pragma once
@@ -24,24 +22,24 @@ namespace penstock {
 
 class DnsExchange {
  public:
-  // `cookie` is registered for every socket of the exchange.
+  // The exchange's sockets are registered with `poller` under `cookie`.
   DnsExchange(Poller& poller, Cookie cookie) : poller_(poller), cookie_(cookie) {}
 
-  // Sends a query with this ID. Afterwards the exchange waits, unless a fault came at once: kExhausted is about this
-  // host, anything else about the server.
+  // Sends the query. kNone: the exchange waits. kExhausted: this host lacks a descriptor or memory. Any other fault is
+  // the server's, or `name` cannot be encoded.
   Fault Begin(const Endpoint& server, std::string_view name, DnsType type, std::uint16_t id);
 
   enum class Progress : std::uint8_t {
     kWaiting,
     kAnswered,   // see answer()
     kExhausted,  // no descriptor for TCP
-    kBroken,     // nobody is there, or the stream broke off
+    kBroken,     // the server is unreachable, or the stream ended early
   };
 
-  // After an event; to be called until it no longer waits.
+  // Call after each event of the socket while the exchange waits.
   Progress OnEvent(const Events& events);
 
-  // Neither foreign nor truncated. Valid after kAnswered.
+  // Valid after kAnswered; neither foreign nor truncated.
   const DnsAnswer& answer() const { return answer_; }
 
  private:
@@ -49,18 +47,18 @@ class DnsExchange {
   Progress BeginStream();
   Progress SendOnStream();
   Progress ReceiveOnStream();
-  Progress Judge(std::span<const std::uint8_t> message);
+  Progress OnMessage(std::span<const std::uint8_t> message);
 
   Poller& poller_;
   const Cookie cookie_;
   Endpoint server_;
   DnsQuery query_;
   Fd socket_;
-  int foreign_ = 0;  // datagrams that were no answer
+  int foreign_ = 0;  // datagrams received that are not the answer
   bool stream_ = false;
-  std::vector<std::uint8_t> to_send_;   // on the stream
-  std::vector<std::uint8_t> received_;  // from the stream: LENGTH, then as many bytes as it says
-  std::size_t filled_ = 0;              // bytes of received_ that have come
+  std::vector<std::uint8_t> to_send_;   // over TCP
+  std::vector<std::uint8_t> received_;  // over TCP: LENGTH, then as many bytes
+  std::size_t filled_ = 0;              // bytes of received_ that have arrived
   DnsAnswer answer_;
 };
 

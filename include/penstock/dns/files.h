@@ -1,10 +1,10 @@
-// The two files of this host that say how names are looked up: resolv.conf(5) and hosts(5).
-// Plain values, and a NameFiles that is owned by the server: one thread looks for changes, any thread takes what there
-// is. No worker waits for a disk, or for the parsing of a long file.
-// Invariant: what a file says is taken line by line; a line that makes no sense is skipped. A file that does not exist
-// counts as empty. One that cannot be read, or is too long, leaves what was known, and is tried again. Nothing else is
-// trusted: not the environment, not the host's own name.
-// Deliberately not here: nsswitch.conf(5), and the options of resolv.conf that are about glibc's own workings.
+// The host's two files about names: resolv.conf(5) and hosts(5).
+// Plain values, and a NameFiles, owned by the server: its own thread watches the files, any thread may call text(). No
+// worker waits for a disk or for the parsing of a long file.
+// Invariant: files are parsed line by line, and an invalid line is skipped. A missing file counts as empty. A file that
+// cannot be read or is too long leaves the previous contents in force and is retried. No other source is used: not the
+// environment, not the host's own name.
+// Does not: read nsswitch.conf(5), or those options of resolv.conf that concern the internals of glibc.
 #pragma once
 
 #include <chrono>
@@ -25,8 +25,8 @@
 namespace penstock {
 
 struct ResolvConf {
-  // In the order of the file; 127.0.0.1 when it names none. Besides the bare address of resolv.conf(5) (with %scope), a
-  // line may give the port too: "nameserver 127.0.0.1:5353", "nameserver [::1]:5353".
+  // In the order of the file; 127.0.0.1 if it has none. A line is an address as in resolv.conf(5), with an optional
+  // %scope, or an address with a port: "nameserver 127.0.0.1:5353", "nameserver [::1]:5353".
   std::vector<Endpoint> servers;
   std::vector<std::string> search;  // lower case, no final dot; the last `search` or `domain` line
   std::chrono::seconds timeout{5};  // 1 to 30
@@ -43,17 +43,17 @@ class Hosts {
  public:
   Hosts() = default;
 
-  // At most 4 GiB of text.
+  // Parses hosts(5); at most 4 GiB of text.
   explicit Hosts(std::string text);
 
-  // What the file says of `name` (NameText); nothing when it does not know it.
+  // The addresses of `name` (in the form of NameText); nothing if the file does not have it.
   std::optional<NameAnswer> Find(std::string_view name) const;
 
   std::size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {
-    std::uint32_t offset;  // of the name in text_
+    std::uint32_t offset;  // where the name begins in text_
     std::uint32_t bytes;
     IpAddress address;
   };
@@ -62,10 +62,10 @@ class Hosts {
   void AddLine(std::string_view line);
 
   std::string text_;
-  std::vector<Entry> entries_;  // by name; those of one name in the order of the file
+  std::vector<Entry> entries_;  // sorted by name; equal names in the order of the file
 };
 
-// What both files say: read once for all workers, which share it.
+// The contents of both files, parsed once and shared by all workers.
 struct NameFilesText {
   ResolvConf resolv_conf = ParseResolvConf("");
   Hosts hosts;
@@ -73,16 +73,16 @@ struct NameFilesText {
 
 class NameFiles {
  public:
-  // Reads both files.
+  // Reads both files. The paths are absolute, or relative to the working directory.
   NameFiles(std::string resolv_conf, std::string hosts_file);
 
-  // What they say now.
+  // The current contents.
   const SharedBox<NameFilesText>& text() const { return text_; }
 
-  // Reads again what has changed. One thread at a time.
-  void Look();
+  // Reads again the files that have changed. One thread at a time.
+  void Refresh();
 
-  // Looks once every kNameFilesInterval, until Stop is called.
+  // Calls Refresh() every kNameFilesInterval until Stop() is called.
   void Run();
   void Stop() { stop_.release(); }
 
@@ -94,7 +94,7 @@ class NameFiles {
 
   static std::optional<std::string> ReadChanged(Watched& file, std::size_t bytes_max);
 
-  // Of the thread that looks.
+  // Used only by the thread that calls Refresh().
   Watched resolv_conf_file_;
   Watched hosts_file_;
 

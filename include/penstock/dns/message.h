@@ -1,11 +1,10 @@
-// DNS messages (RFC 1035 section 4): making a query for addresses, and reading what comes back, with libresolv.
-// Pure functions over bytes and plain values, any thread.
-// Invariant: nothing is taken from a message that does not answer exactly the query it is held against: same ID, same
-// question; and from one that does, only records which the CNAME chain from the question leads to. The one exception
-// gives nothing away: that the server will not answer is believed by the ID alone, for some say so without the
-// question. Deliberately not here: sockets, retries, and any record but A, AAAA, CNAME and SOA. No EDNS (RFC 6891):
-// the answers asked for here rarely pass 512 bytes, those that do come over TCP, and there is one thing less for a
-// middlebox to drop.
+// DNS messages (RFC 1035 section 4), with libresolv: encodes a query for addresses, decodes the answer to it.
+// Pure functions over bytes and plain values; any thread.
+// Invariant: only an answer with the query's ID and question is used, and of it only the records that the CNAME chain
+// from the question leads to. One exception: a refusal (REFUSED, NOTIMP, FORMERR) is believed by its ID alone, because
+// some servers send it without the question, and a forged one yields no address.
+// Does not: use sockets, retry, read records other than A, AAAA, CNAME and SOA. No EDNS (RFC 6891): address answers
+// rarely exceed 512 bytes, longer ones come over TCP, and some middleboxes drop EDNS.
 //
 //   message    ID | QR, OPCODE, AA, TC, RD, RA, RCODE | 4 counts | question | answers | authority | additional
 //   question   QNAME | QTYPE | QCLASS=IN
@@ -23,13 +22,13 @@
 
 namespace penstock {
 
-// A name in the form in which names are compared: lower case (RFC 4343: ASCII only), without the final dot.
+// A name in canonical form, for comparing: lower case (RFC 4343: ASCII only), without the final dot.
 class NameText {
  public:
   // `name` passed IsHostName.
   explicit NameText(std::string_view name);
 
-  // name.suffix. Empty when that is too long for a name.
+  // NAME.SUFFIX; empty if that is too long for a name.
   NameText(std::string_view name, std::string_view suffix);
 
   std::string_view view() const { return {text_.data(), size_}; }
@@ -56,28 +55,29 @@ struct DnsQuery {
   std::span<const std::uint8_t> message() const { return std::span(bytes).first(size); }
 };
 
-// Empty when `name` cannot be asked for. That includes every name with a backslash: libresolv would read an escape
-// (RFC 1035 section 5.1), and so ask for another name than the client wrote.
+// The query has size 0 if `name` cannot be encoded. That includes every name with a backslash: libresolv reads it as an
+// escape (RFC 1035 section 5.1) and would query another name than the client sent.
 DnsQuery EncodeQuery(std::string_view name, DnsType type, std::uint16_t id);
 
 struct DnsAnswer {
   enum class Kind : std::uint8_t {
-    kForeign,    // no answer to this query, or malformed: whoever waits goes on waiting
-    kTruncated,  // TC: ask again over TCP (RFC 7766 section 5)
+    kForeign,    // not an answer to this query, or malformed: keep waiting
+    kTruncated,  // TC: retry over TCP (RFC 7766 section 5)
     kAddresses,
     kNoName,     // NXDOMAIN
     kNoAddress,  // the name exists, but has no address of this type
-    kFailure,    // SERVFAIL, REFUSED and kin, or a CNAME chain without an end: another server may know better
+    kFailure,    // SERVFAIL, REFUSED and others, or a CNAME loop: try another server
   };
   Kind kind = Kind::kForeign;
-  // How long it may be remembered: kAddresses, kNoName, kNoAddress. Bounded by kNameTtlMax and kNoNameTtlMax.
+  // How long it may be cached; set for kAddresses, kNoName and kNoAddress. Bounded by kNameTtlMax and kNoNameTtlMax.
   std::chrono::seconds ttl{0};
-  std::array<IpAddress, kAddressesPerName> addresses;  // kAddresses: the first ones of the answer
+  std::array<IpAddress, kAddressesPerName> addresses;  // kAddresses: the first of the answer
   std::size_t count = 0;
 
   std::span<const IpAddress> list() const { return std::span(addresses).first(count); }
 };
 
+// Decodes `message`, any bytes from the network, as the answer to `query`.
 DnsAnswer DecodeAnswer(std::span<const std::uint8_t> message, const DnsQuery& query);
 
 }  // namespace penstock

@@ -1,9 +1,7 @@
-// Which name server to ask next.
-// Owned by a resolver; its own thread only.
-// Invariant: a server that is in doubt, because it kept silent, is asked after all others, except by one question per
-// kServerDoubt, which finds out whether it is back. So a dead server costs kNextTryDelay to the questions that find it
-// out, and to one more now and then, and all others nothing.
-// Deliberately not here: sockets and time-outs.
+// Chooses the name server for the next attempt of a question. Owned by NameLookups; one thread. Invariant: a suspect
+// server (one that did not answer in time) is asked after all others, except by one question every kServerDoubt, which
+// probes whether it is back. So a dead server delays by kNextTryDelay only the questions that detect it and one probe
+// now and then. Does not: use sockets, keep deadlines.
 #pragma once
 
 #include <array>
@@ -18,26 +16,27 @@
 
 namespace penstock {
 
-// What one question has done so far, by server.
+// What one question has asked so far, by server.
 struct ServersAsked {
-  std::array<std::uint8_t, kNameServersMax> tries{};
-  std::array<bool, kNameServersMax> failed{};  // it told so: not to be asked again
+  std::array<std::uint8_t, kNameServersMax> attempts{};
+  std::array<bool, kNameServersMax> failed{};  // the server reported a failure; do not ask it again
 };
 
 class NameServers {
  public:
-  // Everybody starts without doubt.
+  // Replaces the list: 1 to kNameServersMax servers, each asked `attempts` (1 or more) times at most by one question.
+  // No server is suspect at first.
   void Set(const std::vector<Endpoint>& servers, int attempts);
 
-  // The server for the next try of a question, or nothing when there is none left. Among those with the fewest tries
-  // the first in the order of the list wins, which starts at `start` (for `options rotate`).
+  // The server for the next attempt; nothing if none is left. Of the servers with the fewest attempts the first wins,
+  // in the order of the list beginning at index `start` (for `options rotate`).
   std::optional<std::size_t> Pick(const ServersAsked& asked, std::size_t start, TimePoint now);
 
-  // It said anything at all.
+  // The server sent something.
   void Heard(std::size_t server, TimePoint now);
 
-  // A try that began at `began` has had no answer for too long. It counts against the server only when nobody else has
-  // heard of it since: a slow name is not a dead server.
+  // An attempt that began at `began` has timed out. The server becomes suspect only if nothing was heard from it since
+  // then: one slow name does not make a dead server.
   void Silent(std::size_t server, TimePoint began, TimePoint now);
 
   const Endpoint& endpoint(std::size_t server) const { return servers_[server].endpoint; }
@@ -47,8 +46,8 @@ class NameServers {
   struct Server {
     Endpoint endpoint;
     TimePoint heard{};
-    bool doubted = false;
-    TimePoint probe_at{};  // when `doubted`: from then on one question may try
+    bool suspect = false;
+    TimePoint probe_at{};  // if `suspect`: from then on one question may probe it
   };
 
   std::vector<Server> servers_;
