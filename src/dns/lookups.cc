@@ -68,8 +68,8 @@ struct NameLookups::Lookup {
   std::size_t first_server = 0;
   bool told = false;  // grace is over: whoever asks gets what there is
   std::array<Question, 2> questions{Question(Cookie{0, self}), Question(Cookie{1, self})};  // the tag is the family
-  std::list<Handle> waiters;
   Deadline grace;
+  std::list<Finished> waiters;  // without their answers
 };
 
 NameLookups::Try::Try(Handle self_handle, Lookup& the_lookup, Family the_family, std::size_t the_server,
@@ -130,21 +130,22 @@ std::optional<NameAnswer> NameLookups::Find(std::string_view name, std::size_t s
   return std::nullopt;
 }
 
-std::optional<NameLookups::Ticket> NameLookups::Wait(std::string_view name, Handle waiter, std::size_t share) {
+std::optional<NameLookups::Ticket> NameLookups::Wait(std::string_view name, Cookie waiter, std::size_t share) {
   const auto running = lookup_of_.find(name);
   Lookup* const lookup = running != lookup_of_.end() ? running->second : Begin(name, share);
   if (lookup == nullptr) return std::nullopt;
+  assert(!lookup->told);  // or Find would have had the answer
   if (!lookup->started) HurryFor(*lookup, shares_[share]);
-  const Ticket ticket{lookup->self, lookup->waiters.insert(lookup->waiters.end(), waiter)};
+  const Ticket ticket{lookup->self, lookup->waiters.insert(lookup->waiters.end(), Finished{waiter, {}})};
   GoOn();
   return ticket;
 }
 
 void NameLookups::Withdraw(const Ticket& ticket) {
   Lookup* const lookup = lookups_.Resolve(ticket.lookup);
-  if (lookup == nullptr || lookup->told) return;
-  lookup->waiters.erase(ticket.place);
-  if (!lookup->waiters.empty()) return;
+  const bool answered = lookup == nullptr || lookup->told;
+  (answered ? finished_ : lookup->waiters).erase(ticket.place);
+  if (answered || !lookup->waiters.empty()) return;
   Drop(*lookup);
   GoOn();
 }
@@ -174,7 +175,7 @@ bool NameLookups::MakeRoomForLookup(const Share& share) {
   if (most.lookups.size() <= share.lookups.size() + 1) return false;
   Lookup& oldest = *lookups_.Resolve(most.lookups.front());
   counters_.names_failed.Add();
-  for (const Handle waiter : oldest.waiters) finished_.push_back({waiter, NameAnswer()});
+  TellWaiters(oldest, {});
   Drop(oldest);
   return true;
 }
@@ -311,10 +312,9 @@ void NameLookups::CheckProgress(Lookup& lookup) {
   }
 }
 
-void NameLookups::TellWaiters(Lookup& lookup) {
-  const NameAnswer answer = lookup.Answer();
-  for (const Handle waiter : lookup.waiters) finished_.push_back({waiter, answer});
-  lookup.waiters.clear();
+void NameLookups::TellWaiters(Lookup& lookup, const NameAnswer& answer) {
+  for (Finished& waiter : lookup.waiters) waiter.answer = answer;
+  finished_.splice(finished_.end(), lookup.waiters);
 }
 
 // The lookup is over, or nobody wants it any more.
@@ -336,8 +336,9 @@ void NameLookups::GoOn() {
   while (!ended_.empty()) {
     Lookup& lookup = *lookups_.Resolve(ended_.back());
     ended_.pop_back();
-    if (lookup.Answer().status == NameStatus::kNoAnswer) counters_.names_failed.Add();
-    TellWaiters(lookup);
+    const NameAnswer answer = lookup.Answer();
+    if (answer.status == NameStatus::kNoAnswer) counters_.names_failed.Add();
+    TellWaiters(lookup, answer);
     Drop(lookup);
     StartThoseWhoWait();
   }
@@ -421,7 +422,7 @@ void NameLookups::OnTime() {
   while (const auto due = grace_.Expire(now)) {
     Lookup& lookup = *lookups_.Resolve(due->handle);
     lookup.told = true;
-    TellWaiters(lookup);
+    TellWaiters(lookup, lookup.Answer());
   }
   GoOn();
 }

@@ -32,32 +32,6 @@ NameAnswer Nothing(NameStatus status) {
 
 }  // namespace
 
-// Where the search for a name has come to. It keeps to the files as they were when it began.
-struct Resolver::Place {
-  explicit Place(std::size_t of_share) : share(of_share) {}
-
-  std::size_t share;  // of the client
-  std::shared_ptr<const NameFilesText> text;
-  bool absolute = false;      // a final dot: no search list
-  bool failed = false;        // a candidate had no answer
-  std::size_t candidate = 0;  // see CandidateAt
-  std::uint64_t denied = 0;   // candidates that may not be asked for, a bit each
-
-  bool IsDenied() const { return (denied >> candidate & 1) != 0; }
-};
-static_assert(kSearchMax < 64);
-
-struct Resolver::Waiter {
-  Waiter(Handle self_handle, Handle who_waits, std::string_view the_name, const Place& the_place)
-      : self(self_handle), who(who_waits), name(the_name), place(the_place) {}
-
-  const Handle self;
-  const Handle who;
-  const std::string name;  // as it was asked for
-  Place place;             // its candidate is what is being looked up
-  NameLookups::Ticket ticket;
-};
-
 Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
                    Counters& counters, std::uint8_t tag)
     : clock_(clock),
@@ -67,7 +41,6 @@ Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Pol
       files_(files.text()),
       text_(files_.Take()),
       lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
-      waiters_(Handle::kNoSlot),
       share_key_(RandomBits()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
 }
@@ -93,41 +66,28 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText&
   return remembered;
 }
 
-std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Handle who, const IpAddress& client,
+std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Cookie waiter, const IpAddress& client,
                                             const NameFilter* filter) {
   if (!IsHostName(name)) return Nothing(NameStatus::kNoName);
   const NameText text(name);
   Place place(ShareOf(client));
   if (const auto known = Known(name, text, filter, place)) return known;
-  Waiter* const waiter = AddWaiter(who, text.view(), place);
-  if (waiter != nullptr && Wait(*waiter)) return std::nullopt;
-  if (waiter != nullptr) RemoveWaiter(*waiter);
+  const auto [added, is_new] =
+      waiters_.try_emplace(waiter.Packed(), Wanted{std::string(text.view()), std::move(place), {}});
+  assert(is_new);  // it waits for one name at a time
+  if (Wait(waiter, added->second)) return std::nullopt;
+  waiters_.erase(added);
   counters_.names_failed.Add();
   return Nothing(NameStatus::kNoAnswer);
 }
 
 std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
 
-// Null when there is no memory.
-Resolver::Waiter* Resolver::AddWaiter(Handle who, std::string_view name, const Place& place) {
-  Waiter* const waiter = waiters_.Acquire(who, name, place);
-  if (waiter == nullptr) return nullptr;
-  [[maybe_unused]] const bool added = waiter_of_.emplace(Cookie{0, who}.Packed(), waiter).second;
-  assert(added);  // it waits for one name at a time
-  return waiter;
-}
-
-void Resolver::RemoveWaiter(const Waiter& waiter) {
-  waiter_of_.erase(Cookie{0, waiter.who}.Packed());
-  waiters_.Release(waiter.self);
-}
-
-void Resolver::Withdraw(Handle who) {
-  const auto found = waiter_of_.find(Cookie{0, who}.Packed());
-  if (found == waiter_of_.end()) return;
-  const Waiter& waiter = *found->second;
-  lookups_.Withdraw(waiter.ticket);
-  RemoveWaiter(waiter);
+void Resolver::Withdraw(Cookie waiter) {
+  const auto found = waiters_.find(waiter.Packed());
+  if (found == waiters_.end()) return;
+  lookups_.Withdraw(found->second.ticket);
+  waiters_.erase(found);
 }
 
 // Looks whether the files or the host's addresses have changed; most of the time this only compares numbers.
@@ -226,11 +186,12 @@ std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) 
   }
 }
 
-bool Resolver::Wait(Waiter& waiter) {
-  const auto candidate = CandidateAt(waiter.name, waiter.place);
+// False when there is no room for another lookup.
+bool Resolver::Wait(Cookie waiter, Wanted& wanted) {
+  const auto candidate = CandidateAt(wanted.name, wanted.place);
   assert(candidate && !candidate->view().empty());  // Search stopped there
-  const auto ticket = lookups_.Wait(candidate->view(), waiter.self, waiter.place.share);
-  if (ticket) waiter.ticket = *ticket;
+  const auto ticket = lookups_.Wait(candidate->view(), waiter, wanted.place.share);
+  if (ticket) wanted.ticket = *ticket;
   return ticket.has_value();
 }
 
@@ -242,25 +203,23 @@ std::optional<TimePoint> Resolver::next_deadline() const { return lookups_.next_
 
 std::optional<Resolver::Finished> Resolver::TakeAnswer() {
   while (const auto finished = lookups_.TakeAnswer()) {
-    Waiter* const waiter = waiters_.Resolve(finished->waiter);
-    if (waiter == nullptr) continue;  // withdrawn while its answer lay ready
-    const auto answer = AfterLookup(*waiter, finished->answer);
+    const auto found = waiters_.find(finished->waiter.Packed());
+    const auto answer = AfterLookup(finished->waiter, found->second, finished->answer);
     if (!answer) continue;
-    const Handle who = waiter->who;
-    RemoveWaiter(*waiter);
-    return Finished{who, *answer};
+    waiters_.erase(found);
+    return Finished{finished->waiter, *answer};
   }
   return std::nullopt;
 }
 
 // The answer for `waiter`, whose candidate has this one; nothing when it waits again, for a later candidate.
-std::optional<NameAnswer> Resolver::AfterLookup(Waiter& waiter, const NameAnswer& answer) {
-  if (Settles(answer, waiter.name, waiter.place)) {
-    return Named(answer, CandidateAt(waiter.name, waiter.place), waiter.name);
+std::optional<NameAnswer> Resolver::AfterLookup(Cookie waiter, Wanted& wanted, const NameAnswer& answer) {
+  if (Settles(answer, wanted.name, wanted.place)) {
+    return Named(answer, CandidateAt(wanted.name, wanted.place), wanted.name);
   }
-  ++waiter.place.candidate;
-  if (const auto known = Search(waiter.name, waiter.place)) return known;
-  if (Wait(waiter)) return std::nullopt;
+  ++wanted.place.candidate;
+  if (const auto known = Search(wanted.name, wanted.place)) return known;
+  if (Wait(waiter, wanted)) return std::nullopt;
   return Nothing(NameStatus::kNoAnswer);
 }
 

@@ -31,7 +31,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       stashes_(settings.stashes_max),
       resolver_(settings.names, shared.name_files, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
-      associations_(settings.connections_max),
+      associations_(settings.connections_max, kTagDatagramName),
       throttles_(settings.connections_max),
       further_attempts_(settings.further_attempts_max),
       deadlines_(settings),
@@ -201,22 +201,22 @@ void Worker::DeliverLogins() {
 
 void Worker::DeliverNames() {
   while (const auto finished = resolver_.TakeAnswer()) {
-    if (AssociationPool::IsDatagram(finished->waiter)) {
-      DeliverToDatagram(*finished);
+    const auto [tag, handle] = finished->waiter;
+    if (tag == kTagDatagramName) {
+      DeliverToDatagram(handle, finished->answer);
       continue;
     }
-    Session* const session = sessions_.Resolve(finished->waiter);
+    Session* const session = sessions_.Resolve(handle);
     if (session != nullptr) After(*session, session->OnName(finished->answer, tools_));
   }
 }
 
-// The answer may have been on its way when the datagram's association ended; then the handle resolves to nothing.
-void Worker::DeliverToDatagram(const Resolver::Finished& finished) {
-  WaitingDatagram* const datagram = associations_.waiting.Resolve(AssociationPool::AsDatagram(finished.waiter));
+void Worker::DeliverToDatagram(Handle waiting, const NameAnswer& answer) {
+  WaitingDatagram* const datagram = associations_.waiting.Resolve(waiting);
   if (datagram == nullptr) return;
   Session* const session = sessions_.Resolve(datagram->session);
   assert(session != nullptr);  // what waits goes with its association
-  const Session::Next next = session->OnDatagramName(*datagram, finished.answer, tools_);
+  const Session::Next next = session->OnDatagramName(*datagram, answer, tools_);
   // Before the session, which gives back all that still waits.
   associations_.Release(*datagram);
   After(*session, next);

@@ -70,7 +70,7 @@ Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
 }
 
 void Handshake::Withdraw(const SessionTools& tools) {
-  if (resolving_) tools.resolver.Withdraw(core_.handle);
+  if (resolving_) tools.resolver.Withdraw({kTagTargetName, core_.handle});
   resolving_ = false;
   if (checking_login_) tools.logins.Withdraw(login_ticket_, waiter(tools));
   checking_login_ = false;
@@ -404,7 +404,7 @@ Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& too
   resolving_ = true;
   const Access access = core_.access(tools);
   const AllowedNames allowed(access, name, core_.port);
-  const auto answer = tools.resolver.Resolve(name, core_.handle, core_.client.ip, &allowed);
+  const auto answer = tools.resolver.Resolve(name, {kTagTargetName, core_.handle}, core_.client.ip, &allowed);
   return answer ? OnName(*answer, tools) : Turn::kWaiting;
 }
 

@@ -26,8 +26,11 @@ bool IsClosed(const Ruling& ruling) { return !ruling.allowed && (ruling.rule != 
 
 }  // namespace
 
-AssociationPool::AssociationPool(std::size_t associations_max)
-    : associations(associations_max), waiting(kWaitingDatagramsPerWorker), pages(kAddressPagesPerWorker) {
+AssociationPool::AssociationPool(std::size_t associations_max, std::uint8_t tag_of_waiters)
+    : waiter_tag(tag_of_waiters),
+      associations(associations_max),
+      waiting(kWaitingDatagramsPerWorker),
+      pages(kAddressPagesPerWorker) {
   key = {RandomBits(), RandomBits()};
 }
 
@@ -40,7 +43,7 @@ bool AssociationPool::MakeRoom(const Waiting& share, std::size_t bytes, Resolver
     const Waiting& most = *std::ranges::max_element(waiting_of_share, {}, holds);
     if (holds(most) < holds(share) + (full ? 1 : bytes)) return false;
     WaitingDatagram& oldest = *most.datagrams.front();
-    resolver.Withdraw(AsWaiter(oldest.self));
+    resolver.Withdraw(WaiterOf(oldest));
     counters.udp_queue_full.Add();
     oldest.association.OnDropped();
     Release(oldest);
@@ -80,7 +83,7 @@ void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& c
   counters.udp_nameless.Add(waiting_);
   pool.waiting.ForEach([&](WaitingDatagram& datagram) {
     if (datagram.session != session_) return;
-    resolver.Withdraw(AssociationPool::AsWaiter(datagram.self));
+    resolver.Withdraw(pool.WaiterOf(datagram));
     pool.Release(datagram);
   });
 }
@@ -209,7 +212,7 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
   if (const auto answer =
-          tools.resolver.Resolve(header.name, AssociationPool::AsWaiter(waiting->self), tools.client.ip, &allowed)) {
+          tools.resolver.Resolve(header.name, tools.pool.WaiterOf(*waiting), tools.client.ip, &allowed)) {
     OnName(*waiting, *answer, tools);
     tools.pool.Release(*waiting);
   }

@@ -68,10 +68,10 @@ struct Bench {
   }
 
   Strings Ask(std::string_view name) {
-    if (const auto known = resolver->Resolve(name, {5, 5})) return Texts(known);
+    if (const auto known = resolver->Resolve(name, {1, {5, 5}})) return Texts(known);
     const auto finished = Await();
     if (!finished) return {"nothing"};
-    CHECK(finished->waiter == Handle{5, 5});
+    CHECK(finished->waiter == Cookie{1, {5, 5}});
     return Texts(finished->answer);
   }
 
@@ -116,11 +116,11 @@ TEST_CASE("a name is asked for, and then known") {
   Bench bench;
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.Add("www.example", "2001:db8::1");
-  CHECK_FALSE(bench.resolver->Resolve("www.example", {5, 5}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
   CHECK(bench.counters.names_cached.value() == 0);
   const auto finished = bench.Await();
   REQUIRE(finished.has_value());
-  CHECK(finished->waiter == Handle{5, 5});
+  CHECK(finished->waiter == Cookie{1, {5, 5}});
   CHECK(Texts(finished->answer) == Strings{"2001:db8::1", "192.0.2.1"});
   CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
   for (const char* name : {"www.example", "WWW.EXAMPLE", "www.example."}) {
@@ -135,7 +135,7 @@ TEST_CASE("next_deadline says now while an answer lies ready") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   CHECK_FALSE(bench.resolver->next_deadline().has_value());
-  CHECK_FALSE(bench.resolver->Resolve("www.example", {5, 5}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
   int turns = 0;
   while (*bench.resolver->next_deadline() > bench.clock.now()) {
     REQUIRE(++turns < 100);
@@ -212,9 +212,9 @@ TEST_CASE("those who wait for different names go on together where they meet") {
   Bench bench("search a.example\n");
   bench.server.Add("www.a.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
-  CHECK_FALSE(bench.resolver->Resolve("www", {1, 1}).has_value());
-  CHECK_FALSE(bench.resolver->Resolve("www.a.example", {2, 2}).has_value());
-  CHECK_FALSE(bench.resolver->Resolve("www.a.example.", {3, 3}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www", {1, {1, 1}}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www.a.example", {1, {2, 2}}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www.a.example.", {1, {3, 3}}).has_value());
   REQUIRE(bench.server.AwaitQueries("www.a.example", kA, 1));
   REQUIRE(bench.server.AwaitQueries("www.a.example", DnsType::kAaaa, 1));
   bench.server.BehaveAlways(Behaviour::kAnswer);
@@ -222,7 +222,7 @@ TEST_CASE("those who wait for different names go on together where they meet") {
   for (std::uint32_t number = 1; number <= 3; ++number) {
     const auto finished = bench.Await();
     REQUIRE(finished.has_value());
-    CHECK(finished->waiter == Handle{number, number});
+    CHECK(finished->waiter == Cookie{1, {number, number}});
     CHECK(Texts(finished->answer) == Strings{"192.0.2.1"});
   }
   CHECK(bench.server.Queries() == 2);
@@ -238,7 +238,7 @@ TEST_CASE("names of the search list that a filter denies are not asked for") {
   bench.server.Add("www.one", "192.0.2.1");
   bench.server.Add("www.two", "192.0.2.2");
   const auto ask = [&](std::string_view name, const Filter& filter) {
-    if (const auto known = bench.resolver->Resolve(name, {5, 5}, {}, &filter)) return Texts(known);
+    if (const auto known = bench.resolver->Resolve(name, {1, {5, 5}}, {}, &filter)) return Texts(known);
     const auto finished = bench.Await();
     REQUIRE(finished.has_value());
     CHECK((finished->answer.name.empty() || finished->answer.name.starts_with("www.")));
@@ -258,14 +258,14 @@ TEST_CASE("names of the search list that a filter denies are not asked for") {
 TEST_CASE("a search goes on with the list that it began with") {
   Bench bench("search one two\n");
   bench.server.Add("www.two", "192.0.2.2");
-  CHECK_FALSE(bench.resolver->Resolve("www", {5, 5}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("www", {1, {5, 5}}).has_value());
   bench.WriteResolvConf("search three four five\n");
   bench.files->Refresh();
-  CHECK_FALSE(bench.resolver->Resolve("other", {6, 6}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("other", {1, {6, 6}}).has_value());
   for (int answers = 0; answers < 2; ++answers) {
     const auto finished = bench.Await();
     REQUIRE(finished.has_value());
-    if (finished->waiter == Handle{5, 5}) CHECK(Texts(finished->answer) == Strings{"192.0.2.2"});
+    if (finished->waiter == Cookie{1, {5, 5}}) CHECK(Texts(finished->answer) == Strings{"192.0.2.2"});
   }
   CHECK(bench.server.Queries("www.four", kA) == 0);
 }
@@ -288,9 +288,9 @@ TEST_CASE("any number may wait for one name, and all are told") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   for (std::uint32_t number = 0; number < kMany; ++number) {
-    REQUIRE_FALSE(bench.resolver->Resolve("www.example", {number, 1}).has_value());
+    REQUIRE_FALSE(bench.resolver->Resolve("www.example", {1, {number, 1}}).has_value());
   }
-  bench.resolver->Withdraw({0, 1});
+  bench.resolver->Withdraw({1, {0, 1}});
   for (int turns = 0; turns < 100 && *bench.resolver->next_deadline() > bench.clock.now(); ++turns) {
     bench.clock.Set(*bench.resolver->next_deadline());
     bench.resolver->OnTime();
@@ -298,7 +298,7 @@ TEST_CASE("any number may wait for one name, and all are told") {
   for (std::uint32_t number = 1; number < kMany; ++number) {
     const auto finished = bench.resolver->TakeAnswer();
     REQUIRE(finished.has_value());
-    REQUIRE(finished->waiter == Handle{number, 1});
+    REQUIRE(finished->waiter == Cookie{1, {number, 1}});
   }
   CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
 }
@@ -318,40 +318,49 @@ TEST_CASE("who is withdrawn is not told, and what only it waited for is given up
   Bench bench("search a.example\n");
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
-  bench.resolver->Withdraw({1, 1});  // does not wait: nothing
+  bench.resolver->Withdraw({1, {1, 1}});  // does not wait: nothing
   SUBCASE("it is alone") {
-    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
-    bench.resolver->Withdraw({1, 1});
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
+    bench.resolver->Withdraw({1, {1, 1}});
     CHECK_FALSE(bench.resolver->next_deadline().has_value());
-    bench.resolver->Withdraw({1, 1});
+    bench.resolver->Withdraw({1, {1, 1}});
   }
   SUBCASE("others wait, too") {
-    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
-    CHECK_FALSE(bench.resolver->Resolve("www.example", {2, 2}).has_value());
-    bench.resolver->Withdraw({1, 1});
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {2, 2}}).has_value());
+    bench.resolver->Withdraw({1, {1, 1}});
     REQUIRE(bench.server.AwaitQueries("www.example", kA, 1));
     REQUIRE(bench.server.AwaitQueries("www.example", DnsType::kAaaa, 1));
     bench.server.BehaveAlways(Behaviour::kAnswer);
     bench.server.Release("www.example");
     const auto finished = bench.Await();
     REQUIRE(finished.has_value());
-    CHECK(finished->waiter == Handle{2, 2});
+    CHECK(finished->waiter == Cookie{1, {2, 2}});
   }
   SUBCASE("its answer lies ready") {
     bench.server.BehaveAlways(Behaviour::kAnswer);
-    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, 1}).has_value());
-    CHECK_FALSE(bench.resolver->Resolve("gone.example.", {2, 2}).has_value());
-    std::vector<Handle> told;
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("gone.example.", {1, {2, 2}}).has_value());
+    std::vector<Cookie> told;
     while (told.empty()) {
       if (const auto finished = bench.Await()) told.push_back(finished->waiter);
     }
-    bench.resolver->Withdraw({1, 1});
-    bench.resolver->Withdraw({2, 2});
+    bench.resolver->Withdraw({1, {1, 1}});
+    bench.resolver->Withdraw({1, {2, 2}});
+    CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+  }
+  SUBCASE("its answer lies ready, and it waits for another name") {
+    bench.server.Behave("www.example", Behaviour::kAnswer);
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {2, 2}}).has_value());
+    REQUIRE(bench.Await().has_value());
+    bench.resolver->Withdraw({1, {2, 2}});
+    CHECK_FALSE(bench.resolver->Resolve("mail.example", {1, {2, 2}}).has_value());
     CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
   }
   SUBCASE("it is on its way through the search list") {
     bench.server.Behave("www.a.example", Behaviour::kAnswer);
-    CHECK_FALSE(bench.resolver->Resolve("www", {1, 1}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve("www", {1, {1, 1}}).has_value());
     const test::Stopwatch watch;
     while (bench.server.Queries("www", kA) == 0 && watch.elapsed() < test::kPatience) {
       CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
@@ -360,10 +369,23 @@ TEST_CASE("who is withdrawn is not told, and what only it waited for is given up
         bench.resolver->OnEvent(bench.poller.At(index).cookie.handle, bench.poller.At(index).events);
       }
     }
-    bench.resolver->Withdraw({1, 1});
+    bench.resolver->Withdraw({1, {1, 1}});
     CHECK_FALSE(bench.resolver->next_deadline().has_value());
   }
   CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
+}
+
+TEST_CASE("waiters whose cookies differ in the tag alone are two") {
+  Bench bench;
+  bench.server.Add("www.example", "192.0.2.1");
+  bench.server.Behave("mail.example", Behaviour::kHold);
+  CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
+  CHECK_FALSE(bench.resolver->Resolve("mail.example", {2, {5, 5}}).has_value());
+  bench.resolver->Withdraw({2, {5, 5}});
+  const auto finished = bench.Await();
+  REQUIRE(finished.has_value());
+  CHECK(finished->waiter == Cookie{1, {5, 5}});
+  CHECK(Texts(finished->answer) == Strings{"192.0.2.1"});
 }
 
 TEST_CASE("the sockets for questions are as many as the settings say") {
@@ -372,7 +394,7 @@ TEST_CASE("the sockets for questions are as many as the settings say") {
   bench.settings.tries_max = 4;
   bench.resolver.emplace(bench.settings, *bench.files, bench.poller, bench.clock, bench.counters, std::uint8_t{9});
   for (std::uint32_t number = 0; number < 5; ++number) {
-    CHECK_FALSE(bench.resolver->Resolve('n' + std::to_string(number) + ".example", {number, 1}).has_value());
+    CHECK_FALSE(bench.resolver->Resolve('n' + std::to_string(number) + ".example", {1, {number, 1}}).has_value());
   }
   CHECK(bench.counters.names_asked.value() == 2);
 }

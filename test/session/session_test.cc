@@ -43,7 +43,7 @@ struct Rig {
   NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
   Resolver resolver{settings.names, name_files, poller, tools.clock, tools.counters, kTagNames};
   Slab<Handshake> handshakes{1};
-  AssociationPool associations{1};
+  AssociationPool associations{1, kTagDatagramName};
   Slab<Throttle> throttles{1};
   FairShares further_attempts{1};
   PortPool ports{PortRange()};

@@ -69,7 +69,7 @@ struct Rig {
   Counters counters;
   NameFiles name_files{settings.names.resolv_conf, settings.names.hosts_file};
   Resolver resolver{settings.names, name_files, poller, clock, counters, 1};
-  AssociationPool pool{1};
+  AssociationPool pool{1, 2};
   PortPool ports{PortRange()};
   Association& association = *pool.associations.Acquire(kSession, kFirstTag);
   UdpPeer target;

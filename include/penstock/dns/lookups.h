@@ -1,9 +1,9 @@
 // Absolute names asked of the name servers: each name once at a time, for all who wait for it, and remembered.
-// Owned by a resolver; its own thread only. Who waits is a handle, which is handed back and never touched.
-// Invariant: every handle that was made to wait and not withdrawn is yielded by TakeAnswer exactly once, after a
-// bounded time: each question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and
-// lookups that have not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever
-// open. Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
+// Owned by a resolver; its own thread only. A waiter is a cookie, which is handed back and means nothing here.
+// Invariant: TakeAnswer yields every waiter exactly once, after a bounded time, unless it is withdrawn before: each
+// question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups that have
+// not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever open.
+// Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
 //
 //   waiters --> lookup: one name --> question: AAAA --> tries: one server, one socket each
 //                               \--> question: A    --> tries
@@ -24,7 +24,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -66,18 +65,23 @@ class NameLookups {
   // allocate.
   std::optional<NameAnswer> Find(std::string_view name, std::size_t share = 0);
 
-  // Where somebody waits. Means nothing any more, and is harmless, once the answer is there.
+  struct Finished {
+    Cookie waiter;
+    NameAnswer answer;
+  };
+
+  // Where a waiter is: valid until TakeAnswer yields it.
   struct Ticket {
     Handle lookup;
-    std::list<Handle>::iterator place;
+    std::list<Finished>::iterator place;
   };
 
   // Makes `waiter` wait for `name`; nothing when there is no room. A lookup that this begins counts towards `share`,
   // which is below kNameShares. Where kLookupsMax are under way, the share that has most of them gives up its oldest,
   // if it has more than `share` would then have: who waits for that one is told that nobody answered.
-  [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Handle waiter, std::size_t share);
+  [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Cookie waiter, std::size_t share);
 
-  // Who holds `ticket` waits no longer. An answer of its own may already lie ready, and is then still yielded.
+  // The waiter of `ticket` is not yielded, even if its answer is ready. A lookup without waiters is given up.
   void Withdraw(const Ticket& ticket);
 
   void OnEvent(Handle handle, const Events& events);
@@ -86,10 +90,7 @@ class NameLookups {
   // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
   std::optional<TimePoint> next_deadline() const;
 
-  struct Finished {
-    Handle waiter;
-    NameAnswer answer;
-  };
+  // The next waiter whose answer is ready, in the order in which the answers came.
   std::optional<Finished> TakeAnswer();
 
  private:
@@ -111,7 +112,7 @@ class NameLookups {
   void StartThoseWhoWait();
   void Start(Lookup& lookup);
   void CheckProgress(Lookup& lookup);
-  void TellWaiters(Lookup& lookup);
+  void TellWaiters(Lookup& lookup, const NameAnswer& answer);
   void Drop(Lookup& lookup);
   std::size_t NumberOf(const Share& share) const { return static_cast<std::size_t>(&share - shares_.data()); }
   void GoOn();
@@ -159,7 +160,7 @@ class NameLookups {
   std::vector<Share> shares_;
   std::size_t not_started_ = 0;  // lookups, over all shares
   std::vector<Handle> ended_;    // lookups whose waiters have not been told yet
-  std::deque<Finished> finished_;
+  std::list<Finished> finished_;  // waiters that have left their lookups
 };
 
 }  // namespace penstock

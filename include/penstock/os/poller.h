@@ -18,7 +18,8 @@
 
 namespace penstock {
 
-// Who an event or a deadline is for: a tag that its receiver gave it, and a handle. 64 bits as epoll keeps them:
+// Whom an event, a deadline or an answer is for: a tag that its receiver gave it, and a handle. 64 bits, as epoll
+// keeps them:
 //
 //   | tag: 8 | generation: 24 | slot: 32 |
 struct Cookie {
@@ -32,6 +33,8 @@ struct Cookie {
     return {static_cast<std::uint8_t>(bits >> 56),
             {static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32) & Handle::kGenerationMask}};
   }
+
+  bool operator==(const Cookie&) const = default;
 };
 
 // What happened to a descriptor. Several at once are common.

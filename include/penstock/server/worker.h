@@ -113,7 +113,7 @@ class Worker {
   void TellOfPolicy();
   void DeliverLogins();
   void DeliverNames();
-  void DeliverToDatagram(const Resolver::Finished& finished);
+  void DeliverToDatagram(Handle waiting, const NameAnswer& answer);
   void RunReadyList();
   std::uint64_t BytesMoved() const;
   void ExpireDeadlines();

@@ -54,16 +54,18 @@ namespace penstock {
 
 class Handshake;
 
-// Whom an event or a deadline is for.
+// Whom an event, a deadline or the answer of the resolver is for.
 enum Tag : std::uint8_t {
   kTagWake,          // the worker's eventfd
   kTagListener,      // slot: which one
-  kTagNames,         // the resolver's
+  kTagNames,         // the resolver's sockets
   kTagClient,        // a session's client socket
   kTagDeadline,      // a session's deadline
   kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
   kTagBindListener,  // a session's listener for the peer of its BIND
   kTagThrottle,      // a session that had used up its bandwidth should look again
+  kTagTargetName,    // a session that waits for the name of its target
+  kTagDatagramName,  // a datagram that waits for the name of its target: of AssociationPool::waiting
   kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
   // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
   kTagTarget = kTagUdp + Association::kSides,

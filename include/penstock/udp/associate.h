@@ -53,7 +53,7 @@ namespace penstock {
 
 class Association;
 
-// A datagram whose target is being looked up. Its handle is what the resolver knows as the waiter.
+// A datagram whose target is being looked up.
 struct WaitingDatagram {
   WaitingDatagram(Handle handle, Association& its_association, Handle whose, std::uint16_t to_port,
                   std::size_t of_share)
@@ -79,13 +79,11 @@ struct WaitingDatagram {
 
 // What one worker's associations borrow.
 struct AssociationPool {
-  explicit AssociationPool(std::size_t associations_max);
+  // `waiter_tag` is the cookie tag of the datagrams that wait; the handles beside it are those of `waiting`.
+  AssociationPool(std::size_t associations_max, std::uint8_t waiter_tag);
 
-  // The resolver's waiters are sessions and datagrams; the highest bit of the slot tells them apart.
-  static constexpr std::uint32_t kDatagramBit = 0x80000000;
-  static bool IsDatagram(Handle waiter) { return (waiter.slot & kDatagramBit) != 0; }
-  static Handle AsWaiter(Handle datagram) { return {datagram.slot | kDatagramBit, datagram.generation}; }
-  static Handle AsDatagram(Handle waiter) { return {waiter.slot & ~kDatagramBit, waiter.generation}; }
+  // As which a datagram waits for the resolver.
+  Cookie WaiterOf(const WaitingDatagram& datagram) const { return {waiter_tag, datagram.self}; }
 
   // What one share's datagrams that wait hold; the oldest first.
   struct Waiting {
@@ -107,6 +105,7 @@ struct AssociationPool {
     TimePoint until{};
   };
 
+  const std::uint8_t waiter_tag;
   Slab<Association> associations;
   std::array<KnownRoute, 2> routes;  // the last one that exists, and the last one that does not
   Slab<WaitingDatagram> waiting;
