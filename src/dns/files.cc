@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "penstock/base/text.h"
+#include "penstock/dns/cache.h"
 #include "penstock/dns/message.h"
 
 namespace penstock {

@@ -7,6 +7,7 @@
 
 #include "penstock/base/fair_shares.h"
 #include "penstock/os/random.h"
+#include "penstock/os/socket.h"
 
 namespace penstock {
 namespace {

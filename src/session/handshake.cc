@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "penstock/base/secret.h"
+#include "penstock/dns/resolver.h"
 #include "penstock/os/io.h"
 #include "penstock/os/socket.h"
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/dns/resolver.h"
 #include "penstock/os/io.h"
 #include "penstock/os/socket.h"
 

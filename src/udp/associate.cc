@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/dns/resolver.h"
 #include "penstock/os/random.h"
 #include "penstock/os/socket.h"
 #include "penstock/os/udp.h"

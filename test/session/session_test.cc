@@ -12,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/dns/resolver.h"
 #include "test/support/rig.h"
 #include "test/support/sockets.h"
 

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/dns/resolver.h"
 #include "test/support/sockets.h"
 #include "test/support/udp_peer.h"
 

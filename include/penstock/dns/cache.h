@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,29 +18,10 @@
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
+#include "penstock/base/names.h"
 #include "penstock/os/clock.h"
 
 namespace penstock {
-
-enum class NameStatus : std::uint8_t {
-  kFound,
-  kNoName,    // it does not exist, or has no address of a family that this host can dial
-  kNoAnswer,  // no name server answered, or none wanted to
-  kDenied,    // a name that it may stand for may not be asked for, and no other was found
-};
-
-// What somebody who asked for a name is told: addresses exactly when the status is kFound, IPv6 before IPv4.
-struct NameAnswer {
-  NameStatus status = NameStatus::kNoAnswer;
-  std::array<IpAddress, kAddressesPerName> addresses;
-  std::size_t count = 0;
-
-  // Which name of the search list is meant, found or denied; empty: the name as it was asked for. Set by a Resolver,
-  // and valid until it is asked again.
-  std::string_view name{};
-
-  std::span<const IpAddress> list() const { return std::span(addresses).first(count); }
-};
 
 // In the order in which addresses are handed out.
 enum class Family : std::uint8_t { kIpv6, kIpv4 };

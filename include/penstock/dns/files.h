@@ -18,8 +18,8 @@
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
+#include "penstock/base/names.h"
 #include "penstock/base/shared_box.h"
-#include "penstock/dns/cache.h"
 #include "penstock/os/file.h"
 
 namespace penstock {

@@ -33,6 +33,7 @@
 
 #include "penstock/base/counters.h"
 #include "penstock/base/limits.h"
+#include "penstock/base/names.h"
 #include "penstock/base/slab.h"
 #include "penstock/dns/cache.h"
 #include "penstock/dns/files.h"
@@ -40,7 +41,6 @@
 #include "penstock/os/clock.h"
 #include "penstock/os/io.h"
 #include "penstock/os/poller.h"
-#include "penstock/os/socket.h"
 #include "penstock/os/timers.h"
 
 namespace penstock {
@@ -158,8 +158,8 @@ class NameLookups {
   Slab<Try> tries_;
   std::unordered_map<std::string_view, Lookup*> lookup_of_;  // keys are the lookups' own names
   std::vector<Share> shares_;
-  std::size_t not_started_ = 0;  // lookups, over all shares
-  std::vector<Handle> ended_;    // lookups whose waiters have not been told yet
+  std::size_t not_started_ = 0;   // lookups, over all shares
+  std::vector<Handle> ended_;     // lookups whose waiters have not been told yet
   std::list<Finished> finished_;  // waiters that have left their lookups
 };
 

@@ -18,30 +18,15 @@
 #include "penstock/base/counters.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
+#include "penstock/base/names.h"
 #include "penstock/base/shared_box.h"
-#include "penstock/dns/cache.h"
 #include "penstock/dns/files.h"
 #include "penstock/dns/lookups.h"
 #include "penstock/dns/message.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/poller.h"
-#include "penstock/os/socket.h"
 
 namespace penstock {
-
-struct ResolverSettings {
-  std::string resolv_conf = "/etc/resolv.conf";
-  std::string hosts_file = "/etc/hosts";
-  std::optional<Families> families;  // which addresses to ask for; unless set, those of the families that the host has
-  std::size_t tries_max = kNameTriesMax;  // sockets to name servers at a time; two at least
-};
-
-// Says which names may be looked up in place of one that was asked for.
-class NameFilter {
- public:
-  virtual ~NameFilter() = default;
-  virtual bool Allows(std::string_view name) const = 0;  // in the form of NameText
-};
 
 class Resolver {
  public:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "penstock/base/endpoint.h"
+#include "penstock/base/names.h"
 #include "penstock/os/fd.h"
 #include "penstock/os/io.h"
 
@@ -103,10 +104,6 @@ std::chrono::milliseconds UnansweredFor(int socket);
 
 // Which address families an answer could be dialled in. A family counts when the host has an address in it beyond
 // loopback and link-local; where neither has, both count (a machine on loopback alone is for tests).
-struct Families {
-  bool v4 = true;
-  bool v6 = true;
-};
 Families HostFamilies();
 
 // Every address of this host's interfaces (getifaddrs(3)), as they are now.

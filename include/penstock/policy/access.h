@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "penstock/base/endpoint.h"
+#include "penstock/base/names.h"
 #include "penstock/base/socks5.h"
-#include "penstock/dns/resolver.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/rules.h"
 

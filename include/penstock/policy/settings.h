@@ -13,7 +13,7 @@
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
-#include "penstock/dns/resolver.h"
+#include "penstock/base/names.h"
 #include "penstock/os/log.h"
 #include "penstock/os/socket.h"
 #include "penstock/policy/guard.h"

@@ -33,7 +33,6 @@
 #include "penstock/base/limits.h"
 #include "penstock/base/slab.h"
 #include "penstock/base/socks5.h"
-#include "penstock/dns/resolver.h"
 #include "penstock/login/logins.h"
 #include "penstock/login/users.h"
 #include "penstock/os/fd.h"
@@ -53,6 +52,7 @@
 namespace penstock {
 
 class Handshake;
+class Resolver;
 
 // Whom an event, a deadline or the answer of the resolver is for.
 enum Tag : std::uint8_t {

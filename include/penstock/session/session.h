@@ -11,8 +11,8 @@
 #include <cstdint>
 
 #include "penstock/base/endpoint.h"
+#include "penstock/base/names.h"
 #include "penstock/base/slab.h"
-#include "penstock/dns/resolver.h"
 #include "penstock/login/logins.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/fd.h"

@@ -34,9 +34,9 @@
 
 #include "penstock/base/counters.h"
 #include "penstock/base/endpoint.h"
+#include "penstock/base/names.h"
 #include "penstock/base/slab.h"
 #include "penstock/base/socks5.h"
-#include "penstock/dns/resolver.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/fd.h"
 #include "penstock/os/io.h"
@@ -52,6 +52,7 @@
 namespace penstock {
 
 class Association;
+class Resolver;
 
 // A datagram whose target is being looked up.
 struct WaitingDatagram {
