@@ -76,7 +76,7 @@ struct Connection {
 std::uint64_t answers = 0;  // so that nothing is left out as having no use
 
 void Judge(const RuleSet& rules, const IpAddress& client, const Connection& connection) {
-  Ask ask{client, {}, penstock::socks5::Command::kConnect, connection.name, nullptr, 443};
+  Ask ask{client, {}, penstock::Command::kConnect, connection.name, nullptr, 443};
   answers += static_cast<std::uint64_t>(rules.Judge(ask).answer);
   ask.target = &connection.target;
   answers += static_cast<std::uint64_t>(rules.Judge(ask).answer);

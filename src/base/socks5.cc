@@ -1,6 +1,7 @@
 #include "penstock/base/socks5.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "penstock/base/bytes.h"
 
@@ -21,9 +22,18 @@ Request Malformed(RequestFault fault, std::size_t size) {
   return request;
 }
 
-bool IsCommand(std::uint8_t value) {
-  return value >= static_cast<std::uint8_t>(Command::kConnect) &&
-         value <= static_cast<std::uint8_t>(Command::kUdpAssociate);
+// Nothing for a CMD that RFC 1928 does not have.
+std::optional<Command> CommandOf(std::uint8_t cmd) {
+  switch (cmd) {
+    case 1:
+      return Command::kConnect;
+    case 2:
+      return Command::kBind;
+    case 3:
+      return Command::kUdpAssociate;
+    default:
+      return std::nullopt;
+  }
 }
 
 struct Target {
@@ -108,7 +118,7 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes) {
   }
   ByteReader reader(bytes);
   reader.U8();  // VER
-  const std::uint8_t command = reader.U8();
+  const std::optional<Command> command = CommandOf(reader.U8());
   reader.U8();  // RSV
   const std::uint8_t address_type = reader.U8();
   if (!reader.ok()) return request;
@@ -127,8 +137,8 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes) {
   request.name = target.name;
   request.port = reader.U16();
   if (!reader.ok()) return Request{};
-  if (!IsCommand(command)) return Malformed(RequestFault::kCommand, reader.position());
-  request.command = static_cast<Command>(command);
+  if (!command) return Malformed(RequestFault::kCommand, reader.position());
+  request.command = *command;
   request.decoded = Decoded::kWhole;
   request.size = reader.position();
   return request;
@@ -140,11 +150,38 @@ std::array<std::uint8_t, 2> EncodeVerdict(bool accepted) {
   return {kCredentialsVersion, static_cast<std::uint8_t>(accepted ? 0 : 1)};
 }
 
-std::span<const std::uint8_t> EncodeReply(Reply reply, const Endpoint& bound,
+std::uint8_t Rep(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kSucceeded:
+      return 0;
+    case Outcome::kGeneralFailure:
+    case Outcome::kMalformed:
+    case Outcome::kOverLimit:
+      return 1;
+    case Outcome::kDenied:
+      return 2;
+    case Outcome::kNetworkUnreachable:
+      return 3;
+    case Outcome::kHostUnreachable:
+    case Outcome::kNameNotFound:
+      return 4;
+    case Outcome::kRefused:
+      return 5;
+    case Outcome::kTimedOut:
+      return 6;  // "TTL expired", the nearest that there is
+    case Outcome::kCommandUnsupported:
+      return 7;
+    case Outcome::kAddressTypeUnsupported:
+      return 8;
+  }
+  return 1;
+}
+
+std::span<const std::uint8_t> EncodeReply(Outcome outcome, const Endpoint& bound,
                                           std::span<std::uint8_t, kReplyBytesMax> room) {
   ByteWriter writer(room);
   writer.U8(kVersion);
-  writer.U8(static_cast<std::uint8_t>(reply));
+  writer.U8(Rep(outcome));
   writer.U8(0);
   writer.U8(bound.ip.is_v4() ? kIpv4 : kIpv6);
   writer.Put(bound.ip.bytes());
@@ -156,18 +193,6 @@ Endpoint Unbound() {
   Endpoint endpoint;
   endpoint.ip = IpAddress::FromV4(std::array<std::uint8_t, 4>{});
   return endpoint;
-}
-
-std::string_view Describe(Command command) {
-  switch (command) {
-    case Command::kConnect:
-      return "connect";
-    case Command::kBind:
-      return "bind";
-    case Command::kUdpAssociate:
-      return "associate";
-  }
-  return "";
 }
 
 UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram) {

@@ -20,7 +20,7 @@ constexpr std::string_view kBlanks = " \t\r\n\f\v";
 constexpr std::string_view kEnds = " \t\r\n\f\v,";  // of a word
 
 constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
-constexpr std::string_view kCommands[] = {"connect", "bind", "udp"};  // in the order of their bits
+constexpr const char* kCommandsAccepted = "connect, bind or udp-associate";
 
 constexpr struct {
   std::string_view name;
@@ -64,9 +64,9 @@ Mistake TakePorts(std::string_view word, std::vector<PortRange>& into) {
 }
 
 Mistake TakeCommand(std::string_view word, std::uint8_t& into) {
-  const auto* const found = std::ranges::find(kCommands, word);
-  if (found == std::end(kCommands)) return NotAccepted(word, kCommands, "connect, bind or udp");
-  into = static_cast<std::uint8_t>(into | 1U << (found - kCommands));
+  const auto* const found = std::ranges::find(kCommandWords, word == "udp" ? "udp-associate" : word);
+  if (found == std::end(kCommandWords)) return NotAccepted(word, kCommandWords, kCommandsAccepted);
+  into |= CommandBit(static_cast<Command>(found - kCommandWords));
   return std::nullopt;
 }
 
@@ -181,7 +181,7 @@ Mistake RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule
   }
   if (keyword == "command") {
     rule.commands = 0;
-    return reader.List("connect, bind or udp", [&](std::string_view word) { return TakeCommand(word, rule.commands); });
+    return reader.List(kCommandsAccepted, [&](std::string_view word) { return TakeCommand(word, rule.commands); });
   }
   if (keyword == "user") {
     return reader.List("the name of a user", [&](std::string_view word) {

@@ -1,10 +1,12 @@
 #include "penstock/session/core.h"
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <cstring>
 #include <new>
 
+#include "penstock/base/socks5.h"
 #include "penstock/os/io.h"
 
 namespace penstock {
@@ -39,7 +41,8 @@ SessionDeadlines::SessionDeadlines(const Settings& settings)
 
 Access SessionCore::access(const SessionTools& tools) const {
   const std::string_view who = user != nullptr ? std::string_view(user.get()) : std::string_view();
-  return {*tools.policy->rules, tools.guard, client.ip, who, static_cast<socks5::Command>(command)};
+  assert(command);
+  return {*tools.policy->rules, tools.guard, client.ip, who, *command};
 }
 
 std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
@@ -76,11 +79,11 @@ bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
   return sent.status == IoStatus::kDone && sent.bytes == bytes.size();
 }
 
-bool SessionCore::SendReply(socks5::Reply rep, const Endpoint& bound, const SessionTools& tools) {
+bool SessionCore::SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools) {
   std::array<std::uint8_t, socks5::kReplyBytesMax> room;
-  reply = static_cast<std::uint8_t>(rep);
-  tools.counters().replies[reply].Add();
-  return Send(socks5::EncodeReply(rep, bound, room));
+  reply = outcome;
+  tools.counters().replies[socks5::Rep(outcome)].Add();
+  return Send(socks5::EncodeReply(outcome, bound, room));
 }
 
 std::string_view Describe(SessionEnd end) {

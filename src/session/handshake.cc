@@ -15,7 +15,6 @@
 namespace penstock {
 
 using socks5::Decoded;
-using socks5::Reply;
 
 Handshake::Handshake(Handle self, SessionCore& core)
     : self_(self),
@@ -42,7 +41,7 @@ Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& 
   resolving_ = false;
   const TargetName name{name_, answer.name};
   if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).Foresee(name, core_.port), tools);
-  if (answer.status != NameStatus::kFound) return Refuse(Reply::kHostUnreachable, tools);
+  if (answer.status != NameStatus::kFound) return Refuse(Outcome::kNameNotFound, tools);
   if (!answer.name.empty()) KeepName(name, tools);
   return Reach(name, answer.list(), tools);
 }
@@ -62,12 +61,12 @@ Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
     tools.counters().handshake_expired.Add();
     return OverAs(SessionEnd::kHandshakeExpired);
   }
-  if (resolving_) return Refuse(Reply::kHostUnreachable, tools);
+  if (resolving_) return Refuse(Outcome::kNameNotFound, tools);
   if (core_.state() == SessionState::kBinding) {
     tools.counters().bind_expired.Add();
-    return Refuse(Reply::kTtlExpired, tools);
+    return Refuse(Outcome::kTimedOut, tools);
   }
-  return Refuse(ReplyFor(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
+  return Refuse(OutcomeOf(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
 }
 
 void Handshake::Withdraw(const SessionTools& tools) {
@@ -188,7 +187,7 @@ Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
     case Dialer::Status::kConnected:
       return TakeTarget(tools);
     case Dialer::Status::kFailed:
-      return Refuse(ReplyFor(dialer_.fault()), tools);
+      return Refuse(OutcomeOf(dialer_.fault()), tools);
   }
   return Turn::kWaiting;
 }
@@ -235,15 +234,9 @@ Handshake::Turn Handshake::AfterReceiving(Received received) {
   return received == Received::kGone ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
 }
 
-Handshake::Turn Handshake::Refuse(Reply reply, const SessionTools& tools) {
-  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
-  return RefusedAs(SessionEnd::kRefused);
-}
-
-// RFC 1928 has no reply for it.
-Handshake::Turn Handshake::RefuseOverLimit(const SessionTools& tools) {
-  if (!core_.SendReply(Reply::kGeneralFailure, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
-  return RefusedAs(SessionEnd::kOverLimit);
+Handshake::Turn Handshake::Refuse(Outcome outcome, const SessionTools& tools) {
+  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
+  return RefusedAs(outcome == Outcome::kOverLimit ? SessionEnd::kOverLimit : SessionEnd::kRefused);
 }
 
 Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools) {
@@ -252,7 +245,7 @@ Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools)
     LogLine line(LogLevel::kInfo, "denied");
     line.Address("client", core_.client);
     if (core_.user != nullptr) line.Text("user", core_.user.get());
-    line.Text("cmd", Describe(static_cast<socks5::Command>(core_.command)));
+    line.Text("command", Describe(*core_.command));
     line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
         .Number("port", core_.port);
     if (ruling.by_guard) {
@@ -264,7 +257,7 @@ Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools)
     }
     tools.log.Write(line);
   }
-  return Refuse(Reply::kNotAllowed, tools);
+  return Refuse(Outcome::kDenied, tools);
 }
 
 Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
@@ -273,13 +266,13 @@ Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const Se
   switch (fault) {
     case socks5::RequestFault::kNone:  // the version
     case socks5::RequestFault::kEmptyName:
-      return Refuse(Reply::kGeneralFailure, tools);
+      break;
     case socks5::RequestFault::kCommand:
-      return Refuse(Reply::kCommandNotSupported, tools);
+      return Refuse(Outcome::kCommandUnsupported, tools);
     case socks5::RequestFault::kAddressType:
-      return Refuse(Reply::kAddressTypeNotSupported, tools);
+      return Refuse(Outcome::kAddressTypeUnsupported, tools);
   }
-  return Refuse(Reply::kGeneralFailure, tools);
+  return Refuse(Outcome::kMalformed, tools);
 }
 
 void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
@@ -363,27 +356,27 @@ Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
 // --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
 
 Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionTools& tools) {
-  core_.command = static_cast<std::uint8_t>(request.command);
+  core_.command = request.command;
   core_.target = {request.address, request.port};
   core_.port = request.port;
   KeepName({request.name}, tools);
   // A reload may have come since the login, or since nobody was asked for one.
   if (!core_.login_holds(tools)) return Deny({}, tools);
   const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
-  if (client_is_over || user_is_full_) return RefuseOverLimit(tools);
+  if (client_is_over || user_is_full_) return Refuse(Outcome::kOverLimit, tools);
   switch (request.command) {
-    case socks5::Command::kConnect:
+    case Command::kConnect:
       core_.Advance(SessionState::kConnecting);
-      if (request.port == 0) return Refuse(Reply::kGeneralFailure, tools);
+      if (request.port == 0) return Refuse(Outcome::kMalformed, tools);
       return FindTarget(request, tools);
-    case socks5::Command::kBind:
+    case Command::kBind:
       core_.Advance(SessionState::kBinding);  // a peer's port is its own choice, so the request's means nothing
       return FindTarget(request, tools);
-    case socks5::Command::kUdpAssociate:
+    case Command::kUdpAssociate:
       if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);
       return Turn::kAssociate;
   }
-  return Refuse(Reply::kCommandNotSupported, tools);
+  return Refuse(Outcome::kCommandUnsupported, tools);
 }
 
 Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const SessionTools& tools) {
@@ -400,7 +393,7 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
 }
 
 Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
-  if (!IsHostName(name)) return Refuse(Reply::kHostUnreachable, tools);
+  if (!IsHostName(name)) return Refuse(Outcome::kNameNotFound, tools);
   name_ = name;
   resolving_ = true;
   const Access access = core_.access(tools);
@@ -440,7 +433,7 @@ Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddre
 Handshake::Turn Handshake::TakeTarget(const SessionTools& tools) {
   const Endpoint local = LocalEndpoint(dialer_.socket());
   // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
-  if (local == dialer_.peer()) return Refuse(Reply::kConnectionRefused, tools);
+  if (local == dialer_.peer()) return Refuse(Outcome::kRefused, tools);
   reached_.attempt = dialer_.winner();
   reached_.peer = dialer_.peer();
   reached_.bound = local;
@@ -451,8 +444,8 @@ Handshake::Turn Handshake::TakeTarget(const SessionTools& tools) {
 
 // The first reply of a BIND: where the peer is to connect to.
 Handshake::Turn Handshake::AfterListening(Fault fault, const SessionTools& tools) {
-  if (fault != Fault::kNone) return Refuse(ReplyFor(fault), tools);
-  if (!core_.SendReply(Reply::kSucceeded, bind_wait_.at(), tools)) return OverAs(SessionEnd::kClientLeft);
+  if (fault != Fault::kNone) return Refuse(OutcomeOf(fault), tools);
+  if (!core_.SendReply(Outcome::kSucceeded, bind_wait_.at(), tools)) return OverAs(SessionEnd::kClientLeft);
   tools.deadlines.bind.Arm(core_.deadline, tools.now());
   return Turn::kWaiting;
 }
@@ -462,7 +455,7 @@ Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
   Accepted peer = bind_wait_.TakePeer();
   if (!tools.poller.Add(peer.socket.get(), {kTagTarget, core_.handle})) {
     AbortOnClose(peer.socket.get());
-    return Refuse(Reply::kGeneralFailure, tools);
+    return Refuse(Outcome::kGeneralFailure, tools);
   }
   reached_.socket = std::move(peer.socket);
   reached_.peer = peer.peer;
@@ -476,28 +469,28 @@ void Handshake::KeepName(const TargetName& name, const SessionTools& tools) {
   core_.name = Kept(name.asked, name.found);
 }
 
-Reply ReplyFor(Fault fault) {
+Outcome OutcomeOf(Fault fault) {
   switch (fault) {
     case Fault::kNone:
-      return Reply::kSucceeded;
+      return Outcome::kSucceeded;
     case Fault::kRefused:
     case Fault::kReset:
-      return Reply::kConnectionRefused;
+      return Outcome::kRefused;
     case Fault::kNetworkUnreachable:
-      return Reply::kNetworkUnreachable;
+      return Outcome::kNetworkUnreachable;
     case Fault::kHostUnreachable:
-      return Reply::kHostUnreachable;
+      return Outcome::kHostUnreachable;
     case Fault::kTimedOut:
-      return Reply::kTtlExpired;
+      return Outcome::kTimedOut;
     case Fault::kDenied:
-      return Reply::kNotAllowed;
+      return Outcome::kDenied;
     case Fault::kNoFamily:
-      return Reply::kAddressTypeNotSupported;
+      return Outcome::kAddressTypeUnsupported;
     case Fault::kExhausted:
     case Fault::kOther:
-      return Reply::kGeneralFailure;
+      return Outcome::kGeneralFailure;
   }
-  return Reply::kGeneralFailure;
+  return Outcome::kGeneralFailure;
 }
 
 }  // namespace penstock

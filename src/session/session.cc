@@ -5,13 +5,12 @@
 #include <utility>
 
 #include "penstock/base/limits.h"
+#include "penstock/base/socks5.h"
 #include "penstock/dns/resolver.h"
 #include "penstock/os/io.h"
 #include "penstock/os/socket.h"
 
 namespace penstock {
-
-using socks5::Reply;
 
 Session::Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now)
     : core_(handle, std::move(client), peer, entry), begun_(now), active_(now) {}
@@ -125,9 +124,7 @@ bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->re
 bool Session::Forbidden(const SessionTools& tools) const {
   if (!core_.login_holds(tools)) return true;
   const Access access = core_.access(tools);
-  if (core_.command == static_cast<std::uint8_t>(socks5::Command::kUdpAssociate)) {
-    return !access.ForeseeAnything().allowed;
-  }
+  if (core_.command == Command::kUdpAssociate) return !access.ForeseeAnything().allowed;
   return !access.Judge(core_.target_name(), core_.target.ip, core_.port).allowed;
 }
 
@@ -297,7 +294,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
     AbortOnClose(target_.get());
     return OverAs(End::kExhausted);
   }
-  if (!core_.SendReply(Reply::kSucceeded, reached.bound, tools)) {
+  if (!core_.SendReply(Outcome::kSucceeded, reached.bound, tools)) {
     AbortOnClose(target_.get());
     return OverAs(End::kClientLeft);
   }
@@ -318,11 +315,11 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
 // A reload came while it was on its way, and would not have let it set out.
 Session::Next Session::RefuseForbidden(const SessionTools& tools) {
   tools.counters().forbidden_later.Add();
-  return Refuse(Reply::kNotAllowed, End::kForbidden, tools);
+  return Refuse(Outcome::kDenied, End::kForbidden, tools);
 }
 
-Session::Next Session::Refuse(Reply reply, End end, const SessionTools& tools) {
-  if (!core_.SendReply(reply, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
+Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tools) {
+  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
   core_.end = end;
   return CloseGently(tools);
 }
@@ -338,11 +335,11 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
     tools.associations.associations.Release(association->self());
     association = nullptr;
   }
-  if (association == nullptr) return Refuse(Reply::kGeneralFailure, End::kRefused, tools);
+  if (association == nullptr) return Refuse(Outcome::kGeneralFailure, End::kRefused, tools);
   ReturnHandshake(tools);
   association_ = association;
   tools.counters().associations_begun.Add();
-  if (!core_.SendReply(Reply::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
+  if (!core_.SendReply(Outcome::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   active_ = tools.now();
   core_.Advance(State::kAssociated);
@@ -447,15 +444,14 @@ void Session::LogEnd(const SessionTools& tools) const {
   LogLine line(LogLevel::kInfo, "session");
   line.Address("client", core_.client);
   if (core_.user != nullptr) line.Text("user", core_.user.get());
-  if (core_.command != SessionCore::kNoCommand) {
-    const auto command = static_cast<socks5::Command>(core_.command);
-    line.Text("cmd", Describe(command));
+  if (core_.command) {
+    line.Text("command", Describe(*core_.command));
     line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString());
-    if (command == socks5::Command::kConnect) line.Number("port", core_.target.port);
-    if (command == socks5::Command::kBind && target_.valid()) line.Address("bound", LocalEndpoint(target_.get()));
+    if (core_.command == Command::kConnect) line.Number("port", core_.target.port);
+    if (core_.command == Command::kBind && target_.valid()) line.Address("bound", LocalEndpoint(target_.get()));
   }
   if (target_.valid()) line.Address("target", core_.target);
-  if (core_.reply != SessionCore::kNoReply) line.Number("rep", core_.reply);
+  if (core_.reply) line.Number("reply", socks5::Rep(*core_.reply));
   if (association_ != nullptr) {
     line.Number("up", association_->up().bytes).Number("down", association_->down().bytes);
     line.Number("datagrams-up", association_->up().datagrams);

@@ -298,25 +298,47 @@ TEST_CASE("socks5: a choice of method is two bytes") {
 
 TEST_CASE("socks5: a reply has the address in the form of its family") {
   const struct {
-    Reply reply;
+    Outcome outcome;
     std::string_view bound;
     Message bytes;
   } rows[] = {
-      {Reply::kSucceeded, "127.0.0.1:1080", {5, 0, 0, 1, 127, 0, 0, 1, 0x04, 0x38}},
-      {Reply::kSucceeded, "[::1]:443", {5, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb}},
-      {Reply::kSucceeded, "[::ffff:10.0.0.1]:65535", {5, 0, 0, 1, 10, 0, 0, 1, 0xff, 0xff}},
+      {Outcome::kSucceeded, "127.0.0.1:1080", {5, 0, 0, 1, 127, 0, 0, 1, 0x04, 0x38}},
+      {Outcome::kSucceeded, "[::1]:443", {5, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb}},
+      {Outcome::kSucceeded, "[::ffff:10.0.0.1]:65535", {5, 0, 0, 1, 10, 0, 0, 1, 0xff, 0xff}},
   };
   for (const auto& row : rows) {
     CAPTURE(row.bound);
     std::array<std::uint8_t, kReplyBytesMax> room;
-    CHECK(AsMessage(EncodeReply(row.reply, Endpoint::Parse(row.bound).value(), room)) == row.bytes);
+    CHECK(AsMessage(EncodeReply(row.outcome, Endpoint::Parse(row.bound).value(), room)) == row.bytes);
   }
 }
 
 TEST_CASE("socks5: a refusal is ten bytes without an address") {
-  for (std::uint8_t rep = 1; rep <= 8; ++rep) {
-    std::array<std::uint8_t, kReplyBytesMax> room;
-    CHECK(AsMessage(EncodeReply(static_cast<Reply>(rep), Unbound(), room)) == Message{5, rep, 0, 1, 0, 0, 0, 0, 0, 0});
+  std::array<std::uint8_t, kReplyBytesMax> room;
+  CHECK(AsMessage(EncodeReply(Outcome::kDenied, Unbound(), room)) == Message{5, 2, 0, 1, 0, 0, 0, 0, 0, 0});
+}
+
+TEST_CASE("socks5: every outcome has its REP") {
+  const struct {
+    Outcome outcome;
+    std::uint8_t rep;
+  } rows[] = {
+      {Outcome::kSucceeded, 0},
+      {Outcome::kGeneralFailure, 1},
+      {Outcome::kMalformed, 1},
+      {Outcome::kOverLimit, 1},
+      {Outcome::kDenied, 2},
+      {Outcome::kNetworkUnreachable, 3},
+      {Outcome::kHostUnreachable, 4},
+      {Outcome::kNameNotFound, 4},
+      {Outcome::kRefused, 5},
+      {Outcome::kTimedOut, 6},
+      {Outcome::kCommandUnsupported, 7},
+      {Outcome::kAddressTypeUnsupported, 8},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(static_cast<int>(row.outcome));
+    CHECK(Rep(row.outcome) == row.rep);
   }
 }
 
@@ -390,12 +412,6 @@ TEST_CASE("socks5: the header of an answer ends where its room ends, and is read
     CHECK(Endpoint{header.address, header.port} == from);
     CHECK(header.size == written.size());
   }
-}
-
-TEST_CASE("socks5: every command has a word") {
-  CHECK(Describe(Command::kConnect) == "connect");
-  CHECK(Describe(Command::kBind) == "bind");
-  CHECK(Describe(Command::kUdpAssociate) == "associate");
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ start_gateway() {
 }
 
 # sessions: how many sessions with a successful reply the gateway has logged.
-sessions() { grep -c ' info session .* rep=0 ' "$gateway_log"; }
+sessions() { grep -c ' info session .* reply=0 ' "$gateway_log"; }
 
 # expect_sessions COUNT: waits until so many are logged, and no more.
 expect_sessions() {

@@ -16,7 +16,7 @@ void Require(bool condition) {
 
 void Ask(const penstock::RuleSet& rules, std::string_view name, std::string_view user) {
   using Answer = penstock::Verdict::Answer;
-  using penstock::socks5::Command;
+  using penstock::Command;
   for (const std::string_view client : {"192.0.2.1", "::1"}) {
     const penstock::IpAddress from = *penstock::IpAddress::Parse(client);
     const Answer before = rules.Judge({from, user, Command::kConnect, name, nullptr, 80}).answer;

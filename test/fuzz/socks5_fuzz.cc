@@ -54,7 +54,7 @@ void TakeRequest(std::span<const std::uint8_t> bytes) {
   // The answer to an address in a reply is that address.
   std::array<std::uint8_t, penstock::socks5::kReplyBytesMax> room;
   const auto reply =
-      penstock::socks5::EncodeReply(penstock::socks5::Reply::kSucceeded, {request.address, request.port}, room);
+      penstock::socks5::EncodeReply(penstock::Outcome::kSucceeded, {request.address, request.port}, room);
   Require(reply.size() == 10 || reply.size() == 22);
   std::vector<std::uint8_t> echoed(reply.begin(), reply.end());
   echoed[1] = 1;  // REP becomes CMD

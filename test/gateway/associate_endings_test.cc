@@ -61,7 +61,7 @@ TEST_CASE("an association ends at once with its connection: closed, half-closed 
     CHECK(watch.elapsed() < kPatience / 2);
     const std::string line = SessionLine(gateway);
     CAPTURE(line);
-    CHECK(line.find(" cmd=associate asked=0.0.0.0 rep=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") !=
+    CHECK(line.find(" command=udp-associate asked=0.0.0.0 reply=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") !=
           std::string::npos);
     CHECK(line.find(how == 2 ? " end=reset" : " end=closed") != std::string::npos);
     CHECK(gateway.Count(&Counters::associations_ended) == 1);
@@ -199,7 +199,7 @@ TEST_CASE("a server that is destroyed with associations leaves nothing") {
     CHECK(server->sessions() == 8);
   }
   // Each has ended as one whose server stops, and none because its client went.
-  CHECK(Occurrences(log_file.Text(), " cmd=associate ") == 8);
+  CHECK(Occurrences(log_file.Text(), " command=udp-associate ") == 8);
   CHECK(Occurrences(log_file.Text(), " datagrams-up=1 datagrams-down=1 ") == 8);
   CHECK(Occurrences(log_file.Text(), " end=stopped") == 8);
   for (const auto& client : clients) CHECK(client->control().ReceiveToEnd().empty());

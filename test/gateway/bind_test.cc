@@ -459,8 +459,8 @@ TEST_CASE("a BIND is logged with where it listened and who came, and one without
     ExpectCame(client, peer);
     peer.Send("abc");
     CHECK(client.Receive(3) == "abc");
-    line = " client=" + client.local().ToString() + " cmd=bind asked=0.0.0.0 bound=" + at.ToString() +
-           " target=" + peer.local().ToString() + " rep=0 up=0 down=3 ";
+    line = " client=" + client.local().ToString() + " command=bind asked=0.0.0.0 bound=" + at.ToString() +
+           " target=" + peer.local().ToString() + " reply=0 up=0 down=3 ";
   }
   CAPTURE(line);
   CHECK(WaitUntil([&] { return gateway.LogText().find(line) != std::string::npos; }));
@@ -471,8 +471,9 @@ TEST_CASE("a BIND is logged with where it listened and who came, and one without
   const TestGateway impatient(settings);
   const auto [client, at] = Ask(impatient, BindRequest("127.0.0.1", 0));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(6)));
-  CHECK(WaitUntil(
-      [&] { return impatient.LogText().find(" cmd=bind asked=127.0.0.1 rep=6 up=0 down=0 ") != std::string::npos; }));
+  CHECK(WaitUntil([&] {
+    return impatient.LogText().find(" command=bind asked=127.0.0.1 reply=6 up=0 down=0 ") != std::string::npos;
+  }));
 }
 
 TEST_SUITE_END();

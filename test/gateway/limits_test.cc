@@ -77,7 +77,7 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
     }
     CHECK(gateway.WaitForSessions(8));
     CHECK(gateway.Count(&Counters::over_client_limit) == 8);
-    CHECK(Logged(gateway, "rep=1 "));
+    CHECK(Logged(gateway, "reply=1 "));
     CHECK(Logged(gateway, "end=over-limit"));
     CHECK(Logged(gateway, "warn client-flood client=127.0.0.1:"));
 

@@ -57,8 +57,8 @@ TEST_CASE("a finished session is one line that says who, what, how much, how lon
   }
   CheckMatches(Lines(gateway, "session", 1)[0],
                std::string(kTime) + " info session client=" + client_address +
-                   " cmd=connect asked=127.0.0.1 port=" + std::to_string(listener.at().port) +
-                   " target=" + listener.at().ToString() + R"( rep=0 up=8 down=6 seconds=\d+\.\d{3} end=closed)");
+                   " command=connect asked=127.0.0.1 port=" + std::to_string(listener.at().port) +
+                   " target=" + listener.at().ToString() + R"( reply=0 up=8 down=6 seconds=\d+\.\d{3} end=closed)");
 }
 
 TEST_CASE("a session that asked for a name shows the name and the address") {
@@ -80,11 +80,11 @@ TEST_CASE("a refused session shows its reply, and one that left before its reque
   const TestGateway gateway;
   const ClosedPort closed;
   gateway.AnswerTo(ConnectRequest(closed.at()));
-  CHECK(Lines(gateway, "session", 1)[0].find(" rep=5 up=0 down=0 ") != std::string::npos);
+  CHECK(Lines(gateway, "session", 1)[0].find(" reply=5 up=0 down=0 ") != std::string::npos);
   { const Peer client = gateway.Client(); }
   const std::string line = Lines(gateway, "session", 2)[1];
   CAPTURE(line);
-  CHECK(line.find(" rep=") == std::string::npos);
+  CHECK(line.find(" reply=") == std::string::npos);
   CHECK(line.find(" end=client-left") != std::string::npos);
 }
 

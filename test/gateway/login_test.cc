@@ -385,7 +385,7 @@ TEST_CASE("the line of a session says who has logged in") {
   }
   const std::string line = SessionLine(gateway);
   CAPTURE(line);
-  CHECK(line.find(" user=bob cmd=connect ") != std::string::npos);
+  CHECK(line.find(" user=bob command=connect ") != std::string::npos);
 }
 
 TEST_CASE("garbage beside them does not hide failed logins") {

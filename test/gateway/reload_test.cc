@@ -98,7 +98,7 @@ TEST_CASE("a folder of rules that the user of --run-as may not read is told at s
 
 TEST_CASE("a reload that would open an address that is still listened on is refused, wherever the file would listen") {
   const TempDirectory folder;
-  const std::string path = folder.Write("penstock.conf", "listen 0.0.0.0:0\nallow client any command udp\n");
+  const std::string path = folder.Write("penstock.conf", "listen 0.0.0.0:0\nallow client any command udp-associate\n");
   const Program program({"--config=" + path}, {}, {});
   folder.Write("penstock.conf", "listen 127.0.0.1:0\n");
   program.Signal(SIGHUP);

@@ -91,7 +91,7 @@ TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and tol
   const TestGateway gateway(With({"allow target 127.0.0.2 port " + port, "deny target 127.0.0.1 port " + port}));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 1);
-  CHECK(LogHas(gateway, " cmd=connect asked=127.0.0.1 port=" + port + " rule=2 where=test.conf:2\n"));
+  CHECK(LogHas(gateway, " command=connect asked=127.0.0.1 port=" + port + " rule=2 where=test.conf:2\n"));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.3", 80))) == Hex(Refusal(2)));  // nothing allows it
   CHECK(LogHas(gateway, " asked=127.0.0.3 port=80 rule=default\n"));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("[::ffff:127.0.0.1]", listener.at().port))) == Hex(Refusal(2)));
@@ -139,7 +139,7 @@ TEST_CASE("the search list does not lead around a rule for the name that it make
   const UdpPeer target;
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("kubernetes.default", listener.at().port))) == Hex(Refusal(2)));
   CHECK(Hex(gateway.AnswerTo(BindRequest("kubernetes.default", 0))) == Hex(Refusal(2)));
-  CHECK(LogHas(gateway, " cmd=connect asked=kubernetes.default port=" + std::to_string(listener.at().port) +
+  CHECK(LogHas(gateway, " command=connect asked=kubernetes.default port=" + std::to_string(listener.at().port) +
                             " rule=1 where=test.conf:1\n"));
   const UdpClient client(gateway);
   client.Send("no", "kubernetes.default", target.at().port);
@@ -514,11 +514,11 @@ TEST_CASE("UDP: every datagram is judged, by its name too") {
 
 TEST_CASE("UDP: an association with which nothing could be reached is refused") {
   {
-    const TestGateway gateway(With({"deny command udp", "allow"}));
+    const TestGateway gateway(With({"deny command udp-associate", "allow"}));
     CHECK(Hex(gateway.AnswerTo(AssociateRequest())) == Hex(Refusal(2)));
     CHECK(gateway.Count(&Counters::denied) == 1);
   }
-  const TestGateway gateway(With({"allow command udp port 53"}));
+  const TestGateway gateway(With({"allow command udp-associate port 53"}));
   const UdpClient client(gateway);
 }
 

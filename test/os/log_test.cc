@@ -76,12 +76,12 @@ TEST_CASE("log: a line is an event and its fields, in order") {
   const LogLine line = std::move(Event()
                                      .Address("client", unit::At("127.0.0.1:4711"))
                                      .Address("target", unit::At("[::1]:80"))
-                                     .Number("rep", 0)
+                                     .Number("reply", 0)
                                      .Number("up", 18446744073709551615U)
                                      .Seconds("seconds", 12'345ms)
                                      .Text("end", "closed"));
   CHECK(Text(line) ==
-        "event client=127.0.0.1:4711 target=[::1]:80 rep=0 up=18446744073709551615 seconds=12.345 end=closed");
+        "event client=127.0.0.1:4711 target=[::1]:80 reply=0 up=18446744073709551615 seconds=12.345 end=closed");
   CHECK(line.level() == LogLevel::kInfo);
 }
 

@@ -11,8 +11,6 @@
 namespace penstock {
 namespace {
 
-using socks5::Command;
-
 // The rule that a text makes; the text must be right.
 WrittenRule Rule(std::string_view text, std::initializer_list<std::string_view> sets = {}) {
   RuleText all;
@@ -38,7 +36,8 @@ TEST_CASE("rule text: a rule of nothing holds for all") {
 
 TEST_CASE("rule text: every part of a rule, in any order, with blanks around commas") {
   for (const std::string_view text : {
-           "client 10.0.0.0/8,192.0.2.1,loopback user alice,bob command connect,udp target 2001:db8::/32,example.com,"
+           "client 10.0.0.0/8,192.0.2.1,loopback user alice,bob command connect,udp-associate target "
+           "2001:db8::/32,example.com,"
            ".example.org,private,printer. port 443,8000-8999 source 192.0.2.9,2001:db8::9 source-interface eth0",
            "  source-interface\teth0 source 192.0.2.9 ,2001:db8::9 port 443, 8000-8999 target 2001:db8::/32 , "
            "example.com,"
@@ -61,6 +60,7 @@ TEST_CASE("rule text: every part of a rule, in any order, with blanks around com
     CHECK(rule.source == Source{IpAddress::Parse("192.0.2.9"), IpAddress::Parse("2001:db8::9"), "eth0"});
   }
   CHECK(Rule("command bind").commands == CommandBit(Command::kBind));
+  CHECK(Rule("command udp").commands == CommandBit(Command::kUdpAssociate));
   CHECK(Rule("port 1-65535").ports == std::vector{PortRange{1, 65535}});
   CHECK(Rule("user client").users == std::vector<std::string>{"client"});  // what stands behind a keyword is no keyword
 }
@@ -119,8 +119,8 @@ TEST_CASE("rule text: a mistake names the word and what would be right, and chan
       {"client", "client: something is missing at the end; give an address, a block such as 10.0.0.0/8, or a set"},
 
       {"command conect", "command: 'conect' is not accepted; did you mean connect?"},
-      {"command associate", "command: 'associate' is not accepted; give connect, bind or udp"},
-      {"command", "command: something is missing at the end; give connect, bind or udp"},
+      {"command associate", "command: 'associate' is not accepted; give connect, bind or udp-associate"},
+      {"command", "command: something is missing at the end; give connect, bind or udp-associate"},
 
       {"port 0", "port: '0' is not accepted; give a port such as 443, or a range such as 8000-8999"},
       {"port 65536", "port: '65536' is not accepted; give a port such as 443, or a range such as 8000-8999"},

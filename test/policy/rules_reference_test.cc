@@ -14,7 +14,6 @@
 namespace penstock {
 namespace {
 
-using socks5::Command;
 using Answer = Verdict::Answer;
 
 // A small world, so that rules and asks meet often.
@@ -33,7 +32,6 @@ constexpr std::string_view kDomains[] = {"example.com",    ".example.com", ".com
 constexpr std::string_view kNames[] = {"example.com", "A.Example.COM", "b.example.com.", "x.b.example.com", "com",
                                        "local",       "other.org",     "nothing.net",    "badexample.com"};
 constexpr std::string_view kUsers[] = {"alice", "bob", "carol", "Alice"};
-constexpr std::string_view kCommandWords[] = {"connect", "bind", "udp"};
 constexpr std::uint16_t kPorts[] = {1, 80, 443, 8080, 65535};
 constexpr std::string_view kBuiltIn[] = {"any",       "loopback",    "link-local", "private", "shared",
                                          "multicast", "unspecified", "broadcast",  "metadata"};
@@ -130,7 +128,7 @@ class World {
   static bool Matches(const Plain& rule, const Ask& ask) {
     if (rule.client && !Holds(*rule.client, ask.client)) return false;
     if (!rule.users.empty() && std::ranges::find(rule.users, ask.user) == rule.users.end()) return false;
-    const auto command = static_cast<std::size_t>(ask.command) - 1;
+    const auto command = static_cast<std::size_t>(ask.command);
     if (!rule.commands.empty() && std::ranges::find(rule.commands, command) == rule.commands.end()) return false;
     if (!rule.ports.empty() && std::ranges::none_of(rule.ports, [&](const PortRange& range) {
           return range.low <= ask.port && ask.port <= range.high;
@@ -244,7 +242,7 @@ TEST_CASE("rules: random rules judge as somebody does who reads them in order") 
       const IpAddress client = *IpAddress::Parse(world.One(kAddresses));
       const std::string_view name = world.Random(3) == 0 ? std::string_view() : world.One(kNames);
       const std::string_view user = world.Random(3) == 0 ? std::string_view() : world.One(kUsers);
-      const auto command = static_cast<Command>(world.Random(3) + 1);
+      const auto command = static_cast<Command>(world.Random(3));
       Ask ask{client, user, command, name, nullptr, world.One(kPorts)};
       CAPTURE(client.ToString());
       CAPTURE(name);

@@ -11,7 +11,6 @@ namespace penstock {
 namespace {
 
 using Answer = Verdict::Answer;
-using socks5::Command;
 
 // Lines as an operator would write them: allow, deny and set.
 RuleSet Compile(const std::vector<std::string>& lines) {
@@ -89,8 +88,8 @@ TEST_CASE("rules: the first match wins, and says which rule it was") {
 }
 
 TEST_CASE("rules: all conditions of a rule must hold") {
-  const RuleSet rules =
-      Compile({"allow client 192.0.2.0/24 user alice,bob command connect,udp target 10.0.0.0/8 port 80,443-445"});
+  const RuleSet rules = Compile(
+      {"allow client 192.0.2.0/24 user alice,bob command connect,udp-associate target 10.0.0.0/8 port 80,443-445"});
   const Question good{.user = "bob", .target = "10.0.0.1", .port = 444};
   CHECK(Allows(rules, good));
   const auto with = [&](auto change) {
@@ -162,7 +161,7 @@ TEST_CASE("rules: before the look-up, an address may make the difference or not"
       {{"deny user bob target 10.0.0.0/8"}, Answer::kAllow},  // somebody else
       {{"deny client 198.51.100.1 target 10.0.0.0/8"}, Answer::kAllow},
       {{"deny port 25 target 10.0.0.0/8"}, Answer::kAllow},
-      {{"deny command udp target 10.0.0.0/8"}, Answer::kAllow},
+      {{"deny command udp-associate target 10.0.0.0/8"}, Answer::kAllow},
       {{"deny port 443 target 10.0.0.0/8"}, Answer::kNeedsAddress},
       {{"deny port 25 target 10.0.0.0/8", "deny target 10.0.0.0/8"}, Answer::kNeedsAddress},
       {{"deny target 10.0.0.0/8 client 198.51.100.1", "deny target 10.0.0.0/8"}, Answer::kNeedsAddress},
@@ -181,13 +180,13 @@ TEST_CASE("rules: whether there is anything that a client may reach") {
     std::vector<std::string> rules;
     Answer answer;
   } rows[] = {
-      {{"deny command udp"}, Answer::kDeny},
+      {{"deny command udp-associate"}, Answer::kDeny},
       {{"deny target any", "allow"}, Answer::kDeny},
-      {{"deny command udp port 53"}, Answer::kNeedsAddress},
+      {{"deny command udp-associate port 53"}, Answer::kNeedsAddress},
       {{"deny command connect"}, Answer::kAllow},
-      {{"allow command udp port 53"}, Answer::kNeedsAddress},
-      {{"allow command udp target .example.com"}, Answer::kNeedsAddress},
-      {{"allow command udp target 10.0.0.0/8"}, Answer::kNeedsAddress},
+      {{"allow command udp-associate port 53"}, Answer::kNeedsAddress},
+      {{"allow command udp-associate target .example.com"}, Answer::kNeedsAddress},
+      {{"allow command udp-associate target 10.0.0.0/8"}, Answer::kNeedsAddress},
       {{"allow command connect"}, Answer::kDeny},
       {{"allow user bob"}, Answer::kDeny},
       {{"allow user alice"}, Answer::kAllow},
@@ -342,7 +341,7 @@ TEST_CASE("rules: which private networks are open to clients beyond loopback, th
       {{"deny target 10.0.0.0/7,172.16.0.0/12"}, "192.168.0.0/16 fc00::/7 "},
       {{"deny target 10.1.0.0/16"}, all},
       {{"deny target private port 22"}, all},
-      {{"deny target private command udp"}, all},
+      {{"deny target private command udp-associate"}, all},
       {{"deny target private user guest"}, ""},  // it was thought of
       {{"deny user guest"}, all},
       {{"deny"}, ""},

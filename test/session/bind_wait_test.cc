@@ -32,9 +32,7 @@ struct Rig {
     for (const std::string_view text : peers) ips.push_back(Ip(text));
     return wait.ListenFor(ips, tools());
   }
-  BindTools tools() {
-    return {{rules, guard, client, {}, socks5::Command::kBind}, poller, retries, counters, clock, ports};
-  }
+  BindTools tools() { return {{rules, guard, client, {}, Command::kBind}, poller, retries, counters, clock, ports}; }
   Turn Step() { return wait.Step(0, tools()); }
 
   // Takes edges until one has been about the listener: there is one for each who connects.

@@ -6,27 +6,25 @@
 namespace penstock {
 namespace {
 
-using socks5::Reply;
-
-TEST_CASE("handshake: each fault of connecting has its reply") {
+TEST_CASE("handshake: each fault of connecting has its outcome") {
   const struct {
     Fault fault;
-    Reply reply;
+    Outcome outcome;
   } rows[] = {
-      {Fault::kNone, Reply::kSucceeded},
-      {Fault::kRefused, Reply::kConnectionRefused},
-      {Fault::kReset, Reply::kConnectionRefused},
-      {Fault::kNetworkUnreachable, Reply::kNetworkUnreachable},
-      {Fault::kHostUnreachable, Reply::kHostUnreachable},
-      {Fault::kTimedOut, Reply::kTtlExpired},
-      {Fault::kDenied, Reply::kNotAllowed},
-      {Fault::kNoFamily, Reply::kAddressTypeNotSupported},
-      {Fault::kExhausted, Reply::kGeneralFailure},
-      {Fault::kOther, Reply::kGeneralFailure},
+      {Fault::kNone, Outcome::kSucceeded},
+      {Fault::kRefused, Outcome::kRefused},
+      {Fault::kReset, Outcome::kRefused},
+      {Fault::kNetworkUnreachable, Outcome::kNetworkUnreachable},
+      {Fault::kHostUnreachable, Outcome::kHostUnreachable},
+      {Fault::kTimedOut, Outcome::kTimedOut},
+      {Fault::kDenied, Outcome::kDenied},
+      {Fault::kNoFamily, Outcome::kAddressTypeUnsupported},
+      {Fault::kExhausted, Outcome::kGeneralFailure},
+      {Fault::kOther, Outcome::kGeneralFailure},
   };
   for (const auto& row : rows) {
     CAPTURE(static_cast<int>(row.fault));
-    CHECK(ReplyFor(row.fault) == row.reply);
+    CHECK(OutcomeOf(row.fault) == row.outcome);
   }
 }
 

@@ -31,7 +31,7 @@ struct Rig {
   }
 
   AssociateTools tools() {
-    return {settings, {rules, guard, client.ip, {}, socks5::Command::kUdpAssociate},
+    return {settings, {rules, guard, client.ip, {}, Command::kUdpAssociate},
             poller,   resolver,
             counters, pool,
             ports,    client,

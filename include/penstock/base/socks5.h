@@ -1,5 +1,5 @@
 // The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decoding what a client sends, encoding what it is
-// answered.
+// answered. CMD becomes a Command, and an Outcome becomes REP (command.h).
 // Pure functions over bytes, any thread.
 // Invariant: a decoder looks at a message only from its first byte and consumes it only when it is whole, so a stream
 // may be split or glued anywhere and the decoder need not remember anything.
@@ -22,6 +22,7 @@
 #include <span>
 #include <string_view>
 
+#include "penstock/base/command.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/secret.h"
 
@@ -33,23 +34,6 @@ enum class Method : std::uint8_t {
   kNone = 0x00,          // no authentication required
   kPassword = 0x02,      // RFC 1929
   kUnacceptable = 0xff,  // none of the offered methods will do
-};
-
-enum class Command : std::uint8_t { kConnect = 1, kBind = 2, kUdpAssociate = 3 };
-
-// "connect", "bind", "associate"
-std::string_view Describe(Command command);
-
-enum class Reply : std::uint8_t {
-  kSucceeded = 0,
-  kGeneralFailure = 1,
-  kNotAllowed = 2,
-  kNetworkUnreachable = 3,
-  kHostUnreachable = 4,
-  kConnectionRefused = 5,
-  kTtlExpired = 6,  // what clients are told of a target that does not answer in time
-  kCommandNotSupported = 7,
-  kAddressTypeNotSupported = 8,
 };
 
 enum class Decoded : std::uint8_t {
@@ -102,6 +86,9 @@ struct Request {
 // RSV is not looked at: RFC 1928 asks senders to clear it, and robust peers do not punish those who forget.
 Request DecodeRequest(std::span<const std::uint8_t> bytes);
 
+// REP that tells of `outcome` (RFC 1928 section 6), 0 to 8. What has no code of its own is 1, general failure.
+std::uint8_t Rep(Outcome outcome);
+
 inline constexpr std::size_t kReplyBytesMax = 4 + 16 + 2;
 
 std::array<std::uint8_t, 2> EncodeChoice(Method method);
@@ -111,7 +98,7 @@ std::array<std::uint8_t, 2> EncodeVerdict(bool accepted);
 
 // Writes a reply into `room` and returns the part that was written. `bound` is BND in the family of its address; the
 // BND of a refusal is Unbound().
-std::span<const std::uint8_t> EncodeReply(Reply reply, const Endpoint& bound,
+std::span<const std::uint8_t> EncodeReply(Outcome outcome, const Endpoint& bound,
                                           std::span<std::uint8_t, kReplyBytesMax> room);
 
 // 0.0.0.0:0, for replies that have no address to tell. (A client that cannot read ATYP 4 can read its refusal.)

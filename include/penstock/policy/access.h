@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "penstock/base/command.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/names.h"
-#include "penstock/base/socks5.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/rules.h"
 
@@ -38,7 +38,7 @@ struct Access {
   Guard& guard;
   const IpAddress& client;
   std::string_view user;  // empty: nobody has logged in
-  socks5::Command command;
+  Command command;
 
   // Not allowed: there is no target at all that the client may reach in this way.
   Ruling ForeseeAnything() const;

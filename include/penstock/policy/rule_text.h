@@ -8,7 +8,7 @@
 //
 //     client ITEM[,ITEM...]       an address, a block (10.0.0.0/8), or a set
 //     user NAME[,NAME...]         who has logged in
-//     command WORD[,WORD...]      connect, bind, udp
+//     command WORD[,WORD...]      connect, bind, udp-associate (or udp for short)
 //     target ITEM[,ITEM...]       an address, a block, a set, a name (example.com), or a name and all below it
 //                                 (.example.com); a name without a dot has a final one (printer.)
 //     port N or LO-HI[,...]       of the target
@@ -29,10 +29,10 @@
 #include <string_view>
 #include <vector>
 
+#include "penstock/base/command.h"
 #include "penstock/base/domain.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/prefix.h"
-#include "penstock/base/socks5.h"
 
 namespace penstock {
 
@@ -45,8 +45,8 @@ struct RuleItems {
 
 // Bits of WrittenRule::commands.
 inline constexpr std::uint8_t kAllCommands = 0b111;
-constexpr std::uint8_t CommandBit(socks5::Command command) {
-  return static_cast<std::uint8_t>(1U << (static_cast<unsigned>(command) - 1));
+constexpr std::uint8_t CommandBit(Command command) {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(command));
 }
 
 // A condition that was not written always holds.

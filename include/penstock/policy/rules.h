@@ -30,10 +30,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "penstock/base/command.h"
 #include "penstock/base/domain.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/prefix.h"
-#include "penstock/base/socks5.h"
 #include "penstock/policy/rule_text.h"
 
 namespace penstock {
@@ -42,7 +42,7 @@ namespace penstock {
 struct Ask {
   const IpAddress& client;
   std::string_view user;  // who has logged in; empty: nobody
-  socks5::Command command = socks5::Command::kConnect;
+  Command command = Command::kConnect;
   std::string_view name;              // as the client wrote it; empty when it asked for an address
   const IpAddress* target = nullptr;  // null: not known yet
   std::uint16_t port = 0;

@@ -22,17 +22,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "penstock/base/command.h"
 #include "penstock/base/counters.h"
 #include "penstock/base/digest.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/fair_shares.h"
 #include "penstock/base/limits.h"
 #include "penstock/base/slab.h"
-#include "penstock/base/socks5.h"
 #include "penstock/login/logins.h"
 #include "penstock/login/users.h"
 #include "penstock/os/fd.h"
@@ -158,9 +159,6 @@ std::string_view Describe(SessionEnd end);
 std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
 
 struct SessionCore {
-  static constexpr std::uint8_t kNoReply = 0xff;
-  static constexpr std::uint8_t kNoCommand = 0;
-
   SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Entry how_it_entered)
       : handle(handle_of_session),
         deadline({kTagDeadline, handle_of_session}),
@@ -175,7 +173,7 @@ struct SessionCore {
     state_ = to;
   }
 
-  // What this client may reach with the command that it gave.
+  // What this client may reach with the command that it gave. Not to be asked before it has given one.
   Access access(const SessionTools& tools) const;
 
   // Of the target, for those rules. None when it was not kept, or is an address.
@@ -193,7 +191,7 @@ struct SessionCore {
   bool Send(std::span<const std::uint8_t> bytes) const;
 
   // `bound`: BND. Counts and remembers the reply; true when it went.
-  bool SendReply(socks5::Reply reply, const Endpoint& bound, const SessionTools& tools);
+  bool SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
@@ -205,11 +203,11 @@ struct SessionCore {
   Fd socket;        // towards the client
   Events events;    // of that socket, latched until the relay takes over
   SessionEnd end = SessionEnd::kNone;
-  std::uint8_t reply = kNoReply;
-  std::uint8_t command = kNoCommand;
-  std::uint16_t port = 0;  // as asked
-  const Entry entry;       // what the limiter said, and is to be told in the end
-  std::uint8_t share = 0;  // of its client, of what clients share
+  std::optional<Outcome> reply;    // the last one
+  std::optional<Command> command;  // since the request
+  std::uint16_t port = 0;          // as asked
+  const Entry entry;               // what the limiter said, and is to be told in the end
+  std::uint8_t share = 0;          // of its client, of what clients share
 
  private:
   SessionState state_ = SessionState::kNego;

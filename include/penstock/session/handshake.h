@@ -17,6 +17,7 @@
 #include <span>
 #include <string_view>
 
+#include "penstock/base/command.h"
 #include "penstock/base/digest.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
@@ -93,9 +94,8 @@ class Handshake {
   Received Receive();
   Turn AfterReceiving(Received received);
 
-  Turn Refuse(socks5::Reply reply, const SessionTools& tools);
+  Turn Refuse(Outcome outcome, const SessionTools& tools);
   bool OpenAccount(const SessionTools& tools);
-  Turn RefuseOverLimit(const SessionTools& tools);
   Turn Deny(const Ruling& ruling, const SessionTools& tools);
   Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Complain(std::string_view event, const SessionTools& tools) const;
@@ -140,7 +140,7 @@ class Handshake {
   Reached reached_;
 };
 
-// The reply that tells a client of a failed connect (RFC 1928 section 6).
-socks5::Reply ReplyFor(Fault fault);
+// What a client is told of a failed connect.
+Outcome OutcomeOf(Fault fault);
 
 }  // namespace penstock

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "penstock/base/command.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/names.h"
 #include "penstock/base/slab.h"
@@ -98,7 +99,7 @@ class Session {
   Next OverAs(End end);
   void CutOff(End end);
   Next RefuseForbidden(const SessionTools& tools);
-  Next Refuse(socks5::Reply reply, End end, const SessionTools& tools);
+  Next Refuse(Outcome outcome, End end, const SessionTools& tools);
   bool IsToEnd(const SessionTools& tools) const;
   bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
