@@ -52,7 +52,7 @@ NameCache::Entry& NameCache::Touch(Entries::iterator entry, std::size_t share) {
   return *entry;
 }
 
-// The entry of `name`, made if need be.
+// The entry of `name`; added if there is none.
 NameCache::Entry& NameCache::EntryFor(std::string_view name, std::size_t share) {
   const auto found = index_.find(name);
   if (found != index_.end()) return Touch(found->second, share);

@@ -16,32 +16,32 @@ DnsType TypeOf(Family family) { return family == Family::kIpv6 ? DnsType::kAaaa 
 
 }  // namespace
 
-struct NameLookups::Try {
-  Try(Handle self_handle, Lookup& the_lookup, Family the_family, std::size_t the_server, NameLookups& owner);
+struct NameLookups::Attempt {
+  Attempt(Handle self_handle, Lookup& the_lookup, Family the_family, std::size_t the_server, NameLookups& owner);
 
   const Handle self;
   Lookup& lookup;
   const Family family;
   const std::size_t server;
-  const std::uint32_t servers_epoch;  // `server` means nothing in another
+  const std::uint32_t servers_epoch;  // `server` is an index in the list of this epoch
   const TimePoint began;
-  std::list<Try*>::iterator place;  // in its share
+  std::list<Attempt*>::iterator place;  // in its share
   DnsExchange exchange;
-  Deadline patience;
+  Deadline timeout;
 };
 
 struct NameLookups::Question {
   enum class State : std::uint8_t { kUnwanted, kAsking, kDone };
 
-  explicit Question(Cookie cookie) : next_try(cookie) {}
+  explicit Question(Cookie cookie) : next_attempt(cookie) {}
 
   State state = State::kUnwanted;
-  FamilyAnswer answer;  // when kDone
+  FamilyAnswer answer;  // if kDone
   ServersAsked asked;
-  std::vector<Handle> tries;  // alive
-  Deadline next_try;
+  std::vector<Handle> attempts;  // under way
+  Deadline next_attempt;
 
-  // The last server that was asked and has not said anything: what its silence means is judged by when that was.
+  // The server that was asked last, and when: decides whether its silence makes it suspect.
   struct Asked {
     std::size_t server;
     std::uint32_t servers_epoch;
@@ -61,19 +61,19 @@ struct NameLookups::Lookup {
 
   const Handle self;
   const std::string name;
-  Share* share;                        // only changes before it starts
+  Share* share;                        // changes only while it is queued
   std::list<Handle>::iterator place;   // in its share
-  std::list<Handle>::iterator queued;  // the same among those that have not started
+  std::list<Handle>::iterator queued;  // in its share's queue, until it starts
   bool started = false;
   std::size_t first_server = 0;
-  bool told = false;  // grace is over: whoever asks gets what there is
+  bool partial = false;  // the grace delay is over: Find returns what has been found
   std::array<Question, 2> questions{Question(Cookie{0, self}), Question(Cookie{1, self})};  // the tag is the family
   Deadline grace;
-  std::list<Finished> waiters;  // without their answers
+  std::list<Finished> waiters;  // their answers are not set yet
 };
 
-NameLookups::Try::Try(Handle self_handle, Lookup& the_lookup, Family the_family, std::size_t the_server,
-                      NameLookups& owner)
+NameLookups::Attempt::Attempt(Handle self_handle, Lookup& the_lookup, Family the_family, std::size_t the_server,
+                              NameLookups& owner)
     : self(self_handle),
       lookup(the_lookup),
       family(the_family),
@@ -81,22 +81,22 @@ NameLookups::Try::Try(Handle self_handle, Lookup& the_lookup, Family the_family,
       servers_epoch(owner.servers_epoch_),
       began(owner.clock_.now()),
       exchange(owner.poller_, Cookie{owner.tag_, self_handle}),
-      patience(Cookie{0, self_handle}) {}
+      timeout(Cookie{0, self_handle}) {}
 
 NameLookups::NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters,
-                         std::uint8_t tag, std::size_t tries_max)
+                         std::uint8_t tag, std::size_t attempts_max)
     : poller_(poller),
       clock_(clock),
       counters_(counters),
       tag_(tag),
-      tries_max_(tries_max),
+      attempts_max_(attempts_max),
       cache_(kNamesCached),
-      next_try_(kNextTryDelay),
+      next_attempt_(kNextNameAttemptDelay),
       grace_(kFamilyGraceDelay),
       lookups_(kLookupsMax),
-      tries_(tries_max),
+      attempts_(attempts_max),
       shares_(kNameShares) {
-  assert(tries_max >= std::size(kFamilies));  // or a lookup could never start
+  assert(attempts_max >= std::size(kFamilies));  // otherwise no lookup could start
   Configure(conf);
 }
 
@@ -110,9 +110,9 @@ void NameLookups::Configure(const ResolvConf& conf) {
   lookups_.ForEach([](Lookup& lookup) {
     for (Question& question : lookup.questions) question.asked = {};
   });
-  if (patience_ != nullptr && patience_->duration() == conf.timeout) return;
-  patience_ = std::make_unique<DeadlineQueue>(conf.timeout);
-  tries_.ForEach([this](Try& alive) { patience_->Arm(alive.patience, clock_.now()); });
+  if (timeouts_ != nullptr && timeouts_->duration() == conf.timeout) return;
+  timeouts_ = std::make_unique<DeadlineQueue>(conf.timeout);
+  attempts_.ForEach([this](Attempt& alive) { timeouts_->Arm(alive.timeout, clock_.now()); });
 }
 
 std::optional<NameAnswer> NameLookups::Find(std::string_view name, std::size_t share) {
@@ -126,7 +126,7 @@ std::optional<NameAnswer> NameLookups::Find(std::string_view name, std::size_t s
   }
   if (whole) return Combine(halves[0], halves[1]);
   const auto running = lookup_of_.find(name);
-  if (running != lookup_of_.end() && running->second->told) return running->second->Answer();
+  if (running != lookup_of_.end() && running->second->partial) return running->second->Answer();
   return std::nullopt;
 }
 
@@ -134,20 +134,20 @@ std::optional<NameLookups::Ticket> NameLookups::Wait(std::string_view name, Cook
   const auto running = lookup_of_.find(name);
   Lookup* const lookup = running != lookup_of_.end() ? running->second : Begin(name, share);
   if (lookup == nullptr) return std::nullopt;
-  assert(!lookup->told);  // or Find would have had the answer
-  if (!lookup->started) HurryFor(*lookup, shares_[share]);
+  assert(!lookup->partial);  // otherwise Find would have returned the answer
+  if (!lookup->started) MoveToShorterQueue(*lookup, shares_[share]);
   const Ticket ticket{lookup->self, lookup->waiters.insert(lookup->waiters.end(), Finished{waiter, {}})};
-  GoOn();
+  Advance();
   return ticket;
 }
 
 void NameLookups::Withdraw(const Ticket& ticket) {
   Lookup* const lookup = lookups_.Resolve(ticket.lookup);
-  const bool answered = lookup == nullptr || lookup->told;
+  const bool answered = lookup == nullptr || lookup->partial;
   (answered ? finished_ : lookup->waiters).erase(ticket.place);
   if (answered || !lookup->waiters.empty()) return;
   Drop(*lookup);
-  GoOn();
+  Advance();
 }
 
 std::optional<NameLookups::Finished> NameLookups::TakeAnswer() {
@@ -164,8 +164,8 @@ NameLookups::Lookup* NameLookups::Begin(std::string_view name, std::size_t share
   if (lookup == nullptr) return nullptr;
   lookup->place = its.lookups.insert(its.lookups.end(), lookup->self);
   lookup_of_.emplace(lookup->name, lookup);
-  lookup->queued = its.not_started.insert(its.not_started.end(), lookup->self);
-  ++not_started_;
+  lookup->queued = its.queued.insert(its.queued.end(), lookup->self);
+  ++queued_;
   return lookup;
 }
 
@@ -175,68 +175,68 @@ bool NameLookups::MakeRoomForLookup(const Share& share) {
   if (most.lookups.size() <= share.lookups.size() + 1) return false;
   Lookup& oldest = *lookups_.Resolve(most.lookups.front());
   counters_.names_failed.Add();
-  TellWaiters(oldest, {});
+  AnswerWaiters(oldest, {});
   Drop(oldest);
   return true;
 }
 
-// A lookup that waits its turn does so in the shortest queue of those who want it: else a client with a thousand names
-// could hold up a name of everybody's by asking for it behind them.
-void NameLookups::HurryFor(Lookup& lookup, Share& joining) {
+// A queued lookup stays in the shortest queue of its waiters' shares. Otherwise a client could delay a popular name for
+// everybody by asking for it behind a thousand others.
+void NameLookups::MoveToShorterQueue(Lookup& lookup, Share& joining) {
   Share& before = *lookup.share;
-  if (joining.not_started.size() + 1 >= before.not_started.size()) return;
-  joining.not_started.splice(joining.not_started.end(), before.not_started, lookup.queued);
+  if (joining.queued.size() + 1 >= before.queued.size()) return;
+  joining.queued.splice(joining.queued.end(), before.queued, lookup.queued);
   joining.lookups.splice(joining.lookups.end(), before.lookups, lookup.place);
   lookup.share = &joining;
 }
 
-void NameLookups::StartThoseWhoWait() {
-  while (not_started_ > 0) {
-    const Share& share = Needing();
-    if (!MakeRoom(share, std::size(kFamilies))) return;  // then nobody else may have it either
-    Start(*lookups_.Resolve(share.not_started.front()));
+void NameLookups::StartQueued() {
+  while (queued_ > 0) {
+    const Share& share = NextShare();
+    if (!MakeRoom(share, std::size(kFamilies))) return;  // then no other share can start one either
+    Start(*lookups_.Resolve(share.queued.front()));
   }
 }
 
-// Whose turn it is: of those who wait the share that has least.
-NameLookups::Share& NameLookups::Needing() {
+// The share whose turn it is: of those with queued lookups the one with the fewest attempts.
+NameLookups::Share& NameLookups::NextShare() {
   return *std::ranges::min_element(
-      shares_, {}, [](const Share& share) { return std::pair(share.not_started.empty(), share.tries.size()); });
+      shares_, {}, [](const Share& share) { return std::pair(share.queued.empty(), share.attempts.size()); });
 }
 
-// Has the most tries, and among equals the one that has waited longest.
+// The share with the most attempts; among equals the one whose oldest attempt began first.
 const NameLookups::Share& NameLookups::Heaviest() const {
   return *std::ranges::max_element(shares_, [](const Share& a, const Share& b) {
-    if (a.tries.size() != b.tries.size()) return a.tries.size() < b.tries.size();
-    return !a.tries.empty() && a.tries.front()->began > b.tries.front()->began;
+    if (a.attempts.size() != b.attempts.size()) return a.attempts.size() < b.attempts.size();
+    return !a.attempts.empty() && a.attempts.front()->began > b.attempts.front()->began;
   });
 }
 
-// Whether `share` may make so many tries more. Cuts off those that must make room for them.
-bool NameLookups::MakeRoom(const Share& share, std::size_t tries) {
-  while (tries_max_ - tries_.live() < tries) {
+// True if `share` may make this many more attempts. Ends the attempts of others that have to make room.
+bool NameLookups::MakeRoom(const Share& share, std::size_t attempts) {
+  while (attempts_max_ - attempts_.live() < attempts) {
     const Share& heaviest = Heaviest();
-    Try& oldest = *heaviest.tries.front();
-    const bool has_more = heaviest.tries.size() >= share.tries.size() + tries;
-    if (!has_more && clock_.now() - oldest.began < kTryTurn) return false;
+    Attempt& oldest = *heaviest.attempts.front();
+    const bool has_more = heaviest.attempts.size() >= share.attempts.size() + attempts;
+    if (!has_more && clock_.now() - oldest.began < kNameAttemptTurn) return false;
     OnSocketLost(oldest);
   }
   return true;
 }
 
-// Asks for what is not remembered: A and AAAA have lives of their own.
+// Queries what is not cached; A and AAAA are cached independently.
 void NameLookups::Start(Lookup& lookup) {
-  lookup.share->not_started.erase(lookup.queued);
-  --not_started_;
+  lookup.share->queued.erase(lookup.queued);
+  --queued_;
   lookup.started = true;
   counters_.names_asked.Add();
   lookup.first_server = rotate_ ? rotation_++ : 0;
   for (const Family family : kFamilies) {
     if (!wants(family)) continue;
     Question& question = lookup.question(family);
-    const FamilyAnswer* const remembered = cache_.Find(lookup.name, family, clock_.now(), NumberOf(*lookup.share));
-    if (remembered != nullptr) question.answer = *remembered;
-    question.state = remembered != nullptr ? Question::State::kDone : Question::State::kAsking;
+    const FamilyAnswer* const cached = cache_.Find(lookup.name, family, clock_.now(), NumberOf(*lookup.share));
+    if (cached != nullptr) question.answer = *cached;
+    question.state = cached != nullptr ? Question::State::kDone : Question::State::kAsking;
   }
   for (const Family family : kFamilies) {
     if (lookup.question(family).state == Question::State::kAsking) AskNext(lookup, family);
@@ -244,108 +244,108 @@ void NameLookups::Start(Lookup& lookup) {
   CheckProgress(lookup);
 }
 
-// Asks one server more, or ends the question when there is none left to ask or to wait for. When this host has no
-// descriptor or memory left the try is lost, and the next one comes at its time: nothing spins.
+// Asks the next server, or ends the question if there is none left to ask or to wait for. If this host has no
+// descriptor or memory, the attempt is lost and the next one comes after the usual delay: nothing spins.
 void NameLookups::AskNext(Lookup& lookup, Family family) {
   Question& question = lookup.question(family);
-  question.next_try.Disarm();
+  question.next_attempt.Disarm();
   for (;;) {
     const auto server = servers_.Pick(question.asked, lookup.first_server, clock_.now());
     if (!server) break;
     ++question.asked.attempts[*server];
     const Fault fault = AskServer(lookup, family, *server);
     if (fault == Fault::kNone || fault == Fault::kExhausted) {
-      next_try_.Arm(question.next_try, clock_.now());
+      next_attempt_.Arm(question.next_attempt, clock_.now());
       return;
     }
-    question.asked.failed[*server] = true;  // no way to it
+    question.asked.failed[*server] = true;  // unreachable
   }
-  if (question.tries.empty()) EndQuestion(lookup, family, {}, kNoAnswerTtl);
+  if (question.attempts.empty()) EndQuestion(lookup, family, {}, kNoAnswerTtl);
 }
 
 Fault NameLookups::AskServer(Lookup& lookup, Family family, std::size_t server) {
-  Try* const made = MakeRoom(*lookup.share, 1) ? tries_.Acquire(lookup, family, server, *this) : nullptr;
+  Attempt* const made = MakeRoom(*lookup.share, 1) ? attempts_.Acquire(lookup, family, server, *this) : nullptr;
   if (made == nullptr) return Fault::kExhausted;
-  // IDs must not be guessed (RFC 5452 section 4.3).
+  // IDs must be unpredictable (RFC 5452 section 4.3).
   const auto id = static_cast<std::uint16_t>(RandomBits());
   const Fault fault = made->exchange.Begin(servers_.endpoint(server), lookup.name, TypeOf(family), id);
   if (fault != Fault::kNone) {
-    tries_.Release(made->self);
+    attempts_.Release(made->self);
     return fault;
   }
-  made->place = lookup.share->tries.insert(lookup.share->tries.end(), made);
+  made->place = lookup.share->attempts.insert(lookup.share->attempts.end(), made);
   Question& question = lookup.question(family);
-  question.tries.push_back(made->self);
+  question.attempts.push_back(made->self);
   question.last_asked = {server, servers_epoch_, made->began};
-  patience_->Arm(made->patience, clock_.now());
+  timeouts_->Arm(made->timeout, clock_.now());
   return Fault::kNone;
 }
 
-void NameLookups::EndTry(Try& ended) {
-  std::erase(ended.lookup.question(ended.family).tries, ended.self);
-  ended.lookup.share->tries.erase(ended.place);
-  tries_.Release(ended.self);
+void NameLookups::EndAttempt(Attempt& ended) {
+  std::erase(ended.lookup.question(ended.family).attempts, ended.self);
+  ended.lookup.share->attempts.erase(ended.place);
+  attempts_.Release(ended.self);
 }
 
-void NameLookups::EndTries(Question& question) {
-  while (!question.tries.empty()) EndTry(*tries_.Resolve(question.tries.back()));
+void NameLookups::EndAttempts(Question& question) {
+  while (!question.attempts.empty()) EndAttempt(*attempts_.Resolve(question.attempts.back()));
 }
 
 void NameLookups::EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer, std::chrono::seconds ttl) {
   Question& question = lookup.question(family);
   assert(question.state == Question::State::kAsking);
-  question.next_try.Disarm();
-  EndTries(question);
+  question.next_attempt.Disarm();
+  EndAttempts(question);
   cache_.Store(lookup.name, family, answer, ttl, clock_.now(), NumberOf(*lookup.share));
   question.answer = std::move(answer);
   question.state = Question::State::kDone;
 }
 
-// After a question has ended: the lookup has, too, or whoever waits for the other one does so for a short time only
-// (RFC 8305 section 3).
+// A question has ended. If it was the last, the lookup ends; otherwise, if there are addresses, the other family gets
+// the grace delay (RFC 8305 section 3).
 void NameLookups::CheckProgress(Lookup& lookup) {
   const auto asking = [](const Question& question) { return question.state == Question::State::kAsking; };
   if (std::ranges::none_of(lookup.questions, asking)) {
     ended_.push_back(lookup.self);
-  } else if (!lookup.told && !lookup.grace.armed() && lookup.Answer().count > 0) {
+  } else if (!lookup.partial && !lookup.grace.armed() && lookup.Answer().count > 0) {
     grace_.Arm(lookup.grace, clock_.now());
   }
 }
 
-void NameLookups::TellWaiters(Lookup& lookup, const NameAnswer& answer) {
+void NameLookups::AnswerWaiters(Lookup& lookup, const NameAnswer& answer) {
   for (Finished& waiter : lookup.waiters) waiter.answer = answer;
   finished_.splice(finished_.end(), lookup.waiters);
 }
 
-// The lookup is over, or nobody wants it any more.
+// The lookup has ended, or has no waiters left.
 void NameLookups::Drop(Lookup& lookup) {
   if (!lookup.started) {
-    lookup.share->not_started.erase(lookup.queued);
-    --not_started_;
+    lookup.share->queued.erase(lookup.queued);
+    --queued_;
   }
-  for (Question& question : lookup.questions) EndTries(question);
+  for (Question& question : lookup.questions) EndAttempts(question);
   lookup.share->lookups.erase(lookup.place);
   lookup_of_.erase(lookup.name);
   lookups_.Release(lookup.self);
 }
 
-// After anything has happened: starts lookups for which there is room now, and tells the waiters of those that have
-// ended. Some end when they are started: hence a list, not a recursion.
-void NameLookups::GoOn() {
-  StartThoseWhoWait();
+// Called after every event: starts queued lookups for which there is room, and answers the waiters of those that have
+// ended. A lookup may end as it starts, hence a list instead of recursion.
+void NameLookups::Advance() {
+  StartQueued();
   while (!ended_.empty()) {
     Lookup& lookup = *lookups_.Resolve(ended_.back());
     ended_.pop_back();
     const NameAnswer answer = lookup.Answer();
     if (answer.status == NameStatus::kNoAnswer) counters_.names_failed.Add();
-    TellWaiters(lookup, answer);
+    AnswerWaiters(lookup, answer);
     Drop(lookup);
-    StartThoseWhoWait();
+    StartQueued();
   }
 }
 
 void NameLookups::OnEvent(Handle handle, const Events& events) {
-  Try* const happened = tries_.Resolve(handle);
+  Attempt* const happened = attempts_.Resolve(handle);
   if (happened == nullptr) return;
   switch (happened->exchange.OnEvent(events)) {
     case DnsExchange::Progress::kWaiting:
@@ -360,10 +360,10 @@ void NameLookups::OnEvent(Handle handle, const Events& events) {
       OnServerFailed(*happened);
       break;
   }
-  GoOn();
+  Advance();
 }
 
-void NameLookups::OnAnswer(Try& answered) {
+void NameLookups::OnAnswer(Attempt& answered) {
   const DnsAnswer& answer = answered.exchange.answer();
   const bool current = answered.servers_epoch == servers_epoch_;
   if (current) servers_.Heard(answered.server, clock_.now());
@@ -374,39 +374,39 @@ void NameLookups::OnAnswer(Try& answered) {
   }
   Lookup& lookup = answered.lookup;
   const auto ttl = current ? answer.ttl : std::chrono::seconds(0);
-  EndQuestion(lookup, answered.family, std::move(half), ttl);  // `answered` is gone
+  EndQuestion(lookup, answered.family, std::move(half), ttl);  // releases `answered`
   CheckProgress(lookup);
 }
 
-// It said so, or nobody is there: the next one at once.
-void NameLookups::OnServerFailed(Try& failed) {
+// The server reported a failure or is unreachable: ask the next one at once.
+void NameLookups::OnServerFailed(Attempt& failed) {
   Lookup& lookup = failed.lookup;
   const Family family = failed.family;
   if (failed.servers_epoch == servers_epoch_) lookup.question(family).asked.failed[failed.server] = true;
-  EndTry(failed);
+  EndAttempt(failed);
   AskNext(lookup, family);
   CheckProgress(lookup);
 }
 
-// Not the server's fault, but for want of descriptors: the next try comes at its time.
-void NameLookups::OnSocketLost(Try& lost) {
+// This host lacks descriptors, or the socket was given to another share: the next attempt comes after the usual delay.
+void NameLookups::OnSocketLost(Attempt& lost) {
   Question& question = lost.lookup.question(lost.family);
-  EndTry(lost);
-  if (!question.next_try.armed()) next_try_.Arm(question.next_try, clock_.now());
+  EndAttempt(lost);
+  if (!question.next_attempt.armed()) next_attempt_.Arm(question.next_attempt, clock_.now());
 }
 
-void NameLookups::OnPatienceEnded(Try& silent) {
+void NameLookups::OnTimeout(Attempt& silent) {
   Lookup& lookup = silent.lookup;
   const Family family = silent.family;
   if (silent.servers_epoch == servers_epoch_) servers_.Silent(silent.server, silent.began, clock_.now());
-  EndTry(silent);
+  EndAttempt(silent);
   const Question& question = lookup.question(family);
-  if (!question.tries.empty() || question.next_try.armed()) return;
+  if (!question.attempts.empty() || question.next_attempt.armed()) return;
   AskNext(lookup, family);
   CheckProgress(lookup);
 }
 
-void NameLookups::OnNextTryDue(Lookup& lookup, Family family) {
+void NameLookups::OnNextAttemptDue(Lookup& lookup, Family family) {
   const auto& asked = lookup.question(family).last_asked;
   if (asked && asked->servers_epoch == servers_epoch_) servers_.Silent(asked->server, asked->at, clock_.now());
   AskNext(lookup, family);
@@ -415,24 +415,24 @@ void NameLookups::OnNextTryDue(Lookup& lookup, Family family) {
 
 void NameLookups::OnTime() {
   const TimePoint now = clock_.now();
-  while (const auto due = next_try_.Expire(now)) {
-    OnNextTryDue(*lookups_.Resolve(due->handle), static_cast<Family>(due->tag));
+  while (const auto due = next_attempt_.Expire(now)) {
+    OnNextAttemptDue(*lookups_.Resolve(due->handle), static_cast<Family>(due->tag));
   }
-  while (const auto due = patience_->Expire(now)) OnPatienceEnded(*tries_.Resolve(due->handle));
+  while (const auto due = timeouts_->Expire(now)) OnTimeout(*attempts_.Resolve(due->handle));
   while (const auto due = grace_.Expire(now)) {
     Lookup& lookup = *lookups_.Resolve(due->handle);
-    lookup.told = true;
-    TellWaiters(lookup, lookup.Answer());
+    lookup.partial = true;
+    AnswerWaiters(lookup, lookup.Answer());
   }
-  GoOn();
+  Advance();
 }
 
 std::optional<TimePoint> NameLookups::next_deadline() const {
   if (!finished_.empty()) return clock_.now();
   std::optional<TimePoint> first;
   // Whoever waits does so because nobody has had a turn yet.
-  if (not_started_ > 0) first = Heaviest().tries.front()->began + kTryTurn;
-  for (const auto& due : {patience_->next(), next_try_.next(), grace_.next()}) {
+  if (queued_ > 0) first = Heaviest().attempts.front()->began + kNameAttemptTurn;
+  for (const auto& due : {timeouts_->next(), next_attempt_.next(), grace_.next()}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

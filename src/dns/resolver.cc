@@ -12,7 +12,7 @@
 namespace penstock {
 namespace {
 
-// True exactly when `name` is `domain` or lies below it.
+// True if `name` is `domain` or is below it.
 bool IsWithin(std::string_view name, std::string_view domain) {
   if (!name.ends_with(domain)) return false;
   name.remove_suffix(domain.size());
@@ -41,7 +41,7 @@ Resolver::Resolver(const ResolverSettings& settings, const NameFiles& files, Pol
       families_read_(clock.now()),
       files_(files.text()),
       text_(files_.Take()),
-      lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.tries_max),
+      lookups_(text_->resolv_conf, poller, clock, counters, tag, settings.attempts_max),
       share_key_(RandomBits()) {
   lookups_.SetFamilies(settings.families ? *settings.families : HostFamilies());
 }
@@ -54,7 +54,7 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name, const IpAddress
   return Known(name, NameText(name), filter, place);
 }
 
-// Without an answer, `place` is the candidate that has to be asked for.
+// If there is no answer, `place` is at the candidate to query.
 std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText& text, const NameFilter* filter,
                                           Place& place) {
   RefreshHost();
@@ -62,9 +62,9 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText&
   place.absolute = name.ends_with('.');
   if (filter != nullptr && !Restrict(text.view(), *filter, place)) return Denied(text.view(), place);
   if (const auto known = KnownByRule(text.view())) return known;
-  const auto remembered = Search(text.view(), place);
-  if (remembered) counters_.names_cached.Add();
-  return remembered;
+  const auto cached = Search(text.view(), place);
+  if (cached) counters_.names_cached.Add();
+  return cached;
 }
 
 std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Cookie waiter, const IpAddress& client,
@@ -75,7 +75,7 @@ std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Cookie waiter
   if (const auto known = Known(name, text, filter, place)) return known;
   const auto [added, is_new] =
       waiters_.try_emplace(waiter.Packed(), Wanted{std::string(text.view()), std::move(place), {}});
-  assert(is_new);  // it waits for one name at a time
+  assert(is_new);  // a waiter waits for one name at a time
   if (Wait(waiter, added->second)) return std::nullopt;
   waiters_.erase(added);
   counters_.names_failed.Add();
@@ -91,7 +91,7 @@ void Resolver::Withdraw(Cookie waiter) {
   waiters_.erase(found);
 }
 
-// Looks whether the files or the host's addresses have changed; most of the time this only compares numbers.
+// Picks up changes of the files and of the host's address families. Usually this only compares numbers.
 void Resolver::RefreshHost() {
   const TimePoint now = clock_.now();
   if (files_.generation() != files_generation_ && TakeFiles()) lookups_.Configure(text_->resolv_conf);
@@ -100,8 +100,8 @@ void Resolver::RefreshHost() {
   families_read_ = now;
 }
 
-// True when resolv.conf says something else now. Workers do not count on one place: each has a count of its own users
-// of the text (an aliasing shared_ptr), in front of the one that they share.
+// True if resolv.conf has changed. An aliasing shared_ptr gives this worker a reference count of its own, so that
+// workers do not write one cache line for each name.
 bool Resolver::TakeFiles() {
   files_generation_ = files_.generation();
   const auto taken = std::make_shared<const std::shared_ptr<const NameFilesText>>(files_.Take());
@@ -113,13 +113,13 @@ std::optional<NameAnswer> Resolver::KnownByRule(std::string_view name) const {
   if (IsWithin(name, "localhost")) return Loopback();                  // RFC 6761 section 6.3
   if (IsWithin(name, "invalid")) return Nothing(NameStatus::kNoName);  // RFC 6761 section 6.4
   if (const auto listed = text_->hosts.Find(name)) return listed;
-  // A query for it cannot be made (dns/message.h).
+  // Such a name cannot be encoded (dns/message.h).
   if (name.find('\\') != std::string_view::npos) return Nothing(NameStatus::kNoName);
   return std::nullopt;
 }
 
-// The names to try for `name`, in order (resolv.conf(5), ndots): as it is first when it has dots enough, then with each
-// domain of the search list; otherwise as it is last. An empty text is to be passed over, nothing is the end.
+// The candidates for `name`, in order (resolv.conf(5), ndots): with at least ndots dots the name itself, then the name
+// in each domain of the search list; otherwise the name itself last. An empty text means: skip it. Nothing: no more.
 std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place& place) {
   const ResolvConf& conf = place.text->resolv_conf;
   const auto dots = static_cast<std::size_t>(std::count(name.begin(), name.end(), '.'));
@@ -130,7 +130,7 @@ std::optional<NameText> Resolver::CandidateAt(std::string_view name, const Place
   return NameText(name, conf.search[as_it_is_first ? place.candidate - 1 : place.candidate]);
 }
 
-// Notes which candidates `filter` denies. False when it denies all of them.
+// Records which candidates `filter` denies. False if it denies all of them.
 bool Resolver::Restrict(std::string_view name, const NameFilter& filter, Place& place) {
   bool any = false;
   Place each = place;
@@ -143,7 +143,7 @@ bool Resolver::Restrict(std::string_view name, const NameFilter& filter, Place& 
   return any;
 }
 
-// The answer when nothing was found, and some candidate may not be asked for.
+// The answer if nothing was found and the filter denies some candidate.
 NameAnswer Resolver::Denied(std::string_view name, Place place) {
   place.candidate = static_cast<std::size_t>(std::countr_zero(place.denied));
   return Named(Nothing(NameStatus::kDenied), CandidateAt(name, place), name);
@@ -155,10 +155,10 @@ NameAnswer Resolver::Named(NameAnswer answer, const std::optional<NameText>& can
   return answer;
 }
 
-// Whether `answer` for the candidate at `place` is the answer for `name`; else the next candidate's turn has come. No
-// answer for a candidate with a domain is passed over: one broken domain must not take all short names along. No
-// answer for the name as it is ends the search: else a wildcard in a search domain would take the place of every
-// name whose own servers are down.
+// True if `answer`, for the candidate at `place`, settles the search; otherwise the next candidate follows. kNoAnswer
+// for a candidate in a search domain does not settle it: one broken domain must not break all short names. kNoAnswer
+// for the name itself does: otherwise a wildcard in a search domain would replace every name whose own servers are
+// down.
 bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& place) {
   switch (answer.status) {
     case NameStatus::kFound:
@@ -174,7 +174,8 @@ bool Resolver::Settles(const NameAnswer& answer, std::string_view name, Place& p
   return true;
 }
 
-// Goes on from `place` until a candidate settles it or has to be asked for: then nothing, and `place` is there.
+// Continues from `place` until a candidate settles the search. Returns nothing if a candidate has to be queried;
+// `place` is at it.
 std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) {
   for (;; ++place.candidate) {
     const auto candidate = CandidateAt(name, place);
@@ -187,10 +188,10 @@ std::optional<NameAnswer> Resolver::Search(std::string_view name, Place& place) 
   }
 }
 
-// False when there is no room for another lookup.
+// False if there is no room for another lookup.
 bool Resolver::Wait(Cookie waiter, Wanted& wanted) {
   const auto candidate = CandidateAt(wanted.name, wanted.place);
-  assert(candidate && !candidate->view().empty());  // Search stopped there
+  assert(candidate && !candidate->view().empty());  // Search stopped at it
   const auto ticket = lookups_.Wait(candidate->view(), waiter, wanted.place.share);
   if (ticket) wanted.ticket = *ticket;
   return ticket.has_value();
@@ -213,7 +214,7 @@ std::optional<Resolver::Finished> Resolver::TakeAnswer() {
   return std::nullopt;
 }
 
-// The answer for `waiter`, whose candidate has this one; nothing when it waits again, for a later candidate.
+// The answer for `waiter`, now that its candidate has `answer`; nothing if it waits again, for a later candidate.
 std::optional<NameAnswer> Resolver::AfterLookup(Cookie waiter, Wanted& wanted, const NameAnswer& answer) {
   if (Settles(answer, wanted.name, wanted.place)) {
     return Named(answer, CandidateAt(wanted.name, wanted.place), wanted.name);

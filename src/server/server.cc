@@ -15,12 +15,12 @@ namespace penstock {
 DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners) {
   const std::size_t share = descriptors / workers;
   DescriptorBudget budget;
-  budget.name_tries = std::clamp(share / 16, kNameTriesMin, kNameTriesMax);
+  budget.name_attempts = std::clamp(share / 16, kNameAttemptsMin, kNameAttemptsMax);
   budget.further_attempts = std::clamp(share / 64, kFurtherAttemptsMin, kFurtherAttemptsMax);
   budget.pipes = std::clamp(share / 64, kPipesMin, kPipesMax);
   const std::size_t reserved =
       kDescriptorsOfProcess +
-      workers * (kDescriptorsPerWorker + listeners + budget.name_tries + budget.further_attempts + 2 * budget.pipes);
+      workers * (kDescriptorsPerWorker + listeners + budget.name_attempts + budget.further_attempts + 2 * budget.pipes);
   budget.sessions = descriptors > reserved ? (descriptors - reserved) / kDescriptorsPerSession : 0;
   return budget;
 }
@@ -39,7 +39,7 @@ bool FitToSystem(Settings& settings, std::string* error) {
   }
   const std::size_t asked = settings.connections_max;
   settings.connections_max = asked == 0 ? fit : std::min(asked, fit);
-  settings.names.tries_max = std::min(settings.names.tries_max, budget.name_tries);
+  settings.names.attempts_max = std::min(settings.names.attempts_max, budget.name_attempts);
   settings.further_attempts_max = std::min(settings.further_attempts_max, budget.further_attempts);
   settings.pipes_max = std::min(settings.pipes_max, budget.pipes);
   return true;

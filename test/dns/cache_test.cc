@@ -32,7 +32,7 @@ int CountV4(const NameAnswer& answer) {
 
 }  // namespace
 
-TEST_CASE("an answer has IPv6 first, and what does not fit is left out evenly") {
+TEST_CASE("an answer has IPv6 first; addresses beyond the limit are left out evenly") {
   const struct {
     int sixes, fours, sixes_left, fours_left;
   } cases[] = {{1, 1, 1, 1},   {0, 3, 0, 3},   {3, 0, 3, 0}, {16, 0, 16, 0}, {0, 16, 0, 16}, {16, 16, 8, 8},
@@ -52,7 +52,7 @@ TEST_CASE("an answer has IPv6 first, and what does not fit is left out evenly") 
   }
 }
 
-TEST_CASE("an answer without addresses says whether anybody knew") {
+TEST_CASE("an answer without addresses tells no name from no answer") {
   const FamilyAnswer none{NameStatus::kNoName, {}};
   const FamilyAnswer silent{NameStatus::kNoAnswer, {}};
   CHECK(Combine(&none, &none).status == NameStatus::kNoName);
@@ -63,7 +63,7 @@ TEST_CASE("an answer without addresses says whether anybody knew") {
   CHECK(Combine(&silent, &found).status == NameStatus::kFound);
 }
 
-TEST_CASE("each family expires for itself") {
+TEST_CASE("each family expires independently") {
   NameCache cache(10);
   cache.Store("www.example", Family::kIpv4, V4(2), 10s, kStart);
   CHECK(cache.Find("www.example", Family::kIpv6, kStart) == nullptr);
@@ -76,7 +76,7 @@ TEST_CASE("each family expires for itself") {
   CHECK(cache.Find("other.example", Family::kIpv4, kStart) == nullptr);
 }
 
-TEST_CASE("a time to live of zero keeps nothing, and forgets what was there") {
+TEST_CASE("a TTL of zero removes the entry") {
   NameCache cache(10);
   cache.Store("a.example", Family::kIpv4, V4(1), 0s, kStart);
   CHECK(cache.size() == 0);
@@ -85,7 +85,7 @@ TEST_CASE("a time to live of zero keeps nothing, and forgets what was there") {
   CHECK(cache.Find("a.example", Family::kIpv4, kStart) == nullptr);
 }
 
-TEST_CASE("the name that nobody asked for the longest makes room") {
+TEST_CASE("the least recently used name is evicted") {
   NameCache cache(3);
   for (const char* name : {"a", "b", "c"}) cache.Store(name, Family::kIpv4, V4(1), 1h, kStart);
   CHECK(cache.Find("a", Family::kIpv4, kStart) != nullptr);
@@ -102,7 +102,7 @@ TEST_CASE("the name that nobody asked for the longest makes room") {
   CHECK(cache.Find("999", Family::kIpv4, kStart) == nullptr);
 }
 
-TEST_CASE("one client's many names drive out their own, not those of others") {
+TEST_CASE("one client's many names evict its own, not those of others") {
   NameCache cache(100);
   for (std::size_t share = 1; share <= 5; ++share) {
     for (const char* name : {"a", "b"}) {

@@ -30,7 +30,7 @@ constexpr auto kAaaa = DnsType::kAaaa;
 
 Cookie WaiterOf(std::uint32_t number) { return {1, {number, 1}}; }
 
-// What came of a name: "no name", "no answer", or its addresses.
+// An answer as text: "no name", "no answer", or its addresses.
 Strings Texts(const std::optional<NameAnswer>& answer) {
   if (!answer) return {"nothing"};
   if (answer->status == NameStatus::kNoName) return {"no name"};
@@ -40,17 +40,17 @@ Strings Texts(const std::optional<NameAnswer>& answer) {
   return texts;
 }
 
-// Lookups that ask test servers. Sockets are real; the time stands still but for Advance, so that no test waits for it.
+// Lookups at test servers. Sockets are real; time passes only in Advance, so that no test waits for it.
 struct Bench {
-  explicit Bench(const std::string& resolv_conf, std::size_t tries_max = kNameTriesMax)
-      : lookups(ParseResolvConf(resolv_conf), poller, clock, counters, 1, tries_max) {}
+  explicit Bench(const std::string& resolv_conf, std::size_t attempts_max = kNameAttemptsMax)
+      : lookups(ParseResolvConf(resolv_conf), poller, clock, counters, 1, attempts_max) {}
 
   void Advance(std::chrono::milliseconds duration) {
     clock.Set(clock.now() + duration);
     lookups.OnTime();
   }
 
-  // Handles events until `condition` is true; false when it does not become so.
+  // Handles events until `condition` is true; false if it does not become true in time.
   template <class Condition>
   [[nodiscard]] bool Pump(Condition condition) {
     const test::Stopwatch watch;
@@ -66,7 +66,7 @@ struct Bench {
     return true;
   }
 
-  // The next answer.
+  // Waits for the next answer.
   std::optional<NameAnswer> Await() {
     std::optional<NameLookups::Finished> finished;
     if (!Pump([&] { return (finished = lookups.TakeAnswer()).has_value(); })) return std::nullopt;
@@ -79,7 +79,7 @@ struct Bench {
     return Texts(Await());
   }
 
-  // Makes waiters 1 to `count` wait for one name each, of a zone that nobody answers for.
+  // Makes waiters 1 to `count` wait for one name each, in a zone whose servers are silent.
   void WaitForSilentNames(std::uint32_t count, std::size_t share) {
     for (std::uint32_t number = 1; number <= count; ++number) {
       REQUIRE(lookups.Wait('n' + std::to_string(number) + ".silent.example", WaiterOf(number), share));
@@ -106,7 +106,7 @@ Endpoint ClosedPort() { return test::DnsServer().endpoint(); }
 
 }  // namespace
 
-TEST_CASE("both families are asked for at once, and come in one answer") {
+TEST_CASE("both families are queried together and come in one answer") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
@@ -122,7 +122,7 @@ TEST_CASE("both families are asked for at once, and come in one answer") {
   CHECK(Descriptors() == descriptors);
 }
 
-TEST_CASE("a family that the host does not have is not asked for") {
+TEST_CASE("a family that the host does not have is not queried") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
@@ -130,13 +130,13 @@ TEST_CASE("a family that the host does not have is not asked for") {
   bench.lookups.SetFamilies({.v4 = true, .v6 = false});
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   CHECK(server.Queries() == 1);
-  // What is known of one family is not asked for again when the other one comes up.
+  // A cached family is not queried again when the other one appears.
   bench.lookups.SetFamilies({.v4 = true, .v6 = true});
   CHECK(bench.Ask("www.example") == Strings{"2001:db8::1", "192.0.2.1"});
   CHECK(server.Queries() == 2);
 }
 
-TEST_CASE("a name is asked for once, for all who wait for it") {
+TEST_CASE("a name is queried once for all its waiters") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
@@ -158,7 +158,7 @@ TEST_CASE("a name is asked for once, for all who wait for it") {
   CHECK(server.Queries() == 2);
 }
 
-TEST_CASE("a family that takes too long is not waited for, and its answer is kept") {
+TEST_CASE("a late family is not waited for, and its answer is cached") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
@@ -181,7 +181,7 @@ TEST_CASE("a family that takes too long is not waited for, and its answer is kep
   CHECK(bench.Due() == -1);
 }
 
-TEST_CASE("a family without addresses is no reason to hurry the other one") {
+TEST_CASE("a family without addresses does not start the grace delay of the other one") {
   test::DnsServer server;
   server.Add("www.example", "2001:db8::1");
   server.Behave("www.example", kAaaa, Behaviour::kHold);
@@ -195,7 +195,7 @@ TEST_CASE("a family without addresses is no reason to hurry the other one") {
   CHECK(Texts(bench.Await()) == Strings{"2001:db8::1"});
 }
 
-TEST_CASE("a silent server: the next one is asked after a while, and by others at once") {
+TEST_CASE("after a silent server the next one is asked; other questions skip it at once") {
   test::DnsServer silent;
   test::DnsServer server;
   silent.BehaveAlways(Behaviour::kSilent);
@@ -203,15 +203,15 @@ TEST_CASE("a silent server: the next one is asked after a while, and by others a
   Bench bench(silent.ResolvConf("", {server.endpoint()}));
   bench.lookups.SetFamilies({.v4 = true, .v6 = false});
   REQUIRE(bench.lookups.Wait("a.example", WaiterOf(0), 0));
-  CHECK(bench.Due() == kNextTryDelay.count());
-  bench.Advance(kNextTryDelay);
+  CHECK(bench.Due() == kNextNameAttemptDelay.count());
+  bench.Advance(kNextNameAttemptDelay);
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
   CHECK(silent.AwaitQueries("a.example", kA, 1));
 
   CHECK(bench.Ask("b.example") == Strings{"192.0.2.1"});
   CHECK(silent.Queries("b.example", kA) == 0);
 
-  // It comes back: one question finds out, and from then on all ask it.
+  // It comes back: one question probes it, and from then on all ask it.
   silent.BehaveAlways(Behaviour::kHold);
   bench.Advance(kServerDoubt);
   REQUIRE(bench.lookups.Wait("d.example", WaiterOf(0), 0));
@@ -226,14 +226,14 @@ TEST_CASE("a silent server: the next one is asked after a while, and by others a
   CHECK(server.Queries("d.example", kA) + server.Queries("e.example", kA) == 0);
 }
 
-TEST_CASE("a server that is not there, or fails, costs no time") {
+TEST_CASE("an unreachable or failing server costs no time") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   SUBCASE("nobody listens") {
     Bench bench("nameserver " + ClosedPort().ToString() + '\n' + server.ResolvConf());
     CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   }
-  SUBCASE("it tells a failure, or breaks off") {
+  SUBCASE("it reports a failure, or the stream ends early") {
     for (const Behaviour behaviour :
          {Behaviour::kServerFailure, Behaviour::kRefused, Behaviour::kRefusedBare, Behaviour::kBreakStream}) {
       CAPTURE(static_cast<int>(behaviour));
@@ -246,7 +246,7 @@ TEST_CASE("a server that is not there, or fails, costs no time") {
   }
 }
 
-TEST_CASE("when all servers fail there is no answer, at once, and for a second") {
+TEST_CASE("if all servers fail, there is no answer at once, and for a second") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kServerFailure);
   Bench bench(server.ResolvConf("attempts:5", {ClosedPort()}));
@@ -260,7 +260,7 @@ TEST_CASE("when all servers fail there is no answer, at once, and for a second")
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
 }
 
-TEST_CASE("a family that nobody answers for does not hide the other one") {
+TEST_CASE("a family without an answer does not hide the other one") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Behave("www.example", kAaaa, Behaviour::kServerFailure);
@@ -270,7 +270,7 @@ TEST_CASE("a family that nobody answers for does not hide the other one") {
   CHECK(bench.Ask("none.example") == Strings{"no answer"});
 }
 
-TEST_CASE("silence ends after all attempts have had their time") {
+TEST_CASE("a silent name ends after all attempts have timed out") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
   Bench bench(server.ResolvConf("timeout:3 attempts:2"));
@@ -290,7 +290,7 @@ TEST_CASE("silence ends after all attempts have had their time") {
   CHECK(Descriptors() == descriptors);
 }
 
-TEST_CASE("a late answer to the first try still counts") {
+TEST_CASE("a late answer to the first attempt still counts") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
@@ -313,7 +313,7 @@ TEST_CASE("rotate spreads questions over the servers") {
   CHECK(second.Queries() == 10);
 }
 
-TEST_CASE("addresses are remembered for their time to live") {
+TEST_CASE("addresses are cached for their TTL") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1", 10s);
   server.SetSoa(100s, 100s);
@@ -331,7 +331,7 @@ TEST_CASE("addresses are remembered for their time to live") {
   CHECK(server.Queries("www.example", kA) == 3);  // a time to live of zero
 }
 
-TEST_CASE("a name that does not exist is remembered as its SOA says, and not without one") {
+TEST_CASE("NXDOMAIN is cached as its SOA says, and not without an SOA") {
   test::DnsServer server;
   server.SetSoa(20s, 10s);
   server.Behave("bare.example", Behaviour::kNoSoa);
@@ -371,7 +371,7 @@ TEST_CASE("five clients with slow names do not starve a sixth") {
   CHECK(std::ranges::all_of(std::span(answered).first(5), [](std::size_t given_up) { return given_up > 0; }));
 }
 
-TEST_CASE("there is a bound to the lookups, and who has most of them makes room") {
+TEST_CASE("the number of lookups is bounded, and the share with the most makes room") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
   Bench bench(server.ResolvConf("timeout:1 attempts:1"));
@@ -379,7 +379,7 @@ TEST_CASE("there is a bound to the lookups, and who has most of them makes room"
   CHECK_FALSE(bench.lookups.Wait("one.more.example", WaiterOf(0), 0).has_value());
   CHECK(bench.lookups.Wait("n1.silent.example", WaiterOf(0), 0).has_value());  // to join is still possible
   CHECK(bench.lookups.Wait("one.more.example", WaiterOf(0), 1).has_value());
-  CHECK(bench.counters.names_asked.value() == kNameTriesMax / 2 + 1);
+  CHECK(bench.counters.names_asked.value() == kNameAttemptsMax / 2 + 1);
   std::size_t answers = 0;
   for (int turns = 0; turns < 10'000 && bench.Due() >= 0; ++turns) {
     bench.Advance(std::chrono::milliseconds(bench.Due()));
@@ -390,7 +390,7 @@ TEST_CASE("there is a bound to the lookups, and who has most of them makes room"
   CHECK(bench.Due() == -1);
 }
 
-TEST_CASE("1,000 names of silent servers delay another client's name not at all, and the same client's little") {
+TEST_CASE("1,000 names of silent servers do not delay another client's name, and the same client's little") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
   for (const char* name : {"www.example", "mail.example", "ftp.example"}) {
@@ -400,8 +400,8 @@ TEST_CASE("1,000 names of silent servers delay another client's name not at all,
   Bench bench(server.ResolvConf());
   const long descriptors = Descriptors();
   bench.WaitForSilentNames(1000, 0);
-  CHECK(Descriptors() == descriptors + static_cast<long>(kNameTriesMax));
-  CHECK(bench.counters.names_asked.value() == kNameTriesMax / 2);
+  CHECK(Descriptors() == descriptors + static_cast<long>(kNameAttemptsMax));
+  CHECK(bench.counters.names_asked.value() == kNameAttemptsMax / 2);
   REQUIRE(server.AwaitRead());
 
   const TimePoint began = bench.clock.now();
@@ -418,14 +418,14 @@ TEST_CASE("1,000 names of silent servers delay another client's name not at all,
   CHECK(bench.clock.now() - began < 100ms);
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
 
-  // For as long as they last, whoever comes next is answered at once.
+  // As long as they last, another client is answered at once.
   while (bench.clock.now() - began < 900ms) {
-    bench.Advance(kTryTurn);
+    bench.Advance(kNameAttemptTurn);
     REQUIRE(server.AwaitRead());
   }
   CHECK(bench.lookups.Wait("ftp.example", WaiterOf(0), 0).has_value());
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
-  CHECK(Descriptors() <= descriptors + static_cast<long>(kNameTriesMax));
+  CHECK(Descriptors() <= descriptors + static_cast<long>(kNameAttemptsMax));
 
   std::size_t lost = 0;
   for (int turns = 0; turns < 10'000 && bench.Due() >= 0; ++turns) {
@@ -436,7 +436,7 @@ TEST_CASE("1,000 names of silent servers delay another client's name not at all,
   CHECK(Descriptors() == descriptors);
 }
 
-TEST_CASE("a name that somebody asked for behind a thousand others is not late for everybody") {
+TEST_CASE("a name that one client asked for behind a thousand others is not delayed for other clients") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kSilent);
@@ -449,7 +449,7 @@ TEST_CASE("a name that somebody asked for behind a thousand others is not late f
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
 }
 
-TEST_CASE("a name that comes every other moment is answered for as long as silent ones keep coming") {
+TEST_CASE("names are answered while names of silent servers keep coming") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
   Bench bench(server.ResolvConf(), 64);
@@ -470,18 +470,18 @@ TEST_CASE("a name that comes every other moment is answered for as long as silen
       }
       REQUIRE(Texts(finished->answer) == Strings{"192.0.2.1"});
     }
-    bench.Advance(kTryTurn);
+    bench.Advance(kNameAttemptTurn);
     REQUIRE(server.AwaitRead());
   }
 }
 
-TEST_CASE("no more sockets are open than there may be") {
+TEST_CASE("the number of open sockets is bounded") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
-  for (const std::size_t tries_max : {std::size_t{2}, std::size_t{5}, std::size_t{16}}) {
-    CAPTURE(tries_max);
-    Bench bench(server.ResolvConf("attempts:3"), tries_max);
-    const long most = Descriptors() + static_cast<long>(tries_max);
+  for (const std::size_t attempts_max : {std::size_t{2}, std::size_t{5}, std::size_t{16}}) {
+    CAPTURE(attempts_max);
+    Bench bench(server.ResolvConf("attempts:3"), attempts_max);
+    const long most = Descriptors() + static_cast<long>(attempts_max);
     for (std::uint32_t number = 1; number <= 20; ++number) {
       const std::string name = 'n' + std::to_string(number) + ".silent.example";
       REQUIRE(bench.lookups.Wait(name, WaiterOf(number), number % 3));
@@ -500,22 +500,22 @@ TEST_CASE("no more sockets are open than there may be") {
   }
 }
 
-TEST_CASE("who has lost its socket to others asks again at its time") {
+TEST_CASE("a question that lost its socket asks again after the usual delay") {
   test::DnsServer server;
   server.Add("slow.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kSilent);
   Bench bench(server.ResolvConf(), 4);
   REQUIRE(bench.lookups.Wait("slow.example", WaiterOf(0), 0));
   REQUIRE(server.AwaitQueries("slow.example", kA, 1));
-  bench.Advance(kTryTurn);
+  bench.Advance(kNameAttemptTurn);
   bench.WaitForSilentNames(2, 0);
   server.Behave("slow.example", Behaviour::kAnswer);
-  bench.Advance(kNextTryDelay - kTryTurn);
+  bench.Advance(kNextNameAttemptDelay - kNameAttemptTurn);
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
   CHECK(server.Queries("slow.example", kA) == 2);
 }
 
-TEST_CASE("who has little loses nothing to those who have more") {
+TEST_CASE("a share with few attempts loses none to shares with more") {
   test::DnsServer server;
   server.Add("slow.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
@@ -524,13 +524,13 @@ TEST_CASE("who has little loses nothing to those who have more") {
   REQUIRE(server.AwaitQueries("slow.example", kA, 1));
   REQUIRE(server.AwaitQueries("slow.example", kAaaa, 1));
   bench.WaitForSilentNames(100, 0);
-  for (int turn = 0; turn < 20; ++turn) bench.Advance(kTryTurn);
+  for (int turn = 0; turn < 20; ++turn) bench.Advance(kNameAttemptTurn);
   server.Release("slow.example");
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.1"});
   CHECK(server.Queries("slow.example", kA) == 1);
 }
 
-TEST_CASE("a silent server comes into doubt even when no try lives long enough to see it") {
+TEST_CASE("a silent server becomes suspect even if no attempt lives until its timeout") {
   test::DnsServer silent;
   test::DnsServer server;
   silent.BehaveAlways(Behaviour::kSilent);
@@ -541,14 +541,14 @@ TEST_CASE("a silent server comes into doubt even when no try lives long enough t
   for (std::uint32_t number = 1; number <= 30; ++number) {
     const std::string name = 'n' + std::to_string(number) + ".silent.example";
     REQUIRE(bench.lookups.Wait(name, WaiterOf(number), 0));
-    bench.Advance(kTryTurn);
+    bench.Advance(kNameAttemptTurn);
   }
-  bench.Advance(kTryTurn);
+  bench.Advance(kNameAttemptTurn);
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   CHECK(silent.Queries("www.example", kA) == 0);
 }
 
-TEST_CASE("a lookup that nobody waits for any more is given up at once") {
+TEST_CASE("a lookup without waiters is dropped at once") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
@@ -577,10 +577,10 @@ TEST_CASE("a lookup that nobody waits for any more is given up at once") {
   CHECK(bench.Ask("n0.example") == Strings{"no name"});
 }
 
-TEST_CASE("a waiter that withdraws late is not told") {
+TEST_CASE("a waiter that withdraws late is not yielded") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
-  SUBCASE("the answer lies ready") {
+  SUBCASE("the answer is ready") {
     Bench bench(server.ResolvConf());
     const auto ticket = bench.lookups.Wait("www.example", WaiterOf(0), 0).value();
     REQUIRE(bench.Pump([&] { return bench.Due() == 0; }));
@@ -588,7 +588,7 @@ TEST_CASE("a waiter that withdraws late is not told") {
     CHECK_FALSE(bench.lookups.TakeAnswer().has_value());
     CHECK(Texts(bench.lookups.Find("www.example")) == Strings{"192.0.2.1"});
   }
-  SUBCASE("one family's answer was told, and the other is still asked for") {
+  SUBCASE("one family was answered, and the other is still being queried") {
     server.Behave("www.example", kAaaa, Behaviour::kHold);
     Bench bench(server.ResolvConf());
     const auto ticket = bench.lookups.Wait("www.example", WaiterOf(0), 0).value();
@@ -600,8 +600,8 @@ TEST_CASE("a waiter that withdraws late is not told") {
   }
 }
 
-// Whatever comes in whatever order: nobody is forgotten or told twice, and no socket is left or too many.
-TEST_CASE("waiting, leaving, answers and time in random order") {
+// Random order of everything: every waiter is yielded once, and no socket is left over or beyond the limit.
+TEST_CASE("waiting, withdrawing, answers and time in random order") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
   for (int name = 0; name < 20; name += 2) {
@@ -648,7 +648,7 @@ TEST_CASE("waiting, leaving, answers and time in random order") {
   }
 }
 
-TEST_CASE("without descriptors questions wait, and fail in the end") {
+TEST_CASE("without descriptors questions wait, then fail") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   Bench bench(server.ResolvConf("timeout:1 attempts:2"));
@@ -662,14 +662,14 @@ TEST_CASE("without descriptors questions wait, and fail in the end") {
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(bench.lookups.Wait("lost.example", WaiterOf(1), 0));
   CHECK(bench.Due() == 1000);
-  SUBCASE("they come back in time") {
+  SUBCASE("descriptors are available again in time") {
     limit(before.rlim_cur);
     bench.Advance(1s);
     std::size_t found = 0;
     for (int answers = 0; answers < 2; ++answers) found += bench.Await()->count;
     CHECK(found == 1);
   }
-  SUBCASE("they do not") {
+  SUBCASE("descriptors stay exhausted") {
     bench.Advance(1s);
     CHECK(bench.Due() == 1000);
     bench.Advance(1s);
@@ -681,7 +681,7 @@ TEST_CASE("without descriptors questions wait, and fail in the end") {
   limit(before.rlim_cur);
 }
 
-TEST_CASE("other servers take over what is being asked, and what the old ones said is forgotten") {
+TEST_CASE("new servers take over questions under way, and the cache is cleared") {
   test::DnsServer old;
   test::DnsServer fresh;
   old.Add("known.example", "192.0.2.1");
@@ -694,12 +694,12 @@ TEST_CASE("other servers take over what is being asked, and what the old ones sa
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(old.AwaitQueries("www.example", kA, 1));
   bench.lookups.Configure(ParseResolvConf(fresh.ResolvConf("timeout:2")));
-  bench.Advance(kNextTryDelay);
+  bench.Advance(kNextNameAttemptDelay);
   CHECK(Texts(bench.Await()) == Strings{"192.0.2.2"});
   CHECK(bench.Ask("known.example") == Strings{"192.0.2.2"});
 }
 
-TEST_CASE("a late answer of a server of old is given to who waits, and not kept") {
+TEST_CASE("a late answer of a former server goes to its waiters and is not cached") {
   test::DnsServer old;
   test::DnsServer fresh;
   old.Add("www.example", "192.0.2.1");
@@ -715,7 +715,7 @@ TEST_CASE("a late answer of a server of old is given to who waits, and not kept"
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.2"});
 }
 
-TEST_CASE("lookups can end in the middle of everything") {
+TEST_CASE("destruction with lookups under way") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kHold);
   const long descriptors = Descriptors();

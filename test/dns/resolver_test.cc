@@ -33,7 +33,7 @@ Strings Texts(const std::optional<NameAnswer>& answer) {
   return texts;
 }
 
-// A resolver with files of its own and a test server. The time stands still but for Advance.
+// A resolver with its own files and a test server. Time passes only in Advance.
 struct Bench {
   // `rest` follows the line with the server in resolv.conf.
   explicit Bench(std::string_view rest = "", std::string_view hosts = "") {
@@ -87,7 +87,7 @@ struct Bench {
 
 }  // namespace
 
-TEST_CASE("some names have a meaning of their own, and nobody is asked") {
+TEST_CASE("special names are answered without a query") {
   Bench bench("search example\n", "192.0.2.1 localhost www.localhost\n");
   for (const char* name : {"localhost", "LOCALHOST", "localhost.", "www.localhost", "a.b.LocalHost."}) {
     CAPTURE(name);
@@ -112,7 +112,7 @@ TEST_CASE("the hosts file wins over the name servers") {
   CHECK(bench.server.Queries() == 0);
 }
 
-TEST_CASE("a name is asked for, and then known") {
+TEST_CASE("a name is queried, then cached") {
   Bench bench;
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.Add("www.example", "2001:db8::1");
@@ -131,7 +131,7 @@ TEST_CASE("a name is asked for, and then known") {
   CHECK(bench.server.Queries() == 2);
 }
 
-TEST_CASE("next_deadline says now while an answer lies ready") {
+TEST_CASE("next_deadline is now while an answer is ready") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   CHECK_FALSE(bench.resolver->next_deadline().has_value());
@@ -148,7 +148,7 @@ TEST_CASE("next_deadline says now while an answer lies ready") {
   CHECK_FALSE(bench.resolver->next_deadline().has_value());
 }
 
-TEST_CASE("a name with dots enough is tried as it is first, another one last") {
+TEST_CASE("a name with at least ndots dots is queried as it is first, any other last") {
   SUBCASE("one dot is enough") {
     Bench bench("search a.example b.example\n");
     bench.server.Add("www.b.example", "192.0.2.1");
@@ -158,13 +158,13 @@ TEST_CASE("a name with dots enough is tried as it is first, another one last") {
     CHECK(bench.server.Queries("www", kA) == 0);
     CHECK(bench.Ask("x.y") == Strings{"192.0.2.2"});
     CHECK(bench.server.Queries("x.y", kA) == 1);
-    // All of it is in the cache now, the places where nothing is too.
+    // All of it is cached now, negative answers too.
     const int queries = bench.server.Queries();
     CHECK(Texts(bench.resolver->Resolve("www", {})) == Strings{"192.0.2.1"});
     CHECK(Texts(bench.resolver->Resolve("X.Y", {})) == Strings{"192.0.2.2"});
     CHECK(bench.server.Queries() == queries);
   }
-  SUBCASE("ndots says how many are") {
+  SUBCASE("ndots is configurable") {
     Bench bench("search example\noptions ndots:2\n");
     bench.server.Add("www.test", "192.0.2.1");
     CHECK(bench.Ask("www.test") == Strings{"192.0.2.1"});
@@ -186,7 +186,7 @@ TEST_CASE("a name with dots enough is tried as it is first, another one last") {
     CHECK(bench.server.Queries("www.b.example", kA) == 1);
     CHECK(bench.server.Queries("www", kA) == 1);
   }
-  SUBCASE("what would be too long is passed over") {
+  SUBCASE("a candidate that is too long is skipped") {
     Bench bench("search " + std::string(60, 'x') + ".example example\n");
     const std::string label(60, 'a');
     const std::string name = label + '.' + label + '.' + label + ".b";
@@ -195,7 +195,7 @@ TEST_CASE("a name with dots enough is tried as it is first, another one last") {
   }
 }
 
-TEST_CASE("a search domain that is broken is passed over, but no wildcard takes the place of a name that is") {
+TEST_CASE("a broken search domain is skipped, but no wildcard replaces a name whose servers are down") {
   Bench bench("search a.example b.example\n");
   bench.server.Behave("www.a.example", Behaviour::kServerFailure);
   bench.server.Add("www.b.example", "192.0.2.1");
@@ -208,7 +208,7 @@ TEST_CASE("a search domain that is broken is passed over, but no wildcard takes 
   CHECK(bench.server.Queries("www.test.a.example", kA) == 0);
 }
 
-TEST_CASE("those who wait for different names go on together where they meet") {
+TEST_CASE("waiters for different names share the lookup of a common candidate") {
   Bench bench("search a.example\n");
   bench.server.Add("www.a.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
@@ -228,7 +228,7 @@ TEST_CASE("those who wait for different names go on together where they meet") {
   CHECK(bench.server.Queries() == 2);
 }
 
-TEST_CASE("names of the search list that a filter denies are not asked for") {
+TEST_CASE("candidates that a filter denies are not queried") {
   struct Filter final : NameFilter {
     explicit Filter(Strings names) : denied(std::move(names)) {}
     bool Allows(std::string_view name) const override { return std::ranges::find(denied, name) == denied.end(); }
@@ -255,7 +255,7 @@ TEST_CASE("names of the search list that a filter denies are not asked for") {
   CHECK(bench.server.Queries() == queries);
 }
 
-TEST_CASE("a search goes on with the list that it began with") {
+TEST_CASE("a search keeps the search list that it began with") {
   Bench bench("search one two\n");
   bench.server.Add("www.two", "192.0.2.2");
   CHECK_FALSE(bench.resolver->Resolve("www", {1, {5, 5}}).has_value());
@@ -270,7 +270,7 @@ TEST_CASE("a search goes on with the list that it began with") {
   CHECK(bench.server.Queries("www.four", kA) == 0);
 }
 
-TEST_CASE("changed files are taken over while it runs") {
+TEST_CASE("changed files take effect while it runs") {
   Bench bench("", "192.0.2.1 www.example\n");
   bench.server.Add("www.example", "192.0.2.2");
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
@@ -283,7 +283,7 @@ TEST_CASE("changed files are taken over while it runs") {
   CHECK(bench.Ask("www") == Strings{"192.0.2.2"});
 }
 
-TEST_CASE("any number may wait for one name, and all are told") {
+TEST_CASE("any number of waiters for one name are answered") {
   constexpr std::uint32_t kMany = 20'000;
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
@@ -314,7 +314,7 @@ TEST_CASE("all addresses of an IPv6 prefix are one client, and different clients
   CHECK(others >= 3);
 }
 
-TEST_CASE("who is withdrawn is not told, and what only it waited for is given up") {
+TEST_CASE("a withdrawn waiter is not yielded, and its lookup is dropped if it was the only one") {
   Bench bench("search a.example\n");
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
@@ -337,7 +337,7 @@ TEST_CASE("who is withdrawn is not told, and what only it waited for is given up
     REQUIRE(finished.has_value());
     CHECK(finished->waiter == Cookie{1, {2, 2}});
   }
-  SUBCASE("its answer lies ready") {
+  SUBCASE("its answer is ready") {
     bench.server.BehaveAlways(Behaviour::kAnswer);
     CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
     CHECK_FALSE(bench.resolver->Resolve("gone.example.", {1, {2, 2}}).has_value());
@@ -349,7 +349,7 @@ TEST_CASE("who is withdrawn is not told, and what only it waited for is given up
     bench.resolver->Withdraw({1, {2, 2}});
     CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
   }
-  SUBCASE("its answer lies ready, and it waits for another name") {
+  SUBCASE("its answer is ready, and it waits for another name") {
     bench.server.Behave("www.example", Behaviour::kAnswer);
     CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {1, 1}}).has_value());
     CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {2, 2}}).has_value());
@@ -358,7 +358,7 @@ TEST_CASE("who is withdrawn is not told, and what only it waited for is given up
     CHECK_FALSE(bench.resolver->Resolve("mail.example", {1, {2, 2}}).has_value());
     CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
   }
-  SUBCASE("it is on its way through the search list") {
+  SUBCASE("it is in the middle of the search list") {
     bench.server.Behave("www.a.example", Behaviour::kAnswer);
     CHECK_FALSE(bench.resolver->Resolve("www", {1, {1, 1}}).has_value());
     const test::Stopwatch watch;
@@ -388,10 +388,10 @@ TEST_CASE("waiters whose cookies differ in the tag alone are two") {
   CHECK(Texts(finished->answer) == Strings{"192.0.2.1"});
 }
 
-TEST_CASE("the sockets for questions are as many as the settings say") {
+TEST_CASE("the number of sockets is that of the settings") {
   Bench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
-  bench.settings.tries_max = 4;
+  bench.settings.attempts_max = 4;
   bench.resolver.emplace(bench.settings, *bench.files, bench.poller, bench.clock, bench.counters, std::uint8_t{9});
   for (std::uint32_t number = 0; number < 5; ++number) {
     CHECK_FALSE(bench.resolver->Resolve('n' + std::to_string(number) + ".example", {1, {number, 1}}).has_value());

@@ -23,10 +23,10 @@ TEST_CASE("server: what pipes, names and the workers themselves do not need is f
       CAPTURE(workers);
       const DescriptorBudget budget = BudgetFor(descriptors, workers, 2);
       CHECK(budget.pipes >= kPipesMin);
-      CHECK(budget.name_tries >= kNameTriesMin);
+      CHECK(budget.name_attempts >= kNameAttemptsMin);
       CHECK(budget.further_attempts >= kFurtherAttemptsMin);
       const std::size_t others =
-          workers * (kDescriptorsPerWorker + 2 + budget.name_tries + budget.further_attempts + 2 * budget.pipes);
+          workers * (kDescriptorsPerWorker + 2 + budget.name_attempts + budget.further_attempts + 2 * budget.pipes);
       const std::size_t all = kDescriptorsOfProcess + others + budget.sessions * kDescriptorsPerSession;
       CHECK((budget.sessions == 0 || all <= descriptors));
       CHECK((budget.sessions == 0 || all + kDescriptorsPerSession > descriptors));

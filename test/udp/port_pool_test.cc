@@ -62,13 +62,13 @@ TEST_CASE("port_pool: a full range costs one request a few dozen tries, and the 
   Rig rig(kPorts);
   rig.TakeAllForOthers(kPorts);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == kPortTries);
+  CHECK(rig.tries == kPortAttempts);
   rig.now += kPortsFullMemory - std::chrono::milliseconds(1);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == kPortTries);
+  CHECK(rig.tries == kPortAttempts);
   rig.now += std::chrono::milliseconds(1);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == 2 * kPortTries);
+  CHECK(rig.tries == 2 * kPortAttempts);
   rig.of_others.clear();
   rig.now += kPortsFullMemory;
   CHECK(rig.Open() == Fault::kNone);

@@ -67,17 +67,17 @@ inline constexpr std::size_t kAttemptsAtOnce = 6;                  // of one dia
 inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
 inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3
 
-// Questions to name servers, per worker. Each try is a socket, and a lookup begins with two (A and AAAA). When others
-// want sockets and there is none left, a try may be cut off after kTryTurn: more than a server takes for what it knows,
-// and so short that 1,000 names of silent servers delay the next name of the same client by less than 100 ms.
-inline constexpr std::size_t kNameTriesMax = 768;
-inline constexpr std::chrono::milliseconds kTryTurn{40};
-static_assert((1000 * 2 / kNameTriesMax) * kTryTurn < std::chrono::milliseconds(100));
+// Attempts at name servers, per worker. Each is a socket, and a lookup begins with two (A and AAAA). If no socket is
+// left, another share may take one after kNameAttemptTurn: longer than a server needs for a cached name, and so short
+// that 1,000 names of silent servers delay the next name of the same client by less than 100 ms.
+inline constexpr std::size_t kNameAttemptsMax = 768;
+inline constexpr std::chrono::milliseconds kNameAttemptTurn{40};
+static_assert((1000 * 2 / kNameAttemptsMax) * kNameAttemptTurn < std::chrono::milliseconds(100));
 
 // Clients share what there is: each counts towards one of so many shares, by a hash that nobody can foresee.
 inline constexpr std::size_t kNameShares = 256;
 
-// Names that are looked up at a time. When there are as many, the share that has most gives up its oldest.
+// Lookups at a time. At the limit the share with the most loses its oldest.
 inline constexpr std::size_t kLookupsMax = 16 * 1024;
 
 // Of what clients share in other ways one may hold so many times as much as is free (fair_shares.h).
@@ -85,7 +85,7 @@ inline constexpr std::size_t kFairness = 3;
 
 // When a server has not answered for this long the next one is asked too. resolv.conf's `timeout` (5 s) is how long an
 // answer still counts; a client of a gateway should not wait that long for a server that is down.
-inline constexpr std::chrono::milliseconds kNextTryDelay{1'000};
+inline constexpr std::chrono::milliseconds kNextNameAttemptDelay{1'000};
 
 // A server that kept silent is asked last for this long.
 inline constexpr std::chrono::seconds kServerDoubt{10};
@@ -117,7 +117,7 @@ inline constexpr std::size_t kSetFileBytesMax = 256 * 1024 * 1024;
 
 // Ports of --bind-ports or --udp-ports that one request tries before it is told that there is none; a try takes some 5
 // microseconds. For how long requests are then told so without a try, unless a port is given back.
-inline constexpr std::size_t kPortTries = 32;
+inline constexpr std::size_t kPortAttempts = 32;
 inline constexpr std::chrono::milliseconds kPortsFullMemory{100};
 
 // --- BIND ----------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ inline constexpr std::size_t kListenersMax = 64;
 // routing table, beside its listeners, its name queries, its dialers' further attempts and its pipes.
 inline constexpr std::size_t kDescriptorsOfProcess = 16;
 inline constexpr std::size_t kDescriptorsPerWorker = 8;
-inline constexpr std::size_t kNameTriesMin = 16;
+inline constexpr std::size_t kNameAttemptsMin = 16;
 inline constexpr std::size_t kFurtherAttemptsMin = 4;
 inline constexpr std::size_t kFurtherAttemptsMax = 256;
 inline constexpr std::size_t kPipesMin = 4;

@@ -1,9 +1,9 @@
-// What is known of names, for as long as the name servers said (RFC 1035 section 3.2.1, RFC 2308).
-// Owned by a resolver; its own thread only. Names are in the form of NameText: lower case, no final dot.
-// Invariant: at most `names_max` names are kept. Of the clients' share that has most, the name that nobody has asked
-// for the longest makes room: who asks for many names drives out their own. A name that another share asks for moves
-// there if that one has fewer. Nothing is handed out at or after its expiry.
-// Deliberately not here: asking, and names that never expire (the hosts file).
+// Caches what name servers answered, for the TTLs that they gave (RFC 1035 section 3.2.1, RFC 2308).
+// Owned by NameLookups; one thread. Names are in the form of NameText: lower case, no final dot.
+// Invariant: at most `names_max` names are kept. A full cache evicts the least recently used name of the share with the
+// most names, so a client that resolves many names evicts its own. A name that another share uses moves there if that
+// share has fewer. Nothing is returned at or after its expiry.
+// Does not: query, hold names that never expire (the hosts file).
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@
 
 namespace penstock {
 
-// In the order in which addresses are handed out.
+// In the order of the addresses in an answer.
 enum class Family : std::uint8_t { kIpv6, kIpv4 };
 inline constexpr Family kFamilies[] = {Family::kIpv6, Family::kIpv4};
 constexpr std::size_t IndexOf(Family family) { return static_cast<std::size_t>(family); }
@@ -34,8 +34,8 @@ struct FamilyAnswer {
   std::vector<IpAddress> addresses;  // kAddressesPerName at most
 };
 
-// Both halves as one answer. A null half is a family that was not asked for or is not known yet. When there are more
-// than kAddressesPerName, each family keeps half of the room and takes what the other leaves.
+// Both families as one answer. Null: a family that was not queried or is not known yet. If there are more than
+// kAddressesPerName addresses, each family keeps at least half of the room.
 NameAnswer Combine(const FamilyAnswer* ipv6, const FamilyAnswer* ipv4);
 
 class NameCache {
@@ -44,12 +44,12 @@ class NameCache {
   NameCache(const NameCache&) = delete;
   NameCache& operator=(const NameCache&) = delete;
 
-  // Keeps `answer` until `ttl` from now; a `ttl` of zero keeps nothing, and forgets what was there. `share` is that of
-  // the client who asked, below kNameShares.
+  // Keeps `answer` until `now` + `ttl`; a `ttl` of zero removes what was there. `share` is that of the client that
+  // asked, below kNameShares.
   void Store(std::string_view name, Family family, const FamilyAnswer& answer, std::chrono::seconds ttl, TimePoint now,
              std::size_t share = 0);
 
-  // Null when nothing is known, or no longer. Valid until the next Store or Clear. Does not allocate.
+  // Null if nothing is cached, or it has expired. Valid until the next Store or Clear. Does not allocate.
   const FamilyAnswer* Find(std::string_view name, Family family, TimePoint now, std::size_t share = 0);
 
   void Clear();
@@ -70,8 +70,8 @@ class NameCache {
   Entry& Touch(Entries::iterator entry, std::size_t share);
 
   const std::size_t names_max_;
-  std::array<Entries, kNameShares> entries_;                       // of each share; asked for last comes first
-  std::unordered_map<std::string_view, Entries::iterator> index_;  // keys are the entries' own names
+  std::array<Entries, kNameShares> entries_;                       // by share; most recently used first
+  std::unordered_map<std::string_view, Entries::iterator> index_;  // keys refer to Entry::name
 };
 
 }  // namespace penstock

@@ -1,24 +1,24 @@
-// Absolute names asked of the name servers: each name once at a time, for all who wait for it, and remembered.
-// Owned by a resolver; its own thread only. A waiter is a cookie, which is handed back and means nothing here.
-// Invariant: TakeAnswer yields every waiter exactly once, after a bounded time, unless it is withdrawn before: each
-// question has a try (a watched socket and the deadline `patience`) or the deadline `next_try`, and lookups that have
-// not started do so when tries end or have had their turn. No more than `tries_max` sockets are ever open.
-// Deliberately not here: the hosts file, search lists, and names with a meaning of their own (resolver.h).
+// Resolves absolute names at the name servers: each name once at a time, for all its waiters, with a cache.
+// Owned by a resolver; its own thread only. A waiter is a cookie, which is returned and has no meaning here.
+// Invariant: TakeAnswer yields every waiter exactly once, after a bounded time, unless it is withdrawn before. Each
+// question has an attempt (a watched socket with a timeout) or the deadline `next_attempt`, and queued lookups start
+// when attempts end or have had their turn. At most `attempts_max` sockets are open.
+// Does not: read the hosts file, apply search lists, know special names (resolver.h).
 //
-//   waiters --> lookup: one name --> question: AAAA --> tries: one server, one socket each
-//                               \--> question: A    --> tries
+//   waiters --> lookup: one name --> question: AAAA --> attempts: one server, one socket each
+//                               \--> question: A    --> attempts
 //
-// A question is asked of one server; after kNextTryDelay, or at once when that server fails, of the next one as well.
-// Each try keeps its socket for the `timeout` of resolv.conf, so that a slow answer still counts, and the first usable
-// answer ends the question. A server is tried `attempts` times at most, and not again after it told a failure
-// (SERVFAIL, REFUSED...) or turned out not to be there. When one family has addresses, the other has
-// kFamilyGraceDelay; what comes later is for the cache. A lookup that nobody waits for any more is given up.
+// A question is sent to one server. After kNextNameAttemptDelay, or at once if that server fails, the next server is
+// asked as well. Each attempt keeps its socket for the `timeout` of resolv.conf, so that a slow answer still counts;
+// the first usable answer ends the question. A server is asked `attempts` times at most, and not again after it has
+// reported a failure (SERVFAIL, REFUSED...) or was unreachable. When one family has addresses, the other one gets
+// kFamilyGraceDelay more; a later answer only fills the cache. A lookup without waiters is dropped.
 //
-// Sockets go round. All of them in use means that some server is silent about many names (the usual server asks others,
-// and those of one zone may be down), or that somebody asks for very many. So a lookup that needs sockets takes them
-// from the share which has the most, the oldest try first: when that share has more than the lookup's own would then
-// have, or when the try has had its turn (kTryTurn); else it waits, but never for another client's turns. Who lost a
-// try goes on: the question is asked again at its time, and by then a slow server knows what it was first asked for.
+// Sockets are shared fairly. If all are in use, some server is silent about many names, or one client resolves very
+// many. A lookup that needs sockets then takes the oldest attempts of the share with the most: if that share has more
+// than the lookup's own share would have, or if the attempt has had its turn (kNameAttemptTurn). Otherwise it stays
+// queued, but never behind another client's turns. A question that lost its attempt asks again at `next_attempt`; by
+// then a slow server has often cached the answer to its first query.
 #pragma once
 
 #include <chrono>
@@ -47,22 +47,22 @@ namespace penstock {
 
 class NameLookups {
  public:
-  // `tag` is the cookie tag of all descriptors that are registered with `poller`. `tries_max`: two at least.
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`. `attempts_max`: two at least.
   NameLookups(const ResolvConf& conf, Poller& poller, const Clock& clock, Counters& counters, std::uint8_t tag,
-              std::size_t tries_max);
+              std::size_t attempts_max);
   ~NameLookups();
   NameLookups(const NameLookups&) = delete;
   NameLookups& operator=(const NameLookups&) = delete;
 
-  // Takes over servers and times. Tries go on with the server that they have, and questions may ask all new ones. What
-  // the old servers said may be wrong by the new ones (a VPN came up), so it is forgotten.
+  // Uses these servers and timeouts from now on. Attempts under way keep their servers; every question may ask all new
+  // ones. Clears the cache, for the new servers may answer differently (a VPN came up).
   void Configure(const ResolvConf& conf);
 
-  // The families to ask for from now on; not neither.
+  // The families to query from now on; at least one.
   void SetFamilies(Families families) { families_ = families; }
 
-  // What is known of `name` (NameText), without asking, for a client of `share`; nothing when Wait is the way. Does not
-  // allocate.
+  // The answer for `name` (in the form of NameText) if it is known without a query; nothing if Wait is needed. `share`
+  // is that of the client, below kNameShares. Does not allocate.
   std::optional<NameAnswer> Find(std::string_view name, std::size_t share = 0);
 
   struct Finished {
@@ -70,71 +70,71 @@ class NameLookups {
     NameAnswer answer;
   };
 
-  // Where a waiter is: valid until TakeAnswer yields it.
+  // Identifies a waiter for Withdraw. Valid until TakeAnswer yields the waiter.
   struct Ticket {
     Handle lookup;
     std::list<Finished>::iterator place;
   };
 
-  // Makes `waiter` wait for `name`; nothing when there is no room. A lookup that this begins counts towards `share`,
-  // which is below kNameShares. Where kLookupsMax are under way, the share that has most of them gives up its oldest,
-  // if it has more than `share` would then have: who waits for that one is told that nobody answered.
+  // Makes `waiter` wait for `name`; nothing if there is no room. A new lookup counts towards `share`, which is below
+  // kNameShares. If kLookupsMax exist, the share with the most loses its oldest, if it has more than `share` would then
+  // have; the waiters of that one get kNoAnswer.
   [[nodiscard]] std::optional<Ticket> Wait(std::string_view name, Cookie waiter, std::size_t share);
 
-  // The waiter of `ticket` is not yielded, even if its answer is ready. A lookup without waiters is given up.
+  // The waiter of `ticket` is not yielded, even if its answer is ready. A lookup without waiters is dropped.
   void Withdraw(const Ticket& ticket);
 
   void OnEvent(Handle handle, const Events& events);
   void OnTime();
 
-  // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
+  // When to call OnTime or TakeAnswer next; the clock's now() while answers are ready.
   std::optional<TimePoint> next_deadline() const;
 
-  // The next waiter whose answer is ready, in the order in which the answers came.
+  // The next waiter whose answer is ready, in the order of the answers; nothing if none is.
   std::optional<Finished> TakeAnswer();
 
  private:
   struct Question;
   struct Lookup;
-  struct Try;
+  struct Attempt;
 
-  // What the clients of one share have.
+  // What the clients of one share use.
   struct Share {
-    std::list<Handle> lookups;      // the oldest first
-    std::list<Handle> not_started;  // lookups, first come, first served
-    std::list<Try*> tries;          // alive, the oldest first
+    std::list<Handle> lookups;     // the oldest first
+    std::list<Handle> queued;      // lookups, first in, first out
+    std::list<Attempt*> attempts;  // under way, the oldest first
   };
 
-  // A lookup, from its beginning to its end.
+  // A lookup, from begin to end.
   Lookup* Begin(std::string_view name, std::size_t share);
   bool MakeRoomForLookup(const Share& share);
-  void HurryFor(Lookup& lookup, Share& joining);
-  void StartThoseWhoWait();
+  void MoveToShorterQueue(Lookup& lookup, Share& joining);
+  void StartQueued();
   void Start(Lookup& lookup);
   void CheckProgress(Lookup& lookup);
-  void TellWaiters(Lookup& lookup, const NameAnswer& answer);
+  void AnswerWaiters(Lookup& lookup, const NameAnswer& answer);
   void Drop(Lookup& lookup);
   std::size_t NumberOf(const Share& share) const { return static_cast<std::size_t>(&share - shares_.data()); }
-  void GoOn();
+  void Advance();
 
-  // A question, and its tries.
+  // A question and its attempts.
   void AskNext(Lookup& lookup, Family family);
   Fault AskServer(Lookup& lookup, Family family, std::size_t server);
-  void EndTry(Try& ended);
-  void EndTries(Question& question);
+  void EndAttempt(Attempt& ended);
+  void EndAttempts(Question& question);
   void EndQuestion(Lookup& lookup, Family family, FamilyAnswer answer, std::chrono::seconds ttl);
 
-  // Who may have how many sockets.
-  bool MakeRoom(const Share& share, std::size_t tries);
-  Share& Needing();
+  // Fair shares of the sockets.
+  bool MakeRoom(const Share& share, std::size_t attempts);
+  Share& NextShare();
   const Share& Heaviest() const;
 
-  // What happens to them.
-  void OnAnswer(Try& answered);
-  void OnServerFailed(Try& failed);
-  void OnSocketLost(Try& lost);
-  void OnPatienceEnded(Try& silent);
-  void OnNextTryDue(Lookup& lookup, Family family);
+  // What happens to attempts.
+  void OnAnswer(Attempt& answered);
+  void OnServerFailed(Attempt& failed);
+  void OnSocketLost(Attempt& lost);
+  void OnTimeout(Attempt& silent);
+  void OnNextAttemptDue(Lookup& lookup, Family family);
 
   bool wants(Family family) const { return family == Family::kIpv6 ? families_.v6 : families_.v4; }
 
@@ -142,25 +142,25 @@ class NameLookups {
   const Clock& clock_;
   Counters& counters_;
   const std::uint8_t tag_;
-  const std::size_t tries_max_;
+  const std::size_t attempts_max_;
   Families families_;
   NameServers servers_;
-  std::uint32_t servers_epoch_ = 0;  // changes with the list of servers
+  std::uint32_t servers_epoch_ = 0;  // incremented when the list of servers changes
   bool rotate_ = false;
   std::size_t rotation_ = 0;
   NameCache cache_;
 
-  // Queues outlive the deadlines in them, so they come before what holds those.
-  std::unique_ptr<DeadlineQueue> patience_;  // a try: the server has not answered
-  DeadlineQueue next_try_;                   // a question: time to ask one server more
-  DeadlineQueue grace_;                      // a lookup: one family has addresses, the other takes too long
+  // Declared before the lookups and attempts whose deadlines they hold, so that they outlive them.
+  std::unique_ptr<DeadlineQueue> timeouts_;  // of an attempt: the server has not answered
+  DeadlineQueue next_attempt_;               // of a question: ask one server more
+  DeadlineQueue grace_;                      // of a lookup: one family has addresses, the other one is late
   Slab<Lookup> lookups_;
-  Slab<Try> tries_;
+  Slab<Attempt> attempts_;
   std::unordered_map<std::string_view, Lookup*> lookup_of_;  // keys are the lookups' own names
   std::vector<Share> shares_;
-  std::size_t not_started_ = 0;   // lookups, over all shares
-  std::vector<Handle> ended_;     // lookups whose waiters have not been told yet
-  std::list<Finished> finished_;  // waiters that have left their lookups
+  std::size_t queued_ = 0;        // lookups, over all shares
+  std::vector<Handle> ended_;     // lookups that have ended; their waiters have no answer yet
+  std::list<Finished> finished_;  // waiters with their answers, for TakeAnswer
 };
 
 }  // namespace penstock

@@ -1,10 +1,9 @@
-// Names to addresses, without ever waiting: names with a meaning of their own, the hosts file, and the name servers
-// through the search list, over the poller of whoever owns this.
-// Owned by a worker; its own thread only. A waiter is a cookie, which is handed back and means nothing here: its handle
-// may be stale by then.
-// Invariant: TakeAnswer yields every waiter exactly once, after a bounded time, unless it is withdrawn before. While an
-// answer is ready, next_deadline() returns the current time, so that whoever asks it before waiting forgets nobody.
-// Deliberately not here: dialling (dialer.h), whether an address may be used (guard.h), address literals (endpoint.h).
+// Resolves names to addresses without blocking: special names (RFC 6761), the hosts file, then the name servers, with
+// the search list, over the owner's poller. Owned by a worker; its own thread only. A waiter is a cookie, which is
+// returned and has no meaning here: its handle may be stale by then. Invariant: TakeAnswer yields every waiter exactly
+// once, after a bounded time, unless it is withdrawn before. While an answer is ready, next_deadline() returns the
+// current time, so a worker that asks it before epoll_wait misses none. Does not: dial (dialer.h), decide whether an
+// address may be used (guard.h), parse address literals (endpoint.h).
 #pragma once
 
 #include <cstddef>
@@ -30,48 +29,48 @@ namespace penstock {
 
 class Resolver {
  public:
-  // `tag` is the cookie tag of all descriptors that are registered with `poller`; the handles beside it are the
-  // resolver's own. The references must outlive the resolver.
+  // `tag` is the cookie tag of all descriptors that are registered with `poller`; their handles belong to the resolver.
+  // The references must outlive the resolver.
   Resolver(const ResolverSettings& settings, const NameFiles& files, Poller& poller, const Clock& clock,
            Counters& counters, std::uint8_t tag);
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // The answer, if it is known without asking; otherwise nothing, and TakeAnswer will yield it with `waiter`, which
-  // waits for one name at a time. A `name` that is no host name (IsHostName) does not exist. `client` is on whose
-  // behalf: one client's names do not take the place of another's. What `filter`, unless null, does not allow is not
-  // asked for; it is used during the call only. Does not allocate for a name in the cache.
+  // Returns the answer if it is known without a query; otherwise nothing, and TakeAnswer will yield it with `waiter`,
+  // which waits for one name at a time. A `name` that is not a host name (IsHostName) does not exist. The query counts
+  // towards the share of `client`, so that one client's names do not displace another's. A name that `filter`, if not
+  // null, does not allow is not queried; it is used during the call only. Does not allocate for a cached name.
   std::optional<NameAnswer> Resolve(std::string_view name, Cookie waiter, const IpAddress& client = {},
                                     const NameFilter* filter = nullptr);
 
-  // `waiter` is not yielded, even if its answer is ready; a question that only it waits for is given up. Does nothing
-  // if it does not wait.
+  // `waiter` is not yielded, even if its answer is ready; a lookup without other waiters is dropped. Does nothing if it
+  // does not wait.
   void Withdraw(Cookie waiter);
 
-  // The same for whoever cannot wait: nothing when somebody would have to be asked, and nobody is.
+  // Like Resolve, but never queries: nothing if the answer is not known.
   std::optional<NameAnswer> Known(std::string_view name, const IpAddress& client = {},
                                   const NameFilter* filter = nullptr);
 
-  // Which of kNameShares shares of what all clients have together `client` counts towards.
+  // The share that `client` counts towards, below kNameShares (base/fair_shares.h).
   std::size_t ShareOf(const IpAddress& client) const;
 
-  // An event whose cookie has the tag. A stale handle is ignored.
+  // Handles an event whose cookie has the tag. A stale handle is ignored.
   void OnEvent(Handle handle, const Events& events);
 
-  // Does what is due at the clock's now().
+  // Handles the deadlines that have passed at the clock's now().
   void OnTime();
 
-  // When OnTime or TakeAnswer has something to do; the clock's now() while answers lie ready.
+  // When to call OnTime or TakeAnswer next; the clock's now() while answers are ready.
   std::optional<TimePoint> next_deadline() const;
 
   using Finished = NameLookups::Finished;
 
-  // The next answer that lies ready, in the order in which they came; nothing when none is left.
+  // The next answer that is ready, in the order of arrival; nothing if none is.
   std::optional<Finished> TakeAnswer();
 
  private:
-  // Where the search for a name has come to. It keeps to the files as they were when it began.
+  // The progress of a search for one name. It uses the files as they were when it began.
   struct Place {
     explicit Place(std::size_t of_share) : share(of_share) {}
 
@@ -80,7 +79,7 @@ class Resolver {
     bool absolute = false;      // a final dot: no search list
     bool failed = false;        // a candidate had no answer
     std::size_t candidate = 0;  // see CandidateAt
-    std::uint64_t denied = 0;   // candidates that may not be asked for, a bit each
+    std::uint64_t denied = 0;   // a bit for each candidate that the filter denies
 
     bool IsDenied() const { return (denied >> candidate & 1) != 0; }
   };
@@ -89,7 +88,7 @@ class Resolver {
   // What a waiter waits for.
   struct Wanted {
     std::string name;  // as it was asked for
-    Place place;       // its candidate is what is being looked up
+    Place place;       // its candidate is being resolved
     NameLookups::Ticket ticket;
   };
 
@@ -113,11 +112,11 @@ class Resolver {
   TimePoint families_read_;
   const SharedBox<NameFilesText>& files_;
   std::uint32_t files_generation_ = 0;
-  std::shared_ptr<const NameFilesText> text_;  // of the files; counted apart from what other workers hold
+  std::shared_ptr<const NameFilesText> text_;  // of the files; with a reference count of this worker's own
   NameLookups lookups_;
-  std::optional<NameText> answered_;                   // to whose name the last answer refers
+  std::optional<NameText> answered_;                   // NameAnswer::name of the last answer refers to it
   std::unordered_map<std::uint64_t, Wanted> waiters_;  // keys are their packed cookies
-  const std::uint64_t share_key_;                      // nobody else's business
+  const std::uint64_t share_key_;                      // secret, so that clients cannot choose their share
 };
 
 }  // namespace penstock

@@ -29,7 +29,7 @@ namespace penstock {
 // beside the first of each and so many pipes at a time, and the rest for sessions (0 when there is none).
 struct DescriptorBudget {
   std::size_t sessions = 0;
-  std::size_t name_tries = 0;
+  std::size_t name_attempts = 0;
   std::size_t further_attempts = 0;
   std::size_t pipes = 0;
 };

@@ -57,13 +57,13 @@ class PortPool {
   explicit PortPool(const PortRange& ports);
 
   // Calls `open` with ports, in random order, until its Fault is another one than kOther, which says that a port is in
-  // use. After kNone `lease` is that port's. kOther: there is none for `client`, or kPortTries ports were in use by
+  // use. After kNone `lease` is that port's. kOther: there is none for `client`, or kPortAttempts ports were in use by
   // other programs; this is remembered for kPortsFullMemory, or until a lease ends.
   template <class OpenOne>
   Fault Open(const IpAddress& client, TimePoint now, PortLease& lease, OpenOne open) {
     if (any_) return open(std::uint16_t{0});
     const std::size_t share = ShareOf(client, share_key_);
-    std::array<std::uint16_t, kPortTries> in_vain;
+    std::array<std::uint16_t, kPortAttempts> in_vain;
     std::size_t count = 0;
     Fault fault = Fault::kOther;
     std::optional<std::uint16_t> port = TakeFirst(share, now);
