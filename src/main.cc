@@ -1,4 +1,4 @@
-// Wiring only: command line, signals, server, and the exit code (0 clean, 1 could not run, 2 usage).
+// Wiring only: command line, signals, server, and the exit status (os/process.h).
 
 #include <poll.h>
 #include <signal.h>
@@ -35,10 +35,6 @@
 
 namespace penstock {
 namespace {
-
-constexpr int kExitClean = 0;
-constexpr int kExitCannotRun = 1;
-constexpr int kExitUsage = 2;
 
 sigset_t Block(std::initializer_list<int> signals) {
   sigset_t set;
@@ -119,7 +115,7 @@ class Program {
     server_ = Server::Start(line_.settings, log_, &error);
     if (server_ == nullptr) {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
-      return kExitCannotRun;
+      return kExitFailure;
     }
     AllowDumps(line_.settings.core_dumps);
     LogStart(*server_, log_);

@@ -21,13 +21,10 @@
 #include "penstock/login/users.h"
 #include "penstock/os/fd.h"
 #include "penstock/os/password_hash.h"
+#include "penstock/os/process.h"
 
 namespace penstock {
 namespace {
-
-constexpr int kExitClean = 0;
-constexpr int kExitNoPassword = 1;
-constexpr int kExitUsage = 2;
 
 constexpr std::size_t kLineBytesMax = 4096;  // of a terminal (termios(3), canonical mode)
 
@@ -168,29 +165,29 @@ std::string Fault(const Secret& password) {
 
 int PrintLine(const std::string& name, const Secret& password) {
   const auto hash = MakePasswordHash(password);
-  if (!hash) return Complain(kExitNoPassword, "crypt(3) cannot make a hash on this system");
+  if (!hash) return Complain(kExitFailure, "crypt(3) cannot make a hash on this system");
   const bool printed = std::printf("%s:%s\n", name.c_str(), hash->c_str()) > 0;
-  if (!printed || std::fflush(stdout) != 0) return Complain(kExitNoPassword, "cannot write to standard output");
+  if (!printed || std::fflush(stdout) != 0) return Complain(kExitFailure, "cannot write to standard output");
   return kExitClean;
 }
 
 // Without a terminal: one line of standard input, no questions.
 int TakeFromInput(const std::string& name) {
   const auto password = ReadInputLine();
-  if (!password) return Complain(kExitNoPassword, "there is no terminal, and no password on standard input");
+  if (!password) return Complain(kExitFailure, "there is no terminal, and no password on standard input");
   const std::string fault = Fault(*password);
-  return fault.empty() ? PrintLine(name, *password) : Complain(kExitNoPassword, fault);
+  return fault.empty() ? PrintLine(name, *password) : Complain(kExitFailure, fault);
 }
 
 int TakeFromTerminal(int terminal, const std::string& name) {
   const auto password = Ask(terminal, "Password for " + name + ": ");
-  if (!password) return Complain(kExitNoPassword, "no password was given");
+  if (!password) return Complain(kExitFailure, "no password was given");
   const std::string fault = Fault(*password);
-  if (!fault.empty()) return Complain(kExitNoPassword, fault);
+  if (!fault.empty()) return Complain(kExitFailure, fault);
   const auto again = Ask(terminal, "The same again: ");
-  if (!again) return Complain(kExitNoPassword, "no password was given");
+  if (!again) return Complain(kExitFailure, "no password was given");
   if (!SameInConstantTime(password->Reveal(), again->Reveal())) {
-    return Complain(kExitNoPassword, "the two passwords differ");
+    return Complain(kExitFailure, "the two passwords differ");
   }
   return PrintLine(name, *password);
 }

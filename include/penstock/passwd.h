@@ -7,8 +7,9 @@
 
 namespace penstock {
 
-// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit code: 0; 1 with a
-// sentence on standard error when there is no password to be had; 2 with one for a mistake on the command line.
+// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit status
+// (process.h), with a sentence on standard error unless it is kExitClean: kExitFailure if there is no password,
+// kExitUsage for a mistake on the command line.
 int RunPasswd(int count, char* const arguments[]);
 
 }  // namespace penstock

@@ -33,8 +33,7 @@ std::optional<Domain> Domain::Parse(std::string_view text, std::string* accepted
   if (std::ranges::all_of(name.substr(name.rfind('.') + 1), IsDigit)) {
     return fail("a whole address such as 192.0.2.1, or a block such as 10.0.0.0/8");
   }
-  std::ranges::transform(name, std::back_inserter(domain.name),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(name, std::back_inserter(domain.name), LowerCase);
   return domain;
 }
 
@@ -68,7 +67,7 @@ const DomainTable::Name* DomainTable::Find(std::string_view name, std::uint64_t 
   for (std::size_t place = Place(hash); places_[place] != kNone; place = (place + 1) & mask_) {
     const Name& there = names_[places_[place]];
     if (there.hash == hash && there.size == name.size() &&
-        std::ranges::equal(name, std::string_view(text_).substr(there.offset, there.size), {}, Small)) {
+        std::ranges::equal(name, std::string_view(text_).substr(there.offset, there.size), {}, LowerCase)) {
       return &there;
     }
   }

@@ -4,10 +4,10 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "penstock/base/limits.h"
+#include "penstock/base/quantity.h"
 
 namespace penstock {
 namespace {
@@ -15,11 +15,9 @@ namespace {
 // ::ffff:0:0/96, RFC 4291 section 2.5.5.2.
 constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-std::optional<std::uint16_t> ParsePort(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return port;
+std::optional<std::uint16_t> ParsePort(std::string_view text, std::uint16_t low) {
+  const auto port = ParseNumber(text, low, 65'535);
+  return port ? std::optional(static_cast<std::uint16_t>(*port)) : std::nullopt;
 }
 
 }  // namespace
@@ -108,7 +106,7 @@ Endpoint Endpoint::FromSockaddr(const sockaddr_storage& address) {
 std::optional<Endpoint> Endpoint::Parse(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  const auto port = ParsePort(text.substr(colon + 1));
+  const auto port = ParsePort(text.substr(colon + 1), 0);
   if (!port) return std::nullopt;
 
   std::string_view host = text.substr(0, colon);
@@ -157,11 +155,16 @@ std::string Endpoint::ToString() const {
   return host + ':' + std::to_string(port);
 }
 
-IpAddress ClientNetwork(const IpAddress& address) {
-  if (address.is_v4()) return address;
-  std::array<std::uint8_t, 16> network{};
-  std::ranges::copy(address.bytes().first<8>(), network.begin());
-  return IpAddress::FromV6(network);
+std::span<const std::uint8_t> ClientBytes(const IpAddress& address) {
+  return address.bytes().first(address.is_v4() ? 4 : 8);
+}
+
+std::optional<PortRange> PortRange::Parse(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto low = ParsePort(text.substr(0, dash), 1);
+  const auto high = dash == std::string_view::npos ? low : ParsePort(text.substr(dash + 1), 1);
+  if (!low || !high || *low > *high) return std::nullopt;
+  return PortRange{*low, *high};
 }
 
 bool IsHostName(std::string_view name) {

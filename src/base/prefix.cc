@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <iterator>
 #include <utility>
+
+#include "penstock/base/quantity.h"
 
 namespace penstock {
 namespace {
@@ -28,13 +29,6 @@ IpAddress AddressOf(const AddressBits& bits) {
 }
 
 std::uint64_t FirstBits(std::uint64_t bits, unsigned count) { return count == 0 ? 0 : bits & ~0ULL << (64 - count); }
-
-std::optional<unsigned> ParseLength(std::string_view text, unsigned max) {
-  unsigned length = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  if (error != std::errc{} || end != text.data() + text.size() || length > max) return std::nullopt;
-  return length;
-}
 
 }  // namespace
 
@@ -61,7 +55,7 @@ std::optional<Prefix> Prefix::Parse(std::string_view text, std::string* accepted
   if (slash == std::string_view::npos) return Prefix(*address);
 
   const bool dotted = text.substr(0, slash).find(':') == std::string_view::npos;
-  const auto length = ParseLength(text.substr(slash + 1), dotted ? 32 : 128);
+  const auto length = ParseNumber(text.substr(slash + 1), 0, dotted ? 32 : 128);
   if (!length) {
     return fail(std::string("a length from 0 to ") +
                 (dotted ? "32, such as 10.0.0.0/8" : "128, such as 2001:db8::/32"));

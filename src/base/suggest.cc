@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <utility>
 
+#include "penstock/base/text.h"
+
 namespace penstock {
 namespace {
 
 constexpr std::size_t kWordMax = 40;  // nobody mistypes a longer word for one of ours
-
-char Small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // The distance of Damerau and Levenshtein, in which no letter is changed twice: row by row, and a row needs the two
 // before it.
@@ -24,9 +24,10 @@ std::size_t Errors(std::string_view from, std::string_view to) {
     above_above = std::exchange(above, row);
     row[0] = i;
     for (std::size_t j = 1; j <= to.size(); ++j) {
-      const bool same = Small(from[i - 1]) == Small(to[j - 1]);
+      const bool same = LowerCase(from[i - 1]) == LowerCase(to[j - 1]);
       row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && Small(from[i - 1]) == Small(to[j - 2]) && Small(from[i - 2]) == Small(to[j - 1])) {
+      if (i > 1 && j > 1 && LowerCase(from[i - 1]) == LowerCase(to[j - 2]) &&
+          LowerCase(from[i - 2]) == LowerCase(to[j - 1])) {
         row[j] = std::min(row[j], above_above[j - 2] + 1);
       }
     }

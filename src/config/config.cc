@@ -13,6 +13,7 @@
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
 #include "penstock/base/secret.h"
+#include "penstock/base/text.h"
 #include "penstock/config/options.h"
 #include "penstock/login/users.h"
 #include "penstock/os/file.h"
@@ -170,12 +171,12 @@ class Reading {
 
   // NAME FILE
   Mistake AddSetFile(const Directive& directive, RuleText& text) {
-    const std::size_t blank = std::min(directive.value.find_first_of(" \t"), directive.value.size());
-    const std::size_t begin = std::min(directive.value.find_first_not_of(" \t", blank), directive.value.size());
-    if (begin == directive.value.size()) return text.AddSetFile(directive.value);
-    const std::string path = PathIn(directive, directive.value.substr(begin));
-    line_.files.push_back(path);
-    return text.AddSetFile(std::string(directive.value.substr(0, blank)) + " " + path);
+    std::string_view rest = directive.value;
+    const std::string_view name = TakeWord(rest);
+    const std::string_view path = Trimmed(rest);
+    if (path.empty()) return text.AddSetFile(name, {});
+    line_.files.push_back(PathIn(directive, path));
+    return text.AddSetFile(name, line_.files.back());
   }
 
   // Nobody runs an open proxy by accident.

@@ -12,13 +12,6 @@
 namespace penstock {
 namespace {
 
-constexpr std::string_view kBlanks = " \t";
-
-std::string_view Trimmed(std::string_view text) {
-  const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
-  return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
-}
-
 // A password may have a '#' in it, so one within a word begins no comment.
 std::string_view WithoutComment(std::string_view line) {
   for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1)) {
@@ -60,11 +53,11 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
 
 std::optional<std::string> TakeDirective(std::string_view line, const std::string& where, const std::string& path,
                                          std::size_t depth, ConfigFile* into) {
-  const std::string_view rest = Trimmed(WithoutComment(line));
-  if (rest.empty()) return std::nullopt;
-  const std::size_t end = std::min(rest.find_first_of(kBlanks), rest.size());
-  Directive directive{rest.substr(0, end), Trimmed(rest.substr(end)), {}, path};
+  std::string_view rest = WithoutComment(line);
   if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
+  const std::string_view name = TakeWord(rest);
+  if (name.empty()) return std::nullopt;
+  Directive directive{name, Trimmed(rest), {}, path};
   if (!IsName(directive.name)) {
     // What stands behind a colon may be a password: "alice:..." or "user=alice:...".
     return where + ": '" + std::string(directive.name.substr(0, directive.name.find(':'))) +

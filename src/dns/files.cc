@@ -11,21 +11,12 @@
 namespace penstock {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\f\v";
 constexpr std::uint16_t kDnsPort = 53;
 
 // The limits of resolv.conf(5): RES_MAXRETRANS, RES_MAXRETRY, RES_MAXNDOTS.
 constexpr std::size_t kTimeoutMax = 30;
 constexpr std::size_t kAttemptsMax = 5;
 constexpr std::size_t kNdotsMax = 15;
-
-// Removes the first word from `line` and returns it; empty if there is none.
-std::string_view TakeWord(std::string_view& line) {
-  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
-  const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
-  line.remove_prefix(word.size());
-  return word;
-}
 
 bool IsComment(std::string_view word) { return word.starts_with('#') || word.starts_with(';'); }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "penstock/base/bytes.h"
+#include "penstock/base/text.h"
 
 namespace penstock {
 namespace {
@@ -19,13 +20,9 @@ static_assert(static_cast<int>(DnsType::kA) == ns_t_a && static_cast<int>(DnsTyp
 // A name as libresolv writes it out of a message.
 using ExpandedName = std::array<char, NS_MAXDNAME>;
 
-constexpr std::uint8_t LowerCase(std::uint8_t byte) {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<std::uint8_t>(byte + ('a' - 'A')) : byte;
-}
-
 // Of bytes, or of characters.
 constexpr auto kSameLetter = [](auto a, auto b) {
-  return LowerCase(static_cast<std::uint8_t>(a)) == LowerCase(static_cast<std::uint8_t>(b));
+  return LowerCase(static_cast<char>(a)) == LowerCase(static_cast<char>(b));
 };
 
 // For texts that libresolv wrote, which writes a name in one way only (besides case).
@@ -192,7 +189,7 @@ NameText::NameText(std::string_view name, std::string_view suffix) {
 }
 
 void NameText::Append(std::string_view text) {
-  for (const char c : text) text_[size_++] = static_cast<char>(LowerCase(static_cast<std::uint8_t>(c)));
+  for (const char c : text) text_[size_++] = LowerCase(c);
 }
 
 DnsQuery EncodeQuery(std::string_view name, DnsType type, std::uint16_t id) {

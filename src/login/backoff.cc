@@ -16,8 +16,7 @@ std::chrono::seconds Wait(int failures, int failures_free) {
 }  // namespace
 
 Backoff::Attempt Backoff::AttemptOf(const IpAddress& client, std::string_view name) const {
-  const IpAddress network = ClientNetwork(client);
-  const auto bytes = network.bytes();
+  const auto bytes = ClientBytes(client);
   return {KeyedDigest(key_).Add(bytes).Finish(), KeyedDigest(key_).Add(bytes).Add(name).Finish()};
 }
 

@@ -11,7 +11,6 @@
 namespace penstock {
 namespace {
 
-constexpr std::string_view kBlanks = " \t";
 constexpr std::string_view kPlainMark = "{plain}";
 
 // Error messages. None quotes the input, which may be a password in the wrong place.
@@ -29,8 +28,7 @@ bool IsControl(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7
 }  // namespace
 
 bool IsUserName(std::string_view name) {
-  return !name.empty() && name.size() <= kUserNameBytesMax && !name.starts_with('#') &&
-         kBlanks.find(name.front()) == std::string_view::npos && kBlanks.find(name.back()) == std::string_view::npos &&
+  return !name.empty() && name.size() <= kUserNameBytesMax && !name.starts_with('#') && Trimmed(name) == name &&
          std::ranges::none_of(name, [](char c) { return c == ':' || IsControl(c); });
 }
 
@@ -103,8 +101,7 @@ std::shared_ptr<const Users> Users::Draft::Finish() {
 }
 
 std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
-  const std::size_t begin = line.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos || line[begin] == '#') return {};
+  if (const std::string_view text = Trimmed(line); text.empty() || text.starts_with('#')) return {};
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return std::string(kBadLine);
   const std::string_view name = line.substr(0, colon);

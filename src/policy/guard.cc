@@ -12,26 +12,13 @@ namespace {
 // What no route is needed to know. A block's value is its number of shared bits.
 PrefixTable ClosedBlocks() {
   std::vector<PrefixTable::Entry> entries;
-  for (const std::string_view text : {
-           "0.0.0.0/8",  // reaches this host as 0.0.0.0 does (RFC 1122 section 3.2.1.3)
-           "127.0.0.0/8",
-           "169.254.0.0/16",  // cloud metadata lives there
-           "224.0.0.0/4",
-           "255.255.255.255",
-           "::",
-           "::1",
-           "fe80::/10",
-           "ff00::/8",
-           // Cloud metadata that is not link-local: Azure, Alibaba, Amazon, Google, Oracle.
-           "168.63.129.16",
-           "100.100.100.200",
-           "fd00:ec2::/32",
-           "fd20:ce::254",
-           "fd00:c1::a9fe:a9fe",
-       }) {
+  const auto add = [&](std::string_view text) {
+    if (text.empty()) return;
     const Prefix block = Prefix::Parse(text).value();
     entries.push_back({block, block.shared_bits()});
-  }
+  };
+  for (const BlockGroup& group : kClosedGroups) std::ranges::for_each(group.blocks, add);
+  add(kClosedBesides);
   return PrefixTable(std::move(entries));
 }
 

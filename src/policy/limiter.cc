@@ -17,14 +17,6 @@ constexpr nanoseconds kSecond = std::chrono::seconds(1);
 bool MayPay(TimePoint paid_until, nanoseconds price, TimePoint now) { return paid_until <= now + (kSecond - price); }
 void Pay(TimePoint& paid_until, nanoseconds price, TimePoint now) { paid_until = std::max(paid_until, now) + price; }
 
-// The part of an address that stands for a client.
-IpAddress BlockOf(const IpAddress& address) {
-  if (address.is_v4()) return address;
-  std::array<std::uint8_t, 16> bytes{};
-  std::ranges::copy(address.bytes().first(8), bytes.begin());
-  return IpAddress::FromV6(bytes);
-}
-
 }  // namespace
 
 // --- Clients -------------------------------------------------------------------------------------------------------
@@ -88,10 +80,7 @@ std::size_t Limiter::clients() const {
 }
 
 // Its length is part of the digest, so no IPv4 address is taken for an IPv6 one.
-Digest Limiter::DigestOf(const IpAddress& client) const {
-  const IpAddress block = BlockOf(client);
-  return SipHash(key_, block.bytes());
-}
+Digest Limiter::DigestOf(const IpAddress& client) const { return SipHash(key_, ClientBytes(client)); }
 
 // --- Users ---------------------------------------------------------------------------------------------------------
 

@@ -3,38 +3,28 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <utility>
 
 #include "penstock/base/limits.h"
 #include "penstock/base/suggest.h"
+#include "penstock/base/text.h"
 #include "penstock/os/file.h"
+#include "penstock/policy/guard.h"
 
 namespace penstock {
 namespace {
 
 using Mistake = std::optional<std::string>;
 
-constexpr std::string_view kBlanks = " \t\r\n\f\v";
-constexpr std::string_view kEnds = " \t\r\n\f\v,";  // of a word
-
 constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
 constexpr const char* kCommandsAccepted = "connect, bind or udp-associate";
 
-constexpr struct {
-  std::string_view name;
-  std::string_view blocks[5];
-} kBuiltIn[] = {
+// The built-in sets beside kClosedGroups.
+constexpr BlockGroup kOpenGroups[] = {
     {"any", {"0.0.0.0/0", "::/0"}},
-    {"loopback", {"127.0.0.0/8", "::1"}},
-    {"link-local", {"169.254.0.0/16", "fe80::/10"}},
-    {"multicast", {"224.0.0.0/4", "ff00::/8"}},
-    {"broadcast", {"255.255.255.255"}},
-    {"unspecified", {"0.0.0.0/8", "::"}},
     {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}},
     {"shared", {"100.64.0.0/10"}},
-    {"metadata", {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"}},
 };
 
 std::string NotAccepted(std::string_view word, const std::string& accepted) {
@@ -47,19 +37,10 @@ std::string NotAccepted(std::string_view word, std::span<const std::string_view>
   return '\'' + std::string(word) + "' is not accepted; did you mean " + std::string(*nearest) + '?';
 }
 
-std::optional<std::uint16_t> ParsePort(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
-  return port;
-}
-
 Mistake TakePorts(std::string_view word, std::vector<PortRange>& into) {
-  const std::size_t dash = word.find('-');
-  const auto low = ParsePort(word.substr(0, dash));
-  const auto high = dash == std::string_view::npos ? low : ParsePort(word.substr(dash + 1));
-  if (!low || !high || *low > *high) return NotAccepted(word, "a port such as 443, or a range such as 8000-8999");
-  into.push_back({*low, *high});
+  const auto range = PortRange::Parse(word);
+  if (!range) return NotAccepted(word, "a port such as 443, or a range such as 8000-8999");
+  into.push_back(*range);
   return std::nullopt;
 }
 
@@ -96,27 +77,16 @@ Mistake TakeInterface(std::string_view word, std::string& into) {
 // Takes a text apart.
 struct RuleText::Reader {
   // Blank when there is none, or a comma stands in its place.
-  std::string_view Word() {
-    SkipBlanks();
-    const std::string_view word = rest.substr(0, rest.find_first_of(kEnds));  // one search: what is left may be long
-    rest.remove_prefix(word.size());
-    return word;
-  }
+  std::string_view Word() { return TakeWord(rest, kBlanksAndComma); }
   bool Comma() {
-    SkipBlanks();
-    if (!rest.starts_with(',')) return false;
+    if (Done() || !rest.starts_with(',')) return false;
     rest.remove_prefix(1);
     return true;
   }
   bool Done() {
-    SkipBlanks();
+    rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
     return rest.empty();
   }
-  std::string_view Rest() {
-    SkipBlanks();
-    return rest.substr(0, rest.find_last_not_of(kBlanks) + 1);
-  }
-  void SkipBlanks() { rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size())); }
 
   // Words with commas between them. `take` says whether each is a mistake.
   template <class Take>
@@ -134,13 +104,15 @@ struct RuleText::Reader {
 };
 
 RuleText::RuleText() {
-  for (const auto& [name, blocks] : kBuiltIn) {
+  const auto add = [this](const BlockGroup& group) {
     RuleItems& set = sets_.emplace_back();
-    numbers_.emplace(name, built_in_++);
-    for (const std::string_view block : blocks) {
+    numbers_.emplace(group.name, built_in_++);
+    for (const std::string_view block : group.blocks) {
       if (!block.empty()) set.blocks.push_back(*Prefix::Parse(block));
     }
-  }
+  };
+  std::ranges::for_each(kOpenGroups, add);
+  std::ranges::for_each(kClosedGroups, add);
   for_clients_.resize(sets_.size());
 }
 
@@ -256,11 +228,8 @@ Mistake RuleText::AddSet(std::string_view text) {
   return Grow(name, std::move(items));
 }
 
-Mistake RuleText::AddSetFile(std::string_view text) {
-  Reader reader{text};
-  const std::string_view name = reader.Word();
+Mistake RuleText::AddSetFile(std::string_view name, const std::string& path) {
   if (auto mistake = CheckSetName(name)) return mistake;
-  const std::string path(reader.Rest());
   if (path.empty()) return "set-file " + std::string(name) + " has no file; give its path";
   std::string error;
   const auto content = ReadFile(path, kSetFileBytesMax, &error);
@@ -269,11 +238,9 @@ Mistake RuleText::AddSetFile(std::string_view text) {
   RuleItems items;
   std::string_view rest = *content;
   for (std::size_t line = 1; !rest.empty(); ++line) {
-    const std::string_view written = rest.substr(0, rest.find('\n'));
-    Reader words{written.substr(0, written.find('#'))};  // sought in the line alone: a file may have none at all
-    rest.remove_prefix(std::min(written.size() + 1, rest.size()));
-    if (words.Done()) continue;
-    const std::string_view word = words.Rest();
+    const std::string_view written = TakeLine(rest);
+    const std::string_view word = Trimmed(written.substr(0, written.find('#')));
+    if (word.empty()) continue;
     if (auto mistake = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *mistake;
   }
   return Grow(name, std::move(items));

@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <cstring>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -305,13 +306,26 @@ TEST_CASE("endpoint: a sockaddr of another family is [::]:0") {
 }
 
 TEST_CASE("endpoint: a client is an IPv4 address or an IPv6 /64") {
-  const auto network = [](std::string_view text) { return ClientNetwork(IpAddress::Parse(text).value()).ToString(); };
-  CHECK(network("192.0.2.7") == "192.0.2.7");
-  CHECK(network("::ffff:192.0.2.7") == "192.0.2.7");
-  CHECK(network("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::");
-  CHECK(network("2001:db8:1:2::") == "2001:db8:1:2::");
-  CHECK(network("2001:db8:1:3::1") == "2001:db8:1:3::");
-  CHECK(network("::1") == "::");
+  const auto bytes = [](std::string_view text) {
+    const IpAddress client = IpAddress::Parse(text).value();
+    const auto found = ClientBytes(client);
+    return std::vector<int>(found.begin(), found.end());
+  };
+  CHECK(bytes("192.0.2.7") == std::vector<int>{192, 0, 2, 7});
+  CHECK(bytes("::ffff:192.0.2.7") == bytes("192.0.2.7"));
+  CHECK(bytes("2001:db8:1:2:3:4:5:6") == std::vector<int>{0x20, 1, 0xd, 0xb8, 0, 1, 0, 2});
+  CHECK(bytes("2001:db8:1:2::") == bytes("2001:db8:1:2:3:4:5:6"));
+  CHECK(bytes("2001:db8:1:3::1") != bytes("2001:db8:1:2::1"));
+  CHECK(bytes("::1") == std::vector<int>(8, 0));
+}
+
+TEST_CASE("endpoint: a range of ports is one port, or two in order with a dash between them") {
+  CHECK(PortRange::Parse("443") == PortRange{443, 443});
+  CHECK(PortRange::Parse("1-65535") == PortRange{1, 65'535});
+  for (const char* const bad : {"", "-", "0", "0-5", "5-4", "1-65536", "5-", "-5", "a-b", "1-2-3", "1 - 2", "+1"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(PortRange::Parse(bad));
+  }
 }
 
 TEST_CASE("endpoint: names that can be asked of the DNS") {

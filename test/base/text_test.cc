@@ -24,5 +24,29 @@ TEST_CASE("text: lines end with LF or CRLF, and the last one need not end") {
   CHECK(Lines("a\rb\n") == Texts{"a\rb"});
 }
 
+TEST_CASE("text: words end at blanks, and at what else is named") {
+  std::string_view text = " \t\rone\v two\f,three,";
+  CHECK(TakeWord(text) == "one");
+  CHECK(TakeWord(text, kBlanksAndComma) == "two");
+  CHECK(TakeWord(text, kBlanksAndComma).empty());
+  CHECK(text == ",three,");
+  CHECK(TakeWord(text) == ",three,");
+  CHECK(TakeWord(text).empty());
+  CHECK(text.empty());
+}
+
+TEST_CASE("text: trimming leaves the blanks between words") {
+  CHECK(Trimmed("").empty());
+  CHECK(Trimmed(" \n ").empty());
+  CHECK(Trimmed("a b") == "a b");
+  CHECK(Trimmed("\t a  b\r\n") == "a  b");
+}
+
+TEST_CASE("text: only the capitals of ASCII have a lower case") {
+  CHECK(LowerCase('A') == 'a');
+  CHECK(LowerCase('Z') == 'z');
+  for (const char c : {'@', '[', 'a', '0', '\xc4'}) CHECK(LowerCase(c) == c);
+}
+
 }  // namespace
 }  // namespace penstock

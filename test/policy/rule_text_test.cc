@@ -226,15 +226,15 @@ TEST_CASE("rule text: a set from a file") {
                                            "# blocked\n\n10.0.0.0/8\r\n .example.com  # all of it\n"
                                            "\t2001:db8::/32\nprivate\nexample.org");
   RuleText all;
-  CHECK(all.AddSetFile("blocked " + path + "  ").value_or("") == "");
+  CHECK(all.AddSetFile("blocked", path).value_or("") == "");
   REQUIRE_FALSE(all.AddRule(false, "target blocked", ""));
   const RuleItems& set = all.sets().back();
   CHECK(set.blocks.size() == 2);
   CHECK(set.domains.size() == 2);
   CHECK(set.sets.size() == 1);
-  CHECK_FALSE(all.AddSetFile("blocked " + directory.Write("more", "192.0.2.1\n")));
+  CHECK_FALSE(all.AddSetFile("blocked", directory.Write("more", "192.0.2.1\n")));
   CHECK(all.sets().back().blocks.size() == 3);
-  CHECK_FALSE(all.AddSetFile("none " + directory.Write("empty file", "\n# nothing\n")));  // and a blank in its path
+  CHECK_FALSE(all.AddSetFile("none", directory.Write("empty file", "\n# nothing\n")));  // and a blank in its path
   CHECK_FALSE(all.AddRule(false, "target none", ""));
 }
 
@@ -248,7 +248,7 @@ TEST_CASE("rule text: a long set costs what its items cost, and not what is left
   // Processor time, with much room for sanitizers: without any it is less than a second.
   const std::clock_t begun = std::clock();
   RuleText all;
-  REQUIRE_FALSE(all.AddSetFile("read " + path));
+  REQUIRE_FALSE(all.AddSetFile("read", path));
   CHECK(all.sets().back().domains.size() == 500'000);
   REQUIRE_FALSE(all.AddSet(words));
   CHECK(all.sets().back().blocks.size() == 100'000);
@@ -260,7 +260,7 @@ TEST_CASE("rule text: mistakes in the file of a set name file and line, and noth
   RuleText all;
   const auto mistake = [&](std::string_view content) {
     const std::string path = directory.Write("list", content);
-    const std::string found = all.AddSetFile("new " + path).value_or("");
+    const std::string found = all.AddSetFile("new", path).value_or("");
     CHECK(found.starts_with(path));
     return found.substr(std::min(path.size(), found.size()));
   };
@@ -271,10 +271,10 @@ TEST_CASE("rule text: mistakes in the file of a set name file and line, and noth
   CHECK(mistake("lopback").starts_with(":1: unknown set 'lopback'; did you mean loopback"));
   CHECK(all.AddRule(true, "target new", ""));
 
-  CHECK(all.AddSetFile("new " + directory.PathOf("missing")) ==
+  CHECK(all.AddSetFile("new", directory.PathOf("missing")) ==
         "cannot read " + directory.PathOf("missing") + ": No such file or directory");
-  CHECK(all.AddSetFile("new") == "set-file new has no file; give its path");
-  CHECK(all.AddSetFile("any " + directory.PathOf("list")) ==
+  CHECK(all.AddSetFile("new", {}) == "set-file new has no file; give its path");
+  CHECK(all.AddSetFile("any", directory.PathOf("list")) ==
         "set: 'any' is built in and stays as it is; give another name");
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "penstock/base/limits.h"
+#include "penstock/base/text.h"
 
 namespace penstock {
 
@@ -76,9 +77,8 @@ class DomainTable {
     std::uint32_t with_below = kNone;
   };
 
-  static char Small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
   static std::uint64_t Extend(std::uint64_t hash, char c) {
-    return (hash ^ static_cast<unsigned char>(Small(c))) * 0x100000001b3;
+    return (hash ^ static_cast<unsigned char>(LowerCase(c))) * 0x100000001b3;
   }
   std::size_t Place(std::uint64_t hash) const { return static_cast<std::size_t>(hash ^ hash >> 32) & mask_; }
 

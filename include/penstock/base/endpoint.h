@@ -66,14 +66,17 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// Whom limits count as one client: an IPv4 address, or an IPv6 /64 (its first address), within which anyone has as many
-// addresses as they like.
-IpAddress ClientNetwork(const IpAddress& address);
+// The bytes that identify a client: all 4 of an IPv4 address, the first 8 of an IPv6 address, for a host usually gets a
+// whole /64 and can use a new address for each connection. They lie in `address`.
+std::span<const std::uint8_t> ClientBytes(const IpAddress& address);
 
 // Ports that may be chosen from, both ends included. 0-0: any that the kernel picks.
 struct PortRange {
   std::uint16_t low = 0;
   std::uint16_t high = 0;
+
+  // "443" or "40000-49999", from 1 to 65535; nothing for any other text.
+  static std::optional<PortRange> Parse(std::string_view text);
 
   std::size_t count() const { return std::size_t{high} - low + 1; }
 

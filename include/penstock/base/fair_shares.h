@@ -18,12 +18,11 @@
 
 namespace penstock {
 
-// The share of a client, by a hash whose `key` nobody else knows. Of an IPv6 address the first 64 bits count, for
-// whoever has one has all that begin like it. Mixed twice, as MurmurHash3 ends: with one multiplication a network's
-// neighbours would now and then all count towards one share.
+// The share of a client (ClientBytes), by a hash whose `key` nobody else knows. Mixed twice, as MurmurHash3 ends: with
+// one multiplication a network's neighbours would now and then all count towards one share.
 inline std::size_t ShareOf(const IpAddress& client, std::uint64_t key) {
   std::uint64_t bits = 0;
-  for (const std::uint8_t byte : client.bytes().first(client.is_v4() ? 4 : 8)) bits = bits << 8 | byte;
+  for (const std::uint8_t byte : ClientBytes(client)) bits = bits << 8 | byte;
   static_assert(kNameShares == 256);
   bits = (bits ^ key) * 0xff51afd7ed558ccdULL;
   bits = (bits ^ bits >> 33) * 0xc4ceb9fe1a85ec53ULL;

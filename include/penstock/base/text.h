@@ -1,13 +1,20 @@
-// Text, line by line.
+// Text: lines, words, blanks and case. The one definition of a blank for every file and option that is read.
 // Stateless; any thread.
-// Invariant: whatever the text is, each call makes it shorter, until nothing is left.
-// Deliberately not here: what a line means, and which blanks count: files differ in both.
+// Invariant: whatever the text is, each Take makes it shorter until nothing is left.
+// Deliberately not here: what a line means, and comments: files differ in both.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 
 namespace penstock {
+
+inline constexpr std::string_view kBlanksAndComma = ", \t\r\n\f\v";
+inline constexpr std::string_view kBlanks = kBlanksAndComma.substr(1);  // isspace(3) in the C locale
+
+// ASCII only: RFC 4343 for names.
+constexpr char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // Takes the next line off `text`, without its end: "\n", "\r\n", or that of the text. `text` is not empty.
 inline std::string_view TakeLine(std::string_view& text) {
@@ -16,6 +23,20 @@ inline std::string_view TakeLine(std::string_view& text) {
   text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
+}
+
+// `text` without the blanks at both of its ends.
+inline std::string_view Trimmed(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
+}
+
+// Takes the next word off `text` with the blanks before it. Empty if there is none, or if one of `ends` stands there.
+inline std::string_view TakeWord(std::string_view& text, std::string_view ends = kBlanks) {
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  const std::string_view word = text.substr(0, text.find_first_of(ends));  // one search: the rest may be long
+  text.remove_prefix(word.size());
+  return word;
 }
 
 }  // namespace penstock

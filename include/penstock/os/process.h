@@ -8,6 +8,11 @@
 
 namespace penstock {
 
+// The exit status of the program and of its sub-commands.
+inline constexpr int kExitClean = 0;
+inline constexpr int kExitFailure = 1;  // it could not do what it was asked to
+inline constexpr int kExitUsage = 2;    // there is a mistake in the options, or in a file that they name
+
 // Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
 std::size_t RaiseDescriptorLimit();
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "penstock/base/endpoint.h"
@@ -21,8 +22,25 @@
 
 namespace penstock {
 
-// True exactly when every address of `block` is closed to all clients that do not come from loopback, whatever this
-// host's addresses are: loopback, link-local, multicast, broadcast, unspecified, cloud metadata.
+// Blocks under one name, which is also that of a built-in set (rule_text.h).
+struct BlockGroup {
+  std::string_view name;
+  std::array<std::string_view, 5> blocks;  // empty ones do not count
+};
+
+// What is closed to all clients that do not come from loopback, whatever this host's addresses are.
+inline constexpr BlockGroup kClosedGroups[] = {
+    {"loopback", {"127.0.0.0/8", "::1"}},
+    {"link-local", {"169.254.0.0/16", "fe80::/10"}},  // cloud metadata lives there
+    {"multicast", {"224.0.0.0/4", "ff00::/8"}},
+    {"broadcast", {"255.255.255.255"}},
+    {"unspecified", {"0.0.0.0/8", "::"}},  // which reach this host (RFC 1122 section 3.2.1.3)
+    // Cloud metadata that is not link-local: Azure, Alibaba, Amazon, Google, Oracle.
+    {"metadata", {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe"}},
+};
+inline constexpr std::string_view kClosedBesides = "fd00:ec2::/32";  // Amazon's time and name servers, beside metadata
+
+// True exactly when every address of `block` is in kClosedGroups or in kClosedBesides.
 bool IsClosed(const Prefix& block);
 
 struct GuardOptions {

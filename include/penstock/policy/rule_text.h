@@ -67,8 +67,8 @@ class RuleText {
 
   // Each returns a mistake, or nothing. `where` is for the log.
   std::optional<std::string> AddRule(bool allows, std::string_view text, std::string where);
-  std::optional<std::string> AddSet(std::string_view text);      // NAME ITEM...; a set that is there already grows
-  std::optional<std::string> AddSetFile(std::string_view text);  // NAME FILE: an item a line, and # comments
+  std::optional<std::string> AddSet(std::string_view text);  // NAME ITEM...; a set that is there already grows
+  std::optional<std::string> AddSetFile(std::string_view name, const std::string& path);  // an item a line, # comments
 
   const std::vector<WrittenRule>& rules() const { return rules_; }
   const std::vector<RuleItems>& sets() const { return sets_; }
