@@ -108,7 +108,10 @@ class Program {
  public:
   // `arguments` as main gets them, and what they were found to mean.
   Program(int count, char* const* arguments, CommandLine line)
-      : count_(count), arguments_(arguments), line_(std::move(line)), log_(STDERR_FILENO, line_.settings.log_level) {}
+      : count_(count),
+        arguments_(arguments),
+        line_(std::move(line)),
+        log_(STDERR_FILENO, line_.settings.policy.log_level) {}
 
   int Run() {
     std::string error;
@@ -117,7 +120,7 @@ class Program {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
       return kExitFailure;
     }
-    AllowDumps(line_.settings.core_dumps);
+    AllowDumps(line_.core_dumps);
     LogStart(*server_, log_);
     if (line_.shows_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
@@ -211,7 +214,7 @@ class Program {
   // A mistake changes nothing.
   void FinishReload(CommandLine line) {
     if (line.wish == CommandLine::Wish::kMistake) return RefuseReload(line.mistake);
-    log_.set_level(line.settings.log_level);
+    log_.set_level(line.settings.policy.log_level);
     server_->Reload(std::move(line.settings.policy));
     LogLine told(LogLevel::kNotice, "reload");
     const std::string restart = NeedsRestart(line_, line);

@@ -4,21 +4,15 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
 
-#include "penstock/base/digest.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
-#include "penstock/base/secret.h"
-#include "penstock/base/text.h"
+#include "penstock/config/file.h"
 #include "penstock/config/options.h"
-#include "penstock/login/users.h"
-#include "penstock/os/file.h"
-#include "penstock/os/random.h"
-#include "penstock/policy/rule_text.h"
+#include "penstock/config/policy_draft.h"
 #include "penstock/policy/rules.h"
 
 namespace penstock {
@@ -55,19 +49,18 @@ std::string Stumbled(int result, char* const arguments[]) {
   return "unknown option " + std::string(word) + (suggestion.empty() ? "; see --help" : suggestion);
 }
 
-// Options from wherever they come, in the order in which they count.
+// Reads options from the command line and then from the file, and checks them together.
 class Reading {
  public:
   Reading(std::size_t cpus, const Running& running) : running_(running) {
-    draft_.settings.workers = std::min(cpus, kWorkersMax);
-    draft_.settings.login_threads = std::max(draft_.settings.workers / 2, std::size_t{1});
+    line_.settings.workers = std::min(cpus, kWorkersMax);
+    line_.settings.login_threads = std::max(line_.settings.workers / 2, std::size_t{1});
   }
 
   CommandLine Finish(int count, char* const arguments[]) {
     Mistake mistake = ReadCommandLine(count, arguments);
-    const bool asked = line_.wish == CommandLine::Wish::kHelp || line_.wish == CommandLine::Wish::kVersion;
-    if (!mistake && !asked && !draft_.config.empty()) mistake = ReadFile();
-    if (!mistake && !asked) mistake = Judge();
+    if (!mistake && !wants_no_more() && !line_.config.empty()) mistake = ReadFile();
+    if (!mistake && !wants_no_more()) mistake = Complete();
     if (mistake) {
       line_ = {};
       line_.wish = CommandLine::Wish::kMistake;
@@ -77,6 +70,10 @@ class Reading {
   }
 
  private:
+  bool wants_no_more() const {
+    return line_.wish == CommandLine::Wish::kHelp || line_.wish == CommandLine::Wish::kVersion;
+  }
+
   Mistake ReadCommandLine(int count, char* const arguments[]) {
     const std::vector<option> long_options = LongOptions();
     ::optind = 0;  // glibc: start afresh, for tests and reloads call this often
@@ -88,102 +85,58 @@ class Reading {
       const char* const name = result == 'h'   ? "help"
                                : result == 'V' ? "version"
                                                : Options()[static_cast<std::size_t>(result - kFirstOption)].name;
-      if (TakeWish(name)) {
-        if (line_.wish != CommandLine::Wish::kCheck) return std::nullopt;
-        continue;
-      }
       const char* const value = optarg == nullptr ? "" : optarg;
-      if (auto mistake = Take({name, value, std::string("--") + name, {}})) return mistake;
+      if (auto mistake = Take(*FindOption(name), {name, value, std::string("--") + name, {}})) return mistake;
+      if (wants_no_more()) return std::nullopt;
       given_.insert(name);
     }
     if (optind == count) return std::nullopt;
     return "unexpected word '" + std::string(arguments[optind]) + "'; everything is an option, see --help";
   }
 
-  bool TakeWish(std::string_view name) {
-    if (name == "help") line_.wish = CommandLine::Wish::kHelp;
-    if (name == "version") line_.wish = CommandLine::Wish::kVersion;
-    if (name == "check") line_.wish = CommandLine::Wish::kCheck;
-    return name == "help" || name == "version" || name == "check";
-  }
-
-  // The command line has been read: what it gave wins.
+  // The command line has been read: it takes precedence.
   Mistake ReadFile() {
-    if (auto mistake = ReadConfigFile(draft_.config, &file_)) return mistake;
+    if (auto mistake = ReadConfigFile(line_.config, &file_)) return mistake;
     line_.files = file_.files;
     line_.folders = file_.folders;
-    std::map<std::string, std::string> seen;  // where a directive that may stand only once does so
+    std::map<std::string, std::string> seen;  // where a directive stands that may stand only once
     for (const Directive& directive : file_.directives) {
       const Option* const option = FindOption(directive.name);
-      if (option == nullptr || option->scope == Option::Scope::kCommandLine) {
+      if (option == nullptr || option->command_line_only()) {
         return directive.where + ": unknown directive" + Suggestion(directive.name, true);
       }
       if (directive.value.empty()) return directive.where + " wants a value; see --help";
-      if (!option->many) {
+      if (option->repeat == Option::Repeat::kNever) {
         const auto [first, is_first] = seen.emplace(directive.name, directive.where);
         if (!is_first) return directive.where + " is given a second time; the first is at " + first->second;
       }
-      if (option->merge == Option::Merge::kReplace && given_.contains(directive.name)) continue;
-      if (auto mistake = Take(directive)) return mistake;
+      if (option->repeat != Option::Repeat::kAppends && given_.contains(directive.name)) continue;
+      if (auto mistake = Take(*option, directive)) return mistake;
     }
     return std::nullopt;
   }
 
-  Mistake Take(const Directive& directive) {
-    const Option& option = *FindOption(directive.name);
-    if (option.scope == Option::Scope::kStart) line_.fixed[option.name].emplace_back(directive.value);
-    if (const auto accepted = option.take(directive, draft_)) {
-      return directive.where + ": '" + std::string(directive.value) + "' is not accepted; give " + *accepted;
-    }
-    return std::nullopt;
+  Mistake Take(const Option& option, const Directive& directive) {
+    if (option.needs_restart()) line_.fixed[option.name].emplace_back(directive.value);
+    return option.Take(directive, line_, policy_);
   }
 
   // What can only be said when everything has been read.
-  Mistake Judge() {
-    Settings& settings = draft_.settings;
-    if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse("127.0.0.1:1080"));
-    if (!draft_.logins.empty()) {
-      if (auto mistake = MakeUsers()) return mistake;
-    }
-    if (auto mistake = MakeRules()) return mistake;
-    if (auto mistake = RefuseOpenProxy()) return mistake;
-    line_.settings = std::move(settings);
-    return std::nullopt;
-  }
-
-  // Sets first, wherever they stand: rules of the command line may name those of the file.
-  Mistake MakeRules() {
-    RuleText text;
-    for (const Directive& directive : draft_.sets) {
-      const bool from_file = directive.name == "set-file";
-      if (auto mistake = from_file ? AddSetFile(directive, text) : text.AddSet(directive.value)) {
-        return directive.where + ": " + *mistake;
-      }
-    }
-    for (const Directive& directive : draft_.rules) {
-      if (auto mistake = text.AddRule(directive.name == "allow", directive.value, directive.where)) {
-        return directive.where + ": " + *mistake;
-      }
-    }
-    draft_.settings.policy.rules = std::make_shared<const RuleSet>(text);
-    return std::nullopt;
-  }
-
-  // NAME FILE
-  Mistake AddSetFile(const Directive& directive, RuleText& text) {
-    std::string_view rest = directive.value;
-    const std::string_view name = TakeWord(rest);
-    const std::string_view path = Trimmed(rest);
-    if (path.empty()) return text.AddSetFile(name, {});
-    line_.files.push_back(PathIn(directive, path));
-    return text.AddSetFile(name, line_.files.back());
+  Mistake Complete() {
+    Settings& settings = line_.settings;
+    if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse(kListenDefault));
+    if (auto mistake = policy_.Finish()) return mistake;
+    settings.policy = std::move(policy_.policy());
+    line_.files.insert(line_.files.end(), policy_.files().begin(), policy_.files().end());
+    line_.shows_password = policy_.shows_password();
+    return RefuseOpenProxy();
   }
 
   // Nobody runs an open proxy by accident.
   Mistake RefuseOpenProxy() const {
-    const Policy& policy = draft_.settings.policy;
-    if (policy.users != nullptr || policy.rules->names_clients()) return std::nullopt;
-    const Running next_start{draft_.settings.listen, draft_.settings.guard.trust_loopback};
+    const Settings& settings = line_.settings;
+    if (settings.policy.users != nullptr || settings.policy.rules->names_clients()) return std::nullopt;
+    const Running next_start{settings.listen, settings.guard.trust_loopback};
     for (const Running& gateway : {running_, next_start}) {
       for (const Endpoint& at : gateway.listening) {
         if (at.ip.is_loopback() && gateway.trust_loopback) continue;
@@ -195,39 +148,11 @@ class Reading {
     return std::nullopt;
   }
 
-  Mistake MakeUsers() {
-    static const DigestKey kKey = RandomKey();  // one for all tables: sessions compare credentials after a reload
-    Users::Draft users(kKey);
-    std::string error;
-    for (const Directive& directive : draft_.logins) {
-      const bool good =
-          directive.name == "users" ? AddUsersFile(directive, users, &error) : AddUser(directive, users, &error);
-      if (!good) return error;
-    }
-    draft_.settings.policy.users = users.Finish();
-    return std::nullopt;
-  }
-
-  bool AddUsersFile(const Directive& directive, Users::Draft& users, std::string* error) {
-    const std::string path = PathIn(directive, directive.value);
-    line_.files.push_back(path);
-    return users.AddFile(path, error);
-  }
-
-  // A password in a file of options makes that file one that nobody else may read.
-  bool AddUser(const Directive& directive, Users::Draft& users, std::string* error) {
-    const bool unjudged = !directive.file.empty() && private_files_.insert(directive.file).second;
-    if (unjudged && !ReadPrivateFile(directive.file, kConfigBytesMax, error)) return false;
-    line_.shows_password = line_.shows_password || directive.file.empty();
-    return users.AddPair(SecretView(directive.value), directive.where, error);
-  }
-
   const Running& running_;
-  ConfigFile file_;  // in which the directives of the draft lie
-  Draft draft_;
+  ConfigFile file_;  // in which the directives of the policy lie
+  PolicyDraft policy_;
   CommandLine line_;
   std::set<std::string, std::less<>> given_;  // on the command line
-  std::set<std::string> private_files_;       // of options, that hold passwords
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "penstock/base/endpoint.h"
@@ -15,293 +16,265 @@
 namespace penstock {
 namespace {
 
-using Scope = Option::Scope;
-using Merge = Option::Merge;
+using Mistake = Option::Mistake;
+using Repeat = Option::Repeat;
 
-// What is accepted, for a value that is not; nothing for one that was taken.
-using Accepted = std::optional<std::string>;
+Mistake NotAccepted(const Directive& directive, const std::string& accepted) {
+  return directive.where + ": '" + std::string(directive.value) + "' is not accepted; give " + accepted;
+}
 
 template <class Number>
-Accepted TakeNumber(std::string_view value, Number low, Number high, Number& into) {
-  const auto number = ParseNumber(value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
-  if (!number) return "a number from " + std::to_string(low) + " to " + std::to_string(high);
+Mistake TakeNumber(const Directive& directive, Number low, Number high, Number& into) {
+  const auto number = ParseNumber(directive.value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
+  if (!number) return NotAccepted(directive, "a number from " + std::to_string(low) + " to " + std::to_string(high));
   into = static_cast<Number>(*number);
   return std::nullopt;
 }
 
 template <class Duration>
-Accepted TakeDuration(std::string_view value, Duration& into) {
-  const auto duration = ParseDuration(value);
+Mistake TakeDuration(const Directive& directive, Duration& into) {
+  const auto duration = ParseDuration(directive.value);
   const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
   if (!duration || rounded != *duration) {
-    return std::string("a time such as ") + (Duration(std::chrono::seconds(1)).count() == 1 ? "" : "250ms, ") +
-           "10s, 5m or 2h, up to 365 days";
+    constexpr bool kInSeconds = Duration(std::chrono::seconds(1)).count() == 1;
+    return NotAccepted(
+        directive, std::string("a time such as ") + (kInSeconds ? "" : "250ms, ") + "10s, 5m or 2h, up to 365 days");
   }
   into = rounded;
   return std::nullopt;
 }
 
 // tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
-Accepted TakeKeepAliveTime(std::string_view value, std::chrono::seconds& into) {
-  auto mistake = TakeDuration(value, into);
-  if (!mistake && into > std::chrono::seconds(32'767)) mistake = "a time such as 60s or 5m, up to 32767 seconds";
+Mistake TakeKeepAliveTime(const Directive& directive, std::chrono::seconds& into) {
+  auto mistake = TakeDuration(directive, into);
+  if (!mistake && into > std::chrono::seconds(32'767)) {
+    mistake = NotAccepted(directive, "a time such as 60s or 5m, up to 32767 seconds");
+  }
   return mistake;
 }
 
-Accepted TakeListen(const Directive& directive, Draft& draft) {
+Mistake TakeListen(const Directive& directive, Settings& settings) {
   const auto endpoint = Endpoint::Parse(directive.value);
-  if (!endpoint) return "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
-  if (draft.settings.listen.size() == kListenersMax) {
-    return "at most " + std::to_string(kListenersMax) + " addresses in all";
+  if (!endpoint) {
+    return NotAccepted(directive,
+                       "an address and a port such as " + std::string(kListenDefault) + ", 0.0.0.0:1080 or [::1]:1080");
   }
-  draft.settings.listen.push_back(*endpoint);
+  if (settings.listen.size() == kListenersMax) {
+    return NotAccepted(directive, "at most " + std::to_string(kListenersMax) + " addresses in all");
+  }
+  settings.listen.push_back(*endpoint);
   return std::nullopt;
 }
 
-Accepted TakeUdpFilter(const Directive& directive, Draft& draft) {
-  if (directive.value != "open" && directive.value != "address") return "open or address";
-  draft.settings.udp_filter = directive.value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
+Mistake TakeRunAs(const Directive& directive, Settings& settings) {
+  if (directive.value.empty()) return NotAccepted(directive, "the name of a user");
+  settings.run_as = directive.value;
   return std::nullopt;
 }
 
-Accepted TakeUdpAdvertise(const Directive& directive, Draft& draft) {
+Mistake TakeUdpFilter(const Directive& directive, Settings& settings) {
+  if (directive.value != "open" && directive.value != "address") return NotAccepted(directive, "open or address");
+  settings.udp_filter = directive.value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
+  return std::nullopt;
+}
+
+Mistake TakeUdpAdvertise(const Directive& directive, Settings& settings) {
   const auto address = IpAddress::Parse(directive.value);
-  if (!address || address->is_unspecified()) return "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5";
-  for (const IpAddress& other : draft.settings.udp_advertise) {
-    if (other.is_v4() == address->is_v4()) return "one address of each family at most";
+  if (!address || address->is_unspecified()) {
+    return NotAccepted(directive, "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5");
   }
-  draft.settings.udp_advertise.push_back(*address);
+  for (const IpAddress& other : settings.udp_advertise) {
+    if (other.is_v4() == address->is_v4()) return NotAccepted(directive, "one address of each family at most");
+  }
+  settings.udp_advertise.push_back(*address);
   return std::nullopt;
 }
 
-Accepted TakeNat64Prefix(const Directive& directive, Draft& draft) {
+Mistake TakeNat64Prefix(const Directive& directive, Settings& settings) {
   const auto block = Prefix::Parse(directive.value);
   if (!block || !Translators::IsPrefix(*block)) {
-    return "an IPv6 block of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96";
+    return NotAccepted(directive, "an IPv6 block of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96");
   }
-  draft.settings.guard.nat64_prefixes.push_back(*block);
+  settings.guard.nat64_prefixes.push_back(*block);
   return std::nullopt;
 }
 
-Accepted TakePorts(std::string_view value, PortRange& into) {
-  const std::size_t dash = value.find('-');
-  const auto low = ParseNumber(value.substr(0, dash), 1, 65'535);
-  const auto high = dash == std::string_view::npos ? low : ParseNumber(value.substr(dash + 1), 1, 65'535);
-  if (!low || !high || *low > *high) return "a range of ports such as 40000-49999";
-  into = {static_cast<std::uint16_t>(*low), static_cast<std::uint16_t>(*high)};
-  return std::nullopt;
-}
-
-Accepted TakeLogLevel(const Directive& directive, Draft& draft) {
+Mistake TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
   for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
     if (directive.value == Describe(level)) {
-      draft.settings.log_level = level;
+      draft.policy().log_level = level;
       return std::nullopt;
     }
   }
-  return "one of error, warn, notice, info";
+  return NotAccepted(directive, "one of error, warn, notice, info");
 }
 
-Accepted TakeFile(const Directive& directive, std::string& into) {
-  if (directive.value.empty()) return "the name of a file";
+Mistake TakeFile(const Directive& directive, std::string& into) {
+  if (directive.value.empty()) return NotAccepted(directive, "the name of a file");
   into = PathIn(directive, directive.value);
   return std::nullopt;
 }
 
-Accepted TakeYesOrNo(std::string_view value, bool& into) {
-  if (value != "yes" && value != "no") return "yes or no";
-  into = value == "yes";
+Mistake TakeConfig(const Directive& directive, CommandLine& line) {
+  if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
+  return TakeFile(directive, line.config);
+}
+
+Mistake TakeYesOrNo(const Directive& directive, bool& into) {
+  if (directive.value != "yes" && directive.value != "no") return NotAccepted(directive, "yes or no");
+  into = directive.value == "yes";
   return std::nullopt;
 }
 
-Accepted TakeRate(std::string_view value, std::uint64_t& into) {
-  const auto rate = ParseRate(value);
-  if (!rate) return "bytes per second such as 64k, 10M or 1G (powers of 1000) or 10Mi (of 1024), from 1k to 100G";
-  into = *rate;
+// The same for what the table has more than once.
+template <CommandLine::Wish kWish>
+Mistake TakeWish(const Directive&, CommandLine& line) {
+  line.wish = kWish;
   return std::nullopt;
 }
-
-// The same for a member of Settings, as the table wants them.
 template <auto Member>
-Accepted TakeTime(const Directive& directive, Draft& draft) {
-  return TakeDuration(directive.value, draft.settings.*Member);
+Mistake TakeTime(const Directive& directive, Settings& settings) {
+  return TakeDuration(directive, settings.*Member);
 }
 template <auto Member>
 std::string ShowTime(const Settings& settings) {
   return FormatDuration(settings.*Member);
 }
 template <auto Member>
-Accepted TakePortRange(const Directive& directive, Draft& draft) {
-  return TakePorts(directive.value, draft.settings.*Member);
-}
-
-// For what is made of several directives together, once all have been read.
-template <auto Member>
-Accepted Keep(const Directive& directive, Draft& draft) {
-  (draft.*Member).push_back(directive);
+Mistake TakePorts(const Directive& directive, Settings& settings) {
+  const auto range = PortRange::Parse(directive.value);
+  if (!range) return NotAccepted(directive, "a range of ports such as 40000-49999");
+  settings.*Member = *range;
   return std::nullopt;
 }
+template <auto Member>
+Mistake TakeThreads(const Directive& directive, Settings& settings) {
+  return TakeNumber(directive, std::size_t{1}, kWorkersMax, settings.*Member);
+}
+template <auto Member>
+Mistake TakeRate(const Directive& directive, PolicyDraft& draft) {
+  const auto rate = ParseRate(directive.value);
+  if (!rate) {
+    return NotAccepted(directive,
+                       "bytes per second such as 64k, 10M or 1G (powers of 1000) or 10Mi (of 1024), from 1k to 100G");
+  }
+  draft.policy().limits.*Member = *rate;
+  return std::nullopt;
+}
+template <bool kAllows>
+Mistake TakeRule(const Directive& directive, PolicyDraft& draft) {
+  draft.AddRule(kAllows, directive);
+  return std::nullopt;
+}
+std::string YesOrNo(bool value) { return value ? "yes" : "no"; }
+
+constexpr std::uint32_t kConnectionsMax = 100'000'000;
 
 constexpr Option kOptions[] = {
-    {"config", "FILE", "Read these options from a file, too; those given here win", Scope::kCommandLine,
-     [](const Directive& d, Draft& draft) {
-       return draft.config.empty() ? TakeFile(d, draft.config) : Accepted("one file; it may include others");
+    {"config", "FILE", "Read options from FILE, too; the command line takes precedence", TakeConfig},
+    {"check", nullptr, "Check the options and the files that they name, and exit", TakeWish<CommandLine::Wish::kCheck>},
+    {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", TakeListen,
+     [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
+    {"workers", "N", "Number of worker threads (one per usable CPU)", TakeThreads<&Settings::workers>},
+    {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
+     TakeThreads<&Settings::login_threads>},
+    {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", TakeRunAs},
+    {"allow-core-dumps", nullptr, "Allow core files, which hold all memory of the process, passwords included",
+     [](const Directive&, CommandLine& line) {
+       line.core_dumps = true;
+       return Mistake();
      }},
-    {"check", nullptr, "Judge options and files, and exit", Scope::kCommandLine, nullptr},
-    {.name = "listen",
-     .value = "ADDR:PORT",
-     .help = "Listen here, IPv4 or [IPv6]; may be given several times (%)",
-     .scope = Scope::kStart,
-     .take = TakeListen,
-     .standard = [](const Settings&) { return std::string("127.0.0.1:1080"); },
-     .many = true},
-    {"workers", "N", "Threads that serve clients (one for each usable CPU)", Scope::kStart,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.workers);
+    {"max-connections", "N", "Maximum number of sessions; more wait in the backlog (as many as open files allow)",
+     [](const Directive& d, Settings& s) {
+       return TakeNumber(d, std::size_t{1}, std::size_t{kConnectionsMax}, s.connections_max);
      }},
-    {"login-threads", "N", "Threads that compute hashes of passwords (half of the usable CPUs, one at least)",
-     Scope::kStart,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, std::size_t{1}, kWorkersMax, draft.settings.login_threads);
+    {"users", "FILE", "Require a login; FILE has lines of name:hash (crypt(3)) or name:{plain}password",
+     [](const Directive& d, PolicyDraft& draft) { return draft.AddUsersFile(d); }, nullptr, Repeat::kAppends},
+    {"user", "NAME:PASSWORD", "Require a login; one user, whose password the process list shows to everybody",
+     [](const Directive& d, PolicyDraft& draft) { return draft.AddUser(d); }, nullptr, Repeat::kAppends},
+    {"allow", "RULE", "Allow what matches RULE: any of client, user, command, target, port, with their values",
+     TakeRule<true>, nullptr, Repeat::kAppends},
+    {"deny", "RULE", "Deny what matches RULE; of all rules, the first that matches decides", TakeRule<false>, nullptr,
+     Repeat::kAppends},
+    {"set", "'NAME ITEM...'", "Define the set NAME of addresses, blocks, names and other sets, for use in rules",
+     [](const Directive& d, PolicyDraft& draft) { return draft.AddSet(d); }, nullptr, Repeat::kAppends},
+    {"set-file", "'NAME FILE'", "Define the set NAME by a file with one item a line",
+     [](const Directive& d, PolicyDraft& draft) { return draft.AddSetFile(d); }, nullptr, Repeat::kAppends},
+    {"reload-ends-denied", "yes|no", "End the sessions that the policy denies after a reload (%)",
+     [](const Directive& d, PolicyDraft& draft) { return TakeYesOrNo(d, draft.policy().reload_ends_denied); },
+     [](const Settings& s) { return YesOrNo(s.policy.reload_ends_denied); }},
+    {"max-connections-per-client", "N", "Maximum number of sessions of a client; 0: no limit (half, beyond loopback)",
+     [](const Directive& d, PolicyDraft& draft) {
+       return TakeNumber(d, 0U, kConnectionsMax, draft.policy().limits.connections_per_client_max.emplace());
      }},
-    {"run-as", "USER", "Who to be once the addresses are listened on (who started it)", Scope::kStart,
-     [](const Directive& d, Draft& draft) {
-       draft.settings.run_as = d.value;
-       return d.value.empty() ? Accepted("the name of a user") : std::nullopt;
+    {"max-connections-per-user", "N", "Maximum number of sessions of a user (no limit)",
+     [](const Directive& d, PolicyDraft& draft) {
+       return TakeNumber(d, 1U, kConnectionsMax, draft.policy().limits.connections_per_user_max);
      }},
-    {"allow-core-dumps", nullptr, "Let a crash write this process' memory, passwords included, to a core file",
-     Scope::kCommandLine,
-     [](const Directive&, Draft& draft) {
-       draft.settings.core_dumps = true;
-       return Accepted();
+    {"connect-rate", "N", "Maximum number of new connections per second of a client (no limit)",
+     [](const Directive& d, PolicyDraft& draft) {
+       return TakeNumber(d, 1U, 1'000'000U, draft.policy().limits.connect_rate);
      }},
-    {"max-connections", "N", "Sessions at a time; more wait to be accepted (as many as open files allow)",
-     Scope::kStart,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, std::size_t{1}, std::size_t{100'000'000}, draft.settings.connections_max);
-     }},
-    {.name = "users",
-     .value = "FILE",
-     .help = "Who may log in: lines of name:hash (crypt(3)), or name:{plain}password",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::logins>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {.name = "user",
-     .value = "NAME:PASSWORD",
-     .help = "One who may log in; the process list shows it to everybody",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::logins>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {.name = "allow",
-     .value = "RULE",
-     .help = "What is allowed; the first rule that matches decides (everything, unless a rule allows)",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::rules>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {.name = "deny",
-     .value = "RULE",
-     .help = "What is not: any of client, user, command, target, port, with their values",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::rules>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {.name = "set",
-     .value = "'NAME ITEM...'",
-     .help = "Addresses, blocks, names and sets that rules call NAME",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::sets>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {.name = "set-file",
-     .value = "'NAME FILE'",
-     .help = "The same from a file, an item a line",
-     .scope = Scope::kReload,
-     .take = Keep<&Draft::sets>,
-     .many = true,
-     .merge = Merge::kAppend},
-    {"reload-ends-denied", "yes|no", "Whether a reload ends the sessions that it forbids (%)", Scope::kReload,
-     [](const Directive& d, Draft& draft) { return TakeYesOrNo(d.value, draft.settings.policy.reload_ends_denied); },
-     [](const Settings& s) { return std::string(s.policy.reload_ends_denied ? "yes" : "no"); }},
-    {"max-connections-per-client", "N",
-     "Sessions of one address or IPv6 /64 at a time; 0: any (beyond loopback half of all)", Scope::kReload,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, 0U, 100'000'000U, draft.settings.policy.limits.connections_per_client_max.emplace());
-     }},
-    {"max-connections-per-user", "N", "Sessions of one user at a time (any number)", Scope::kReload,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, 1U, 100'000'000U, draft.settings.policy.limits.connections_per_user_max);
-     }},
-    {"connect-rate", "N", "New connections of one client address per second (any number)", Scope::kReload,
-     [](const Directive& d, Draft& draft) {
-       return TakeNumber(d.value, 1U, 1'000'000U, draft.settings.policy.limits.connect_rate);
-     }},
-    {"bandwidth", "RATE", "Bytes per second of one session, each way (as many as come)", Scope::kReload,
-     [](const Directive& d, Draft& draft) { return TakeRate(d.value, draft.settings.policy.limits.bandwidth); }},
-    {"user-bandwidth", "RATE", "Bytes per second of all sessions of a user together, each way (as many as come)",
-     Scope::kReload,
-     [](const Directive& d, Draft& draft) { return TakeRate(d.value, draft.settings.policy.limits.user_bandwidth); }},
-    {"handshake-timeout", "TIME", "From accepting a client to the end of its request (%)", Scope::kStart,
+    {"bandwidth", "RATE", "Maximum rate of a session in each direction (no limit)", TakeRate<&Limits::bandwidth>},
+    {"user-bandwidth", "RATE", "Maximum rate of all sessions of a user together in each direction (no limit)",
+     TakeRate<&Limits::user_bandwidth>},
+    {"handshake-timeout", "TIME", "From accepting a client to its complete request (%)",
      TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
-    {"connect-timeout", "TIME", "From a request to its target's answer, look-up included (%)", Scope::kStart,
+    {"connect-timeout", "TIME", "From a request to the answer of its target, name resolution included (%)",
      TakeTime<&Settings::connect_timeout>, ShowTime<&Settings::connect_timeout>},
-    {"bind-timeout", "TIME", "For the peer of a BIND to connect (%)", Scope::kStart, TakeTime<&Settings::bind_timeout>,
+    {"bind-timeout", "TIME", "Until the peer of a BIND connects (%)", TakeTime<&Settings::bind_timeout>,
      ShowTime<&Settings::bind_timeout>},
-    {"bind-ports", "LO-HI", "Where the peer of a BIND may connect to (any free port)", Scope::kStart,
-     TakePortRange<&Settings::bind_ports>},
-    {"half-close-timeout", "TIME", "Without a byte, when one side has finished sending (%)", Scope::kStart,
+    {"bind-ports", "LO-HI", "Ports to which the peers of BINDs connect (any free port)",
+     TakePorts<&Settings::bind_ports>},
+    {"half-close-timeout", "TIME", "Without a byte, after one side has finished sending (%)",
      TakeTime<&Settings::half_close_timeout>, ShowTime<&Settings::half_close_timeout>},
-    {"idle-timeout", "TIME", "Without a byte (%)", Scope::kStart, TakeTime<&Settings::idle_timeout>,
+    {"idle-timeout", "TIME", "Without a byte in either direction (%)", TakeTime<&Settings::idle_timeout>,
      ShowTime<&Settings::idle_timeout>},
-    {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, on both sides (%)", Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeKeepAliveTime(d.value, draft.settings.keepalive.idle); },
+    {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, to clients and targets (%)",
+     [](const Directive& d, Settings& s) { return TakeKeepAliveTime(d, s.keepalive.idle); },
      [](const Settings& s) { return FormatDuration(s.keepalive.idle); }},
-    {"keepalive-interval", "TIME", "Between probes (%)", Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeKeepAliveTime(d.value, draft.settings.keepalive.interval); },
+    {"keepalive-interval", "TIME", "Between two keepalive probes (%)",
+     [](const Directive& d, Settings& s) { return TakeKeepAliveTime(d, s.keepalive.interval); },
      [](const Settings& s) { return FormatDuration(s.keepalive.interval); }},
-    {"keepalive-probes", "N", "Unanswered probes after which a peer is dead (%)", Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeNumber(d.value, 1, 127, draft.settings.keepalive.probes); },
+    {"keepalive-probes", "N", "Number of unanswered keepalive probes after which a connection is dead (%)",
+     [](const Directive& d, Settings& s) { return TakeNumber(d, 1, 127, s.keepalive.probes); },
      [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
-    {"udp-idle-timeout", "TIME", "Without a datagram, until an association ends (%)", Scope::kStart,
+    {"udp-idle-timeout", "TIME", "Without a datagram in either direction, for a UDP association (%)",
      TakeTime<&Settings::udp_idle_timeout>, ShowTime<&Settings::udp_idle_timeout>},
-    {"udp-filter", "FROM", "Whose answers pass: address (those sent to) or open (anyone) (%)", Scope::kStart,
+    {"udp-filter", "FROM", "Whose datagrams reach a client: address (those it has sent to) or open (anyone) (%)",
      TakeUdpFilter,
      [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
-    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any)", Scope::kStart,
-     TakePortRange<&Settings::udp_ports>},
-    {.name = "udp-advertise",
-     .value = "ADDR",
-     .help = "Where clients send datagrams, if not where they connected; once per family",
-     .scope = Scope::kStart,
-     .take = TakeUdpAdvertise,
-     .many = true},
-    {"trust-loopback", "yes|no", "Whether clients from loopback need no login, and reach this host itself (%)",
-     Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeYesOrNo(d.value, draft.settings.guard.trust_loopback); },
-     [](const Settings& s) { return std::string(s.guard.trust_loopback ? "yes" : "no"); }},
-    {.name = "nat64-prefix",
-     .value = "BLOCK",
-     .help = "Whose addresses mean IPv4 ones, beside 64:ff9b::/96; may be repeated",
-     .scope = Scope::kStart,
-     .take = TakeNat64Prefix,
-     .many = true},
-    {"drain-timeout", "TIME", "For sessions to end after SIGTERM (%)", Scope::kStart,
+    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any free port)", TakePorts<&Settings::udp_ports>},
+    {"udp-advertise", "ADDR", "Address to which clients are told to send datagrams, once per family (the listener's)",
+     TakeUdpAdvertise, nullptr, Repeat::kReplaces},
+    {"trust-loopback", "yes|no", "Clients from loopback may reach this host itself, and need neither users nor rules (%)",
+     [](const Directive& d, Settings& s) { return TakeYesOrNo(d, s.guard.trust_loopback); },
+     [](const Settings& s) { return YesOrNo(s.guard.trust_loopback); }},
+    {"nat64-prefix", "BLOCK", "A NAT64 prefix in use, besides 64:ff9b::/96; may be repeated", TakeNat64Prefix, nullptr,
+     Repeat::kReplaces},
+    {"drain-timeout", "TIME", "From SIGTERM until the remaining sessions are reset (%)",
      TakeTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
-    {"resolv-conf", "FILE", "Name servers, as resolv.conf(5) (%)", Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeFile(d, draft.settings.names.resolv_conf); },
+    {"resolv-conf", "FILE", "Name servers, in the format of resolv.conf(5) (%)",
+     [](const Directive& d, Settings& s) { return TakeFile(d, s.names.resolv_conf); },
      [](const Settings& s) { return s.names.resolv_conf; }},
-    {"hosts-file", "FILE", "Names known without asking, as hosts(5) (%)", Scope::kStart,
-     [](const Directive& d, Draft& draft) { return TakeFile(d, draft.settings.names.hosts_file); },
+    {"hosts-file", "FILE", "Names that need no name server, in the format of hosts(5) (%)",
+     [](const Directive& d, Settings& s) { return TakeFile(d, s.names.hosts_file); },
      [](const Settings& s) { return s.names.hosts_file; }},
-    {"log-level", "LEVEL", "error, warn, notice or info: info has a line for each session (%)", Scope::kReload,
-     TakeLogLevel, [](const Settings& s) { return std::string(Describe(s.log_level)); }},
-    {"help", nullptr, "Print this and exit", Scope::kCommandLine, nullptr},
-    {"version", nullptr, "Print the version and exit", Scope::kCommandLine, nullptr},
+    {"log-level", "LEVEL", "error, warn, notice or info, which adds a line for each session (%)", TakeLogLevel,
+     [](const Settings& s) { return std::string(Describe(s.policy.log_level)); }},
+    {"help", nullptr, "Print this help and exit", TakeWish<CommandLine::Wish::kHelp>},
+    {"version", nullptr, "Print the version and exit", TakeWish<CommandLine::Wish::kVersion>},
 };
 
 }  // namespace
+
+Mistake Option::Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const {
+  if (const auto* const take_policy = std::get_if<TakePolicy>(&take)) return (*take_policy)(directive, draft);
+  if (const auto* const take_setting = std::get_if<TakeSetting>(&take)) {
+    return (*take_setting)(directive, line.settings);
+  }
+  return std::get<TakeCommandLine>(take)(directive, line);
+}
 
 std::span<const Option> Options() { return kOptions; }
 
@@ -313,7 +286,7 @@ const Option* FindOption(std::string_view name) {
 std::string Suggestion(std::string_view name, bool for_file) {
   std::vector<std::string_view> known;
   for (const Option& option : kOptions) {
-    if (!for_file || option.scope != Scope::kCommandLine) known.emplace_back(option.name);
+    if (!for_file || !option.command_line_only()) known.emplace_back(option.name);
   }
   if (for_file) known.emplace_back("include");
   const auto nearest = Nearest(name, known);
@@ -324,8 +297,8 @@ std::string HelpText() {
   constexpr std::size_t kColumn = 30;
   std::string text =
       "Usage: penstock [OPTION]...\n"
-      "       penstock passwd NAME    asks for a password and prints a line for a users file\n"
-      "A SOCKS5 gateway: clients connect through it to IPv4 and IPv6 addresses and to names.\n\n";
+      "       penstock passwd NAME    read a password and print a line for a users file\n"
+      "A SOCKS5 gateway: it connects clients to IPv4 addresses, IPv6 addresses and names.\n\n";
   const Settings standard;
   for (const Option& entry : kOptions) {
     std::string left = std::string("  --") + entry.name;
@@ -338,10 +311,12 @@ std::string HelpText() {
     text += left + help + '\n';
   }
   return text +
-         "\nTIME is a number with ms, s, m or h; without a unit it is seconds. In brackets: what holds by default.\n"
+         "\nThe default is in brackets. penstock(8) and penstock.conf(5) explain each option.\n"
+         "A client is an IPv4 address or an IPv6 /64.\n"
+         "TIME is a number with ms, s, m or h, or a number of seconds.\n"
          "RATE is bytes per second with k, M or G (powers of 1000) or Ki, Mi, Gi (of 1024).\n"
-         "SIGTERM and SIGINT stop accepting and wait for the sessions to end; a second one ends them.\n"
-         "Exit status: 0 after a stop, 1 when it cannot run, 2 for a mistake on the command line or in a file.\n";
+         "SIGHUP reloads. SIGTERM and SIGINT stop accepting and drain; a second one ends the remaining sessions.\n"
+         "Exit status: 0 after a stop, 1 if it cannot run, 2 for a mistake on the command line or in a file.\n";
 }
 
 }  // namespace penstock

@@ -71,7 +71,7 @@ TEST_CASE("config: without options it listens on loopback with a worker for each
   CHECK(line.settings.half_close_timeout == 10min);
   CHECK(line.settings.idle_timeout == 2h);
   CHECK(line.settings.drain_timeout == 30s);
-  CHECK(line.settings.log_level == LogLevel::kNotice);
+  CHECK(line.settings.policy.log_level == LogLevel::kNotice);
   CHECK(Parse({}, 1'000'000).settings.workers == kWorkersMax);
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
     CHECK(s.drain_timeout == 1ms);
     CHECK(s.names.resolv_conf == "/tmp/resolv");
     CHECK(s.names.hosts_file == "/tmp/hosts");
-    CHECK(s.log_level == LogLevel::kInfo);
+    CHECK(s.policy.log_level == LogLevel::kInfo);
     CHECK(s.policy.limits == Limits{20, 10, 5, 10 * 1024 * 1024, 1'000'000'000});
   };
   const std::pair<std::string, std::string> options[] = {
@@ -338,8 +338,8 @@ TEST_CASE("config: the help has a line for every option, with its default") {
 }
 
 TEST_CASE("config: core files are allowed on the command line alone") {
-  CHECK_FALSE(Good({}).core_dumps);
-  CHECK(Good({"--allow-core-dumps"}).core_dumps);
+  CHECK_FALSE(Parse({}).core_dumps);
+  CHECK(Parse({"--allow-core-dumps"}).core_dumps);
   CHECK(Contains(MistakeIn({"--allow-core-dumps=yes"}), "takes no value"));
 }
 
@@ -421,7 +421,7 @@ TEST_CASE("config: a file takes the names of the options") {
   CHECK(settings.listen[1].ToString() == "[::1]:1081");
   CHECK(settings.workers == 3);
   CHECK(settings.idle_timeout == 5min);
-  CHECK(settings.log_level == LogLevel::kInfo);
+  CHECK(settings.policy.log_level == LogLevel::kInfo);
 }
 
 TEST_CASE("config: the command line wins over the file, whichever stands first") {

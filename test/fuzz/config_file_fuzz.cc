@@ -22,16 +22,16 @@ bool IsPrintable(std::string_view text) {
   return std::ranges::none_of(text, [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; });
 }
 
-void TakeDirective(const penstock::Directive& directive, penstock::Draft& draft) {
+void TakeDirective(const penstock::Directive& directive, penstock::CommandLine& line, penstock::PolicyDraft& draft) {
   Require(!directive.name.empty() && directive.name != "include");
   Require(std::ranges::all_of(directive.name,
                               [](unsigned char c) { return std::islower(c) || std::isdigit(c) || c == '-'; }));
   Require(IsPrintable(directive.value));
   Require(directive.where.starts_with("/nowhere/conf:"));
   const penstock::Option* const option = penstock::FindOption(directive.name);
-  if (option == nullptr || option->take == nullptr) return;
-  const auto accepted = option->take(directive, draft);
-  Require(!accepted || !accepted->empty());
+  if (option == nullptr || directive.name == "users" || directive.name == "set-file") return;  // files are no input
+  const auto mistake = option->Take(directive, line, draft);
+  Require(!mistake || !mistake->empty());
 }
 
 }  // namespace
@@ -42,7 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   penstock::ConfigFile file;
   const auto mistake = penstock::ReadConfigText(text, "/nowhere/conf", 0, &file);
   Require(!mistake || mistake->starts_with("/nowhere/conf:"));
-  penstock::Draft draft;
-  for (const penstock::Directive& directive : file.directives) TakeDirective(directive, draft);
+  penstock::CommandLine line;
+  penstock::PolicyDraft draft;
+  for (const penstock::Directive& directive : file.directives) TakeDirective(directive, line, draft);
   return 0;
 }

@@ -124,7 +124,7 @@ TEST_CASE("foreign bytes in a name cannot forge a line or a field, or reach a te
 
 TEST_CASE("complaints about strangers are bounded, however many come") {
   Settings settings = TestSettings();
-  settings.log_level = LogLevel::kWarn;
+  settings.policy.log_level = LogLevel::kWarn;
   const TestGateway gateway(settings);
   const Stopwatch watch;
   for (int i = 0; i < 100; ++i) {
@@ -149,7 +149,7 @@ TEST_CASE("complaints about strangers are bounded, however many come") {
 
 TEST_CASE("sessions are logged at info only") {
   Settings settings = TestSettings();
-  settings.log_level = LogLevel::kNotice;
+  settings.policy.log_level = LogLevel::kNotice;
   const TestGateway gateway(settings);
   const TargetListener listener;
   { const auto session = gateway.Open(listener); }

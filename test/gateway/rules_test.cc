@@ -57,7 +57,7 @@ TEST_CASE("a start beyond loopback that leaves private networks open to remote c
 Settings With(const std::vector<std::string>& lines) {
   Settings settings = TestSettings();
   settings.policy.rules = Rules(lines);
-  settings.log_level = LogLevel::kInfo;
+  settings.policy.log_level = LogLevel::kInfo;
   return settings;
 }
 

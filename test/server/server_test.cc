@@ -48,7 +48,7 @@ struct KeepLimit {
 struct Starter {
   Starter() {
     settings.listen = {At("127.0.0.1:0")};
-    settings.log_level = LogLevel::kError;
+    settings.policy.log_level = LogLevel::kError;
   }
   std::unique_ptr<Server> Start() { return Server::Start(settings, log, &error); }
 

@@ -46,7 +46,7 @@ Settings TestSettings() {
   settings.listen = {kLoopback};
   settings.keep_idle_pipes = false;
   settings.names.resolv_conf = "/dev/null";
-  settings.log_level = LogLevel::kInfo;
+  settings.policy.log_level = LogLevel::kInfo;
   return settings;
 }
 
@@ -71,7 +71,7 @@ std::string LogFile::Text() const {
 TestGateway::TestGateway(Settings settings, int log_fd) : before_(Descriptors()) {
   std::thread([] {}).join();  // with the first thread a sanitizer starts one of its own
   threads_before_ = Threads();
-  log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.log_level);
+  log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.policy.log_level);
   std::string error;
   server_ = Server::Start(std::move(settings), *log_, &error);
   if (server_ == nullptr) throw std::runtime_error(error);

@@ -1,9 +1,8 @@
-// What the operator has chosen, from the command line and the files that it names: settings, or one sentence that a
-// person can act on.
-// Used by main before anything else runs, and again at each reload; by one thread at a time (getopt_long(3) has global
-// state).
-// Invariant: settings that come out of here need no further checking, but for what only the system can say.
-// Deliberately not here: doing anything with the settings.
+// The command line and the files that it names, as settings, or as one sentence that says what is wrong.
+// Used by main before anything else runs, and again at each reload; by one thread at a time, for getopt_long(3) has
+// global state.
+// Invariant: settings that come out of here are valid, except for what only the system can tell.
+// Deliberately not here: the options (options.h), and doing anything with the settings.
 #pragma once
 
 #include <cstddef>
@@ -23,24 +22,27 @@ struct CommandLine {
   enum class Wish { kRun, kCheck, kHelp, kVersion, kMistake };
   Wish wish = Wish::kRun;
   Settings settings;                 // for kRun and kCheck
+  std::string config;                // the file of --config
+  bool core_dumps = false;           // --allow-core-dumps
   std::string mistake;               // for kMistake: where it is, the offending word, and what is accepted
   std::vector<std::string> files;    // that were read
   std::vector<std::string> folders;  // that were searched for files to include
   std::map<std::string, std::vector<std::string>> fixed;  // by option, the values that hold until the program ends
-  bool shows_password = false;                            // on the command line, and so in the list of processes
+  bool shows_password = false;                            // to everybody, in the process list
 };
 
-// What holds for a gateway until it ends, whatever the options say that it reads again.
+// A running gateway, as far as no reload changes it.
 struct Running {
   std::vector<Endpoint> listening;
   bool trust_loopback = true;
 };
 
-// `arguments` as main gets them. The number of workers is `cpus` unless it is given. What is given on the command line
-// wins over what stands in the file of --config. `running` must not become an open proxy by the new options.
+// `arguments` as main gets them. The default number of workers is `cpus`. The command line takes precedence over the
+// file of --config. It is a mistake if the options would make an open proxy, of the gateway that they describe or of
+// the one that is `running`.
 CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const Running& running = {});
 
-// The names of what has changed in `later` and would need a new start: "listen, workers"; empty for nothing.
+// The options that `later` changes and that need a restart: "listen, workers"; empty for none.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
 
 }  // namespace penstock

@@ -1,8 +1,9 @@
-// Every option there is, once: what it is called, what it takes, and when it may change. The command line and the
-// configuration file take the same names.
-// Constant tables and pure functions; any thread.
-// Invariant: a value that is taken is one that the program can work with, but for what only the system can say.
-// Deliberately not here: where values come from and which of two wins (config.h).
+// Every option, once: its name, its value, its help, and what takes its value. The command line and the configuration
+// file use the same names.
+// Constant tables and pure functions, except that users and sets are read from the files they name; any thread.
+// Invariant: a value that is taken is valid, except for what only the system can tell. What takes the value says when
+// it may change: there is no second list of the options that a reload reads.
+// Deliberately not here: where values come from and which one takes precedence (config.h).
 #pragma once
 
 #include <cstdint>
@@ -10,53 +11,54 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <variant>
 
+#include "penstock/config/config.h"
 #include "penstock/config/file.h"
+#include "penstock/config/policy_draft.h"
 #include "penstock/policy/settings.h"
 
 namespace penstock {
 
-// What is made of options until all of them have been seen.
-struct Draft {
-  Settings settings;
-  std::string config;             // the file named by --config
-  std::vector<Directive> logins;  // user and users, in their order
-  std::vector<Directive> sets;    // set and set-file
-  std::vector<Directive> rules;   // allow and deny
-};
+// Where the gateway listens unless --listen is given.
+inline constexpr std::string_view kListenDefault = "127.0.0.1:1080";
 
 struct Option {
-  enum class Scope : std::uint8_t {
-    kCommandLine,  // means nothing in a file
-    kStart,        // holds until the program ends
-    kReload,       // SIGHUP reads it again
-  };
-  // What an option in the file means beside the same on the command line.
-  enum class Merge : std::uint8_t {
-    kReplace,  // the command line wins
-    kAppend,   // both hold, the command line's first
+  // Each takes the directive's value, or returns a sentence that says where it is and what is accepted.
+  using Mistake = std::optional<std::string>;
+  using TakeCommandLine = Mistake (*)(const Directive& directive, CommandLine& line);  // not accepted in a file
+  using TakeSetting = Mistake (*)(const Directive& directive, Settings& settings);     // holds until the program ends
+  using TakePolicy = Mistake (*)(const Directive& directive, PolicyDraft& draft);      // a reload reads it again
+
+  // What it means to give the option more than once.
+  enum class Repeat : std::uint8_t {
+    kNever,     // a mistake in a file; on the command line, the last one holds
+    kReplaces,  // a list; one on the command line replaces the one in the file
+    kAppends,   // a list; the command line's part comes first, the file's follows
   };
 
+  bool command_line_only() const { return std::holds_alternative<TakeCommandLine>(take); }
+  bool needs_restart() const { return std::holds_alternative<TakeSetting>(take); }
+
+  // Takes the value into `line` or `draft`, whichever holds it.
+  Mistake Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const;
+
   const char* name;
-  const char* value;  // what the help calls its value; null when it takes none
-  const char* help;   // "%" stands for the default
-  Scope scope;
-  // Takes the directive's value; returns what is accepted when the value is not.
-  std::optional<std::string> (*take)(const Directive& directive, Draft& draft);
+  const char* value;  // what the help calls its value; null: it takes none
+  const char* help;   // "%" stands for the default; what ends the line in brackets is the default
+  std::variant<TakeCommandLine, TakeSetting, TakePolicy> take;
   std::string (*standard)(const Settings& settings) = nullptr;
-  bool many = false;  // may be given several times
-  Merge merge = Merge::kReplace;
+  Repeat repeat = Repeat::kNever;
 };
 
 // In the order in which the help shows them.
 std::span<const Option> Options();
 
-// Null when there is none of that name.
+// Null if there is none of that name.
 const Option* FindOption(std::string_view name);
 
-// "; did you mean NAME?" with the name of an option that is near enough, those of the command line alone left out when
-// `for_file`; else nothing.
+// "; did you mean NAME?" with the name of the nearest option, or nothing if none is near. With `for_file`, options of
+// the command line alone are left out.
 std::string Suggestion(std::string_view name, bool for_file);
 
 // What --help prints.

@@ -1,7 +1,7 @@
-// What the operator has chosen. Made by config.h, or by a test, before the server starts.
+// The values of all options, made by config.h, or by a test, before the server starts.
 // Owned by the server, shared with every thread as const.
-// Invariant: it never changes while anyone reads it. What may change while sessions live is the policy in it: the
-// server begins with that one, and takes others later.
+// Invariant: it does not change until the program ends, except for the policy: the server starts with the one in here,
+// and a reload replaces it.
 // Deliberately not here: text, and whether values make sense together (config.h).
 #pragma once
 
@@ -14,7 +14,6 @@
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
 #include "penstock/base/names.h"
-#include "penstock/os/log.h"
 #include "penstock/os/socket.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/policy.h"
@@ -30,9 +29,8 @@ enum class UdpFilter : std::uint8_t {
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
-  std::size_t login_threads = 1;  // that compute hashes of passwords
-  std::string run_as;             // the user who takes over once the addresses are listened on; empty: nobody does
-  bool core_dumps = false;
+  std::size_t login_threads = 1;  // that verify password hashes
+  std::string run_as;             // drop privileges to this user after binding; empty: keep them
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer
@@ -56,7 +54,6 @@ struct Settings {
 
   GuardOptions guard;
   ResolverSettings names;
-  LogLevel log_level = LogLevel::kNotice;
 
   Policy policy;
 };
