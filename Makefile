@@ -273,15 +273,17 @@ floors: ## check rooms, floors and doors: who may include whom
 # --- installation -----------------------------------------------------------------------------
 
 .PHONY: install uninstall clean help
+MAN = $(DESTDIR)$(PREFIX)/share/man
 install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
-	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man8' '$(DESTDIR)$(PREFIX)/share/penstock'
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DESTDIR)$(PREFIX)/share/penstock'
 	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
 	$(INSTALL) -m 644 scripts/penstock.conf '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
-	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.8 >'$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8'
-	chmod 644 '$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8'
+	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.8 >'$(MAN)/man8/penstock.8'
+	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.conf.5 >'$(MAN)/man5/penstock.conf.5'
+	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5'
 
 uninstall: ## remove what `make install` installed
-	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(DESTDIR)$(PREFIX)/share/man/man8/penstock.8' \
+	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' \
 	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
 	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock'
 
