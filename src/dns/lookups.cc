@@ -438,4 +438,10 @@ std::optional<TimePoint> NameLookups::next_deadline() const {
   return first;
 }
 
+void NameLookups::UpdateGauges(Gauges& gauges) const {
+  gauges.dns_cache_entries.Set(cache_.size());
+  gauges.dns_lookups.Set(lookups_.live());
+  gauges.dns_sockets.Set(attempts_.live());
+}
+
 }  // namespace penstock

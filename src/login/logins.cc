@@ -122,6 +122,11 @@ std::uint64_t Logins::hashes() const {
   return hashes_;
 }
 
+std::size_t Logins::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.waiting();
+}
+
 void Logins::RunThread() {
   std::unique_lock lock(mutex_);
   for (;;) {

@@ -163,10 +163,22 @@ std::uint64_t Server::Sum(Counter Counters::*counter) const {
   return sum;
 }
 
+std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += (worker->gauges().*gauge).value();
+  return sum;
+}
+
 // Those that have ended are read first: a session that comes or goes meanwhile is counted as alive.
 std::size_t Server::sessions() const {
   const std::uint64_t ended = Sum(&Counters::ended);
   return static_cast<std::size_t>(Sum(&Counters::accepted) - ended);
+}
+
+std::size_t Server::sessions(SessionState state) const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->gauges().sessions[static_cast<std::size_t>(state)].value();
+  return static_cast<std::size_t>(sum);
 }
 
 std::uint64_t Server::Replies(std::size_t rep) const {

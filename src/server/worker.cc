@@ -52,6 +52,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
              .accounts = shared.accounts,
              .logins = *shared.logins,
              .login_answers = login_answers_,
+             .gauges = gauges_,
              .flow = {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
@@ -79,6 +80,7 @@ void Worker::Run() {
     session.Stop();
     Release(session);
   });
+  UpdateGauges();
 }
 
 void Worker::Turn() {
@@ -93,7 +95,22 @@ void Worker::Turn() {
   complaints_.Tell(log_, clock_.now());
   AcceptAll();
   permits_.Settle();
+  UpdateGauges();
   LetBatchesFill(count);
+}
+
+// Sets what has a count of its own elsewhere; gauges_.sessions follows each state.
+void Worker::UpdateGauges() {
+  gauges_.accepting_paused.Set(accepting_paused() ? 1 : 0);
+  gauges_.permits_unused.Set(permits_.unused());
+  gauges_.handshakes.Set(handshakes_.live());
+  gauges_.associations.Set(associations_.associations.live());
+  gauges_.throttles.Set(throttles_.live());
+  gauges_.pipes.Set(pipes_.lent());
+  gauges_.pipes_idle.Set(pipes_.idle());
+  gauges_.pending_buffers.Set(stashes_.lent());
+  gauges_.datagrams_waiting.Set(associations_.waiting.live());
+  resolver_.UpdateGauges(gauges_);
 }
 
 // How long nothing can happen but events. Nothing: for ever.

@@ -133,7 +133,7 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
     }
     const auto method = login ? socks5::Method::kPassword : socks5::Method::kNone;
     if (!core_.Send(socks5::EncodeChoice(method))) return OverAs(SessionEnd::kClientLeft);
-    core_.Advance(login ? SessionState::kAuth : SessionState::kRequest);
+    core_.Advance(login ? SessionState::kAuth : SessionState::kRequest, tools);
     return Turn::kWaiting;
   }
 }
@@ -322,7 +322,7 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
       tools.counters().logins_accepted.Add();
       if (!OpenAccount(tools)) return OverAs(SessionEnd::kExhausted);
       if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
-      core_.Advance(SessionState::kRequest);
+      core_.Advance(SessionState::kRequest, tools);
       break;
     case LoginOutcome::kWrong:
       tools.counters().logins_failed.Add();
@@ -366,11 +366,12 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   if (client_is_over || user_is_full_) return Refuse(Outcome::kOverLimit, tools);
   switch (request.command) {
     case Command::kConnect:
-      core_.Advance(SessionState::kConnecting);
+      core_.Advance(SessionState::kConnecting, tools);
       if (request.port == 0) return Refuse(Outcome::kMalformed, tools);
       return FindTarget(request, tools);
     case Command::kBind:
-      core_.Advance(SessionState::kBinding);  // a peer's port is its own choice, so the request's means nothing
+      // A peer's port is its own choice, so the request's means nothing.
+      core_.Advance(SessionState::kBinding, tools);
       return FindTarget(request, tools);
     case Command::kUdpAssociate:
       if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);

@@ -24,6 +24,7 @@ bool Session::Begin(const SessionTools& tools) {
     return false;
   }
   tools.deadlines.handshake.Arm(core_.deadline, tools.now());
+  tools.alive_in(core_.state()).Increment();
   return true;
 }
 
@@ -144,6 +145,7 @@ void Session::Finish(const SessionTools& tools) {
   if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
+  tools.alive_in(core_.state()).Decrement();
   if (association_ == nullptr) return;
   association_->Release(tools.associations, tools.resolver, tools.counters());
   tools.associations.associations.Release(association_->self());
@@ -203,7 +205,7 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
       tools.counters().relays_reset.Add();
       core_.end = End::kReset;
       active_ = tools.now();
-      core_.Advance(State::kResetting);
+      core_.Advance(State::kResetting, tools);
       return Next::kWait;
   }
   return Next::kRelease;
@@ -308,7 +310,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
   tools.counters().relays_begun.Add();
   active_ = tools.now();
-  core_.Advance(State::kRelay);
+  core_.Advance(State::kRelay, tools);
   return Next::kWait;
 }
 
@@ -342,7 +344,7 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   if (!core_.SendReply(Outcome::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   active_ = tools.now();
-  core_.Advance(State::kAssociated);
+  core_.Advance(State::kAssociated, tools);
   core_.events.readable = true;  // perhaps
   return Next::kWait;
 }
@@ -362,7 +364,7 @@ Session::Next Session::CloseGently(const SessionTools& tools) {
   ReturnHandshake(tools);
   ShutdownSend(core_.socket.get());
   tools.deadlines.linger.Arm(core_.deadline, tools.now());
-  core_.Advance(State::kClosing);
+  core_.Advance(State::kClosing, tools);
   core_.events.readable = true;  // perhaps
   return Next::kWait;
 }

@@ -1,6 +1,13 @@
 #include "penstock/base/counters.h"
 
+#include <algorithm>
+#include <regex>
+#include <set>
+#include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -29,6 +36,57 @@ TEST_CASE("counters: another thread may read while the owner counts, and never s
   }
   owner.join();
   CHECK_FALSE(went_down);
+}
+
+TEST_CASE("counters: another thread may read a gauge while the owner sets it") {
+  Gauges gauges;
+  std::thread owner([&] {
+    for (int i = 0; i < 1000; ++i) gauges.pipes.Increment();
+    for (int i = 0; i < 999; ++i) gauges.pipes.Decrement();
+    gauges.pipes_idle.Set(7);
+  });
+  while (gauges.pipes_idle.value() != 7) CHECK(gauges.pipes.value() <= 1000);
+  owner.join();
+  CHECK(gauges.pipes.value() == 1);
+}
+
+// How many series ForEach visits.
+template <class Owner>
+constexpr std::size_t Listed() {
+  const Owner owner;
+  std::size_t count = 0;
+  ForEach(owner, [&](const SeriesName&, const auto&) { ++count; });
+  return count;
+}
+static_assert(Listed<Counters>() == sizeof(Counters) / sizeof(Counter));
+static_assert(Listed<Gauges>() == sizeof(Gauges) / sizeof(Gauge));
+
+TEST_CASE_TEMPLATE("counters: each member is listed once, under a name of its own that is well formed", Owner, Counters,
+                   Gauges) {
+  const std::regex well_formed(std::is_same_v<Owner, Counters> ? "[a-z][a-z0-9_]*_total" : "[a-z][a-z0-9_]*");
+  const std::regex labels(R"(([a-z]+="[a-z0-9-]+"(,[a-z]+="[a-z0-9-]+")*)?)");
+  const std::regex sentence(R"([A-Z][^.]*[.])");
+  const Owner owner;
+  std::set<const void*> members;
+  std::set<std::pair<std::string, std::string>> series;
+  std::vector<SeriesName> names;
+  ForEach(owner, [&](const SeriesName& name, const auto& member) {
+    CAPTURE(name.name);
+    CAPTURE(name.labels);
+    CHECK(members.insert(&member).second);
+    CHECK(series.insert({std::string(name.name), std::string(name.labels)}).second);
+    CHECK(std::regex_match(std::string(name.name), well_formed));
+    CHECK(std::regex_match(std::string(name.labels), labels));
+    CHECK(std::regex_match(std::string(name.help), sentence));
+    const auto same = std::ranges::find(names, name.name, &SeriesName::name);
+    if (same != names.end()) {
+      CHECK(names.back().name == name.name);
+      CHECK(same->help == name.help);
+      CHECK_FALSE(same->labels.empty());
+    }
+    names.push_back(name);
+  });
+  CHECK(members.size() == sizeof(Owner) / sizeof(std::uint64_t));
 }
 
 }  // namespace

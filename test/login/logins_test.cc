@@ -206,6 +206,16 @@ TEST_CASE("a changed hash or a removed user misses the cache") {
   CHECK(logins.hashes() == 4);
 }
 
+TEST_CASE("another thread sees how many logins wait for a helper") {
+  TestWorker worker;
+  const std::shared_ptr<const Users> users = Table("alice:" + kHash);
+  Logins logins(0);
+  CHECK(logins.waiting() == 0);
+  CHECK(Asker{logins, users, worker, "192.0.2.1"}.Check("alice", "open-sesame").outcome == LoginOutcome::kPending);
+  CHECK(Asker{logins, users, worker, "192.0.2.2"}.Check("alice", "open-sesame").outcome == LoginOutcome::kPending);
+  CHECK(logins.waiting() == 2);
+}
+
 TEST_CASE("a table that is replaced lives until its last login has been answered") {
   TestWorker worker;
   Logins logins(1);

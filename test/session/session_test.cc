@@ -54,6 +54,7 @@ struct Rig {
   WakeUp wake;
   LoginMailbox login_answers{wake};
   Logins logins{1};
+  Gauges gauges;
   SessionTools session_tools{.settings = settings,
                              .policy = &settings.policy,
                              .guard = guard,
@@ -71,6 +72,7 @@ struct Rig {
                              .accounts = accounts,
                              .logins = logins,
                              .login_answers = login_answers,
+                             .gauges = gauges,
                              .flow = tools.All()};
   unit::Pair client = unit::TcpPair();
   Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,

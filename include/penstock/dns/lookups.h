@@ -90,6 +90,9 @@ class NameLookups {
   // When to call OnTime or TakeAnswer next; the clock's now() while answers are ready.
   std::optional<TimePoint> next_deadline() const;
 
+  // Sets the gauges of names.
+  void UpdateGauges(Gauges& gauges) const;
+
   // The next waiter whose answer is ready, in the order of the answers; nothing if none is.
   std::optional<Finished> TakeAnswer();
 

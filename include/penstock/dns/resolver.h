@@ -64,6 +64,9 @@ class Resolver {
   // When to call OnTime or TakeAnswer next; the clock's now() while answers are ready.
   std::optional<TimePoint> next_deadline() const;
 
+  // Sets the gauges of names.
+  void UpdateGauges(Gauges& gauges) const { lookups_.UpdateGauges(gauges); }
+
   using Finished = NameLookups::Finished;
 
   // The next answer that is ready, in the order of arrival; nothing if none is.

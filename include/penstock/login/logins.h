@@ -102,6 +102,9 @@ class Logins {
   // The number of hashes computed so far.
   std::uint64_t hashes() const;
 
+  // How many jobs wait for a thread. Any thread.
+  std::size_t waiting() const;
+
  private:
   LoginJob MakeJob(const std::shared_ptr<const Users>& users, const LoginAttempt& attempt) const;
   bool IsCached(const LoginJob& job, Backoff::Verdict verdict, TimePoint now);

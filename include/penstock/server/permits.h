@@ -67,6 +67,7 @@ class PermitLease {
   void Settle();
 
   bool waiting() const { return waiting_; }
+  std::size_t unused() const { return unused_; }
 
  private:
   friend class Permits;

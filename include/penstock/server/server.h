@@ -71,11 +71,14 @@ class Server {
   void ClearFinished() const { finished_.Clear(); }
   bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
 
-  // A count over all workers.
+  // A counter or gauge, over all workers.
   std::uint64_t Sum(Counter Counters::*counter) const;
+  std::uint64_t Sum(Gauge Gauges::*gauge) const;
   std::uint64_t Replies(std::size_t rep) const;
 
   std::size_t sessions() const;  // that are alive
+  std::size_t sessions(SessionState state) const;
+  std::size_t logins_waiting() const { return logins_->waiting(); }  // for a thread
 
  private:
   Server(Settings settings, Log& log);

@@ -1,5 +1,5 @@
 // One thread of the gateway: its listeners, its poller, its sessions and everything that it lends to them.
-// Owned by the Server; all of it belongs to the thread that runs Run(), but for Wake() and counters().
+// Owned by the Server; all of it belongs to the thread that runs Run(), but for Wake(), counters() and gauges().
 // Invariant: only the worker destroys sessions, and only after their step has returned; everybody else holds handles.
 // Nothing on the data path is shared with another worker.
 // Deliberately not here: what a session does with its turn (session.h), signals and threads (server.h).
@@ -95,6 +95,7 @@ class Worker {
   void Wake() const { wake_.Raise(); }
 
   const Counters& counters() const { return counters_; }
+  const Gauges& gauges() const { return gauges_; }
 
  private:
   struct Listener {
@@ -104,6 +105,7 @@ class Worker {
   };
 
   void Turn();
+  void UpdateGauges();
   std::optional<std::chrono::nanoseconds> Patience() const;
   void Dispatch(const Poller::Event& event);
   std::optional<Handle> LoneAssociation(int events) const;
@@ -136,6 +138,7 @@ class Worker {
   std::shared_ptr<const Policy> policy_;
   std::uint32_t policy_told_ = Handle::kNoSlot;  // the first session that has not been told of it; kNoSlot: all have
   Counters counters_;
+  Gauges gauges_;
   Clock clock_;
   Poller poller_;
   WakeUp wake_;

@@ -25,6 +25,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "penstock/base/command.h"
@@ -93,6 +94,20 @@ struct SessionDeadlines {
                                            &reset_poll_slow, &throttle.fast, &throttle.slow};
 };
 
+// In life order.
+enum class SessionState : std::uint8_t {
+  kNego,        // the greeting, and the method that answers it
+  kAuth,        // name and password, and the verdict on them
+  kRequest,     // what the client wants
+  kConnecting,  // CONNECT: a name is looked up, a target dialled
+  kBinding,     // BIND: a name is looked up, a peer waited for
+  kRelay,       // bytes go both ways
+  kAssociated,  // UDP ASSOCIATE: datagrams go both ways
+  kClosing,     // refused, and the refusal is on its way
+  kResetting,   // a side broke, and the other has not had all of its bytes yet
+};
+static_assert(std::tuple_size_v<decltype(Gauges::sessions)> == static_cast<std::size_t>(SessionState::kResetting) + 1);
+
 // What a worker lends to the session whose turn it is.
 struct SessionTools {
   const Settings& settings;
@@ -112,26 +127,15 @@ struct SessionTools {
   Accounts& accounts;
   Logins& logins;
   LoginMailbox& login_answers;
+  Gauges& gauges;
   FlowTools flow;
 
   TimePoint now() const { return flow.clock.now(); }
   Counters& counters() const { return flow.counters; }
+  Gauge& alive_in(SessionState state) const { return gauges.sessions[static_cast<std::size_t>(state)]; }
 
   // Null when nobody has to log in.
   const std::shared_ptr<const Users>& users() const { return policy->users; }
-};
-
-// In life order.
-enum class SessionState : std::uint8_t {
-  kNego,        // the greeting, and the method that answers it
-  kAuth,        // name and password, and the verdict on them
-  kRequest,     // what the client wants
-  kConnecting,  // CONNECT: a name is looked up, a target dialled
-  kBinding,     // BIND: a name is looked up, a peer waited for
-  kRelay,       // bytes go both ways
-  kAssociated,  // UDP ASSOCIATE: datagrams go both ways
-  kClosing,     // refused, and the refusal is on its way
-  kResetting,   // a side broke, and the other has not had all of its bytes yet
 };
 
 // Why a session is over.
@@ -166,10 +170,12 @@ struct SessionCore {
         socket(std::move(client_socket)),
         entry(how_it_entered) {}
 
-  // States only move forward.
+  // States only move forward, and the worker's gauges follow.
   SessionState state() const { return state_; }
-  void Advance(SessionState to) {
+  void Advance(SessionState to, const SessionTools& tools) {
     assert(to > state_);
+    tools.alive_in(state_).Decrement();
+    tools.alive_in(to).Increment();
     state_ = to;
   }
 
