@@ -40,7 +40,7 @@ UNIT_SRCS    := $(sort $(foreach room,$(ROOMS),$(wildcard test/$(room)/*_test.cc
 GATEWAY_SRCS := $(sort $(wildcard test/gateway/*_test.cc))
 FUZZ_NAMES   := $(patsubst test/fuzz/%_fuzz.cc,%,$(sort $(wildcard test/fuzz/*_fuzz.cc)))
 FORMAT_FILES := $(sort $(wildcard src/*.cc src/*/*.cc include/penstock/*.h include/penstock/*/*.h test/*.cc \
-                  test/*/*.cc test/*/*.h scripts/*/*.cc))
+                  test/*/*.cc test/*/*.h scripts/*/*.cc scripts/*/*.h))
 SUITES       := $(if $(UNIT_SRCS),unit) $(if $(GATEWAY_SRCS),gateway)
 
 # --- options ----------------------------------------------------------------------------------
@@ -155,7 +155,8 @@ $$($(1)_DIR)/test-members: FORCE
 $(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$(FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
 	@:
 
--include $$(wildcard $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d)
+# scripts/bench.d is a folder.
+-include $$(filter-out %/bench.d,$$(wildcard $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d))
 endef
 
 $(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
@@ -233,6 +234,17 @@ $(FUZZ_NAMES:%=fuzz-run-%): fuzz-run-%: $(BUILD)/fuzz/%
 	@awk '/number_of_executed_units/ { n = $$2 } END { print "ok fuzz $*: " n " inputs" }' $(BUILD)/fuzz/log/$*.log
 
 # --- benchmarks -------------------------------------------------------------------------------
+
+LOAD_PARTS := load target stream datagrams
+
+$(BUILD)/bench/load: $(LOAD_PARTS:%=$(BUILD)/release/obj/scripts/bench.d/%.o)
+$(BUILD)/bench/rules: $(BUILD)/release/obj/scripts/bench.d/rules.o $(BUILD)/release/libpenstock.a
+
+# What scripts/bench runs beside the gateways; it makes them itself.
+$(BUILD)/bench/load $(BUILD)/bench/rules:
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LINK $@')
+	$(Q)$(release_LINK) -o $@ $^ $(PENSTOCK_LDLIBS) $(LDLIBS)
 
 .PHONY: bench
 bench: ## measure the gateway (BENCH_FLAGS= passes options to scripts/bench)

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from .processes import Failure, die, last_line, prepare, progress
 from .report import number, report, write_files
 from .statistics import Results
 
-HELPERS = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 
 DESCRIPTION = "Measures Penstock against other SOCKS5 servers and plain TCP forwarders, all on this machine in one run."
 EPILOG = """\
@@ -65,24 +66,14 @@ def parse_args(arguments):
     return args
 
 
-def build(out, name, *options, newer_than=()):
-    """Compiles bench.d/NAME.cc unless that has been done already; the program's path."""
-    source, program = HELPERS / f"{name}.cc", out / name
-    parts = [source, *newer_than]
-    if not program.exists() or program.stat().st_mtime < max(part.stat().st_mtime for part in parts):
-        progress(f"building {name}")
-        compiler = shlex.split(os.environ.get("CXX", "c++"))
-        command = [*compiler, "-O2", "-std=c++20", "-pthread", "-o", f"{program}.new", str(source), *options]
-        if subprocess.run(command).returncode != 0:
-            die(f"{source} does not compile")
-        os.replace(f"{program}.new", program)  # never a half-written program, even if two runs build at once
-    return str(program.resolve())
-
-
-def build_rules(args):
-    library = Path(args.penstock).with_name("libpenstock.a")
-    include = HELPERS.parent.parent / "include"
-    return build(args.out, "rules", f"-I{include}", str(library), "-lresolv", newer_than=[library])
+def build(name):
+    """Makes a program of the benchmark with the Makefile of this tree; returns its path."""
+    program = f"{os.environ.get('BUILD', 'build')}/bench/{name}"
+    # A make that called this script has a job server that is not passed on.
+    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    if subprocess.run(["make", "-s", program], cwd=ROOT, stdout=sys.stderr, env=environment).returncode != 0:
+        die(f"{program} cannot be built")
+    return str(ROOT / program)
 
 
 def machine_facts(args, peers):
@@ -102,9 +93,9 @@ def machine_facts(args, peers):
 class Chosen:
     """The measurements of this run, and notes on what is left out."""
 
-    def __init__(self, args, notes):
+    def __init__(self, only, notes):
         self.notes = notes
-        self.measurements = [m for m in MEASUREMENTS if any(re.search(args.only, row.name) for row in m.rows)]
+        self.measurements = [m for m in MEASUREMENTS if any(re.search(only, row.name) for row in m.rows)]
         missing = [tool for tool in ("wrk", "proxychains4", "nginx") if not shutil.which(tool)]
         if missing:
             self.leave_out("wrk", " and ".join(missing) + " not installed")
@@ -112,8 +103,6 @@ class Chosen:
             self.leave_out("veth", "needs root")
         elif not shutil.which("ip"):
             self.leave_out("veth", "ip (iproute2) not installed")
-        if not Path(args.penstock).with_name("libpenstock.a").exists():
-            self.leave_out("rules", "no libpenstock.a beside " + args.penstock)
 
     def has(self, prefix):
         return any(m.name.startswith(prefix) for m in self.measurements)
@@ -128,8 +117,8 @@ class Chosen:
 @contextlib.contextmanager
 def prepared(args, chosen):
     """The programs, places and servers that the measurements need; yields a Bench."""
-    load = build(args.out, "load")
-    rules = build_rules(args) if chosen.has("rules") else None
+    load = build("load")
+    rules = build("rules") if chosen.has("rules") and "penstock" not in args.without else None
     threads = max(1, args.workers // 2)  # of client and of target: about as much as the gateway's
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -174,7 +163,7 @@ def main(arguments):
     args = parse_args(arguments)
     prepare()
     peers, notes = find_peers(args)
-    chosen = Chosen(args, notes)
+    chosen = Chosen(args.only, notes)
     if not chosen.measurements or not peers:
         die("nothing to measure")
     args.out.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ constexpr std::size_t kColdConnections = 400;
 
 std::mt19937 random_numbers(1);
 
-std::uint32_t Random(std::uint32_t below) { return random_numbers() % below; }
+std::uint32_t Random(std::uint32_t below) { return static_cast<std::uint32_t>(random_numbers() % below); }
 
 std::string RandomAddress(bool v4) {
   char text[64];
@@ -109,8 +109,9 @@ void Measure(const char* kind, const std::vector<std::pair<bool, std::string>>& 
     Judge(rules, client, connections[i]);
     cold.push_back(Nanoseconds(Clock::now() - before));
   }
-  std::ranges::nth_element(cold, cold.begin() + cold.size() / 2);
-  std::printf("%s load_ms=%.3f ns=%.1f cold_ns=%.1f\n", kind, load_ms, ns, cold[cold.size() / 2]);
+  const auto median = cold.begin() + static_cast<std::ptrdiff_t>(cold.size() / 2);
+  std::ranges::nth_element(cold, median);
+  std::printf("%s load_ms=%.3f ns=%.1f cold_ns=%.1f\n", kind, load_ms, ns, *median);
 }
 
 }  // namespace
