@@ -100,13 +100,15 @@ def nginx_stream(workers):
 
 
 def version_of(*command):
-    """The first line of what a command says of its version."""
+    """The first line of what a command says of its version, without its copyright."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return "version unknown"
     lines = (done.stdout + done.stderr).strip().splitlines()
-    return lines[0].strip() if lines and done.returncode in (0, 1) else "version unknown"
+    if not lines or done.returncode not in (0, 1):
+        return "version unknown"
+    return " ".join(lines[0].partition("Copyright")[0].split())
 
 
 def hev_version():
@@ -121,7 +123,9 @@ def penstock(path, workers):
     program = str(Path(path).resolve())
 
     def command(place, address, port, config):
-        return [program, "--listen", f"{address}:{port}", "--workers", str(workers)]
+        # Beyond loopback the gateway does not start without a rule that says which clients may come.
+        rules = [] if address.startswith("127.") else ["--allow", "client 198.18.0.0/15"]
+        return [program, "--listen", f"{address}:{port}", "--workers", str(workers), *rules]
 
     return Peer("penstock", "socks", command, version_of(program, "--version"), veth=True, udp=True)
 
