@@ -16,21 +16,25 @@ import tempfile
 import time
 from pathlib import Path
 
-from .measurements import MEASUREMENTS, Bench
+from .measurements import SECTIONS, Bench
 from .peers import find_peers, version_of
 from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
 from .processes import Failure, die, last_line, prepare, progress
-from .report import number, report, write_files
+from .report import charts, markdown, number
 from .statistics import Results
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parent
+MEASUREMENTS = [measurement for section in SECTIONS for measurement in section.measurements]
 
 DESCRIPTION = "Measures Penstock against other SOCKS5 servers and plain TCP forwarders, all on this machine in one run."
 EPILOG = """\
 Peers take turns: every round measures each peer once in every row, in an order that rotates from round to round, so
 that a slow minute of the machine hits all of them. The result is the median over the rounds.
 
-Results: a table on the terminal, DIR/bench.tsv, DIR/ratios.tsv, DIR/machine.txt and one bar chart per row in DIR/*.svg.
+Results: tables on the terminal, all samples in DIR/results.tsv, and one bar chart per row in DIR/*.svg. `scripts/bench
+report [FILE]` writes scripts/bench.d/RESULTS.md from a file of samples (build/bench/results.tsv) and puts the samples
+beside it.
 Progress goes to stderr. Exit status: 0, 1 if a measurement of Penstock failed, 2 for a usage error or a missing tool.
 
 Rows: """
@@ -44,8 +48,8 @@ def parse_args(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option = parser.add_argument
-    option("--rounds", type=int, default=3, metavar="N", help="default: 3")
-    option("--seconds", type=float, default=2, metavar="S", help="per measurement; default: 2")
+    option("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    option("--seconds", type=float, default=1, metavar="S", help="per measurement; default: 1")
     option("--peer", action="append", default=[], metavar="NAME=COMMAND",
            help="one more SOCKS5 server; COMMAND stays in the foreground and may contain {port}, {workers} and "
            "{address}; with {address} it also takes part in the veth rows")
@@ -76,18 +80,19 @@ def build(name):
     return str(ROOT / program)
 
 
-def machine_facts(args, peers):
+def facts(args):
+    """The machine and the run."""
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    compiler = os.environ.get("CXX", "c++")
-    facts = [
-        ("CPU", f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores"),
-        ("kernel", platform.release()),
-        ("date", time.strftime("%Y-%m-%d %H:%M:%S %z")),
-        ("settings", f"{args.rounds} rounds, {args.seconds:g} s per measurement, {args.workers} workers"),
-        ("compiler", version_of(*shlex.split(compiler), "--version") + " (load generator)"),
-        ("wrk", version_of("wrk", "-v")),
-    ]
-    return facts + [(peer.name, peer.version) for peer in peers if peer.version]
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M %z"),
+        "commit": version_of("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"),
+        "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
+        "kernel": f"Linux {platform.release()}",
+        "settings": f"{args.rounds} rounds, {args.seconds:g} s per measurement, {args.workers} workers",
+        "load generator": version_of(*compiler, "--version"),
+        "wrk": version_of("wrk", "-v"),
+    }
 
 
 class Chosen:
@@ -136,13 +141,14 @@ def prepared(args, chosen):
         yield Bench(args.seconds, threads, place, veth, web_port, rules)
 
 
-def run_rounds(rounds, bench, measurements, peers, results):
-    for number_of_round in range(rounds):
+def run_rounds(args, bench, measurements, peers, results):
+    for number_of_round in range(args.rounds):
         shift = number_of_round % len(peers)
         for measurement in measurements:
             for peer in filter(measurement.covers, peers[shift:] + peers[:shift]):
-                head = f"[round {number_of_round + 1}/{rounds}] {measurement.name}: {peer.name}: "
+                head = f"[round {number_of_round + 1}/{args.rounds}] {measurement.name}: {peer.name}: "
                 progress(head + measure(measurement, bench, peer, number_of_round, results))
+        results.write(args.out / "results.tsv")  # a run that is interrupted leaves the rounds before
 
 
 def measure(measurement, bench, peer, number_of_round, results):
@@ -150,29 +156,42 @@ def measure(measurement, bench, peer, number_of_round, results):
     try:
         values = measurement.measure(bench, peer)
     except Failure as failure:
-        for row in measurement.rows:
-            results.failures[row.name, peer.name].append(str(failure))
+        results.failures.append((measurement.name, peer.name, str(failure)))
         return f"FAILED: {failure}"
     found = [(row, value) for row, value in zip(measurement.rows, values) if value is not None]
     for row, value in found:
-        results.rounds[row.name, peer.name][number_of_round] = value
-    return ", ".join(f"{number(value, row)} {row.unit}" for row, value in found)
+        results.add(row.name, peer.name, number_of_round, value)
+    return ", ".join(f"{number(value, row)} {row.unit}".rstrip() for row, value in found)
 
 
-def main(arguments):
-    args = parse_args(arguments)
+def measure_all(args):
+    """The exit status."""
     prepare()
-    peers, notes = find_peers(args)
-    chosen = Chosen(args.only, notes)
+    results = Results()
+    peers, results.notes = find_peers(args)
+    chosen = Chosen(args.only, results.notes)
     if not chosen.measurements or not peers:
         die("nothing to measure")
     args.out.mkdir(parents=True, exist_ok=True)
-    results = Results()
     with prepared(args, chosen) as bench:
-        facts = machine_facts(args, peers)
-        run_rounds(args.rounds, bench, chosen.measurements, peers, results)
-    rows = [row for measurement in chosen.measurements for row in measurement.rows]
-    report(rows, peers, results, facts, notes)
-    write_files(args.out, rows, peers, results, facts, notes)
-    print(f"\nFigures and charts are in {args.out}: bench.tsv, ratios.tsv, machine.txt, *.svg")
-    return 1 if any(peer == "penstock" for _, peer in results.failures) else 0
+        results.facts = facts(args)
+        results.peers = {peer.name: peer.version for peer in peers}
+        run_rounds(args, bench, chosen.measurements, peers, results)
+    print(markdown(results))
+    charts(results, args.out)
+    print(f"All samples and charts are in {args.out}: results.tsv, *.svg")
+    return 1 if any(peer == "penstock" for _, peer, _ in results.failures) else 0
+
+
+def publish(path):
+    """Writes RESULTS.md from a result file, and the file beside it."""
+    results = Results.read(path)
+    results.write(FOLDER / "results.tsv")
+    (FOLDER / "RESULTS.md").write_text(markdown(results), encoding="utf-8")
+
+
+def main(arguments):
+    if arguments[:1] == ["report"] and len(arguments) <= 2:
+        path = Path(arguments[1] if len(arguments) == 2 else "build/bench/results.tsv")
+        return publish(path) if path.exists() else die(f"{path} is not there")
+    return measure_all(parse_args(arguments))

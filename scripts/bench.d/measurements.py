@@ -1,4 +1,4 @@
-"""The measurements: the rows that each yields, the peers that it covers, and how it is done.
+"""The measurements, in sections: how each is done, the rows that it yields, and the peers that it covers.
 
 A measurement is done once for one peer and returns one value for each of its rows. Rounds, medians and comparisons
 are made elsewhere.
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     name: str
     title: str
     unit: str
-    better: str
+    better: str  # higher, lower, or closer to 1
     goal: Optional[tuple] = None  # the lowest and the highest value that will do
 
 
@@ -39,6 +39,14 @@ class Measurement(NamedTuple):
     rows: list
     covers: Callable  # of a Peer: whether it is measured
     measure: Callable  # of a Bench and a Peer: the values of the rows; None where there is none
+
+
+class Section(NamedTuple):
+    """Measurements that are done in the same way."""
+
+    title: str
+    how: str  # for the reader of the results
+    measurements: list
 
 
 class Limit(NamedTuple):
@@ -241,122 +249,171 @@ def penstock_only(peer):
     return peer.name == "penstock"
 
 
-def message_measurements():
-    yield Measurement(
-        "connect",
+def on_veth(peer):
+    return peer.veth
+
+
+def with_udp(peer):
+    return peer.udp
+
+
+def message_section():
+    connect = [
+        Row("connect", "new connections", "conn/s", "higher"),
+        Row("connect-cpu", "CPU per connection", "µs", "lower"),
+    ]
+    pingpong = [
+        Row("pingpong", "round trips", "trips/s", "higher"),
+        Row("pingpong-cpu", "CPU per round trip", "µs", "lower"),
+    ]
+    return Section(
+        "Connections and short messages",
+        f"{TUNNELS} connections at a time, to eight addresses of the target. A new connection is handshake, request, 64 "
+        "bytes each way and close. A round trip is one message of 64 bytes each way in a tunnel that stays open.",
         [
-            Row("connect", "new connections", "conn/s", "higher"),
-            Row("connect-cpu", "CPU per connection", "us", "lower"),
-        ],
-        every, lambda bench, peer: messages(bench, peer, "connect"))
-    yield Measurement(
-        "pingpong",
+            Measurement("connect", connect, every, lambda bench, peer: messages(bench, peer, "connect")),
+            Measurement("pingpong", pingpong, every, lambda bench, peer: messages(bench, peer, "pingpong")),
+        ])
+
+
+def bulk_section():
+    def measurement(mode):
+        rows = [Row(mode, mode, "GiB/s", "higher"), Row(f"{mode}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower")]
+        return Measurement(mode, rows, every, lambda bench, peer: bulk(bench, peer, mode))
+
+    return Section(
+        "Bulk",
+        f"{BULK_TUNNELS} tunnels over loopback, as much as they carry, counted where it is received. CPU is that of the "
+        "whole transfer, divided by all its bytes.",
+        [measurement("upload"), measurement("download")])
+
+
+def veth_section():
+    def measurement(mode):
+        name = f"veth-{mode}"
+        rows = [Row(name, mode, "GiB/s", "higher"), Row(f"{name}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower")]
+        return Measurement(name, rows, on_veth, lambda bench, peer: bulk(bench, peer, mode, bench.veth))
+
+    return Section(
+        "Bulk in 1,500-byte segments",
+        "The same between three network namespaces, joined by veth pairs whose offloads are off: every segment travels "
+        "by itself, as from a network card without offloads. Peers that listen on loopback alone do not take part.",
+        [measurement("upload"), measurement("download")])
+
+
+def wrk_section():
+    return Section(
+        "wrk through proxychains",
+        f"wrk keeps {TUNNELS} connections to an nginx that serves 64 bytes. direct is wrk without proxychains.",
+        [Measurement("wrk", [Row("wrk", "requests", "req/s", "higher")], socks_or_direct, wrk)])
+
+
+def idle_section():
+    rows = [
+        Row("idle-memory", "anonymous memory per tunnel", "KiB", "lower"),
+        Row("idle-fds", "descriptors per tunnel", "", "lower"),
+    ]
+    return Section(
+        "Tunnels at rest",
+        f"Up to {IDLE_TUNNELS:,} tunnels that have each carried 64 bytes each way: what all processes of the gateway hold "
+        "more (RssAnon, open descriptors) than before, after some tunnels to warm up.",
+        [Measurement("idle", rows, gateways, idle)])
+
+
+def fairness_section():
+    quiet_rows = [
+        Row("quiet-bulk", f"bulk download of {TUNNELS} tunnels", "GiB/s", "higher"),
+        Row("quiet-p99", "round trip of a quiet tunnel beside them, 99th percentile", "ms", "lower", (0, 2)),
+        Row("quiet-max", "round trip of a quiet tunnel beside them, the longest", "ms", "lower", (0, 20)),
+    ]
+    title = f"CPU per downloaded GiB beside {STUCK_TUNNELS} tunnels that nobody reads, as a multiple of that without them"
+    return Section(
+        "Tunnels beside others",
+        "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. With "
+        "all workers: bulk beside tunnels of another client which does not read what its targets send.",
         [
-            Row("pingpong", f"64-byte round trips, {TUNNELS} tunnels", "trips/s", "higher"),
-            Row("pingpong-cpu", "CPU per round trip", "us", "lower"),
-        ],
-        every, lambda bench, peer: messages(bench, peer, "pingpong"))
+            Measurement("quiet", quiet_rows, penstock_only, quiet),
+            Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (0, 1.3))], penstock_only, stuck),
+        ])
 
 
-def bulk_measurements():
-    for mode in "upload", "download":
-        yield Measurement(
-            mode,
-            [
-                Row(mode, f"bulk {mode}, {BULK_TUNNELS} tunnels", "GiB/s", "higher"),
-                Row(f"{mode}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower"),
-            ],
-            every, lambda bench, peer, mode=mode: bulk(bench, peer, mode))
-    for mode in "upload", "download":
-        yield Measurement(
-            f"veth-{mode}",
-            [
-                Row(f"veth-{mode}", f"bulk {mode} in 1,500-byte segments", "GiB/s", "higher"),
-                Row(f"veth-{mode}-cpu", f"CPU per {mode}ed GiB, 1,500-byte segments", "s/GiB", "lower"),
-            ],
-            lambda peer: peer.veth, lambda bench, peer, mode=mode: bulk(bench, peer, mode, bench.veth))
+def udp_echo_section():
+    def measurement(associations, window, size):
+        name = f"udp-echo-{size}" + ("-many" if associations > 1 else "")
+        what = f"{size:,} bytes, {associations} x {window} under way"
+        rows = [
+            Row(name, f"round trips of {what}", "trips/s", "higher"),
+            Row(f"{name}-cpu", "CPU per round trip", "µs", "lower"),
+        ]
+        return Measurement(
+            name, rows, with_udp, lambda bench, peer: udp_echo(bench, peer, associations, window, size))
+
+    return Section(
+        "UDP round trips",
+        "Datagrams through UDP associations; for each answer another one is sent. 1 x 32 is one association with 32 "
+        "datagrams under way. A lost datagram is a failure.",
+        [measurement(*many, size) for size in (64, 1200) for many in ((1, 32), (64, 4))])
 
 
-def other_tcp_measurements():
-    yield Measurement(
-        "wrk", [Row("wrk", f"wrk through proxychains4, {TUNNELS} kept connections", "req/s", "higher")],
-        socks_or_direct, wrk)
-    yield Measurement(
-        "idle",
-        [
-            Row("idle-memory", "RssAnon per idle tunnel", "KiB", "lower"),
-            Row("idle-fds", "descriptors per idle tunnel", "fds", "lower"),
-        ],
-        gateways, idle)
-    yield Measurement(
-        "quiet",
-        [
-            Row("quiet-bulk", f"bulk download, {TUNNELS} tunnels on one worker, beside a quiet one", "GiB/s", "higher"),
-            Row("quiet-p99", "round trip of the quiet one, 99th percentile", "ms", "lower", (0, 2)),
-            Row("quiet-max", "round trip of the quiet one, the longest", "ms", "lower", (0, 20)),
-        ],
-        penstock_only, quiet)
-    title = f"CPU per downloaded GiB beside {STUCK_TUNNELS} tunnels that nobody reads / without"
-    yield Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (0, 1.3))], penstock_only, stuck)
+def udp_flood_section():
+    rows = [
+        Row("udp-flood", "datagrams that arrive", "1/s", "higher"),
+        Row("udp-flood-cpu", "CPU per datagram that arrives", "µs", "lower"),
+        Row("udp-flood-loss", "sent and lost", "%", "lower"),
+    ]
+    return Section(
+        "UDP one way",
+        "One association sends datagrams of 1,200 bytes as fast as it can; the target counts them.",
+        [Measurement("udp-flood", rows, with_udp, udp_flood)])
 
 
-def udp_measurements():
-    for size in 64, 1200:
-        for associations, window, end in (1, 32, ""), (64, 4, "-many"):
-            name = f"udp-echo-{size}{end}"
-            yield Measurement(
-                name,
-                [
-                    Row(name, f"{size}-byte UDP round trips, {associations} x {window} under way", "trips/s", "higher"),
-                    Row(f"{name}-cpu", f"CPU per {size}-byte UDP round trip, {associations} x {window}", "us", "lower"),
-                ],
-                lambda peer: peer.udp,
-                lambda bench, peer, given=(associations, window, size): udp_echo(bench, peer, *given))
-    yield Measurement(
-        "udp-flood",
-        [
-            Row("udp-flood", "1,200-byte datagrams one way, as many as arrive", "dgrams/s", "higher"),
-            Row("udp-flood-cpu", "CPU per datagram that arrives", "us", "lower"),
-            Row("udp-flood-loss", "datagrams that were sent and did not arrive", "%", "lower"),
-        ],
-        lambda peer: peer.udp, udp_flood)
+def rules_section():
+    rows = [Row("rules-none", "no rules", "ns", "lower")]
+    for kind, what in ("sets", "10,000 blocks and 10,000 names in two sets"), ("each", "the same as 20,000 rules"):
+        rows.append(Row(f"rules-{kind}", what, "ns", "lower"))
+        rows.append(Row(f"rules-{kind}-cold", f"{what}, cold caches", "ns", "lower"))
+        rows.append(Row(f"rules-{kind}-load", f"{what}, loading", "ms", "lower"))
+    return Section(
+        "Rules",
+        "The time to evaluate the rules for one connection to a name, before and after it is resolved, in a program "
+        "without a network. Allow and deny rules take turns. Cold is with the core's caches emptied before each.",
+        [Measurement("rules", rows, penstock_only, rules)])
 
 
-def rules_measurement():
-    rows = [Row("rules-none", "judging a connection without rules", "ns", "lower")]
-    for kind, how in ("sets", "in two sets"), ("each", "with a rule each"):
-        what = f"10,000 blocks and 10,000 names {how}"
-        rows.append(Row(f"rules-{kind}", f"judging a connection by {what}", "ns", "lower"))
-        rows.append(Row(f"rules-{kind}-cold", f"the same with cold caches, by {what}", "ns", "lower"))
-        rows.append(Row(f"rules-{kind}-load", f"loading {what}", "ms", "lower"))
-    return Measurement("rules", rows, penstock_only, rules)
-
-
-def bandwidth_measurements():
+def bandwidth_section():
     limits = {
         "one": Limit("--bandwidth", 1_000_000, 1, "1 session at 1 MB/s"),
         "each": Limit("--bandwidth", 100_000, 100, "100 sessions at 100 kB/s each"),
         "user": Limit("--user-bandwidth", 10_000_000, 100, "100 sessions of a user at 10 MB/s"),
     }
-    for kind, limit in limits.items():
-        for direction in "upload", "download":
-            name, best = f"bandwidth-{kind}-{direction}", ("closer to 1", (0.97, 1.03))
-            rows = [Row(name, f"bandwidth, {limit.title}, {direction}", "of limit", *best)]
-            if limit.sessions > 1:
-                unit = "of equal share" if kind == "user" else "of limit"
-                for end, which in ("lowest", "slowest"), ("highest", "fastest"):
-                    title = f"bandwidth, the {which} of {limit.title}, {direction}"
-                    rows.append(Row(f"{name}-{end}", title, unit, *best))
-            yield Measurement(
-                name, rows, penstock_only,
-                lambda bench, peer, given=(limit, direction): bandwidth(bench, peer, *given))
+    best = ("closer to 1", (0.97, 1.03))
+
+    def measurement(kind, direction):
+        limit, name = limits[kind], f"bandwidth-{kind}-{direction}"
+        rows = [Row(name, f"{limit.title}, {direction}", "of limit", *best)]
+        if limit.sessions > 1:
+            unit = "of equal share" if kind == "user" else "of limit"
+            rows.append(Row(f"{name}-lowest", f"the slowest of {limit.title}, {direction}", unit, *best))
+            rows.append(Row(f"{name}-highest", f"the fastest of {limit.title}, {direction}", unit, *best))
+        return Measurement(name, rows, penstock_only, lambda bench, peer: bandwidth(bench, peer, limit, direction))
+
+    return Section(
+        "Bandwidth limits",
+        f"Rates over {BANDWIDTH_SECONDS} seconds as parts of what the limit allows, from when every session has had its "
+        "first bytes. The sessions of a user log in first; each of them has ten quanta of 50 kB in this time, so one more "
+        "or less is a tenth of its share.",
+        [measurement(kind, direction) for kind in limits for direction in ("upload", "download")])
 
 
-MEASUREMENTS = [
-    *message_measurements(),
-    *bulk_measurements(),
-    *other_tcp_measurements(),
-    *udp_measurements(),
-    rules_measurement(),
-    *bandwidth_measurements(),
+SECTIONS = [
+    message_section(),
+    bulk_section(),
+    veth_section(),
+    wrk_section(),
+    udp_echo_section(),
+    udp_flood_section(),
+    idle_section(),
+    fairness_section(),
+    rules_section(),
+    bandwidth_section(),
 ]

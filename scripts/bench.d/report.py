@@ -1,24 +1,29 @@
-"""The report of a run: tables on the terminal, files of figures, and charts.
+"""The report of a run: Markdown tables of medians, ranges and ratios, and bar charts.
 
-The report formats what statistics computes; it computes nothing itself.
+The report formats what statistics computes. It depends on the result file alone, not on the machine that it runs on.
 """
 
 import shutil
-import statistics
+import textwrap
 from pathlib import Path
 
+from .measurements import SECTIONS
 from .processes import Failure, progress, run
 
-BARS = str(Path(__file__).with_name("bars.gp"))
+HEAD = """\
+# Results
 
+`scripts/bench report` writes this file from [results.tsv](results.tsv), which holds all samples of the run.
 
-def cell(results, row, peer):
-    failures = len(results.failures.get((row.name, peer), ()))
-    median = results.median(row.name, peer)
-    if median is None:
-        return "FAILED" if failures else "-"
-    missed = row.goal and not row.goal[0] <= median <= row.goal[1]
-    return ("missed " if missed else "") + number(median, row) + ("!" if failures else "")
+"""
+READING = """\
+Clients, gateway and target share the CPUs of one machine. Every peer runs with the number of workers above. Peers take
+turns: each round measures every peer once in every row. A value is the median of the rounds, with the lowest and the
+highest round. A ratio is the median of the ratios within a round: another machine, or the same at another hour, gives
+other values; the ratios are what to compare. nginx-stream and haproxy are plain forwarders that speak no SOCKS: they
+show what two hops alone cost. direct is no gateway at all. CPU is that of the gateway, user and system.
+
+"""
 
 
 def number(value, row):
@@ -29,93 +34,121 @@ def number(value, row):
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def print_table(head, rows):
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    for line in [head, *rows]:
-        cells = [line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
-        print("  ".join(cells).rstrip())
+def ranged(summary, format_number):
+    middle, low, high = (format_number(value) for value in summary)
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
-# Compared with: a strong plain forwarder, a strong SOCKS server if one is given as --peer, and no gateway at all.
-RATIO_PEERS = ("nginx-stream", "hev", "direct")
+def value_cell(results, measurement, row, peer):
+    found = results.of(row.name, peer)
+    failed = results.failed(measurement.name, peer)
+    if not found:
+        return "FAILED" if failed else ""
+    missed = row.goal and not row.goal[0] <= found.median <= row.goal[1]
+    text = ranged(found, lambda value: number(value, row))
+    return ("missed: " if missed else "") + text + (" !" if failed else "")
 
 
-def ratio_rows(rows, peers, results):
-    """(row name, other peer) -> ratios penstock / other, one per round."""
-    pairs = [(row.name, peer.name) for row in rows for peer in peers if peer.name in RATIO_PEERS]
-    # Without a gateway there is no CPU time of one, and what is far from the limit of a gateway tells nothing of it.
-    pairs = [(row, other) for row, other in pairs if other != "direct" or row == "wrk"]
-    found = {(row, other): results.ratios(row, "penstock", other) for row, other in pairs}
-    return {key: values for key, values in found.items() if values}
+def ratio_cell(results, row, peer):
+    found = results.ratio(row.name, "penstock", peer) if peer != "penstock" else None
+    return ranged(found, lambda value: f"{value:.2f}" if value >= 0.1 else f"{value:.2g}") if found else ""
 
 
-def report(rows, peers, results, facts, notes):
-    print()
-    for name, value in facts:
-        print(f"{name + ':':<14}{value}")
-    goals = {f"{row.goal[0]} to {row.goal[1]}" for row in rows if row.goal}
-    print("\nMedian over the rounds" + "".join(f"; 'missed': not within {goal}" for goal in goals) + "\n")
-    names = [peer.name for peer in peers]
-    table = [[f"{r.title} [{r.unit}]", *(cell(results, r, peer) for peer in names)] for r in rows]
-    print_table(["", *names], table)
-
-    ratios = ratio_rows(rows, peers, results)
-    print("\nPenstock / other: median of the ratios within a round (lowest to highest); '<': less than 1 is better\n")
-    others = [other for other in RATIO_PEERS if other in names]
-    table = []
-    for row in rows:
-        cells = []
-        for other in others:
-            values = ratios.get((row.name, other))
-            cells.append(f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "-")
-        if any(cell != "-" for cell in cells):
-            table.append([row.title + (" <" if row.better == "lower" else ""), *cells])
-    print_table(["", *others], table) if table else print("(none)")
-
-    failed = {}  # one line per cause, however many rows share it
-    for (row, peer), texts in results.failures.items():
-        for text in texts:
-            failed.setdefault((peer, text), []).append(row)
-    if failed or notes:
-        print("\nNotes (! marks a median over fewer rounds)\n")
-    for (peer, text), where in failed.items():
-        print(f"FAILED {peer}, {', '.join(sorted(set(where)))}: {text}")
-    for note in notes:
-        print(note)
+def title(row):
+    text = row.title + (f", {row.unit}" if row.unit else "")
+    if not row.goal:
+        return text
+    low, high = row.goal
+    return text + (f" (goal: {low} to {high})" if low else f" (goal: at most {high})")
 
 
-def write_files(out, rows, peers, results, facts, notes):
-    (out / "machine.txt").write_text("".join(f"{name}: {value}\n" for name, value in facts) + "\n".join(notes))
-    with open(out / "bench.tsv", "w", encoding="utf-8") as file:
-        file.write("row\tunit\tpeer\tmedian\tmin\tmax\trounds\tfailures\n")
-        for row in rows:
-            for peer in peers:
-                values = results.values(row.name, peer.name)
-                failures = len(results.failures.get((row.name, peer.name), ()))
-                if values or failures:
-                    figures = (statistics.median(values), min(values), max(values)) if values else ()
-                    cells = [f"{value:.6g}" for value in figures] or ["", "", ""]
-                    file.write("\t".join([row.name, row.unit, peer.name, *cells, str(len(values)), str(failures)]))
-                    file.write("\n")
-    with open(out / "ratios.tsv", "w", encoding="utf-8") as file:
-        file.write("row\tpenstock_divided_by\tmedian\tmin\tmax\trounds\n")
-        for (row, other), values in ratio_rows(rows, peers, results).items():
-            figures = (statistics.median(values), min(values), max(values))
-            file.write("\t".join([row, other, *(f"{value:.4g}" for value in figures), str(len(values))]) + "\n")
+def table(lines):
+    """Markdown, padded so that it is a table on a terminal, too. The first line is the head."""
+    lines = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    lines[1] = ["-" * width for width in widths]
+    return "".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |\n" for line in lines)
+
+
+def table_of_peers(results, measurement, peers):
+    """A line for each peer; for each row of the measurement its value and its ratio."""
+    head = [""]
+    for row in measurement.rows:
+        head += [title(row), "penstock ÷ it, " + ("less is better" if row.better == "lower" else "more is better")]
+    lines = [head]
+    for peer in peers:
+        lines.append([peer])
+        for row in measurement.rows:
+            lines[-1] += [value_cell(results, measurement, row, peer), ratio_cell(results, row, peer)]
+    return table(lines)
+
+
+def table_of_rows(results, measurements, peer):
+    """A line for each row, for what is measured of one peer alone."""
+    lines = [["", peer]]
+    for measurement in measurements:
+        lines += [[title(row), value_cell(results, measurement, row, peer)] for row in measurement.rows]
+    return table(lines)
+
+
+def peers_of(results, measurement):
+    def has(peer):
+        return results.failed(measurement.name, peer) or any(results.of(row.name, peer) for row in measurement.rows)
+
+    return [peer for peer in results.peers if has(peer)]
+
+
+def section(results, title_of_section, how, measurements):
+    measured = [(measurement, peers_of(results, measurement)) for measurement in measurements]
+    measured = [(measurement, peers) for measurement, peers in measured if peers]
+    if not measured:
+        return ""
+    peers = {peer for _, some in measured for peer in some}
+    if len(peers) == 1:
+        tables = [table_of_rows(results, [measurement for measurement, _ in measured], peers.pop())]
+    else:
+        tables = [table_of_peers(results, measurement, some) for measurement, some in measured]
+    return f"## {title_of_section}\n\n{textwrap.fill(how, 120)}\n\n" + "\n".join(tables) + "\n"
+
+
+def remarks(results):
+    causes = {}  # one line per cause, however many measurements share it
+    for measurement, peer, text in results.failures:
+        causes.setdefault((peer, text), []).append(measurement)
+    lines = [f"{peer} failed in {', '.join(dict.fromkeys(where))}: {text}" for (peer, text), where in causes.items()]
+    lines += results.notes
+    if not lines:
+        return ""
+    return "## Notes\n\n`!` marks a median of fewer rounds.\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def markdown(results):
+    """The text of RESULTS.md."""
+    machine = table([["", ""], *map(list, results.facts.items()), *([p, v] for p, v in results.peers.items() if v)])
+    sections = [section(results, *part) for part in SECTIONS]
+    return (HEAD + machine + "\n" + READING + "".join(sections) + remarks(results)).rstrip() + "\n"
+
+
+def charts(results, directory):
+    """Draws DIRECTORY/ROW.svg for each row, if gnuplot is installed."""
     if not shutil.which("gnuplot"):
         progress("no charts: gnuplot is not installed")
         return
-    for row in rows:
-        values = [(peer.name, results.values(row.name, peer.name)) for peer in peers]
-        data = out / f"{row.name}.dat"
-        lines = [f'"{peer}" {statistics.median(v):.6g} {min(v):.6g} {max(v):.6g}\n' for peer, v in values if v]
-        if not lines:
-            continue
-        data.write_text("".join(lines))
-        title = f"{row.title} [{row.unit}], {row.better} is better"
-        variables = f'data="{data}"; bars={len(lines)}; chart="{out / row.name}.svg"; heading="{title}"'
-        try:
-            run(["gnuplot", "-e", variables, BARS], 30)
-        except Failure as failure:
-            progress(f"no chart of {row.name}: {failure}")
-        data.unlink()
+    for row in (row for part in SECTIONS for measurement in part.measurements for row in measurement.rows):
+        found = {peer: results.of(row.name, peer) for peer in results.peers}
+        lines = [f'"{peer}" {s.median:.6g} {s.lowest:.6g} {s.highest:.6g}\n' for peer, s in found.items() if s]
+        if lines:
+            chart(row, lines, directory)
+
+
+def chart(row, lines, directory):
+    data, picture = directory / f"{row.name}.dat", directory / f"{row.name}.svg"
+    data.write_text("".join(lines))
+    heading = f"{title(row)}; {row.better} is better"
+    variables = f'data="{data}"; bars={len(lines)}; chart="{picture}"; heading="{heading}"'
+    try:
+        run(["gnuplot", "-e", variables, Path(__file__).with_name("bars.gp")], 30)
+    except Failure as failure:
+        progress(f"no chart of {row.name}: {failure}")
+    data.unlink()
