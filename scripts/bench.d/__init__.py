@@ -1,13 +1,14 @@
 """The benchmark: what scripts/bench runs.
 
   command       the arguments and the rounds
-  peers         what is compared, and how each is configured
+  self_test     tests of statistics and report
+  report        tables and charts
+  measurements  how everything is measured, and the rows
   places        loopback and network namespaces, with the target and the web server in them
-  measurements  the rows, and how each is measured
+  peers         what is compared, and how each is configured
+  statistics    samples, medians, ratios, the result file
   processes     children, their CPU time and memory
-  statistics    samples, medians, ratios
-  report        tables, files and charts
 
-Each part uses those below it. The load generator is a program of its own, load.cc, and the one that measures rules is
-rules.cc.
+Each part uses only those below it. The load generator is a program of its own (load.h), and so is the one that
+measures rules (rules.cc).
 """

@@ -21,6 +21,7 @@ from .peers import find_peers, version_of
 from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
 from .processes import Failure, die, last_line, prepare, progress
 from .report import charts, markdown, number
+from .self_test import self_test
 from .statistics import Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +33,12 @@ EPILOG = """\
 Peers take turns: every round measures each peer once in every row, in an order that rotates from round to round, so
 that a slow minute of the machine hits all of them. The result is the median over the rounds.
 
-Results: tables on the terminal, all samples in DIR/results.tsv, and one bar chart per row in DIR/*.svg. `scripts/bench
-report [FILE]` writes scripts/bench.d/RESULTS.md from a file of samples (build/bench/results.tsv) and puts the samples
-beside it.
+Results: tables on the terminal, all samples in DIR/results.tsv, and one bar chart per row in DIR/*.svg.
 Progress goes to stderr. Exit status: 0, 1 if a measurement of Penstock failed, 2 for a usage error or a missing tool.
+
+scripts/bench report [FILE]  writes scripts/bench.d/RESULTS.md from a file of samples (default: build/bench/results.tsv)
+                             and puts the samples beside it
+scripts/bench --self-test    tests statistics and report
 
 Rows: """
 
@@ -191,6 +194,8 @@ def publish(path):
 
 
 def main(arguments):
+    if arguments == ["--self-test"]:
+        return self_test()
     if arguments[:1] == ["report"] and len(arguments) <= 2:
         path = Path(arguments[1] if len(arguments) == 2 else "build/bench/results.tsv")
         return publish(path) if path.exists() else die(f"{path} is not there")

@@ -170,7 +170,7 @@ def find_peers(args):
         else:
             notes.append(f"{peer.name}: not measured: {program} is not installed")
     if "direct" not in args.without:
-        peers.append(Peer("direct", "direct", udp=True))
+        peers.append(Peer("direct", "direct", version="no gateway", udp=True))
     if len({peer.name for peer in peers}) != len(peers):
         die("two peers have the same name")
     return peers, notes

@@ -125,7 +125,7 @@ def remarks(results):
 
 def markdown(results):
     """The text of RESULTS.md."""
-    machine = table([["", ""], *map(list, results.facts.items()), *([p, v] for p, v in results.peers.items() if v)])
+    machine = table([["", ""], *map(list, results.facts.items()), *map(list, results.peers.items())])
     sections = [section(results, *part) for part in SECTIONS]
     return (HEAD + machine + "\n" + READING + "".join(sections) + remarks(results)).rstrip() + "\n"
 

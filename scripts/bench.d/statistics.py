@@ -6,7 +6,7 @@ The result file is text of tab-separated fields, the first of which says what th
 
   fact     NAME  TEXT               the machine and the run
   peer     NAME  VERSION
-  sample   ROW   PEER   VALUE...    one value for each round, empty if there is none
+  sample   ROW   PEER   VALUE...    one value for each round, "-" if there is none
   failure  MEASUREMENT  PEER  TEXT  one line for each
   note     TEXT
 """
@@ -53,7 +53,7 @@ class Results:
         lines += [("peer", *peer) for peer in self.peers.items()]
         rounds = 1 + max((r for values in self.samples.values() for r in values), default=0)
         for (row, peer), values in self.samples.items():
-            numbers = [f"{values[r]:.6g}" if r in values else "" for r in range(rounds)]
+            numbers = [f"{values[r]:.6g}" if r in values else "-" for r in range(rounds)]
             lines.append(("sample", row, peer, *numbers))
         lines += [("failure", *failure) for failure in self.failures]
         lines += [("note", note) for note in self.notes]
@@ -72,7 +72,7 @@ class Results:
                 results.peers[fields[0]] = fields[1]
             elif kind == "sample":
                 row, peer, *values = fields
-                results.samples[row, peer] = {r: float(value) for r, value in enumerate(values) if value}
+                results.samples[row, peer] = {r: float(value) for r, value in enumerate(values) if value != "-"}
             elif kind == "failure":
                 results.failures.append(tuple(fields))
             elif kind == "note":

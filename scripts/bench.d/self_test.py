@@ -1,0 +1,105 @@
+"""Tests of statistics and report, which scripts/bench --self-test runs.
+
+They make up their samples: nothing is measured and no program is started.
+"""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from .measurements import SECTIONS
+from .report import markdown, number
+from .statistics import Results, Summary
+
+
+def results_of(samples, peers=("penstock", "hev")):
+    """samples: {(row, peer): [value or None of each round]}"""
+    results = Results()
+    results.facts = {"CPU": "an abacus", "date": "1837-01-01"}
+    results.peers = {peer: "1.0" for peer in peers}
+    for (row, peer), values in samples.items():
+        for r, value in enumerate(values):
+            if value is not None:
+                results.add(row, peer, r, value)
+    return results
+
+
+class Statistics(unittest.TestCase):
+    def test_a_median_has_its_lowest_and_highest_round_beside_it(self):
+        results = results_of({("connect", "hev"): [5, 100, 7]})
+        self.assertEqual(results.of("connect", "hev"), Summary(7, 5, 100))
+        self.assertIsNone(results.of("connect", "penstock"))
+
+    def test_a_ratio_compares_samples_of_the_same_round(self):
+        # The third round was slow for both; the medians themselves are 4 and 1.
+        results = results_of({("connect", "penstock"): [4, 8, 0.2], ("connect", "hev"): [2, 1, 0.1]})
+        self.assertEqual(results.ratio("connect", "penstock", "hev"), Summary(2, 2, 8))
+
+    def test_a_round_that_one_of_two_peers_lacks_is_left_out_of_their_ratio(self):
+        results = results_of({("connect", "penstock"): [None, 6, 9], ("connect", "hev"): [1, 2, None]})
+        self.assertEqual(results.ratio("connect", "penstock", "hev"), Summary(3, 3, 3))
+
+    def test_a_result_file_gives_back_what_was_written(self):
+        results = results_of({("connect", "penstock"): [1.5, None, 3], ("connect", "hev"): [None, 0.25]})
+        results.failures.append(("connect", "hev", "closed by the gateway"))
+        results.notes.append("nginx-stream: not measured: nginx is not installed")
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "results.tsv")
+            results.write(path)
+            again = Results.read(path)
+        self.assertEqual(vars(again), vars(results))
+
+
+class Report(unittest.TestCase):
+    def lines_of(self, results, start):
+        lines = [line for line in markdown(results).splitlines() if line.startswith(f"| {start} ")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+    def test_each_peer_has_a_line_with_its_medians_ranges_and_ratios(self):
+        results = results_of({
+            ("connect", "penstock"): [8000, 9000, 7000],
+            ("connect", "hev"): [4000, 6000, 7000],
+            ("connect-cpu", "penstock"): [10, 20, 30],
+            ("connect-cpu", "hev"): [40, 40, 40],
+        })
+        self.assertEqual(self.lines_of(results, "penstock")[-1],
+                         ["penstock", "8,000 (7,000 to 9,000)", "", "20 (10 to 30)", ""])
+        self.assertEqual(self.lines_of(results, "hev")[-1],
+                         ["hev", "6,000 (4,000 to 7,000)", "1.50 (1.00 to 2.00)", "40", "0.50 (0.25 to 0.75)"])
+
+    def test_what_is_measured_of_one_peer_alone_has_a_line_for_each_row(self):
+        results = results_of({("quiet-p99", "penstock"): [0.5], ("quiet-max", "penstock"): [19, 21, 22]})
+        self.assertIn(["round trip of a quiet tunnel beside them, 99th percentile, ms (goal: at most 2)", "0.500"],
+                      self.lines_of(results, "round trip"))
+
+    def test_a_median_that_misses_its_goal_says_so(self):
+        results = results_of({("quiet-max", "penstock"): [19, 21, 22]})
+        self.assertEqual(self.lines_of(results, "round trip")[-1][1], "missed: 21.000 (19.000 to 22.000)")
+
+    def test_a_failure_is_told_once_and_marks_what_it_left(self):
+        results = results_of({("connect", "penstock"): [1, 2, 3], ("connect", "hev"): [1, None, 3]})
+        results.failures += [(name, "hev", "connect: timed out") for name in ("connect", "pingpong", "pingpong")]
+        lines = self.lines_of(results, "hev")
+        self.assertEqual([line[1] for line in lines[-2:]], ["2 (1 to 3) !", "FAILED"])
+        self.assertIn("\n- hev failed in connect, pingpong: connect: timed out\n", markdown(results))
+
+    def test_the_machine_and_the_versions_of_peers_are_told(self):
+        results = results_of({("connect", "hev"): [1]})
+        self.assertEqual(self.lines_of(results, "CPU")[0], ["CPU", "an abacus"])
+        self.assertEqual(self.lines_of(results, "hev")[0], ["hev", "1.0"])
+
+    def test_numbers_have_three_digits_and_those_with_a_goal_three_decimals(self):
+        with_goal, without = SECTIONS[-1].measurements[0].rows[0], SECTIONS[0].measurements[0].rows[0]
+        found = [number(value, without) for value in (12345.6, 123.4, 12.34, 0.01234)]
+        self.assertEqual(found, ["12,346", "123", "12.3", "0.0123"])
+        self.assertEqual(number(1.00049, with_goal), "1.000")
+
+    def test_names_of_rows_are_unique(self):
+        names = [row.name for part in SECTIONS for measurement in part.measurements for row in measurement.rows]
+        self.assertEqual(len(names), len(set(names)))
+
+
+def self_test():
+    """Returns the exit status."""
+    suite = unittest.defaultTestLoader.loadTestsFromName(__name__)
+    return 0 if unittest.TextTestRunner().run(suite).wasSuccessful() else 1
