@@ -155,7 +155,7 @@ $$($(1)_DIR)/test-members: FORCE
 $(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$(FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
 	@:
 
-# scripts/bench.d is a folder.
+# scripts/bench.d is a folder and no list of dependencies.
 -include $$(filter-out %/bench.d,$$(wildcard $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d))
 endef
 
@@ -266,7 +266,7 @@ lint: ## run clang-tidy over src/ and shellcheck over the scripts; a warning is 
 
 # Code is not made: warnings come with the syntax tree. The stamps say which files are as they were last time.
 CLANG_CHECKED := $(patsubst %.cc,$(BUILD)/clang/%.ok,$(LIB_SRCS) src/main.cc $(SUPPORT_SRCS) $(UNIT_SRCS) $(GATEWAY_SRCS) \
-                   $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) $(wildcard test/fuzz/replay.cc))
+                   $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) $(wildcard test/fuzz/replay.cc scripts/bench.d/*.cc))
 
 .PHONY: clang-check
 clang-check: $(CLANG_CHECKED) ## let clang read everything that g++ builds; a warning is an error
@@ -277,7 +277,7 @@ $(BUILD)/clang/%.ok: %.cc
 	$(Q)$(FUZZ_CXX) -Iinclude -I. $(CPPFLAGS) $(COMMON_FLAGS) -Werror -fsyntax-only -MMD -MP -MF $(@:.ok=.d) -MT $@ $<
 	@touch $@
 
--include $(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d)
+-include $(filter-out %/bench.d,$(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d))
 
 floors: ## check rooms, floors and doors: who may include whom
 	@scripts/floors
