@@ -161,6 +161,15 @@ endef
 
 $(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
 
+# All rooms above os/, and main, with a stub in the place of os/. Linked, never run.
+STUB_OBJS := $(patsubst %.cc,$(debug_DIR)/obj/%.o,$(filter-out src/os/%,$(LIB_SRCS)) src/main.cc test/stub/os.cc)
+$(debug_DIR)/test/stub-link: $(STUB_OBJS) $(debug_DIR)/members
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LINK $@')
+	$(Q)$(debug_LINK) -o $@ $(STUB_OBJS) -lresolv $(LDLIBS)
+
+debug-tests: $(debug_DIR)/test/stub-link
+
 # Objects stay, although some are only reached through pattern rules.
 .SECONDARY:
 
@@ -254,7 +263,7 @@ bench: ## measure the gateway (BENCH_FLAGS= passes options to scripts/bench)
 
 # --- source checks ----------------------------------------------------------------------------
 
-.PHONY: format format-check lint floors
+.PHONY: format format-check lint stub-link floors
 format: ## rewrite the sources with clang-format
 	@$(CLANG_FORMAT) -i $(FORMAT_FILES)
 
@@ -278,6 +287,9 @@ $(BUILD)/clang/%.ok: %.cc
 	@touch $@
 
 -include $(filter-out %/bench.d,$(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d))
+
+stub-link: $(debug_DIR)/test/stub-link ## link all rooms above os/ without it, and check what they need from libc
+	@scripts/floors --objects $(debug_DIR)
 
 floors: ## check rooms, floors and doors: who may include whom
 	@scripts/floors

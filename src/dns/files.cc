@@ -134,7 +134,7 @@ void NameFiles::Refresh() {
 }
 
 void NameFiles::Run() {
-  while (!stop_.try_acquire_for(kNameFilesInterval)) Refresh();
+  while (!stop_.WaitFor(kNameFilesInterval)) Refresh();
 }
 
 // The file's text if it has changed since the last call and can be read.

@@ -18,6 +18,10 @@ void Thread::Join() { thread_.join(); }
 
 void Thread::Detach() { thread_.detach(); }
 
+void StopRequest::Raise() { raised_.release(); }
+
+bool StopRequest::WaitFor(std::chrono::milliseconds timeout) { return raised_.try_acquire_for(timeout); }
+
 void YieldCpu() { ::sched_yield(); }
 
 std::size_t UsableCpus() {

@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <semaphore>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "penstock/base/names.h"
 #include "penstock/base/shared_box.h"
 #include "penstock/os/file.h"
+#include "penstock/os/thread.h"
 
 namespace penstock {
 
@@ -84,7 +84,7 @@ class NameFiles {
 
   // Calls Refresh() every kNameFilesInterval until Stop() is called.
   void Run();
-  void Stop() { stop_.release(); }
+  void Stop() { stop_.Raise(); }
 
  private:
   struct Watched {
@@ -98,7 +98,7 @@ class NameFiles {
   Watched resolv_conf_file_;
   Watched hosts_file_;
 
-  std::binary_semaphore stop_{0};
+  StopRequest stop_;
   SharedBox<NameFilesText> text_;
 };
 

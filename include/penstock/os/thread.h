@@ -4,8 +4,10 @@
 // Deliberately not here: what threads share, and how they tell each other of it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
+#include <semaphore>
 #include <thread>
 
 namespace penstock {
@@ -24,6 +26,18 @@ class Thread {
 
  private:
   std::thread thread_;
+};
+
+// Asks one thread to end. Raise: any thread, once; WaitFor: the thread that is asked.
+class StopRequest {
+ public:
+  void Raise();
+
+  // Waits for Raise, for at most `timeout`. True if it was called.
+  [[nodiscard]] bool WaitFor(std::chrono::milliseconds timeout);
+
+ private:
+  std::binary_semaphore raised_{0};
 };
 
 // Lets others who want this CPU go first (sched_yield(2)).
