@@ -23,13 +23,13 @@ std::nullopt_t CannotRead(const std::string& path, const std::string& why, std::
 
 std::string TooLong(std::size_t bytes_max) { return "it is longer than " + std::to_string(bytes_max) + " bytes"; }
 
-// O_NONBLOCK: opening a FIFO would wait for its writer (open(2)). Its text is there once: whoever reads it again, at a
-// reload, would find it empty.
+// O_NONBLOCK: without it, opening a FIFO would wait for a writer (fifo(7)).
 Fd OpenToRead(const std::string& path) {
   return Fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
 }
 
-// Text that grows would leave copies of itself behind in memory: a Secret that was too small is wiped.
+// Reads to the end of the file, for at most `bytes_max`. A std::string would leave copies of a secret in memory when it
+// grows; a Secret wipes them.
 std::optional<Secret> ReadAll(const Fd& file, const std::string& path, std::size_t bytes_max, std::string* error) {
   constexpr std::size_t kFirstRoom = 16 * 1024;
   Secret text = Secret::WithRoom(kFirstRoom);
@@ -50,19 +50,19 @@ std::optional<Secret> ReadAll(const Fd& file, const std::string& path, std::size
   return text;
 }
 
-// What glob(3) meets on its way. By itself it takes a folder that it may not read for an empty one.
+// The state of one glob(3), which by itself takes an unreadable directory for an empty one.
 struct Search {
   std::string_view pattern;
   std::vector<std::string>* folders;  // those that it has read
-  std::string failure;                // the first one that is more than "not there"
+  std::string failure;                // the first error, but for files and directories that do not exist
 
-  // What a wildcard matches may be no folder; what is written out has to be one.
+  // Notes errno for `path`. A match of a wildcard need not be a directory; a part without wildcards must be one.
   void Note(std::string_view path) {
     const bool harmless = errno == ENOENT || (errno == ENOTDIR && !pattern.starts_with(path));
     if (!harmless && failure.empty()) failure = "cannot read " + std::string(path) + ": " + std::strerror(errno);
   }
 };
-thread_local Search* search = nullptr;  // glob(3) hands nothing on to the functions that it calls
+thread_local Search* search = nullptr;  // glob(3) passes no argument on to the functions that it calls
 
 void* OpenFolder(const char* path) {
   DIR* const folder = ::opendir(path);

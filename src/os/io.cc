@@ -8,7 +8,7 @@
 namespace penstock {
 namespace {
 
-// Calls `call` until it is not interrupted, and says what came of it. A result of 0 is the end of a stream.
+// Repeats `call` while it fails with EINTR. A result of 0 is the end of file.
 template <class Call>
 IoResult Try(Call call) {
   for (;;) {

@@ -16,13 +16,13 @@
 namespace penstock {
 namespace {
 
-// A pipe with room takes this much without blocking (pipe(7), PIPE_BUF).
+// A pipe that poll(2) reports writable takes this much without blocking (pipe(7), PIPE_BUF).
 constexpr std::size_t kAtomicBytes = 4096;
 static_assert(kLogLineBytes + 64 <= kAtomicBytes, "a line with its time must fit one write");
 
-constexpr std::chrono::milliseconds kLook{100};
+constexpr std::chrono::milliseconds kLook{100};  // how often the thread checks whether the log ends
 
-constexpr std::chrono::seconds kInterval{1};  // between lines about the same event
+constexpr std::chrono::seconds kInterval{1};  // between two lines about one event
 
 bool NeedsQuotes(std::string_view text) {
   return text.empty() || std::ranges::any_of(text, [](char c) { return c == ' ' || c == '"' || c == '='; });
@@ -108,7 +108,7 @@ void LogLine::Key(std::string_view key) {
   Put("=");
 }
 
-// What the log and its thread share.
+// What the Log and its thread share.
 struct Log::Writer {
   using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -119,13 +119,13 @@ struct Log::Writer {
   std::chrono::milliseconds TimeLeft();
 
   const int fd;
-  bool torn = false;  // the last thing written was a part of a line; the thread's own
+  bool torn = false;  // the last write ended within a line; the thread's own
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::string queue;
   std::uint64_t lost = 0;
-  std::uint64_t untold = 0;  // of those lost
+  std::uint64_t untold = 0;  // lost lines that no line has reported yet
   std::optional<SteadyTime> stop_at;
   bool ended = false;
 };
@@ -138,7 +138,8 @@ Log::~Log() {
   const auto stop_at = std::chrono::steady_clock::now() + kLogExitMax;
   writer_->stop_at = stop_at;
   writer_->changed.notify_all();
-  // A write may block though there was room (a terminal, a pipe that others fill): then the thread is left to itself.
+  // A write may block although poll(2) reported room (a terminal, a pipe with other writers): then the thread is
+  // detached.
   const bool ended = writer_->changed.wait_until(lock, stop_at + kLook, [this] { return writer_->ended; });
   lock.unlock();
   ended ? thread_.Join() : thread_.Detach();
@@ -184,14 +185,14 @@ void Log::Writer::Run() {
     lock.lock();
     lost += failed;
     untold += to_tell;
-    if (stop_at && to_tell > 0) break;  // nobody can be told
+    if (stop_at && to_tell > 0) break;  // the report of lost lines cannot be written either
   }
   ended = true;
   changed.notify_all();
 }
 
-// Writes whole lines, as many at once as cannot block, until the descriptor is broken or the time is over; then there
-// is one more attempt. How many lines were not written.
+// Writes whole lines, at most kAtomicBytes at once, until writing fails or the time is over, after one last attempt.
+// Returns the number of lines that were not written.
 std::uint64_t Log::Writer::WriteOut(std::string_view text) {
   bool begins_line = !torn;
   while (!text.empty()) {
@@ -217,7 +218,7 @@ std::uint64_t Log::Writer::WriteOut(std::string_view text) {
   return static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
 }
 
-// To wait for room before looking again whether the log is to end; zero when its time is over.
+// The timeout for poll(2), at most kLook; zero once the time to end is over.
 std::chrono::milliseconds Log::Writer::TimeLeft() {
   const std::lock_guard lock(mutex);
   if (!stop_at) return kLook;

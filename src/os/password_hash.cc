@@ -18,7 +18,7 @@ static_assert(kPasswordBytesMax < CRYPT_MAX_PASSPHRASE_SIZE);
 
 struct Shape {
   std::string_view method;
-  std::size_t last_bytes;  // behind the last '$' (crypt(5))
+  std::size_t last_bytes;  // after the last '$' (crypt(5))
 };
 constexpr Shape kShapes[] = {{"$y$", 43}, {"$gy$", 43}, {"$7$", 43}, {"$2", 53}, {"$6$", 86}, {"$5$", 43}, {"$1$", 22}};
 
@@ -26,12 +26,12 @@ bool IsOfHash(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '/';
 }
 
-// What crypt_rn(3) works in, 32 KiB of it. The password is among what it leaves there.
+// The work area of crypt_rn(3), 32 KiB. crypt_rn(3) leaves the password in it, so the destructor wipes it.
 class Workspace {
  public:
   ~Workspace() { Wipe(std::span(reinterpret_cast<std::uint8_t*>(data_.get()), sizeof *data_)); }
 
-  // Valid as long as the workspace; null when crypt(3) cannot.
+  // The hash, valid as long as the workspace; null if crypt(3) fails.
   const char* Hash(const Secret& password, const char* setting) {
     return ::crypt_rn(password.c_str(), setting, data_.get(), sizeof *data_);
   }

@@ -33,7 +33,7 @@ void PipePool::Return(std::unique_ptr<Pipe> pipe, bool empty) {
   if (empty && keep_idle_) {
     idle_.push_back(std::move(pipe));
   } else {
-    refused_until_ = {};  // its pages and descriptors are free again
+    refused_until_ = {};  // closing it frees pages and descriptors
   }
 }
 

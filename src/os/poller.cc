@@ -25,14 +25,14 @@ bool Poller::Register(int fd, Cookie cookie, std::uint32_t events) {
 }
 
 int Poller::Wait(std::optional<std::chrono::nanoseconds> timeout) {
-  // Rounded up: a wait that ends just before a deadline would only have to be repeated. Cut at what the call takes, 24
-  // days: one that ends too early only has to be repeated, too.
+  // Rounded up, for a wait that ends just before a deadline must be repeated. Cut at the longest timeout of the call,
+  // 24 days: a wait that ends early is repeated.
   constexpr std::chrono::milliseconds kLongest{std::numeric_limits<int>::max()};
   const int milliseconds =
       timeout ? static_cast<int>(std::min(std::chrono::ceil<std::chrono::milliseconds>(*timeout), kLongest).count())
               : -1;
   const int count = ::epoll_wait(epoll_.get(), events_.data(), kEventsPerTurn, milliseconds);
-  return count > 0 ? count : 0;  // EINTR is a wait that ended early
+  return count > 0 ? count : 0;  // EINTR: a wait that ends early
 }
 
 Poller::Event Poller::At(int index) const {
@@ -51,7 +51,7 @@ WakeUp::WakeUp() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (!fd_.valid()) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
 
-// The count cannot overflow in a lifetime, and reading one that is zero changes nothing: neither result matters.
+// Neither result matters: the counter cannot overflow in a lifetime, and reading a counter of zero changes nothing.
 void WakeUp::Raise() const { static_cast<void>(::eventfd_write(fd_.get(), 1)); }
 
 void WakeUp::Clear() const {

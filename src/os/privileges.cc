@@ -20,7 +20,7 @@ struct User {
   gid_t group;
 };
 
-// getpwnam_r(3); its error, or 0 and nobody, for a name that is not there.
+// getpwnam_r(3). Returns its error; 0 and no user if there is no such name.
 int FindUser(const std::string& name, std::optional<User>* user) {
   std::vector<char> room(16 * 1024);  // more than any line of passwd(5) takes
   passwd entry{};
@@ -32,16 +32,16 @@ int FindUser(const std::string& name, std::optional<User>* user) {
 
 bool Become(const std::string& name, const User& user) {
   const bool already = ::getuid() == user.id && ::geteuid() == user.id && ::getgid() == user.group;
-  if (already && user.id != 0) return true;  // whose further groups are what they are
+  if (already && user.id != 0) return true;  // it keeps its supplementary groups
   return ::initgroups(name.c_str(), user.group) == 0 && ::setresgid(user.group, user.group, user.group) == 0 &&
          ::setresuid(user.id, user.id, user.id) == 0;
 }
 
-// Those that a service manager has granted (AmbientCapabilities=) survive while the user stays the same.
+// Capabilities from a service manager (AmbientCapabilities=) survive if the user does not change.
 bool DropCapabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3]{};
-  return ::syscall(SYS_capset, &header, none) == 0;  // ambient ones go with the others
+  return ::syscall(SYS_capset, &header, none) == 0;  // drops the ambient ones as well (capabilities(7))
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ std::optional<std::string> BecomeUser(const std::string& name) {
   if (user->id != 0 && !DropCapabilities()) {
     return "cannot run as " + name + ": capabilities stay: " + std::strerror(errno);
   }
-  // What would follow from a kernel that says yes and does nothing is worth one more call.
+  // The consequences of a call that succeeds without effect justify one more.
   if (user->id != 0 && ::setuid(0) == 0) return "cannot run as " + name + ": root's rights came back";
   return std::nullopt;
 }

@@ -9,7 +9,7 @@
 namespace penstock {
 namespace {
 
-// Up to 256 bytes come at once, or not at all (getrandom(2)).
+// Up to 256 bytes are returned whole or not at all (getrandom(2)).
 void Fill(void* room, std::size_t bytes) {
   while (::getrandom(room, bytes, 0) != static_cast<ssize_t>(bytes)) {
     if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "getrandom");

@@ -14,12 +14,12 @@
 namespace penstock {
 namespace {
 
-// "Which route to this address?", as the kernel reads it.
-struct Question {
+// A RTM_GETROUTE message: the query for the route to one address.
+struct Query {
   static constexpr std::size_t kAttributesMax = 2 * RTA_SPACE(16) + RTA_SPACE(sizeof(std::uint32_t));
 
-  Question(const IpAddress& to, std::uint32_t sequence) {
-    header.nlmsg_len = offsetof(Question, attributes);
+  Query(const IpAddress& to, std::uint32_t sequence) {
+    header.nlmsg_len = offsetof(Query, attributes);
     header.nlmsg_type = RTM_GETROUTE;
     header.nlmsg_flags = NLM_F_REQUEST;
     header.nlmsg_seq = sequence;
@@ -35,7 +35,7 @@ struct Question {
 
   void Put(std::uint16_t type, const void* value, std::size_t size) {
     const rtattr attribute{static_cast<std::uint16_t>(RTA_LENGTH(size)), type};
-    char* const at = attributes.data() + header.nlmsg_len - offsetof(Question, attributes);
+    char* const at = attributes.data() + header.nlmsg_len - offsetof(Query, attributes);
     std::memcpy(at, &attribute, sizeof attribute);
     std::memcpy(at + RTA_LENGTH(0), value, size);
     header.nlmsg_len += static_cast<std::uint32_t>(RTA_SPACE(size));
@@ -45,7 +45,7 @@ struct Question {
   rtmsg route{};
   std::array<char, kAttributesMax> attributes{};
 };
-static_assert(offsetof(Question, attributes) == NLMSG_SPACE(sizeof(rtmsg)));
+static_assert(offsetof(Query, attributes) == NLMSG_SPACE(sizeof(rtmsg)));
 
 RouteKind KindOfType(std::uint8_t type) {
   switch (type) {
@@ -66,14 +66,14 @@ RouteKind KindOfType(std::uint8_t type) {
   }
 }
 
-// "No route" and "unreachable" are answers. Everything else says that there was none: memory, rights, a question that
-// this kernel does not understand.
+// "No route" and "unreachable" are results. All other errors mean that the query failed: no memory, no permission, an
+// attribute that this kernel does not know.
 RouteKind KindOfError(int error) {
   const bool no_route = error == -ENETUNREACH || error == -EHOSTUNREACH || error == -ESRCH;
   return no_route ? RouteKind::kElsewhere : RouteKind::kUnknown;
 }
 
-// The payload of a message, as far as it is a `Payload`.
+// The payload of a message; nothing if the message is too short for a `Payload`.
 template <class Payload>
 std::optional<Payload> PayloadOf(std::span<const char> message) {
   Payload payload;
@@ -99,7 +99,7 @@ std::optional<RouteKind> ReadRouteAnswer(std::span<const char> message, std::uin
 
 RouteTable::RouteTable() : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)) {
   sockaddr_nl own{};
-  own.nl_family = AF_NETLINK;  // and the kernel picks a port id
+  own.nl_family = AF_NETLINK;  // the kernel picks the port id
   socklen_t size = sizeof own;
   auto* const generic = reinterpret_cast<sockaddr*>(&own);
   if (!socket_.valid() || ::bind(socket_.get(), generic, size) != 0 ||
@@ -110,22 +110,22 @@ RouteTable::RouteTable() : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC 
 }
 
 RouteKind RouteTable::KindOf(const IpAddress& address, const Source* source) {
-  Question question(address, ++sequence_);
-  if (source != nullptr && source->towards(address)) question.PutSource(*source->towards(address));
+  Query query(address, ++sequence_);
+  if (source != nullptr && source->towards(address)) query.PutSource(*source->towards(address));
   if (source != nullptr && !source->interface.empty()) {
     const unsigned index = ::if_nametoindex(source->interface.c_str());
     if (index == 0) return RouteKind::kUnknown;
-    question.Put(RTA_OIF, &index, sizeof index);
+    query.Put(RTA_OIF, &index, sizeof index);
   }
-  if (::send(socket_.get(), &question, question.header.nlmsg_len, 0) < 0) return RouteKind::kUnknown;
-  for (;;) {  // past what may be left of earlier questions
+  if (::send(socket_.get(), &query, query.header.nlmsg_len, 0) < 0) return RouteKind::kUnknown;
+  for (;;) {  // skips answers to earlier queries
     alignas(nlmsghdr) std::array<char, 1024> room;
     sockaddr_nl from{};
     socklen_t from_size = sizeof from;
     const ssize_t size =
         ::recvfrom(socket_.get(), room.data(), room.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_size);
     if (size < 0) return RouteKind::kUnknown;
-    if (from.nl_pid != 0) continue;  // another program's
+    if (from.nl_pid != 0) continue;  // not from the kernel
     const auto kind = ReadRouteAnswer(std::span(room).first(static_cast<std::size_t>(size)), sequence_, port_);
     if (kind) return *kind;
   }

@@ -17,7 +17,7 @@
 namespace penstock {
 namespace {
 
-// For options that this kernel is known to have and whose values are valid: nothing can fail that could be handled.
+// For options that the kernel supports, with valid values: setsockopt(2) cannot fail in a way that can be handled.
 void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
 
 Fd NewSocket(const Endpoint& peer, int type) {
@@ -37,8 +37,8 @@ tcp_info TcpInfo(int socket) {
   return info;
 }
 
-// accept(2) also reports what has happened to the connection that it would have returned. Everything else is a state of
-// this host, which trying again at once would not change.
+// accept(2) also returns errors of the connection that it would have returned. All others are a state of this host,
+// which an immediate retry does not change.
 Accepted::Status AcceptStatus(int error) {
   switch (error) {
     case EINTR:
@@ -56,16 +56,17 @@ Accepted::Status AcceptStatus(int error) {
   }
 }
 
-// What an operator chose and this host does not have: nothing that says anything of a target.
+// An error of the configured source, which says nothing about the target.
 Fault SourceFault(int error) { return FaultOfErrno(error) == Fault::kExhausted ? Fault::kExhausted : Fault::kOther; }
 
-// Binds a socket that is to connect to `peer`.
+// Binds a socket to `source` before it connects to `peer`.
 Fault BindToSource(int socket, const IpAddress& peer, const Source& source) {
   if (source.excludes(peer)) return Fault::kNoFamily;
   const auto& own = source.towards(peer);
   if (const Fault fault = BindToInterface(socket, source); fault != Fault::kNone) return fault;
   if (!own) return Fault::kNone;
-  // Without this, bind(2) takes a port for this socket alone; so the same one serves many targets (ip(7)).
+  // Without this, bind(2) reserves a port for this socket alone; with it, sockets to different targets share one
+  // (ip(7)).
   SetOption(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   sockaddr_storage address;
   const socklen_t size = Endpoint{*own, 0}.ToSockaddr(&address);
@@ -82,8 +83,8 @@ Connecting BeginConnect(Fd socket, const Endpoint& to, const Source* source) {
   const socklen_t size = to.ToSockaddr(&address);
   const int result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), size);
   if (result == 0 || errno == EINPROGRESS || errno == EINTR) return {std::move(socket), Fault::kNone};
-  // Every host that speaks IPv4 has an address for it: what connect(2) could not get is a port. The same goes for a
-  // socket that has its address already.
+  // With an address, EADDRNOTAVAIL means that no port is free. A socket has one if `source` gives it, and a host that
+  // supports IPv4 always has an IPv4 address.
   const bool has_address = to.ip.is_v4() || (source != nullptr && source->towards(to.ip));
   if (errno == EADDRNOTAVAIL && has_address) return {Fd(), Fault::kExhausted};
   return {Fd(), FaultOfErrno(errno)};
@@ -113,7 +114,7 @@ Fd Listen(const Endpoint& at, std::string* error) {
 Listening ListenAlone(const Endpoint& at) {
   Fd socket = NewSocket(at, SOCK_STREAM);
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
-  SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // connections in TIME_WAIT do not count
   if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
@@ -126,7 +127,7 @@ Listening ListenAlone(const Endpoint& at) {
 bool InUse(const Endpoint& at) {
   const Fd probe = NewSocket(at, SOCK_STREAM);
   if (!probe.valid()) return false;
-  SetOption(probe.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // old connections of the port are no listeners
+  SetOption(probe.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // connections in TIME_WAIT do not count
   if (!at.ip.is_v4()) SetOption(probe.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
@@ -165,7 +166,7 @@ Fault BindToInterface(int socket, const Source& source) {
 }
 
 LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source) {
-  constexpr std::uint16_t kDiscardPort = 9;  // any will do
+  constexpr std::uint16_t kDiscardPort = 9;  // any port will do
   const Connecting connecting = ConnectUdp({to, kDiscardPort}, source);
   if (connecting.fault != Fault::kNone) return {{}, connecting.fault};
   Endpoint at = LocalEndpoint(connecting.socket.get());
@@ -208,7 +209,7 @@ void EnableKeepAlive(int socket, const KeepAlive& keepalive) {
 std::uint32_t UnsentBytes(int socket) {
   int bytes = 0;
   if (::ioctl(socket, SIOCOUTQ, &bytes) != 0 || bytes == 0) return 0;
-  // The kernel goes on counting what was queued when the connection broke.
+  // After a reset, the kernel still counts what was queued.
   return TcpInfo(socket).tcpi_state == TCP_CLOSE ? 0 : static_cast<std::uint32_t>(bytes);
 }
 

@@ -16,9 +16,9 @@ namespace {
 
 void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
 
-void EnableGro(int socket) { SetOption(socket, SOL_UDP, UDP_GRO, 1); }  // older kernels: datagrams come one by one
+void EnableGro(int socket) { SetOption(socket, SOL_UDP, UDP_GRO, 1); }  // fails on older kernels, without harm
 
-// The caller's messages hold what the last call wrote; what the kernel reads anew is set by their owner.
+// Repeats `call` while it fails with EINTR.
 template <class Call>
 int Try(Call call) {
   for (;;) {
@@ -39,7 +39,7 @@ OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {Fd(), FaultOfErrno(errno)};
-  // A burst waits here while the worker serves others. The kernel takes what rmem_max allows, and uses it when it must.
+  // Holds a burst while the worker serves others. The kernel limits the size to rmem_max and allocates it on demand.
   SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
   EnableGro(socket.get());
   return {std::move(socket), Fault::kNone};
@@ -67,7 +67,7 @@ Sent SendMany(int socket, std::span<mmsghdr> messages) {
     case ENOBUFS:
     case ENOMEM:
       return {Sent::Status::kFull, 0};
-    case EMSGSIZE:  // a segment is longer than the path's MTU; older kernels say EINVAL
+    case EMSGSIZE:  // a segment is longer than the path's MTU; EINVAL on older kernels
     case EINVAL:
     case EIO:  // the device cannot add checksums to segments
       return {Sent::Status::kUnjoined, 0};

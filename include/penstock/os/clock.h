@@ -1,7 +1,7 @@
-// The time, read once per turn of a loop.
-// A Clock is owned by a worker; its own thread only.
-// Invariant: within one turn now() does not change, so deadlines set in one turn keep their order.
-// Deliberately not here: the time of day, which only log lines show.
+// The monotonic time, read once per turn of the event loop.
+// A Clock belongs to a worker; its own thread only.
+// Invariant: now() changes only in Read(), so all deadlines that are armed in one turn have the same base.
+// Deliberately not here: the time of day, which only the log shows (log.h).
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ class Clock {
   TimePoint now() const { return now_; }
   void Read() { now_ = SteadyNow(); }
 
-  // A time of the caller's own, for tests that do not want to wait.
+  // Sets now(), for tests that do not wait.
   void Set(TimePoint now) { now_ = now; }
 
  private:

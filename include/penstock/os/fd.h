@@ -1,7 +1,7 @@
-// One file descriptor and its end.
-// A value that moves: exactly one owner at a time, closed when the owner goes.
-// Invariant: valid() is true exactly when get() names an open descriptor that this object will close.
-// Deliberately not here: anything one can do with a descriptor besides closing it.
+// The owner of one file descriptor.
+// A move-only value: whoever holds the Fd owns the descriptor, and its destructor closes it.
+// Invariant: valid() is true exactly when get() is an open descriptor that this object will close.
+// Deliberately not here: every other operation on a descriptor.
 #pragma once
 
 #include <utility>
@@ -11,7 +11,7 @@ namespace penstock {
 class Fd {
  public:
   Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
+  explicit Fd(int fd) : fd_(fd) {}  // takes ownership; a negative number means none
   Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Fd& operator=(Fd&& other) noexcept {
     if (this != &other) {
@@ -25,7 +25,8 @@ class Fd {
   bool valid() const { return fd_ >= 0; }
   int get() const { return fd_; }
 
-  // close(2); no error can be acted on. It is not tried again after EINTR: on Linux the descriptor is gone either way.
+  // Closes the descriptor, if there is one. Ignores the errors of close(2), for none can be acted on. Does not retry
+  // after EINTR: Linux has released the descriptor by then.
   void Close();
 
  private:

@@ -1,7 +1,7 @@
-// Small files: their whole text, whether they have changed since it was read, and which there are.
+// Small files: read them whole, detect changes, and find them by pattern.
 // Stateless; any thread.
-// Invariant: nothing here waits for anything but a disk: a FIFO, or a device that has nothing to read, is an error.
-// Deliberately not here: what is in a file, writing, and how often to look.
+// Invariant: these functions wait for a disk only. A FIFO, or a device without data, is an error.
+// Deliberately not here: parsing, writing, and how often to check for changes.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace penstock {
 
-// Two stamps are equal exactly when stat(2) saw no change: the same inode, of the same size, written at the same time.
+// What stat(2) says of a file. Two stamps are equal if inode, size and modification time are.
 struct FileStamp {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -25,26 +25,26 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
-// All zeros for a file that is not there or may not be looked at. Take the stamp before the text: a change between the
-// two is then seen the next time.
+// The stamp of `path`; all zeros if stat(2) fails. Take the stamp before the text, so that a change between the two is
+// found at the next check.
 FileStamp StampOf(const std::string& path);
 
-// The text, or nothing when it cannot be read or is longer than `bytes_max`; then `*error`, unless null, says why, and
-// `*missing`, unless null, whether there is no such file.
+// Returns the text of `path`; nothing if it cannot be read or is longer than `bytes_max`. Then `*error`, unless null,
+// is the reason, and `*missing`, unless null, is true if there is no such file.
 std::optional<std::string> ReadFile(const std::string& path, std::size_t bytes_max, std::string* error = nullptr,
                                     bool* missing = nullptr);
 
-// The same for a file that may hold secrets.
+// ReadFile, for a file that may hold secrets.
 std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_max, std::string* error,
                                      bool* missing = nullptr);
 
-// The same for a regular file that does hold them. What others than its owner may read or change is an error that shows
-// how to mend it; the file that was opened is judged, whatever its path means by then.
+// ReadFile, for a file that holds secrets. It must be a regular file that only its owner may read or write; else
+// `*error` says how to fix it. The check is of the open descriptor, so a rename does not defeat it.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
-// Appends to `paths` what `pattern` matches (glob(7)), sorted, and to `folders` those that were read for it. A plain
-// name is found whether or not it is there: whoever reads it will say. Returns what stood in the way, if it was more
-// than that something does not exist.
+// Appends the paths that match `pattern` (glob(7)) to `paths`, sorted, and the directories that were searched to
+// `folders`. A pattern without wildcards is appended whether or not the file exists: reading it will tell. Returns the
+// reason if a directory cannot be searched; nothing on success, or if it does not exist.
 std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,
                                      std::vector<std::string>* folders);
 

@@ -1,8 +1,8 @@
-// Moving bytes with one system call each: receive, send, and splice(2) into and out of a pipe.
-// Stateless; any thread. Descriptors are borrowed, and sockets must be non-blocking themselves (SPLICE_F_NONBLOCK
-// covers only the pipe).
-// Invariant: errno ends here. What a caller needs to know about a failure is in IoResult; EINTR never reaches it.
-// Deliberately not here: retrying, readiness, and whose bytes they are.
+// Receive, send, and splice(2) into and out of a pipe: one system call each.
+// Stateless; any thread. Descriptors are borrowed. Sockets must have O_NONBLOCK, for SPLICE_F_NONBLOCK covers only the
+// pipe.
+// Invariant: errno ends here. IoResult says all that a caller needs to know about a failure; EINTR is never returned.
+// Deliberately not here: retries after EAGAIN, readiness, and the owner of the bytes.
 #pragma once
 
 #include <cstddef>
@@ -11,51 +11,54 @@
 
 namespace penstock {
 
-// Why a system call on a socket failed, as far as anyone acts on the difference.
+// Why a system call on a socket failed. Errors that no caller distinguishes are kOther.
 enum class Fault : std::uint8_t {
   kNone,
   kRefused,             // ECONNREFUSED
-  kReset,               // ECONNRESET, EPIPE: the peer broke the connection
+  kReset,               // ECONNRESET, EPIPE: the peer reset the connection
   kNetworkUnreachable,  // ENETUNREACH, ENETDOWN
   kHostUnreachable,     // EHOSTUNREACH, EHOSTDOWN
   kTimedOut,            // ETIMEDOUT
-  kDenied,              // EPERM, EACCES: a local firewall or security module
-  kNoFamily,            // EAFNOSUPPORT, EADDRNOTAVAIL: this host cannot speak to such an address
+  kDenied,              // EPERM, EACCES: denied by a local firewall or security module
+  kNoFamily,            // EAFNOSUPPORT, EADDRNOTAVAIL: this host cannot use that address family
   kExhausted,           // EMFILE, ENFILE, ENOBUFS, ENOMEM
   kOther,
 };
 
+// The Fault for an errno; kNone for 0.
 Fault FaultOfErrno(int error);
 
 enum class IoStatus : std::uint8_t {
   kDone,   // `bytes` were moved, at least one
-  kAgain,  // nothing to read, or no room to write, for now; for SpliceIn also: no room in the pipe
-  kEnd,    // reads only: the peer has finished sending
-  kFault,  // see `fault`
+  kAgain,  // EAGAIN: nothing to read or no room to write; after SpliceIn perhaps no room in the pipe
+  kEnd,    // end of file, of reads only: the peer has finished sending
+  kFault,  // it failed; see `fault`
 };
 
 struct IoResult {
   IoStatus status;
-  Fault fault;
-  std::size_t bytes;
+  Fault fault;        // kNone unless the status is kFault
+  std::size_t bytes;  // 0 unless the status is kDone
 };
 
+// recv(2) into `room`, which is not empty.
 IoResult Receive(int socket, std::span<std::uint8_t> room);
 
-// Copies what is there without taking it (MSG_PEEK).
+// Receive, but leaves the bytes in the receive queue (MSG_PEEK).
 IoResult Peek(int socket, std::span<std::uint8_t> room);
 
-// Takes `bytes` that are known to be there and drops them (MSG_TRUNC, tcp(7)).
+// Drops the next `bytes` of the receive queue, which must be there (MSG_TRUNC, tcp(7)).
 IoResult Discard(int socket, std::size_t bytes);
 
-// MSG_NOSIGNAL: a broken connection is a result, not a signal.
+// send(2) of `bytes`, which is not empty. MSG_NOSIGNAL: a broken connection is kReset and raises no SIGPIPE.
 IoResult Send(int socket, std::span<const std::uint8_t> bytes);
 
-// At most `bytes` from `socket` into the pipe's write end. kAgain is ambiguous while the pipe has bytes inside.
+// splice(2) of at most `bytes` from `socket` to the pipe's write end. While the pipe holds bytes, kAgain means an empty
+// socket or a full pipe.
 IoResult SpliceIn(int socket, int pipe_write, std::size_t bytes);
 
-// At most `bytes`, which must be in the pipe, from its read end to `socket`. splice(2) has no MSG_NOSIGNAL: the
-// process must ignore SIGPIPE.
+// splice(2) of at most `bytes` from the pipe's read end to `socket`. The pipe must hold as many. The process must
+// ignore SIGPIPE, for splice(2) has no MSG_NOSIGNAL.
 IoResult SpliceOut(int pipe_read, int socket, std::size_t bytes);
 
 }  // namespace penstock

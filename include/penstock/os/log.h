@@ -1,10 +1,9 @@
-// Log lines on a descriptor, one an event, "key=value", that never block whoever writes them.
-// One Log per process, used by every thread; a thread of its own, begun with the first line, does the writing: rights
-// that are given up before there is a line are not kept by that thread.
-// Invariant: a line is written whole or not at all (a disk that is full in the middle of one aside: then it counts as
-// lost). When the reader is slower than the lines, or writing fails, lines are lost, and how many is told as soon as
-// the log works again.
-// Deliberately not here: what is worth a line, and rotation (send standard error to a program that does it).
+// Log lines of "key=value" fields, one for each event, written to a descriptor without blocking the caller.
+// One Log per process; any thread. A thread of the Log writes the lines. It starts with the first line, so log nothing
+// before privileges are dropped: a thread keeps the capabilities that it starts with.
+// Invariant: a line is written whole or is lost; only a disk that fills up can cut one, which then counts as lost. If
+// the reader is too slow or writing fails, lines are lost, and their number is logged as soon as writing works again.
+// Deliberately not here: what to log, and rotation (a service manager or a pipe to another program does it).
 #pragma once
 
 #include <array>
@@ -25,20 +24,20 @@
 namespace penstock {
 
 enum class LogLevel : std::uint8_t {
-  kError,   // it cannot go on
-  kWarn,    // the operator should know
-  kNotice,  // start and stop
-  kInfo,    // a line a session
+  kError,   // it cannot start, or a reload failed
+  kWarn,    // the operator should act
+  kNotice,  // start, reload and stop
+  kInfo,    // one line for each session
 };
 
 std::string_view Describe(LogLevel level);
 
-// One line in the making, on the stack: "session-end client=127.0.0.1:4711 reply=0". A value that is longer than the
-// room left is cut. Foreign bytes go through Text, which escapes everything but printable ASCII as \xNN, quotes what
-// has blanks or quotes, and so cannot forge a line or a field.
+// Builds one line on the stack: "session client=127.0.0.1:4711 rep=0". Values are cut where the line reaches
+// kLogLineBytes. Text escapes all but printable ASCII as \xNN and quotes values with blanks or quotes, so bytes of a
+// client cannot forge a line or a field.
 class LogLine {
  public:
-  LogLine(LogLevel level, std::string_view event);
+  LogLine(LogLevel level, std::string_view event);  // `event` may hold fields
 
   LogLine& Text(std::string_view key, std::string_view foreign);
   LogLine& Number(std::string_view key, std::uint64_t value);
@@ -59,57 +58,57 @@ class LogLine {
 
 class Log {
  public:
-  // Writes to `fd`, which is borrowed and stays as it is (it may be shared with other programs, so it is never made
-  // non-blocking). Lines above `level` are not written.
+  // Writes to `fd`, which is borrowed. Other programs may share it, so it is not made non-blocking. Lines above `level`
+  // are dropped.
   Log(int fd, LogLevel level);
 
-  // Writes out what is queued, for kLogExitMax at most, however slowly the log is read; tells how many lines were lost.
+  // Writes what is queued and the number of lost lines, for at most kLogExitMax; drops the rest.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
   bool wants(LogLevel level) const { return level <= level_.load(std::memory_order_relaxed); }
 
-  // From now on; any thread.
+  // Any thread.
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
-  // Queues a line with the time of day before it. Takes a lock, for as long as it takes to copy the line.
+  // Queues a line, with the time of day in front. Takes a lock while it copies the line.
   void Write(const LogLine& line);
 
-  // Lines that were wanted and are not in the log: there was no room for them, or writing failed.
+  // The number of lines that were lost because the queue was full or writing failed.
   std::uint64_t lost() const;
 
  private:
   struct Writer;
 
   std::atomic<LogLevel> level_;
-  std::shared_ptr<Writer> writer_;  // also its thread's, which may be stuck in a write when the log ends
+  std::shared_ptr<Writer> writer_;  // shared with its thread, which may still block in write(2) after ~Log
   Thread thread_;
 };
 
-// At most one line a second about each event that strangers can cause at will, and how many were suppressed. Owned by
-// one thread.
+// Limits the lines about each event that clients can cause to one a second, and counts those that it suppresses. Owned
+// by one thread.
 class LogPace {
  public:
-  // True when a line about `event`, a literal that may hold fields as well, may be written now; else it counts as
-  // suppressed.
+  // True if a line about `event` may be written now; else counts it as suppressed. `event` must be a literal and may
+  // hold fields.
   bool Due(std::string_view event, TimePoint now);
 
-  // Tells of what has been suppressed for a second: "event suppressed=N".
+  // Logs "EVENT suppressed=N" for each event with suppressed lines whose second has passed at `now`.
   void Tell(Log& log, TimePoint now);
 
-  // When there is something to tell; nothing: when something has been suppressed.
+  // The time of the next such line; nothing if no line was suppressed.
   std::optional<TimePoint> next() const;
 
  private:
   struct Pace {
     std::string_view event;
-    TimePoint next{};  // line
-    TimePoint tell{};
+    TimePoint next{};  // the next line is due from then on
+    TimePoint tell{};  // Tell logs the suppressed lines then
     std::uint64_t suppressed = 0;
   };
 
-  std::array<Pace, kLogEventsPaced> paces_;  // those with an event come first
+  std::array<Pace, kLogEventsPaced> paces_;  // the used ones come first
 };
 
 }  // namespace penstock

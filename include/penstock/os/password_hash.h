@@ -1,8 +1,8 @@
-// Hashes of passwords that may be kept in a file: crypt(3), as libxcrypt has it.
-// Stateless; any thread, but a hash takes milliseconds by intention, so no thread that serves clients.
-// Invariant: what is not usable (an unknown method, DES, "*", half a hash) is told when a hash is looked at, not when
-// somebody wants to log in with it.
-// Deliberately not here: which method is good enough, and remembering what has been verified (logins.h).
+// Password hashes: crypt(3) of libxcrypt.
+// Stateless; any thread. HashMatches and MakePasswordHash take milliseconds by design, so workers never call them.
+// Invariant: IsPasswordHash rejects every hash that crypt(3) cannot verify (an unknown method, DES, "*", a truncated
+// hash), so a useless one is found when the file is read, not at a login.
+// Deliberately not here: which methods are strong enough, and the cache of verified logins (login/logins.h).
 #pragma once
 
 #include <optional>
@@ -13,19 +13,19 @@
 
 namespace penstock {
 
-// True exactly when crypt(3) knows the method of `hash` (crypt_checksalt(3)), it begins with '$' as all methods do that
-// came after DES, and it is not cut off.
+// True exactly when crypt(3) knows the method of `hash` (crypt_checksalt(3)), the hash begins with '$', as those of all
+// methods after DES do, and it is not truncated.
 bool IsPasswordHash(const Secret& hash);
 
-// Method and cost: "$y$j9T$", "$6$rounds=9999$". Hashes with the same take the same time.
+// The method and the cost of a hash: "$y$j9T$", "$6$rounds=9999$". Hashes of one kind take the same time.
 std::string_view HashKind(const Secret& hash);
 
-// Hashes `password` and compares. It takes as long whether they match or not. A password with a NUL byte, behind which
-// crypt(3) would stop reading, and an empty one match nothing.
+// Hashes `password` and compares it with `hash`, in the same time whether or not they match. An empty password matches
+// nothing, nor does one with a NUL byte, where crypt(3) would stop.
 bool HashMatches(const Secret& password, const Secret& hash);
 
-// A hash by the library's preferred method with a random salt. Nothing when the system has no memory or no random
-// bytes.
+// Hashes `password` with the preferred method of the library and a random salt. Nothing if the system has no memory or
+// no random bytes.
 std::optional<std::string> MakePasswordHash(const Secret& password);
 
 }  // namespace penstock

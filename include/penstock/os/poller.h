@@ -1,8 +1,8 @@
 // Edge-triggered epoll(7), with cookies that carry a handle.
-// Owned by a worker; its own thread only. Descriptors are borrowed; closing one takes it out of the poller.
-// Invariant: a descriptor is registered once, for everything, and never modified: the steady state needs no
-// epoll_ctl(2). An edge is reported once, so whoever gets it must remember it until a system call says "again".
-// Deliberately not here: what a cookie's tag means (worker.h), and deadlines (timers.h).
+// Owned by a worker; its own thread only. Descriptors are borrowed; close(2) removes one from the poller.
+// Invariant: a descriptor is registered once, for all events, and never modified, so the steady state needs no
+// epoll_ctl(2). An edge is reported once: its receiver keeps it as a latch until a system call returns EAGAIN.
+// Deliberately not here: the meaning of tags (session/core.h), and deadlines (timers.h).
 #pragma once
 
 #include <sys/epoll.h>
@@ -18,8 +18,8 @@
 
 namespace penstock {
 
-// Whom an event, a deadline or an answer is for: a tag that its receiver gave it, and a handle. 64 bits, as epoll
-// keeps them:
+// The receiver of an event, a deadline or an answer: a tag and a handle, which whoever registers chooses. 64 bits, as
+// epoll keeps them:
 //
 //   | tag: 8 | generation: 24 | slot: 32 |
 struct Cookie {
@@ -37,12 +37,12 @@ struct Cookie {
   bool operator==(const Cookie&) const = default;
 };
 
-// What happened to a descriptor. Several at once are common.
+// What happened to a descriptor. Several members may be true at once.
 struct Events {
   bool readable = false;
   bool writable = false;
-  bool closing = false;  // RDHUP, HUP or ERR: no verdict, but no further edge will announce bytes: read to the end
-  bool broken = false;   // HUP or ERR: both directions are over
+  bool closing = false;  // RDHUP, HUP or ERR: no further edge will come, so read until end of file or an error
+  bool broken = false;   // HUP or ERR: both directions have ended
   bool urgent = false;   // PRI: an urgent byte is in the stream
 
   Events& operator|=(const Events& more) {
@@ -62,21 +62,22 @@ class Poller {
     Events events;
   };
 
-  // Throws std::system_error when the system gives no epoll instance; at start-up only.
+  // Throws std::system_error if the system has no descriptor or memory for it.
   Poller();
 
-  // Registers `fd` for every kind of event, edge-triggered. False when the kernel has no memory or watches left
-  // (epoll_ctl(2): ENOMEM, ENOSPC).
+  // Registers `fd` for all events, edge-triggered. False if the kernel has no memory or no watches left (epoll_ctl(2):
+  // ENOMEM, ENOSPC).
   [[nodiscard]] bool Add(int fd, Cookie cookie);
 
-  // The same for whoever never waits for room to write. A UDP socket becomes writable again with every datagram that
-  // has left it: without this, each sending would wake its own thread once more.
+  // Add, but without events for writing. A UDP socket becomes writable again after each datagram that it sends; with
+  // Add, each send would wake its own thread.
   [[nodiscard]] bool AddReader(int fd, Cookie cookie);
 
-  // Waits for events, until `timeout` at most (nothing: without end; zero: only looks). Returns how many there are.
+  // Waits for events, for at most `timeout`; without a timeout for ever, with zero not at all. Returns the number of
+  // events, at most kEventsPerTurn; 0 also after EINTR.
   int Wait(std::optional<std::chrono::nanoseconds> timeout);
 
-  // Event `index` of the last Wait.
+  // Event `index` of the last Wait, below what it returned.
   Event At(int index) const;
 
  private:
@@ -86,15 +87,15 @@ class Poller {
   std::array<epoll_event, kEventsPerTurn> events_;
 };
 
-// Makes a poller's wait end from another thread (eventfd(2)). Raise: any thread; the rest: the poller's.
+// Ends a poller's Wait from another thread (eventfd(2)). Raise: any thread; the rest: the poller's thread.
 class WakeUp {
  public:
-  // Throws std::system_error when the system has no descriptor left; at start-up only.
+  // Throws std::system_error if the system has no descriptor left.
   WakeUp();
 
-  void Raise() const;
-  void Clear() const;
-  int fd() const { return fd_.get(); }
+  void Raise() const;                   // makes fd() readable
+  void Clear() const;                   // until the next Raise
+  int fd() const { return fd_.get(); }  // to register with the poller
 
  private:
   Fd fd_;

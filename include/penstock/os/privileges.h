@@ -1,7 +1,7 @@
-// Rights that a process gives up for good.
-// Used while starting, before there is another thread: IDs are the process', but each thread has its own capabilities.
-// Invariant: after BecomeUser has returned nothing, no way leads back: no group, no capability and no saved ID is left.
-// Deliberately not here: which user, and what has to be opened before.
+// Dropping privileges.
+// Stateless; called at start, while there is one thread: capabilities belong to a thread, not to the process.
+// Invariant: after BecomeUser has succeeded, no group, capability or saved ID of the former user is left.
+// Deliberately not here: the choice of the user, and what must be opened before.
 #pragma once
 
 #include <optional>
@@ -9,17 +9,17 @@
 
 namespace penstock {
 
-// Gives this process the user, the group and the further groups of `name` (credentials(7)), and takes its capabilities
-// unless that is root. When it is that user already no right is needed, and its groups stay what they are. Else a
-// sentence that says why it cannot.
+// Sets user, group and supplementary groups to those of user `name` (credentials(7)), and drops all capabilities unless
+// `name` is root. If the process runs as that user already, it keeps its groups and needs no privilege. Returns nothing
+// on success, else a sentence with the reason.
 std::optional<std::string> BecomeUser(const std::string& name);
 
-// From now on execve(2) grants no rights, whatever is executed (PR_SET_NO_NEW_PRIVS). Nothing here executes anything;
-// an intruder might.
+// Sets PR_SET_NO_NEW_PRIVS: execve(2) grants no privileges from now on. The gateway executes no program; an intruder
+// might.
 void ForbidNewPrivileges();
 
-// Whether the process' memory, with what passwords are in it, may be written to a core file or read by its user's other
-// programs (PR_SET_DUMPABLE, RLIMIT_CORE). To be said again after a change of user, which decides anew.
+// Sets whether the kernel may write a core file and other processes of the user may read this one's memory, where
+// passwords are (PR_SET_DUMPABLE, RLIMIT_CORE). Call it again after a change of user, which resets PR_SET_DUMPABLE.
 void AllowDumps(bool allowed);
 
 }  // namespace penstock

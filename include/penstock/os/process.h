@@ -1,7 +1,7 @@
-// What holds for the whole process: its limits and its memory.
-// Stateless; for the start, before there are other threads.
-// Invariant: where the system refuses, things stay as they were.
-// Deliberately not here: users and capabilities (privileges.h), and signals, which are the program's (main.cc).
+// Resource limits, SIGPIPE and the allocator: settings of the whole process.
+// Stateless; called at start, while there is one thread.
+// Invariant: a function that fails changes nothing.
+// Deliberately not here: users and capabilities (privileges.h), and other signals (main.cc).
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,14 @@ inline constexpr int kExitClean = 0;
 inline constexpr int kExitFailure = 1;  // it could not do what it was asked to
 inline constexpr int kExitUsage = 2;    // there is a mistake in the options, or in a file that they name
 
-// Raises the soft limit of open descriptors to the hard one (setrlimit(2)), and returns it.
+// Raises the soft limit of descriptors to the hard limit (RLIMIT_NOFILE, setrlimit(2)). Returns the soft limit that
+// holds then; 1,024 if it cannot be read.
 std::size_t RaiseDescriptorLimit();
 
-// Writing to what nobody reads any more is an error, not a signal: splice(2) has no MSG_NOSIGNAL.
+// Ignores SIGPIPE, so that a write to a broken connection is an error: splice(2) has no MSG_NOSIGNAL.
 void IgnoreBrokenPipes();
 
-// Blocks of `bytes` and more go back to the system when they are freed (M_MMAP_THRESHOLD, mallopt(3)).
+// Makes free(3) return blocks of at least `bytes` to the system (M_MMAP_THRESHOLD, mallopt(3)).
 void GiveBackBlocksFrom(std::size_t bytes);
 
 }  // namespace penstock

@@ -1,7 +1,7 @@
-// Random bytes that nobody can foresee, from the kernel.
+// Unpredictable random bytes from the kernel.
 // Stateless; any thread.
-// Invariant: a key that comes out of here is as random as the kernel can make it, or it does not come.
-// Deliberately not here: what keys are for.
+// Invariant: all bytes come from getrandom(2); there is no weaker source to fall back to.
+// Deliberately not here: the use of keys (base/digest.h).
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace penstock {
 
-// getrandom(2). Early in the life of a machine it waits until the kernel has gathered enough. Throws std::system_error
-// when the system has no such call.
+// A random key. Early in the boot it blocks until the kernel has enough entropy. Throws std::system_error if
+// getrandom(2) fails.
 DigestKey RandomKey();
 
-// The same for 64 bits, at any time.
+// 64 random bits, in the same way.
 std::uint64_t RandomBits();
 
 }  // namespace penstock

@@ -1,8 +1,8 @@
-// Where the kernel would send a packet: one question to its routing table (rtnetlink(7), RTM_GETROUTE).
-// Owned by a worker, its own thread only.
-// Invariant: an answer is as fresh as the question, and the answer to that question; nothing is remembered here, so an
-// address that the host got a moment ago is known as its own.
-// Deliberately not here: whether anyone may go there (guard.h).
+// Queries of the kernel's routing table (rtnetlink(7), RTM_GETROUTE).
+// Owned by a worker; its own thread only.
+// Invariant: each result comes from a query of its own; nothing is cached. So an address that the host has just got is
+// known as its own.
+// Deliberately not here: whether a client may reach an address (policy/guard.h).
 #pragma once
 
 #include <cstdint>
@@ -15,28 +15,29 @@
 namespace penstock {
 
 enum class RouteKind : std::uint8_t {
-  kElsewhere,  // another host, or no route at all: connecting will tell
-  kThisHost,   // an address of this host, or one that it answers for
+  kElsewhere,  // another host, or no route: connect(2) will tell
+  kThisHost,   // a local address: packets to it stay on this host
   kEverybody,  // broadcast, multicast or anycast
-  kUnknown,    // the kernel would not say; it may be any of the others
+  kUnknown,    // the query failed: it may be any of the others
 };
 
-// What a message of the kernel says, if it answers question `sequence` of the socket with this port id (netlink(7)).
+// The result in a netlink message; nothing if it is not the answer to query `sequence` of the socket with the netlink
+// port id `port` (netlink(7)).
 std::optional<RouteKind> ReadRouteAnswer(std::span<const char> message, std::uint32_t sequence, std::uint32_t port);
 
 class RouteTable {
  public:
-  // Throws std::system_error when the system gives no netlink socket; at start-up only.
+  // Throws std::system_error if the system gives no netlink socket.
   RouteTable();
 
-  // Of packets that leave as `source` says; null: as the kernel chooses. Two system calls, for the kernel answers
-  // within the first, and three more for the number of an interface.
+  // The kind of the route to `address` for packets from `source`; null: without a source. Two system calls, as the
+  // kernel answers during the first; three more if `source` names an interface.
   RouteKind KindOf(const IpAddress& address, const Source* source = nullptr);
 
  private:
   Fd socket_;
-  std::uint32_t port_ = 0;      // the socket's
-  std::uint32_t sequence_ = 0;  // of the last question
+  std::uint32_t port_ = 0;      // the netlink port id of the socket
+  std::uint32_t sequence_ = 0;  // of the last query
 };
 
 }  // namespace penstock

@@ -1,7 +1,7 @@
-// Sockets: listen, accept, connect, what they are called, and how they end.
-// Stateless; any thread. A descriptor is owned by the Fd that a function returns and borrowed where it takes an int.
-// Invariant: every socket made here is non-blocking and close-on-exec.
-// Deliberately not here: waiting for a socket (poller.h) and moving its bytes (io.h).
+// Sockets: listen, accept, connect, options, addresses, shutdown.
+// Stateless; any thread. A returned Fd owns its descriptor; an int argument is borrowed.
+// Invariant: every socket made here has O_NONBLOCK and FD_CLOEXEC.
+// Deliberately not here: waiting for events (poller.h) and moving bytes (io.h).
 #pragma once
 
 #include <chrono>
@@ -16,24 +16,24 @@
 
 namespace penstock {
 
-// How a dead peer is found (tcp(7)): after `idle` without a segment, a probe each `interval`, `probes` of them.
+// TCP keepalive (tcp(7)): after `idle` without a segment the kernel sends up to `probes` probes, one each `interval`.
 struct KeepAlive {
   std::chrono::seconds idle{60};
   std::chrono::seconds interval{15};
   int probes = 4;
 
-  // From the last segment of a peer until it counts as dead.
+  // The time from a peer's last segment until the kernel drops the connection.
   std::chrono::seconds timeout() const { return idle + probes * interval; }
 };
 
-// A listening TCP socket with SO_REUSEPORT and SO_REUSEADDR, whose accepted sockets inherit TCP_NODELAY and
-// SO_OOBINLINE (an urgent byte is a byte of the stream, in its place; without this, recv(2) would drop it). IPv6
-// sockets are IPV6_V6ONLY, so that 0.0.0.0 and :: can be listened on side by side. On failure the Fd is invalid and
-// `*error` is a sentence that names the address.
+// Returns a listening TCP socket with SO_REUSEPORT and SO_REUSEADDR. Port 0 lets the kernel choose. Accepted sockets
+// inherit TCP_NODELAY and SO_OOBINLINE; without SO_OOBINLINE recv(2) would drop urgent bytes. IPv6 sockets have
+// IPV6_V6ONLY, so one gateway can listen on 0.0.0.0 and on ::. On failure the Fd is invalid and `*error` is a sentence
+// that names the address.
 Fd Listen(const Endpoint& at, std::string* error);
 
-// True exactly when a socket is bound to `at` already. SO_REUSEPORT would let a second gateway of the same user share
-// the port without a word.
+// True exactly when another socket is bound to `at`. Without this check, SO_REUSEPORT lets a second gateway of the same
+// user share the port unnoticed.
 bool InUse(const Endpoint& at);
 
 struct Listening {
@@ -41,72 +41,73 @@ struct Listening {
   Fault fault;  // kOther: the port is in use
 };
 
-// A listening TCP socket as Listen makes it, but alone on its port (no SO_REUSEPORT), for a peer that is expected.
+// Returns a listening TCP socket for one expected peer: as Listen does, but without SO_REUSEPORT.
 Listening ListenAlone(const Endpoint& at);
 
 struct Accepted {
   enum class Status : std::uint8_t {
-    kTaken,
-    kNone,       // nobody is waiting
-    kGone,       // the next one left before it was taken (ECONNABORTED and kin, accept(2)): try again
-    kExhausted,  // no descriptor, no memory, or not allowed; whoever waits goes on waiting
+    kTaken,      // `socket` and `peer` are set
+    kNone,       // EAGAIN: the backlog is empty
+    kGone,       // ECONNABORTED and the like (accept(2)): that connection is gone; accept the next one
+    kExhausted,  // no descriptor, no memory, or denied; the connection stays in the backlog
   };
   Status status;
   Fd socket;
   Endpoint peer;
 };
 
-// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+// Accepts one connection: accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 Accepted Accept(int listener);
 
-// How many connections wait to be accepted (TCP_INFO, tcp(7)); 0 for what is no listener.
+// The number of connections in the backlog (TCP_INFO, tcp(7)); 0 if the socket does not listen.
 std::size_t BacklogOf(int listener);
 
 struct Connecting {
   Fd socket;    // invalid exactly when `fault` is set
-  Fault fault;  // the answer came at once (no route, no descriptor...)
+  Fault fault;  // connect(2) failed at once: no route, no descriptor and so on
 };
 
-// Begins to connect, from `source` unless that is null. The outcome shows as writability; ask ConnectFault then. A
-// source without an address of the family is kNoFamily; one that this host does not have is kOther.
+// Starts a connection to `to`, from `source` unless it is null. When the socket becomes writable, ConnectFault returns
+// the outcome. kNoFamily: `source` has no address of that family. kOther: this host does not have the source address.
 Connecting Connect(const Endpoint& to, const Source* source = nullptr);
 
-// A UDP socket that sends to `to` and hears only from it, from a port that the kernel picks at random.
+// Returns a UDP socket that is connected to `to`: it receives from no other address. The kernel picks a random port.
 Connecting ConnectUdp(const Endpoint& to, const Source* source = nullptr);
 
-// The interface of `source`, if it names one (SO_BINDTODEVICE, socket(7)). Before the socket is bound to an address.
+// Binds a socket to the interface of `source`, if it names one (SO_BINDTODEVICE, socket(7)). Call it before bind(2).
 Fault BindToInterface(int socket, const Source& source);
 
-// The address that this host would use towards `to`: what the kernel's routes say, or `source`. No packet is sent.
+// The local address for packets to `to`: `source`, or what the routing table selects. Sends no packet.
 struct LocalAddress {
-  Endpoint at;  // without a port; meaningless when `fault` is set
+  Endpoint at;  // its port is 0; meaningless when `fault` is set
   Fault fault;
 };
 LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nullptr);
 
-// How connecting went, once the socket has told that it is over (SO_ERROR, which it clears): kNone when it is
-// connected. kReset: it was connected, and has broken since. (What answers a SYN with RST refuses: ECONNREFUSED.)
+// The outcome of Connect, once the socket is writable: kNone if it is connected. Reads and clears SO_ERROR. kReset: the
+// connection was established and has been reset since; a RST in answer to the SYN is kRefused.
 Fault ConnectFault(int socket);
 
 Endpoint LocalEndpoint(int socket);               // getsockname(2)
-void BoundUnsent(int socket, std::size_t bytes);  // that wait in its queue, and have not been sent (TCP_NOTSENT_LOWAT)
-void ShutdownSend(int socket);                    // sends FIN after what is queued; the other direction goes on
-void AbortOnClose(int socket);                    // SO_LINGER {1, 0}: closing sends a reset and drops what is queued
+void BoundUnsent(int socket, std::size_t bytes);  // TCP_NOTSENT_LOWAT: limits the unsent bytes in the send queue
+void ShutdownSend(int socket);                    // SHUT_WR: sends FIN after the send queue; receiving goes on
+void AbortOnClose(int socket);                    // SO_LINGER {1, 0}: close(2) sends a reset and drops the send queue
 void EnableKeepAlive(int socket, const KeepAlive& keepalive);
 
-// Bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); 0 too when the connection is gone.
+// Bytes in the send queue, sent or not, that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 if there is no
+// connection.
 std::uint32_t UnsentBytes(int socket);
 
-// How long the peer has owed an answer: the time since its last acknowledgement, while the kernel sends bytes again, or
-// asks a closed window, without having been answered (TCP_INFO). Zero when no answer is due. The kernel itself gives up
-// after a quarter of an hour (tcp_retries2, tcp(7)), and sends no keepalive probe while bytes wait.
+// The time since the peer's last acknowledgement, while retransmissions or window probes are unanswered (TCP_INFO).
+// Zero when none is unanswered. The kernel gives up after 15 minutes (tcp_retries2, tcp(7)), and sends no keepalive
+// probe while bytes are queued.
 std::chrono::milliseconds UnansweredFor(int socket);
 
-// Which address families an answer could be dialled in. A family counts when the host has an address in it beyond
-// loopback and link-local; where neither has, both count (a machine on loopback alone is for tests).
+// The address families that are worth asking a name server for: those of which the host has an address that is neither
+// loopback nor link-local. If there is no such address, both: a host with loopback alone runs tests.
 Families HostFamilies();
 
-// Every address of this host's interfaces (getifaddrs(3)), as they are now.
+// The addresses of all interfaces of this host (getifaddrs(3)); empty on failure.
 std::vector<IpAddress> HostAddresses();
 
 }  // namespace penstock

@@ -1,7 +1,7 @@
-// Threads, with names.
-// Owned by whoever starts one, and joined or detached by them.
-// Invariant: signals are the starter's business: a thread inherits its mask (pthread_create(3)).
-// Deliberately not here: what threads share, and how they tell each other of it.
+// Named threads, and what a thread asks of the scheduler.
+// A Thread belongs to whoever starts it, who joins or detaches it.
+// Invariant: a thread has the signal mask of the thread that starts it (pthread_create(3)).
+// Deliberately not here: locks, and what threads share.
 #pragma once
 
 #include <chrono>
@@ -16,13 +16,13 @@ class Thread {
  public:
   Thread() = default;
 
-  // Runs `body`. `name`, 15 bytes at most, is what top(1) and perf(1) show. Throws std::system_error when the system
-  // has no thread to give.
+  // Runs `body` in a new thread. `name`, at most 15 bytes, is shown by top(1) and perf(1). Throws std::system_error if
+  // the system has no thread left.
   Thread(const char* name, std::function<void()> body);
 
-  bool running() const { return thread_.joinable(); }  // neither joined nor detached
-  void Join();                                         // waits for its end
-  void Detach();                                       // nobody will wait for it
+  bool running() const { return thread_.joinable(); }  // started, and neither joined nor detached
+  void Join();                                         // waits until `body` has returned
+  void Detach();                                       // lets it run on; it cannot be joined any more
 
  private:
   std::thread thread_;
@@ -40,10 +40,10 @@ class StopRequest {
   std::binary_semaphore raised_{0};
 };
 
-// Lets others who want this CPU go first (sched_yield(2)).
+// Lets other runnable threads use this CPU first (sched_yield(2)).
 void YieldCpu();
 
-// CPUs that this process may run on (sched_getaffinity(2)), 1 at least.
+// The number of CPUs that this process may use (sched_getaffinity(2)); at least 1.
 std::size_t UsableCpus();
 
 }  // namespace penstock

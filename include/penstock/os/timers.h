@@ -1,9 +1,9 @@
-// Deadlines, in constant time.
-// A queue is owned by a worker or by a part of one; its own thread only. A Deadline is a member of whatever it is for,
-// and leaves its queue when it dies.
-// Invariant: all deadlines of a queue have the same duration, so the order of arming is the order of expiry: a list
-// does what others need a heap for.
-// Deliberately not here: what happens at a deadline. It yields a cookie, as an event does.
+// Deadlines: armed, disarmed and expired in constant time.
+// A queue belongs to a worker or to a part of one; its own thread only. A Deadline is a member of its object, and its
+// destructor disarms it.
+// Invariant: all deadlines of a queue have the same duration, so they expire in the order in which they were armed, and
+// a list replaces a heap.
+// Deliberately not here: what happens at a deadline. Expire returns a cookie, as Poller::At does.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ class DeadlineQueue;
 
 class Deadline {
  public:
-  explicit Deadline(Cookie cookie) : cookie_(cookie) {}
+  explicit Deadline(Cookie cookie) : cookie_(cookie) {}  // what Expire returns for it
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
   ~Deadline() { Disarm(); }
@@ -43,20 +43,21 @@ class DeadlineQueue {
   DeadlineQueue& operator=(const DeadlineQueue&) = delete;
   ~DeadlineQueue();
 
-  // Sets `deadline` to `duration` from now, whatever queue it was in. `now` never goes back between calls.
+  // Arms `deadline` for `now` + duration(). If it is armed, in this queue or another, it is disarmed first. `now` must
+  // not be earlier than in the call before.
   void Arm(Deadline& deadline, TimePoint now);
 
-  // Takes the next deadline that is due out of the queue; nothing when none is.
+  // Disarms the earliest deadline that is due at `now` and returns its cookie; nothing if none is due.
   std::optional<Cookie> Expire(TimePoint now);
 
-  // When Expire will next have something.
+  // The time of the earliest deadline; nothing if none is armed.
   std::optional<TimePoint> next() const;
 
   std::chrono::milliseconds duration() const { return duration_; }
 
  private:
   const std::chrono::milliseconds duration_;
-  Deadline ring_{Cookie{}};  // the list is a ring through this one: next_ is the earliest
+  Deadline ring_{Cookie{}};  // the list is a ring through this member; its next_ is the earliest
 };
 
 }  // namespace penstock
