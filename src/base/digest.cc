@@ -26,7 +26,7 @@ bool SameInConstantTime(std::span<const std::uint8_t> one, std::span<const std::
   std::uint8_t difference = 0;
   for (std::size_t i = 0; i < one.size(); ++i) {
     difference = static_cast<std::uint8_t>(difference | (one[i] ^ other[i]));
-    // The compiler must take `difference` for unknown after each step, or it may leave the loop as soon as it is not 0.
+    // Hides the value of `difference` from the compiler, which could else end the loop as soon as it is not 0.
     asm volatile("" : "+r"(difference));
   }
   return difference == 0;

@@ -29,7 +29,7 @@ std::optional<Domain> Domain::Parse(std::string_view text, std::string* accepted
         "written as xn--");
   }
   if (name.ends_with('.')) name.remove_suffix(1);
-  // No such name exists: whatever ends so is taken for an address.
+  // No host name has a last label of digits alone (RFC 1123 section 2.1): such text is meant as an address.
   if (std::ranges::all_of(name.substr(name.rfind('.') + 1), IsDigit)) {
     return fail("a whole address such as 192.0.2.1, or a block such as 10.0.0.0/8");
   }

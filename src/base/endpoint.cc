@@ -38,7 +38,7 @@ IpAddress IpAddress::FromV6(std::span<const std::uint8_t, 16> bytes) {
 std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
   char terminated[INET6_ADDRSTRLEN];
   if (text.empty() || text.size() >= sizeof terminated) return std::nullopt;
-  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would stop reading there
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // where inet_pton(3) would stop
   terminated[text.copy(terminated, text.size())] = '\0';
   std::array<std::uint8_t, 16> bytes;
   if (::inet_pton(AF_INET, terminated, bytes.data()) == 1) {
@@ -117,13 +117,13 @@ std::optional<Endpoint> Endpoint::Parse(std::string_view text) {
     host = host.substr(1, host.size() - 2);
     const std::size_t percent = host.find('%');
     if (percent != std::string_view::npos) {
-      if (host.find('\0') != std::string_view::npos) return std::nullopt;  // if_nametoindex would stop reading there
+      if (host.find('\0') != std::string_view::npos) return std::nullopt;  // where if_nametoindex(3) would stop
       endpoint.scope = ::if_nametoindex(std::string(host.substr(percent + 1)).c_str());
       if (endpoint.scope == 0) return std::nullopt;
       host = host.substr(0, percent);
     }
   }
-  // "::1:1080" could be read two ways, so IPv6 wants its brackets.
+  // "::1:1080" is ambiguous, so an IPv6 address must be in brackets.
   if (!bracketed && host.find(':') != std::string_view::npos) return std::nullopt;
   const auto ip = IpAddress::Parse(host);
   if (!ip || (bracketed && host.find(':') == std::string_view::npos)) return std::nullopt;

@@ -10,7 +10,7 @@
 namespace penstock {
 namespace {
 
-constexpr unsigned kMappedBits = 96;  // that IPv4 addresses share in IPv6 form
+constexpr unsigned kMappedBits = 96;  // the prefix of IPv4 addresses in IPv6 form
 constexpr std::uint64_t kMappedLow = 0xffff'0000'0000;
 
 std::uint64_t BigEndian(std::span<const std::uint8_t> bytes) {
@@ -60,7 +60,7 @@ std::optional<Prefix> Prefix::Parse(std::string_view text, std::string* accepted
     return fail(std::string("a length from 0 to ") +
                 (dotted ? "32, such as 10.0.0.0/8" : "128, such as 2001:db8::/32"));
   }
-  // Of ::ffff:10.0.0.0/8 the length was meant for IPv4, and as it stands it would be all of IPv6.
+  // The length of ::ffff:10.0.0.0/8 was meant for IPv4; of 128 bits it would mean ::/8.
   if (address->is_v4() && !dotted && *length < kMappedBits) {
     return fail("an IPv4 block as IPv4, such as 10.0.0.0/8");
   }
@@ -86,14 +86,14 @@ std::string Prefix::ToString() const {
 }
 
 PrefixTable::PrefixTable(std::vector<Entry> entries) {
-  std::ranges::sort(entries, {}, &Entry::block);  // a block before those inside it
+  std::ranges::sort(entries, {}, &Entry::block);  // a block comes before those inside it
   firsts_.reserve(entries.size());
   nodes_.reserve(entries.size());
-  std::vector<std::uint32_t> open;  // the blocks around the place that has been reached
+  std::vector<std::uint32_t> open;  // the blocks around the current one, the smallest last
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Prefix& block = entries[i].block;
     const AddressBits first = AddressBits::Of(block.address());
-    // By bits alone, so that an IPv6 block may stand around IPv4 ones: a look-up stops short of it.
+    // Compares bits alone, so that an IPv6 block may be around an IPv4 one: Around stops there.
     while (!open.empty() && first.First(nodes_[open.back()].length) != firsts_[open.back()]) open.pop_back();
     nodes_.push_back(
         {open.empty() ? kNone : open.back(), entries[i].value, static_cast<std::uint8_t>(block.shared_bits())});
@@ -128,12 +128,12 @@ Translators::Translators(std::span<const Prefix> more) {
   table_ = PrefixTable(std::move(entries));
 }
 
-// The address follows the prefix, past byte 8, which is zero: bytes 4-7 behind /32; 5-7, 9 behind /40; 6-7, 9-10 behind
-// /48; 7, 9-11 behind /56; 9-12 behind /64; 12-15 behind /96.
+// The IPv4 address follows the prefix and skips byte 8, which is zero (RFC 6052 section 2.2): bytes 4-7 after /32; 5-7
+// and 9 after /40; 6-7 and 9-10 after /48; 7 and 9-11 after /56; 9-12 after /64; 12-15 after /96.
 std::optional<IpAddress> Translators::Inside(const IpAddress& address) const {
   constexpr std::size_t kZeroByte = 8;
   std::size_t at = 0;
-  table_.ForEach(address, [&](std::uint32_t bits) { at = at == 0 ? bits / 8 : at; });  // the longest comes first
+  table_.ForEach(address, [&](std::uint32_t bits) { at = at == 0 ? bits / 8 : at; });  // the longest prefix comes first
   if (at == 0) return std::nullopt;
   std::array<std::uint8_t, 4> inside;
   for (std::uint8_t& byte : inside) {

@@ -33,7 +33,7 @@ constexpr RateUnit kRateUnits[] = {{"Gi", 1024 * 1024 * 1024},
                                    {"k", 1000},
                                    {"", 1}};
 
-// Where the digits end and the unit begins.
+// The position after the digits, where the unit begins.
 std::size_t DigitsOf(std::string_view text) { return std::min(text.find_first_not_of("0123456789"), text.size()); }
 
 }  // namespace

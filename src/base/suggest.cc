@@ -10,10 +10,10 @@
 namespace penstock {
 namespace {
 
-constexpr std::size_t kWordMax = 40;  // nobody mistypes a longer word for one of ours
+constexpr std::size_t kWordMax = 40;  // longer than all known words
 
-// The distance of Damerau and Levenshtein, in which no letter is changed twice: row by row, and a row needs the two
-// before it.
+// The optimal string alignment distance (Damerau-Levenshtein, no letter edited twice). Each row of the table needs the
+// two rows before it.
 std::size_t Errors(std::string_view from, std::string_view to) {
   using Row = std::array<std::size_t, kWordMax + 1>;
   Row above_above{};

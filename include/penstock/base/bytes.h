@@ -1,8 +1,8 @@
-// Cursors over bytes in network order: ByteReader takes a message apart, ByteWriter puts one together.
-// Values on the stack of whoever encodes or decodes; they own nothing, and the bytes must outlive them.
-// Invariant: failure is sticky: after one read or write beyond the end every further one yields nothing, so a decoder
-// reads all its fields first and asks ok() once.
-// Deliberately not here: any knowledge of a message.
+// Cursors over bytes in network order: ByteReader decodes a message, ByteWriter encodes one.
+// Values on the stack of one thread. They borrow the bytes, which must outlive them.
+// Invariant: failure is sticky. After one read or write beyond the end all further ones do nothing, so a decoder reads
+// all fields and checks ok() once.
+// Deliberately not here: the layout of any message.
 #pragma once
 
 #include <algorithm>
@@ -16,17 +16,19 @@ class ByteReader {
  public:
   explicit ByteReader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
 
+  // The next byte; 0 after a failure.
   std::uint8_t U8() {
     const auto taken = Take(1);
     return taken.empty() ? std::uint8_t{0} : taken[0];
   }
 
+  // The next two bytes as a number; 0 after a failure.
   std::uint16_t U16() {
     const auto taken = Take(2);
     return taken.empty() ? std::uint16_t{0} : static_cast<std::uint16_t>(taken[0] << 8 | taken[1]);
   }
 
-  // The next `count` bytes, or an empty span and failure when fewer are left.
+  // The next `count` bytes; an empty span and failure if fewer are left.
   std::span<const std::uint8_t> Take(std::size_t count) {
     if (!ok_ || bytes_.size() - position_ < count) {
       ok_ = false;
@@ -37,7 +39,7 @@ class ByteReader {
   }
 
   bool ok() const { return ok_; }
-  std::size_t position() const { return position_; }
+  std::size_t position() const { return position_; }  // bytes read so far
 
  private:
   std::span<const std::uint8_t> bytes_;
@@ -47,7 +49,7 @@ class ByteReader {
 
 class ByteWriter {
  public:
-  explicit ByteWriter(std::span<std::uint8_t> room) : room_(room) {}
+  explicit ByteWriter(std::span<std::uint8_t> room) : room_(room) {}  // writes to `room`, from its start
 
   void U8(std::uint8_t value) { Put({&value, 1}); }
 
@@ -66,6 +68,8 @@ class ByteWriter {
   }
 
   bool ok() const { return ok_; }
+
+  // What was written; empty after a failure.
   std::span<const std::uint8_t> written() const { return room_.first(ok_ ? size_ : 0); }
 
  private:

@@ -1,8 +1,8 @@
-// The digests that were of use lately, a bounded number of them.
-// Owned by whoever remembers; one thread at a time.
-// Invariant: two generations at most, each of `size` digests. One is filled while the other is still believed; when it
-// is full, the older one is forgotten as a whole, so what is used keeps its place and what is not goes. That costs no
-// more than anything else does here, for there may be others who wait for the same lock.
+// A bounded set of the digests that were used most recently.
+// A member of its owner; one thread at a time.
+// Invariant: there are two generations of at most `size` digests each. New digests, and old ones that are used, go into
+// the young generation. When it is full, the old one is dropped and the young one becomes old. Each call takes constant
+// time, for other threads may wait for the owner's lock.
 // Deliberately not here: what a digest stands for, and expiry by time.
 #pragma once
 
@@ -20,6 +20,7 @@ class DigestMemory {
  public:
   explicit DigestMemory(std::size_t size) : size_(size) {}
 
+  // Adds `digest` to the young generation.
   void Remember(const Digest& digest) {
     if (young_.size() >= size_ && !young_.Contains(digest)) {
       std::swap(young_, old_);
@@ -28,7 +29,7 @@ class DigestMemory {
     young_.Insert(digest, size_);
   }
 
-  // Asking keeps it.
+  // True if `digest` is in the set; moves it to the young generation.
   bool Knows(const Digest& digest) {
     if (young_.Contains(digest)) return true;
     if (!old_.Contains(digest)) return false;
@@ -37,7 +38,7 @@ class DigestMemory {
   }
 
  private:
-  // At most half full. What an earlier round has left is free room.
+  // A hash table, at most half full. Clear starts a new round; slots of earlier rounds are free.
   class Table {
    public:
     std::size_t size() const { return used_; }
@@ -62,7 +63,7 @@ class DigestMemory {
       std::uint32_t round = 0;
     };
 
-    // Where it is, or where it should go.
+    // The slot of `digest`, or the free slot where Insert puts it.
     std::size_t Find(const Digest& digest) const {
       std::size_t at = DigestHash()(digest) % slots_.size();
       while (slots_[at].round == round_ && slots_[at].digest != digest) at = (at + 1) % slots_.size();

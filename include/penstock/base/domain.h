@@ -1,8 +1,8 @@
-// What an operator names hosts with: example.com, that name alone, or .example.com, which is example.com and all below
-// it; and a table that tells what of that a name is.
-// Plain values; a table is made once and then read by any thread.
-// Invariant: capitals and a final dot make no difference, in what the operator writes and in what clients ask for.
-// Labels are compared whole: .example.com has nothing to do with badexample.com.
+// Domains of rules, and a table to find the domains of a name. "example.com" is that name alone; ".example.com" is
+// example.com and all names below it.
+// Plain values. A table is const after construction; any thread may read it.
+// Invariant: case and a final dot make no difference, neither in rules nor in requests. Whole labels are compared:
+// .example.com does not contain badexample.com.
 // Deliberately not here: addresses (prefix.h), and whether a name exists.
 #pragma once
 
@@ -20,18 +20,18 @@
 namespace penstock {
 
 struct Domain {
-  std::string name;         // small letters, no dot at either end
-  bool with_below = false;  // what is below it, too
+  std::string name;         // in lower case, without a dot at either end
+  bool with_below = false;  // whether the names below it belong to it
 
-  // ".example.com" or "example.com", with or without a final dot. For any other text nothing; then `*accepted`, unless
-  // null, tells what would be right.
+  // ".example.com" or "example.com", with or without a final dot. Nothing for any other text; then `*accepted`, unless
+  // null, says what is accepted instead.
   static std::optional<Domain> Parse(std::string_view text, std::string* accepted = nullptr);
 
   auto operator<=>(const Domain&) const = default;
 };
 
-// A hash table of names. A look-up asks it for the last label of a name, for the last two, and so on: as often as the
-// longest name in the table has labels, however long the asked one is.
+// A hash table of names. A lookup searches for the last label of a name, for the last two, and so on, at most as often
+// as the longest name in the table has labels.
 class DomainTable {
  public:
   struct Entry {
@@ -39,15 +39,15 @@ class DomainTable {
     std::uint32_t value = 0;
   };
 
-  // A name has so many labels at most, and may itself be in the table twice: alone, and with what is below it.
+  // The maximum number of domains that contain one name: one for each label, and one for the name alone.
   static constexpr std::size_t kMatchesMax = (kNameBytesMax + 1) / 2 + 1;
 
   DomainTable() = default;
-  explicit DomainTable(const std::vector<Entry>& entries);  // each domain once
+  explicit DomainTable(const std::vector<Entry>& entries);  // no domain twice
 
   bool empty() const { return names_.empty(); }
 
-  // Calls `take` with the value of each domain that `name` belongs to. The name may be any bytes at all.
+  // Calls `take(value)` for each domain that contains `name`, which may be any bytes.
   template <class Take>
   void ForEach(std::string_view name, Take take) const {
     if (name.ends_with('.')) name.remove_suffix(1);
@@ -73,8 +73,8 @@ class DomainTable {
     std::uint64_t hash = 0;
     std::uint32_t offset = 0;  // in text_
     std::uint32_t size = 0;
-    std::uint32_t alone = kNone;  // values
-    std::uint32_t with_below = kNone;
+    std::uint32_t alone = kNone;       // the value of the domain without the names below it
+    std::uint32_t with_below = kNone;  // and of the one with them
   };
 
   static std::uint64_t Extend(std::uint64_t hash, char c) {
@@ -86,7 +86,7 @@ class DomainTable {
 
   std::string text_;
   std::vector<Name> names_;
-  std::vector<std::uint32_t> places_;  // of names_; at least half of them are kNone, so that every search ends
+  std::vector<std::uint32_t> places_;  // indices into names_; at least half are kNone, so that every search ends
   std::size_t mask_ = 0;
   std::size_t labels_max_ = 0;
   std::size_t bytes_max_ = 0;

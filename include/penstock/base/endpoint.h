@@ -1,8 +1,8 @@
-// Where a peer is: an IP address, an address with a port, and what counts as a host name; to and from text and
-// sockaddr. Plain values; any thread.
-// Invariant: an IPv4 address has one form. ::ffff:a.b.c.d is that form inside, so an IPv4-mapped address cannot slip
-// past a comparison that was written for IPv4.
-// Deliberately not here: looking a name up (resolver.h), and whether an address may be used (guard.h).
+// IP addresses, endpoints (an address with a port) and host names; conversion from and to text and sockaddr.
+// Plain values; any thread.
+// Invariant: each IPv4 address has one representation. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is that IPv4
+// address, so it cannot bypass a check for IPv4.
+// Deliberately not here: resolving names (dns/resolver.h), and which addresses are allowed (policy/guard.h).
 #pragma once
 
 #include <netinet/in.h>
@@ -24,7 +24,8 @@ class IpAddress {
   static IpAddress FromV4(std::span<const std::uint8_t, 4> bytes);
   static IpAddress FromV6(std::span<const std::uint8_t, 16> bytes);
 
-  // Dotted quad or RFC 4291 text as inet_pton(3) takes it; nothing else ("1.2" and "0x7f.1" are no addresses).
+  // An address in the text form of inet_pton(3): a dotted quad, or RFC 4291 section 2.2. Nothing for any other text,
+  // such as "1.2" or "0x7f.1".
   static std::optional<IpAddress> Parse(std::string_view text);
 
   bool is_v4() const;
@@ -35,7 +36,7 @@ class IpAddress {
   bool is_broadcast() const;    // 255.255.255.255
   bool is_zero_net() const;     // 0.0.0.0/8, "this network" (RFC 1122 section 3.2.1.3)
 
-  // The 4 or 16 bytes of the address in network order; the span lives as long as this object.
+  // The 4 or 16 bytes of the address, in network order; valid as long as this object.
   std::span<const std::uint8_t> bytes() const;
 
   std::string ToString() const;
@@ -51,13 +52,14 @@ struct Endpoint {
   std::uint16_t port = 0;   // host order
   std::uint32_t scope = 0;  // interface index of a link-local IPv6 address, else 0
 
-  // An AF_INET or AF_INET6 sockaddr; anything else (an unnamed peer) is [::]:0.
+  // From an AF_INET or AF_INET6 sockaddr; [::]:0 from any other, such as that of an unnamed socket.
   static Endpoint FromSockaddr(const sockaddr_storage& address);
 
-  // "127.0.0.1:1080", "[::1]:1080", "[fe80::1%eth0]:1080" with a port of 0 to 65535; nothing for any other text.
+  // "127.0.0.1:1080", "[::1]:1080" or "[fe80::1%eth0]:1080", with a port from 0 to 65535. Nothing for any other text,
+  // or if there is no such interface.
   static std::optional<Endpoint> Parse(std::string_view text);
 
-  // Fills `address` and returns how many bytes of it count. An IPv4 address becomes AF_INET.
+  // Fills `address`, AF_INET for IPv4 and else AF_INET6, and returns its length.
   socklen_t ToSockaddr(sockaddr_storage* address) const;
 
   // "127.0.0.1:1080" or "[::1]:1080".
@@ -66,11 +68,11 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// The bytes that identify a client: all 4 of an IPv4 address, the first 8 of an IPv6 address, for a host usually gets a
-// whole /64 and can use a new address for each connection. They lie in `address`.
+// The bytes that identify a client: all 4 of an IPv4 address, the first 8 of an IPv6 address, for a host can use any
+// address of its /64. The span refers to `address`.
 std::span<const std::uint8_t> ClientBytes(const IpAddress& address);
 
-// Ports that may be chosen from, both ends included. 0-0: any that the kernel picks.
+// A range of ports, both ends included. 0-0: the kernel picks one.
 struct PortRange {
   std::uint16_t low = 0;
   std::uint16_t high = 0;
@@ -83,29 +85,29 @@ struct PortRange {
   bool operator==(const PortRange&) const = default;
 };
 
-// From where to connect: one address of a family at most, and a network interface; what is not named is the kernel's
-// choice. When an address is named, a family without one is not used.
+// The source of connections: at most one address of each family, and an interface. The kernel chooses what is not
+// given. If an address of one family is given alone, the other family is not used.
 struct Source {
   std::optional<IpAddress> v4;
   std::optional<IpAddress> v6;
-  std::string interface;  // shorter than IFNAMSIZ
+  std::string interface;  // shorter than IFNAMSIZ; empty: none
 
   bool named() const { return v4 || v6 || !interface.empty(); }
 
-  // The address for connections to `peer`, and whether there can be none.
+  // The source address for connections to `peer`, and whether that family is not used.
   const std::optional<IpAddress>& towards(const IpAddress& peer) const { return peer.is_v4() ? v4 : v6; }
   bool excludes(const IpAddress& peer) const { return (v4 || v6) && !towards(peer); }
 
   bool operator==(const Source&) const = default;
 };
 
-// True exactly when `name` can be asked of the DNS: 1 to 253 bytes without the final dot, labels of 1 to 63, every byte
-// printable ASCII and no blank. Underscores and the like are let through: real names have them, and a name server
-// is the judge.
+// True exactly when a name server can be asked for `name`: 1 to 253 bytes without the final dot, labels of 1 to 63, and
+// all bytes printable ASCII without blanks (RFC 1035 section 2.3.4). Underscores and the like are valid: real names
+// have them.
 bool IsHostName(std::string_view name);
 
-// What a client put into a domain-name field: the text of an address ("10.0.0.1", "::1", "[::1]"), or nothing when it
-// is a name.
+// The address in the domain-name field of a request, where a client wrote "10.0.0.1", "::1" or "[::1]"; nothing if the
+// field is a name.
 std::optional<IpAddress> AddressInName(std::string_view name);
 
 }  // namespace penstock

@@ -1,11 +1,11 @@
-// How many of a limited number of things each client may hold, so that nobody who comes later finds none.
-// A member of whoever lends the things; one thread.
-// Invariant: a share holds at most kFairness times as many as are free at the moment when it takes one. So n clients
-// that hold all they can leave one part in kFairness * n + 1 to who comes next; one alone may have three quarters.
-// Deliberately not here: the things.
+// Limits how many of a pool's objects one client may hold, so that some are left for the next client.
+// A member of the pool; its thread only.
+// Invariant: when a share takes an object, it holds less than kFairness times as many as are free. So n clients that
+// hold all they can leave one part in kFairness * n + 1 free; one client alone can hold three quarters.
+// Deliberately not here: the objects.
 //
-// Switches divide their packet memory among ports in this way (A. K. Choudhury, E. L. Hahne: Dynamic queue length
-// thresholds for shared-memory packet switches, 1998): no number has to be chosen for how many clients there will be.
+// Switches divide packet memory among ports in this way (A. K. Choudhury, E. L. Hahne: Dynamic queue length thresholds
+// for shared-memory packet switches, 1998). The limit needs no estimate of the number of clients.
 #pragma once
 
 #include <array>
@@ -18,8 +18,9 @@
 
 namespace penstock {
 
-// The share of a client (ClientBytes), by a hash whose `key` nobody else knows. Mixed twice, as MurmurHash3 ends: with
-// one multiplication a network's neighbours would now and then all count towards one share.
+// The share of a client (ClientBytes), below kNameShares: a hash with a secret `key`, so that clients cannot choose their
+// share. It mixes twice, as the end of MurmurHash3 does: with one multiplication, neighbours in a network sometimes all
+// got one share.
 inline std::size_t ShareOf(const IpAddress& client, std::uint64_t key) {
   std::uint64_t bits = 0;
   for (const std::uint8_t byte : ClientBytes(client)) bits = bits << 8 | byte;
@@ -31,18 +32,19 @@ inline std::size_t ShareOf(const IpAddress& client, std::uint64_t key) {
 
 class FairShares {
  public:
-  explicit FairShares(std::size_t total) : free_(total) {}
+  explicit FairShares(std::size_t total) : free_(total) {}  // objects in all
 
-  // Whether `share`, below kNameShares, may take one more.
+  // True if `share`, below kNameShares, may take one more.
   bool MayTake(std::size_t share) const { return held_[share] < kFairness * free_; }
 
-  // MayTake has said so.
+  // Takes one. MayTake must be true.
   void Take(std::size_t share) {
     assert(MayTake(share));
     ++held_[share];
     --free_;
   }
 
+  // Gives one back that Take has counted.
   void Return(std::size_t share) {
     assert(held_[share] > 0);
     --held_[share];

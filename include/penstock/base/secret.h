@@ -1,8 +1,8 @@
-// What nobody may read by accident: a password, or the hash of one.
-// A Secret is a value that moves, with one owner at a time; a SecretView borrows. Any thread.
-// Invariant: the bytes are overwritten before their memory is given back, and nothing prints, compares or copies them
-// without the word Reveal() being there to see.
-// Deliberately not here: digests and comparing (digest.h), locking memory against swapping.
+// Passwords and password hashes, as types that cannot be printed by mistake.
+// A Secret is a move-only value; a SecretView borrows. Any thread.
+// Invariant: a Secret overwrites its bytes before it frees them. Code that prints, compares or copies a secret must
+// call Reveal().
+// Deliberately not here: digests and comparison (digest.h), and locking memory against swapping.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,11 @@
 
 namespace penstock {
 
-// explicit_bzero(3): overwrites bytes that the compiler knows nobody reads again.
+// Overwrites bytes with zeros, also where the compiler sees that they are not read again (explicit_bzero(3)).
 void Wipe(std::span<std::uint8_t> bytes);
 void Wipe(std::span<char> text);
 
-// Somebody else's bytes, such as a password within a buffer that is still to be wiped.
+// A secret in memory of another owner, such as a password in the buffer of a handshake.
 class SecretView {
  public:
   constexpr SecretView() = default;
@@ -37,7 +37,7 @@ class Secret {
   explicit Secret(std::string_view text);
   explicit Secret(SecretView view) : Secret(view.Reveal()) {}
 
-  // `size` zeros to be filled through room().
+  // A secret of `size` zeros, to be filled through room().
   static Secret WithRoom(std::size_t size);
 
   Secret(Secret&& other) noexcept;
@@ -47,21 +47,21 @@ class Secret {
   ~Secret() { Clear(); }
 
   std::string_view Reveal() const { return {c_str(), size_}; }
-  const char* c_str() const { return bytes_ ? bytes_.get() : ""; }  // with a NUL behind it, for crypt(3)
+  const char* c_str() const { return bytes_ ? bytes_.get() : ""; }  // NUL-terminated, for crypt(3)
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   SecretView view() const { return SecretView(Reveal()); }
 
   std::span<char> room() { return {bytes_.get(), size_}; }
-  void Shorten(std::size_t size);  // not above size(); what is cut off is overwritten
-  void Clear();
+  void Shorten(std::size_t size);  // to at most size(); overwrites the rest
+  void Clear();                    // overwrites and frees the bytes
 
  private:
   std::unique_ptr<char[]> bytes_;
   std::size_t size_ = 0;
 };
 
-// Chosen before any function that would find a way to print one.
+// Printing a secret does not compile.
 template <class Stream>
 Stream& operator<<(Stream& stream, const Secret& secret) = delete;
 template <class Stream>

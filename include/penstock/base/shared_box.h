@@ -1,7 +1,7 @@
-// Where an immutable value is handed from one thread to others: settings that may change while the program runs.
-// Owned by whoever makes new values; any thread may take and put.
-// Invariant: whoever has taken a value finds it unchanged for as long as they hold it; the last reader drops it.
-// Deliberately not here: telling readers that there is a new value. generation() lets them see that cheaply.
+// Hands immutable values from one thread to others: a policy that a reload replaces, for example.
+// Owned by whoever makes the values; any thread.
+// Invariant: a value never changes. It lives while a reader holds it, and the last one destroys it.
+// Deliberately not here: notifying readers of a new value. They compare generation(), which takes no lock.
 #pragma once
 
 #include <atomic>
@@ -17,21 +17,23 @@ class SharedBox {
  public:
   explicit SharedBox(T value) : value_(std::make_shared<const T>(std::move(value))) {}
 
-  std::shared_ptr<const T> Take() const {  // never null
+  // The current value; never null.
+  std::shared_ptr<const T> Take() const {
     const std::lock_guard lock(mutex_);
     return value_;
   }
 
+  // Replaces the current value.
   void Put(T value) {
     auto next = std::make_shared<const T>(std::move(value));
     {
       const std::lock_guard lock(mutex_);
-      value_.swap(next);  // the old one may be dropped, and that is not work for a lock
+      value_.swap(next);  // the old value may be destroyed here; not while the lock is held
     }
     generation_.fetch_add(1, std::memory_order_release);
   }
 
-  // Changes after each Put: read it before taking, and nothing is missed.
+  // Changes after each Put. Read it before Take, so that no value is missed.
   std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
 
  private:

@@ -1,12 +1,12 @@
-// Slots that are used again and again, and handles that know when the slot has changed hands.
+// A pool of objects in reusable slots, and handles that become stale when a slot is released.
 // Owned by a worker; its own thread only.
-// Invariant: an object never moves, and a handle given out for one object never resolves to another: releasing a slot
-// changes its generation. (24 bits of generation, so that a handle fits an epoll cookie with a tag: a handle would
-// have to stay unnoticed for 16 million reuses of its slot to be mistaken.)
-// Deliberately not here: any idea of what the objects are.
+// Invariant: an object never moves, and the handle of one object never resolves to another, for releasing a slot
+// changes its generation. A generation has 24 bits, so that a handle and a tag fit an epoll cookie: a stale handle
+// could resolve only after 16 million reuses of its slot.
+// Deliberately not here: what the objects are.
 //
-// Slots come in chunks. Low slots are used first, so that a crowd that goes leaves whole chunks empty behind; one of
-// them is kept, the others' memory is given back.
+// Slots are allocated in chunks. Acquire prefers low slots, so that chunks become empty when most objects are released.
+// One empty chunk is kept; the others are freed.
 #pragma once
 
 #include <algorithm>
@@ -31,14 +31,13 @@ struct Handle {
   bool operator==(const Handle&) const = default;
 };
 
-// No chunk is smaller, and so each can be pages of its own, which go back to the system: see M_MMAP_THRESHOLD,
-// mallopt(3).
+// The minimum size of a chunk. With M_MMAP_THRESHOLD (mallopt(3)) at this size, free(3) returns a chunk to the system.
 inline constexpr std::size_t kSlabChunkBytes = 64 * 1024;
 
 template <class T>
 class Slab {
  public:
-  // At most `capacity` objects live at a time.
+  // Holds at most `capacity` objects.
   explicit Slab(std::size_t capacity) : capacity_(std::min(capacity, kSlotsMax)) {}
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
@@ -50,7 +49,7 @@ class Slab {
     }
   }
 
-  // Makes a T from its handle and `arguments`. Null when the slab is full or memory has run out.
+  // Constructs T(handle, arguments...). Null if the slab is full or there is no memory.
   template <class... Arguments>
   T* Acquire(Arguments&&... arguments) {
     if (live_ == capacity_ || !Open()) return nullptr;
@@ -64,14 +63,13 @@ class Slab {
     return ::new (static_cast<void*>(slot.storage)) T(handle, std::forward<Arguments>(arguments)...);
   }
 
-  // The object behind `handle`, or null when it has been released. Any handle may be asked about, made-up ones
-  // included.
+  // The object of `handle`; null if it has been released. Any handle is valid input.
   T* Resolve(Handle handle) {
     Slot* const slot = SlotAt(handle.slot);
     return slot != nullptr && slot->live && slot->generation == handle.generation ? slot->object() : nullptr;
   }
 
-  // Destroys the object; `handle` must be current.
+  // Destroys the object of `handle`, which must not be stale.
   void Release(Handle handle) {
     assert(Resolve(handle) != nullptr);
     const std::uint32_t number = handle.slot / kSlotsPerChunk;
@@ -86,13 +84,13 @@ class Slab {
     if (--chunk.live == 0 && empty_++ > 0) GiveBack(chunk);
   }
 
-  // Calls `visit(T&)` for every live object. `visit` may release the object it was given, and no other.
+  // Calls `visit(T&)` for every object. `visit` may release its argument, and no other object.
   template <class Visit>
   void ForEach(Visit visit) {
     ForSome(0, Handle::kNoSlot, visit);
   }
 
-  // The same for the live objects in `count` slots from `slot` on. Returns the slot to go on with; kNoSlot at the end.
+  // ForEach over the `count` slots from `slot` on. Returns the slot to continue from; kNoSlot at the end.
   template <class Visit>
   std::uint32_t ForSome(std::uint32_t slot, std::uint32_t count, Visit visit) {
     for (; count > 0 && slot < chunks_.size() * kSlotsPerChunk; ++slot, --count) {
@@ -102,9 +100,9 @@ class Slab {
     return slot < chunks_.size() * kSlotsPerChunk ? slot : Handle::kNoSlot;
   }
 
-  std::size_t live() const { return live_; }
+  std::size_t live() const { return live_; }  // objects
 
-  // Slots that there is memory for.
+  // Slots that are allocated, used or not.
   std::size_t slots() const {
     const auto has_memory = [](const Chunk& chunk) { return chunk.slots != nullptr; };
     return static_cast<std::size_t>(std::ranges::count_if(chunks_, has_memory)) * kSlotsPerChunk;
@@ -124,10 +122,10 @@ class Slab {
   static constexpr std::size_t kSlotsMax = Handle::kNoSlot - kSlotsPerChunk;
 
   struct Chunk {
-    std::unique_ptr<Slot[]> slots;         // null: there is no memory for them
-    std::uint32_t free = Handle::kNoSlot;  // the first free slot of the chunk; each leads to the next
+    std::unique_ptr<Slot[]> slots;         // null: not allocated
+    std::uint32_t free = Handle::kNoSlot;  // the head of the list of free slots
     std::uint32_t live = 0;
-    std::uint32_t generation = 0;  // of new slots: no slot that was here before had a later one
+    std::uint32_t generation = 0;  // the first one of new slots: the highest that slots of this chunk have had
 
     bool full() const { return slots != nullptr && free == Handle::kNoSlot; }
   };
@@ -138,7 +136,7 @@ class Slab {
     return &chunks_[number].slots[slot % kSlotsPerChunk];
   }
 
-  // Finds the first chunk with a free slot, and memory for it. False when there is none.
+  // Makes open_ the first chunk with a free slot, and allocates it if needed. False if there is no memory.
   bool Open() {
     while (open_ < chunks_.size() && chunks_[open_].full()) ++open_;
     if (open_ == chunks_.size()) chunks_.emplace_back();
@@ -165,8 +163,8 @@ class Slab {
 
   const std::size_t capacity_;
   std::vector<Chunk> chunks_;
-  std::uint32_t open_ = 0;  // no chunk before this one has a free slot
-  std::size_t empty_ = 0;   // chunks with memory and no live object
+  std::uint32_t open_ = 0;  // all allocated chunks before this one are full
+  std::size_t empty_ = 0;   // allocated chunks without an object
   std::size_t live_ = 0;
 };
 

@@ -1,7 +1,7 @@
-// Which of the known words somebody meant who wrote an unknown one.
-// Pure functions; any thread.
-// Invariant: a suggestion is one of the words that were given, and near enough to be more than a guess.
-// Deliberately not here: which words are known, and the sentence around the suggestion.
+// Suggests a known word for a misspelt one.
+// Stateless; any thread.
+// Invariant: a suggestion is one of the known words, with at most one error in three letters.
+// Deliberately not here: the known words, and the message around the suggestion.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 namespace penstock {
 
-// The word of `known` with the fewest typing errors between it and `word` (a letter left out, added, exchanged for
-// another or for its neighbour; capitals do not count); the first of equals. Nothing when each has more than one error
+// The word of `known` with the fewest errors against `word`; of equals the first. An error is a letter that is missing,
+// added, replaced, or swapped with the next one; case makes no difference. Nothing if each word has more than one error
 // in three letters.
 std::optional<std::string_view> Nearest(std::string_view word, std::span<const std::string_view> known);
 

@@ -1,7 +1,7 @@
-// Text: lines, words, blanks and case. The one definition of a blank for every file and option that is read.
+// Lines, words, blanks and case of text. The one definition of a blank for all files and options.
 // Stateless; any thread.
-// Invariant: whatever the text is, each Take makes it shorter until nothing is left.
-// Deliberately not here: what a line means, and comments: files differ in both.
+// Invariant: each Take removes something from its text until the text is empty.
+// Deliberately not here: the syntax of lines and comments: these differ between files.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@ inline constexpr std::string_view kBlanks = kBlanksAndComma.substr(1);  // isspa
 // ASCII only: RFC 4343 for names.
 constexpr char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Takes the next line off `text`, without its end: "\n", "\r\n", or that of the text. `text` is not empty.
+// Removes the first line from `text`, which is not empty, and returns it without its end ("\n", "\r\n", or the end of
+// the text).
 inline std::string_view TakeLine(std::string_view& text) {
   const std::size_t end = text.find('\n');
   std::string_view line = text.substr(0, end);
