@@ -25,7 +25,7 @@ std::optional<std::size_t> NameServers::Pick(const ServersAsked& asked, std::siz
     if (!best || rank(server) < rank(*best)) best = server;
   }
   // Only one question probes a suspect server at a time.
-  if (best && servers_[*best].suspect) servers_[*best].probe_at = now + kServerDoubt;
+  if (best && servers_[*best].suspect) servers_[*best].probe_at = now + kServerSuspectTime;
   return best;
 }
 
@@ -38,7 +38,7 @@ void NameServers::Silent(std::size_t server, TimePoint began, TimePoint now) {
   Server& silent = servers_[server];
   if (silent.heard >= began) return;
   silent.suspect = true;
-  silent.probe_at = now + kServerDoubt;
+  silent.probe_at = now + kServerSuspectTime;
 }
 
 }  // namespace penstock

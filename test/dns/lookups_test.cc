@@ -213,7 +213,7 @@ TEST_CASE("after a silent server the next one is asked; other questions skip it 
 
   // It comes back: one question probes it, and from then on all ask it.
   silent.BehaveAlways(Behaviour::kHold);
-  bench.Advance(kServerDoubt);
+  bench.Advance(kServerSuspectTime);
   REQUIRE(bench.lookups.Wait("d.example", WaiterOf(0), 0));
   REQUIRE(silent.AwaitQueries("d.example", kA, 1));
   CHECK(bench.Ask("c.example") == Strings{"192.0.2.1"});

@@ -53,13 +53,13 @@ TEST_CASE("a suspect server is asked last, and probed by one question at a time"
   NameServers servers = Three(1);
   servers.Silent(0, kStart, kStart + 1s);
   CHECK(Order(servers, 0, kStart + 1s) == "120");
-  const TimePoint later = kStart + 1s + 2 * kServerDoubt;
+  const TimePoint later = kStart + 1s + 2 * kServerSuspectTime;
   CHECK(servers.Pick({}, 0, later) == 0);
   CHECK(servers.Pick({}, 0, later) == 1);
-  CHECK(servers.Pick({}, 0, later + kServerDoubt) == 0);
-  servers.Heard(0, later + kServerDoubt);
-  CHECK(Order(servers, 0, later + kServerDoubt) == "012");
-  CHECK(Order(servers, 0, later + kServerDoubt) == "012");
+  CHECK(servers.Pick({}, 0, later + kServerSuspectTime) == 0);
+  servers.Heard(0, later + kServerSuspectTime);
+  CHECK(Order(servers, 0, later + kServerSuspectTime) == "012");
+  CHECK(Order(servers, 0, later + kServerSuspectTime) == "012");
 }
 
 TEST_CASE("a server that answers other questions is not suspect") {
