@@ -13,7 +13,7 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kSecond = std::chrono::seconds(1);
 
-// One number for how often something may happen, as in throttle.h: a second's worth may come at once.
+// One number for how often something may happen, as in token_bucket.h: a second's worth may come at once.
 bool MayPay(TimePoint paid_until, nanoseconds price, TimePoint now) { return paid_until <= now + (kSecond - price); }
 void Pay(TimePoint& paid_until, nanoseconds price, TimePoint now) { paid_until = std::max(paid_until, now) + price; }
 

@@ -187,9 +187,8 @@ Session::Next Session::Step(const SessionTools& tools) {
 Session::Next Session::StepRelay(const SessionTools& tools) {
   const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
   const FlowTools lent = Flows(tools);
-  const Relay::Turn turn =
-      throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
-                           : throttle_->Step(relay_, core_.socket.get(), target_.get(), tools.deadlines.throttle, lent);
+  const Relay::Turn turn = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
+                                                : StepThrottled(lent, tools.deadlines.throttle);
   const bool just_half_closed = relay_.half_closed() && !half_closed_;
   half_closed_ |= just_half_closed;
   if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
@@ -209,6 +208,16 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
       return Next::kWait;
   }
   return Next::kRelease;
+}
+
+// A turn within the limits: asks what may be taken, takes it, and pays for it.
+Relay::Turn Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) {
+  const TimePoint now = lent.clock.now();
+  const Allowance allowed = throttle_->Allow(relay_.wants(), now);
+  Allowance left = allowed;
+  const Relay::Turn turn = relay_.Step(core_.socket.get(), target_.get(), left, lent);
+  const Allowance taken{allowed.up - left.up, allowed.down - left.down};
+  return throttle_->Settle(taken, relay_.unfinished(), ticks, now) ? Relay::Turn::kWaiting : turn;
 }
 
 // The TCP connection means nothing but that the association lasts: its end is the end, in order or not, and what comes

@@ -41,8 +41,8 @@ bool Logged(const TestGateway& gateway, std::string_view text) {
 // No more than a limit of `rate` lets through in a time that began at `begun`.
 std::uint64_t MostSince(Clock::time_point begun, std::uint64_t rate) {
   const std::chrono::duration<double> passed = Clock::now() - begun;
-  const std::chrono::duration<double> ahead = kThrottlePiece + kThrottleCredit;
-  return static_cast<std::uint64_t>(static_cast<double>(rate) * (passed + ahead).count()) + kThrottlePieceBytesMin;
+  const std::chrono::duration<double> ahead = kThrottleQuantum + kThrottleCredit;
+  return static_cast<std::uint64_t>(static_cast<double>(rate) * (passed + ahead).count()) + kThrottleQuantumBytesMin;
 }
 
 const std::string kServed = kChosenNone + Refusal(5);

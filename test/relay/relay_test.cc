@@ -44,10 +44,10 @@ struct Rig {
     return count > 0;
   }
   Turn Step() {
-    Relay::Allowance any;
+    Allowance any = kAnyAllowance;
     return Step(any);
   }
-  Turn Step(Relay::Allowance& left) {
+  Turn Step(Allowance& left) {
     if (!over()) turn = relay.Step(client_side.near.get(), target_side.near.get(), left, tools.All());
     return turn;
   }
@@ -357,16 +357,16 @@ TEST_CASE("relay: each way takes what it is allowed, and says what is left of th
   unit::WaitUntilArrived(rig.client());
   unit::WaitUntilArrived(rig.target());
   rig.Look();
-  CHECK(rig.relay.wants(Way::kUp));
-  CHECK(rig.relay.wants(Way::kDown));
+  CHECK(rig.relay.wants().up);
+  CHECK(rig.relay.wants().down);
 
-  Relay::Allowance left{100, 6};
+  Allowance left{100, 6};
   CHECK(rig.Step(left) == Turn::kUnfinished);
   CHECK(left.up == 92);
   CHECK(left.down == 0);
-  CHECK_FALSE(rig.relay.unfinished(Way::kUp));
-  CHECK(rig.relay.unfinished(Way::kDown));
-  CHECK_FALSE(rig.relay.wants(Way::kUp));
+  CHECK_FALSE(rig.relay.unfinished().up);
+  CHECK(rig.relay.unfinished().down);
+  CHECK_FALSE(rig.relay.wants().up);
 
   left = {100, 0};
   CHECK(rig.Step(left) == Turn::kUnfinished);
@@ -389,7 +389,7 @@ TEST_CASE("relay: a way that may take nothing ends with the other when its sink 
     unit::AbortNow(sides.to);
     CHECK(WaitUntil([&] {
       rig.Look();
-      Relay::Allowance left;
+      Allowance left = kAnyAllowance;
       (sides.client ? left.up : left.down) = 0;
       return rig.Step(left) == Turn::kBroken;
     }));
@@ -407,7 +407,7 @@ TEST_CASE("relay: a side that breaks while its bytes are held back has them deli
     REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP));
     rig.Look();
     for (int i = 0; i < 5; ++i) {
-      Relay::Allowance left{2, 2};
+      Allowance left{2, 2};
       CHECK(rig.Step(left) == Turn::kUnfinished);
       CHECK((sides.client ? left.up : left.down) == 0);
     }
@@ -425,7 +425,7 @@ TEST_CASE("relay: a clean end waits for the bytes before it, too") {
     REQUIRE(WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLRDHUP));
     rig.Look();
     for (int i = 0; i < 5; ++i) {
-      Relay::Allowance left{2, 2};
+      Allowance left{2, 2};
       CHECK(rig.Step(left) == Turn::kUnfinished);
     }
     CHECK(rig.TakeToEnd(sides.to) == "last words");

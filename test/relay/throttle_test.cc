@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "penstock/base/limits.h"
+#include "penstock/relay/relay.h"
 #include "test/support/rig.h"
 
 namespace penstock {
@@ -27,13 +28,28 @@ struct Limited {
   explicit Limited(const Rates& rates, UserBuckets* user = nullptr, std::uint32_t slot = 0)
       : throttle({slot, 0}, {9, {slot, 0}}, rates, user, kStart) {}
 
+  // For one way that wants some.
+  std::size_t Allow(Way way, TimePoint now) {
+    EachWay<bool> wants;
+    wants.of(way) = true;
+    return throttle.Allow(wants, now).of(way);
+  }
+
+  // For one way that took so much and wants no more.
+  void Settle(Way way, std::size_t bytes, TimePoint now) {
+    EachWay<std::size_t> taken;
+    taken.of(way) = bytes;
+    CHECK_FALSE(throttle.Settle(taken, {}, ticks, now));
+  }
+
   // Takes all that is allowed at `now`.
   std::size_t TakeAll(TimePoint now, Way way = Way::kUp) {
-    const std::size_t allowed = throttle.Allow(way, now);
-    throttle.Settle(way, allowed, now);
+    const std::size_t allowed = Allow(way, now);
+    Settle(way, allowed, now);
     return allowed;
   }
 
+  ThrottleTicks ticks;
   Throttle throttle;
 };
 
@@ -65,14 +81,14 @@ TEST_CASE("throttle: bytes become time without overflow, and are never free") {
   CHECK_FALSE(kNone.limited());
 }
 
-TEST_CASE("throttle: a piece is what comes in its time, within reason") {
-  CHECK(Rate(kMegabyte).PieceIn(50ms) == 50'000);
-  CHECK(Rate(65'536).PieceIn(50ms) == 3'276);
-  CHECK(Rate(1'000).PieceIn(50ms) == kThrottlePieceBytesMin);
-  CHECK(Rate(100'000'000'000).PieceIn(50ms) == kTurnBytes);
+TEST_CASE("throttle: a quantum is what comes in its time, within reason") {
+  CHECK(Rate(kMegabyte).QuantumIn(50ms) == 50'000);
+  CHECK(Rate(65'536).QuantumIn(50ms) == 3'276);
+  CHECK(Rate(1'000).QuantumIn(50ms) == kThrottleQuantumBytesMin);
+  CHECK(Rate(100'000'000'000).QuantumIn(50ms) == kTurnBytes);
 }
 
-TEST_CASE("throttle: a session takes a piece, and has to wait until that is paid") {
+TEST_CASE("throttle: a session takes a quantum, and has to wait until that is paid") {
   Limited limited({Rate(kMegabyte), kNone});
   CHECK(limited.throttle.Due(Way::kUp) <= kStart);
   CHECK(limited.TakeAll(kStart) == 50'000);
@@ -85,11 +101,11 @@ TEST_CASE("throttle: a session takes a piece, and has to wait until that is paid
 
 TEST_CASE("throttle: it is paid for what was taken, not for what was allowed") {
   Limited limited({Rate(kMegabyte), kNone});
-  REQUIRE(limited.throttle.Allow(Way::kUp, kStart) == 50'000);
-  limited.throttle.Settle(Way::kUp, 1, kStart);
+  REQUIRE(limited.Allow(Way::kUp, kStart) == 50'000);
+  limited.Settle(Way::kUp, 1, kStart);
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 1us);
-  REQUIRE(limited.throttle.Allow(Way::kUp, kStart + 1ms) == 50'000);
-  limited.throttle.Settle(Way::kUp, 0, kStart + 1ms);
+  REQUIRE(limited.Allow(Way::kUp, kStart + 1ms) == 50'000);
+  limited.Settle(Way::kUp, 0, kStart + 1ms);
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 1us);
 }
 
@@ -116,23 +132,23 @@ TEST_CASE("throttle: what is not limited is not limited") {
   Limited nobody({kNone, Rate(kMegabyte)}, nullptr);
   for (Limited* each : {&nothing, &nobody}) {
     for (int i = 0; i < 3; ++i) {
-      CHECK(each->throttle.Allow(Way::kUp, kStart) == kNoLimit);
-      each->throttle.Settle(Way::kUp, kTurnBytes, kStart);
+      CHECK(each->Allow(Way::kUp, kStart) == kNoLimit);
+      each->Settle(Way::kUp, kTurnBytes, kStart);
       CHECK(each->throttle.Due(Way::kUp) <= kStart);
       CHECK(each->throttle.Pass(Way::kDown, 65'535, kStart));
     }
   }
 }
 
-TEST_CASE("throttle: the sessions of a user stand in line, and nobody overtakes") {
+TEST_CASE("throttle: the sessions of a user queue, and none overtakes") {
   UserBuckets user;
-  const Rates rates{kNone, Rate(kMegabyte)};  // a piece is 5,000 bytes in 5 ms
+  const Rates rates{kNone, Rate(kMegabyte)};  // a quantum is 5,000 bytes in 5 ms
   Limited a(rates, &user), b(rates, &user), c(rates, &user);
-  CHECK(a.throttle.Allow(Way::kUp, kStart) == 5'000);
-  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
-  CHECK(c.throttle.Allow(Way::kUp, kStart) == 0);
-  a.throttle.Settle(Way::kUp, 5'000, kStart);
-  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);  // behind the others
+  CHECK(a.Allow(Way::kUp, kStart) == 5'000);
+  CHECK(b.Allow(Way::kUp, kStart) == 0);
+  CHECK(c.Allow(Way::kUp, kStart) == 0);
+  a.Settle(Way::kUp, 5'000, kStart);
+  CHECK(a.Allow(Way::kUp, kStart) == 0);  // behind the others
   CHECK(b.throttle.Due(Way::kUp) == kStart + 5ms);
   CHECK(c.throttle.Due(Way::kUp) == kStart + 10ms);
   CHECK(a.throttle.Due(Way::kUp) == kStart + 15ms);
@@ -147,34 +163,34 @@ TEST_CASE("throttle: the sessions of a user stand in line, and nobody overtakes"
   }
 }
 
-TEST_CASE("throttle: what a session did not use of its place goes back to its user") {
+TEST_CASE("throttle: what a session did not use of its quantum goes back to its user") {
   UserBuckets user;
   const Rates rates{kNone, Rate(kMegabyte)};
   Limited a(rates, &user), b(rates, &user);
-  REQUIRE(a.throttle.Allow(Way::kUp, kStart) == 5'000);
-  a.throttle.Settle(Way::kUp, 1'000, kStart);
-  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  REQUIRE(a.Allow(Way::kUp, kStart) == 5'000);
+  a.Settle(Way::kUp, 1'000, kStart);
+  CHECK(b.Allow(Way::kUp, kStart) == 0);
   CHECK(b.throttle.Due(Way::kUp) == kStart + 1ms);
-  REQUIRE(b.throttle.Allow(Way::kUp, kStart + 1ms) == 5'000);
-  b.throttle.Settle(Way::kUp, 0, kStart + 1ms);
-  CHECK(a.throttle.Allow(Way::kUp, kStart + 1ms) == 5'000);
+  REQUIRE(b.Allow(Way::kUp, kStart + 1ms) == 5'000);
+  b.Settle(Way::kUp, 0, kStart + 1ms);
+  CHECK(a.Allow(Way::kUp, kStart + 1ms) == 5'000);
 }
 
-TEST_CASE("throttle: a session that ends, or gets other limits, leaves the line") {
+TEST_CASE("throttle: a session that ends, or gets other limits, leaves the queue") {
   UserBuckets user;
   const Rates rates{kNone, Rate(kMegabyte)};
   Limited a(rates, &user), c(rates, &user);
   a.TakeAll(kStart);
   {
     Limited b(rates, &user);
-    CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+    CHECK(b.Allow(Way::kUp, kStart) == 0);
   }
-  CHECK(c.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(c.Allow(Way::kUp, kStart) == 0);
   CHECK(c.throttle.Due(Way::kUp) == kStart + 5ms);
   c.throttle.SetRates({kNone, Rate(2 * kMegabyte)});
-  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(a.Allow(Way::kUp, kStart) == 0);
   CHECK(a.throttle.Due(Way::kUp) == kStart + 5ms);
-  CHECK(c.throttle.Allow(Way::kUp, kStart + 10ms) == 10'000);
+  CHECK(c.Allow(Way::kUp, kStart + 10ms) == 10'000);
 }
 
 TEST_CASE("throttle: a user that rested has saved up nothing for its first session") {
@@ -189,13 +205,13 @@ TEST_CASE("throttle: a user that rested has saved up nothing for its first sessi
   CHECK(a.TakeAll(kStart + 10s + 25ms) == 0);
 }
 
-TEST_CASE("throttle: a session that has used up its own rate takes no place in the line") {
+TEST_CASE("throttle: a session that has used up its own rate does not queue") {
   UserBuckets user;
   Limited a({Rate(kMegabyte), Rate(2 * kMegabyte)}, &user);
   Limited b({kNone, Rate(2 * kMegabyte)}, &user);
   CHECK(a.TakeAll(kStart) == 10'000);
-  CHECK(a.throttle.Allow(Way::kUp, kStart) == 0);
-  CHECK(b.throttle.Allow(Way::kUp, kStart) == 0);
+  CHECK(a.Allow(Way::kUp, kStart) == 0);
+  CHECK(b.Allow(Way::kUp, kStart) == 0);
   CHECK(b.throttle.Due(Way::kUp) == kStart + 5ms);
   CHECK(a.throttle.Due(Way::kUp) == kStart + 10ms);
 }
@@ -206,7 +222,7 @@ TEST_CASE("throttle: a datagram passes whole and pays, or does not pass") {
   for (const Rates& rates : rows) {
     Limited limited(rates, &user);
     TimePoint now = kStart + 1h;
-    CHECK(limited.throttle.Pass(Way::kUp, 60'000, now));  // more than a piece
+    CHECK(limited.throttle.Pass(Way::kUp, 60'000, now));  // more than a quantum
     CHECK_FALSE(limited.throttle.Pass(Way::kUp, 1, now));
     CHECK_FALSE(limited.throttle.Pass(Way::kUp, 1, now + 540ms));
     CHECK(limited.throttle.Pass(Way::kUp, 1, now + 601ms));
@@ -279,19 +295,13 @@ struct Simulation {
     std::ranges::shuffle(ready, random);
   }
 
-  // What Throttle::Step does for a relay that always wants, and whose source sometimes has less than is allowed.
+  // What a session does for a relay that always wants, and whose source sometimes has less than is allowed.
   void Turn(std::uint32_t slot) {
-    Throttle& throttle = sessions[slot]->throttle;
-    const std::size_t allowed = throttle.Allow(Way::kUp, now);
+    Limited& limited = *sessions[slot];
+    const std::size_t allowed = limited.Allow(Way::kUp, now);
     const std::size_t there = random() % 4 == 0 && allowed > 4'096 ? allowed / 2 : allowed;
-    throttle.Settle(Way::kUp, there, now);
     taken[slot] += there;
-    throttle.Allow(Way::kUp, now);
-    if (throttle.Due(Way::kUp) <= now) {
-      ready.push_back(slot);
-    } else {
-      ticks.Arm(throttle.deadline(), throttle.Due(Way::kUp), now);
-    }
+    if (!limited.throttle.Settle({there, 0}, {true, false}, ticks, now)) ready.push_back(slot);
   }
 
   void Run(nanoseconds duration) {
@@ -369,7 +379,7 @@ TEST_CASE("throttle: with both limits the tighter one holds") {
   CHECK(static_cast<double>(session_tighter.total()) / 5e7 == doctest::Approx(1.0).epsilon(0.03));
 }
 
-TEST_CASE("throttle: a line that many threads share loses nothing") {
+TEST_CASE("throttle: a bucket that many threads share loses nothing") {
   UserBuckets user;
   constexpr int kThreads = 4;
   std::vector<std::thread> threads;
@@ -389,7 +399,7 @@ TEST_CASE("throttle: a line that many threads share loses nothing") {
   for (std::thread& thread : threads) thread.join();
   nanoseconds all{0};
   for (const nanoseconds each : kept) all += each;
-  // At the start of the line a place may have been given back before the next one was taken: never too much is paid.
+  // When the queue is empty, a quantum may be given back before the next one is taken: never too much is paid.
   CHECK(user.up.Take(0ns, kStart) <= kStart + all);
   CHECK(user.up.Take(0ns, kStart) > kStart);
   CHECK(user.down.Take(0ns, kStart) == kStart);
@@ -414,9 +424,15 @@ struct RelayRig {
       event.cookie.tag == 0 ? relay.OnClient(event.events) : relay.OnTarget(event.events);
     }
   }
+  // As a session does it.
   Relay::Turn Step() {
     Look();
-    return limited.throttle.Step(relay, client.near.get(), target.near.get(), ticks, tools.All());
+    const TimePoint now = tools.clock.now();
+    const Allowance allowed = limited.throttle.Allow(relay.wants(), now);
+    Allowance left = allowed;
+    const Relay::Turn turn = relay.Step(client.near.get(), target.near.get(), left, tools.All());
+    const Allowance taken{allowed.up - left.up, allowed.down - left.down};
+    return limited.throttle.Settle(taken, relay.unfinished(), ticks, now) ? Relay::Turn::kWaiting : turn;
   }
   void SendUp(std::string_view text) {
     REQUIRE(unit::SendSome(client.far.get(), text) == text.size());
@@ -434,7 +450,7 @@ struct RelayRig {
 
 TEST_CASE("throttle: a relay that has used up its limit waits for a tick, and nothing else is needed") {
   UserBuckets user;
-  const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(10 * kMegabyte)}};  // pieces of 50,000 bytes
+  const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(10 * kMegabyte)}};  // quanta of 50,000 bytes
   for (const Rates& rates : rows) {
     RelayRig rig(rates, &user);
     const std::string much = unit::Pattern(120'000);
@@ -475,12 +491,12 @@ TEST_CASE("throttle: a relay within its limit does not wait") {
   }
 }
 
-TEST_CASE("throttle: a relay with nothing to move takes no place in the line") {
+TEST_CASE("throttle: a relay with nothing to move does not queue") {
   UserBuckets user;
   RelayRig idle({kNone, Rate(kMegabyte)}, &user);
   Limited other({kNone, Rate(kMegabyte)}, &user);
   for (int i = 0; i < 10; ++i) CHECK(idle.Step() == Relay::Turn::kWaiting);
-  CHECK(other.throttle.Allow(Way::kUp, kStart) > 0);
+  CHECK(other.Allow(Way::kUp, kStart) > 0);
 }
 
 TEST_CASE("throttle: one way that has to wait does not hold up the other") {

@@ -164,20 +164,20 @@ static_assert(kTurnBytes >= kSpliceBytes && kFirstBytes > kBulkAfter * kCopyByte
 // The allowance of a flow without a bandwidth limit.
 inline constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-// Bandwidth limits. A session takes what its rate brings in kThrottlePiece and then waits; a session that shares its
-// user's rate takes smaller pieces, so that a hundred have their turns within a second. Small enough that over five
-// seconds a piece more or less, and the credit, are no more than 3 % together.
-inline constexpr std::chrono::milliseconds kThrottlePiece{50};
-inline constexpr std::chrono::milliseconds kThrottleUserPiece{5};
-inline constexpr std::size_t kThrottlePieceBytesMin = 1'024;
+// Bandwidth limits. A session takes a quantum, what its rate brings in kThrottleQuantum, and then waits. A session that
+// shares its user's rate takes smaller ones, so that a hundred sessions have their turns within a second. Over five
+// seconds a quantum more or less, and the credit, are no more than 3 % together.
+inline constexpr std::chrono::milliseconds kThrottleQuantum{50};
+inline constexpr std::chrono::milliseconds kThrottleUserQuantum{5};
+inline constexpr std::size_t kThrottleQuantumBytesMin = 1'024;
 
-// Who wakes late is owed so much time at most; less would lose bandwidth to the ticks at which throttled sessions look
-// again. A longer wait ends with slow ticks, half of one too late at most.
+// The time that a session which wakes late may still use; less would lose bandwidth to the ticks at which throttled
+// sessions ask again. A longer wait ends with a slow tick, half of one too late at most.
 inline constexpr std::chrono::milliseconds kThrottleCredit{50};
 inline constexpr std::chrono::milliseconds kThrottleTick{5};
 inline constexpr std::chrono::milliseconds kThrottleTickSlow{50};
 static_assert(kThrottleTickSlow / 2 + kThrottleTick < kThrottleCredit);
-static_assert((kThrottlePiece + kThrottleCredit) * 100 <= std::chrono::milliseconds(5'000) * 3);
+static_assert((kThrottleQuantum + kThrottleCredit) * 100 <= std::chrono::milliseconds(5'000) * 3);
 
 // A reset waits for the bytes before it to be delivered: for at most kResetDrainMax, checking at these intervals.
 inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};

@@ -24,7 +24,7 @@
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
 #include "penstock/os/clock.h"
-#include "penstock/relay/throttle.h"
+#include "penstock/relay/token_bucket.h"
 
 namespace penstock {
 

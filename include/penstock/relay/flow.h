@@ -101,7 +101,7 @@ class Flow {
   // The turn, or its allowance, ended before the work did: no edge will say so, the caller gives it another turn.
   bool unfinished() const { return open() && unfinished_; }
   bool bulk() const { return open() && bulk_; }
-  // A turn would use an allowance.
+  // True if a turn would use an allowance.
   bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 

@@ -13,22 +13,15 @@
 //   both are over   -> kEnded when both ended cleanly, else kBroken: the side that still stands gets a reset
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
-#include "penstock/base/limits.h"
 #include "penstock/os/poller.h"
 #include "penstock/relay/flow.h"
+#include "penstock/relay/way.h"
 
 namespace penstock {
-
-enum class Way : std::uint8_t {
-  kUp,    // client to target
-  kDown,  // target to client
-};
-inline constexpr std::array kWays{Way::kUp, Way::kDown};
 
 class Relay {
  public:
@@ -37,14 +30,6 @@ class Relay {
     kUnfinished,  // give it another turn
     kEnded,       // close both
     kBroken,      // reset whatever side is not broken itself, after what it was sent has arrived
-  };
-
-  // What a turn may take from either side.
-  struct Allowance {
-    std::size_t up = kNoLimit;
-    std::size_t down = kNoLimit;
-
-    std::size_t& of(Way way) { return way == Way::kUp ? up : down; }
   };
 
   // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. A target
@@ -61,7 +46,7 @@ class Relay {
   void OnTargetDead(const FlowTools& tools) { OnDead(down_, up_, target_gone_, tools); }
 
   Turn Step(int client, int target, const FlowTools& tools) {
-    Allowance any;
+    Allowance any = kAnyAllowance;
     return Step(client, target, any, tools);
   }
 
@@ -72,8 +57,8 @@ class Relay {
   void Release(const FlowTools& tools);
 
   bool bulk() const { return up_.bulk() || down_.bulk(); }
-  bool wants(Way way) const { return flow(way).wants(); }
-  bool unfinished(Way way) const { return flow(way).unfinished(); }
+  EachWay<bool> wants() const { return {up_.wants(), down_.wants()}; }
+  EachWay<bool> unfinished() const { return {up_.unfinished(), down_.unfinished()}; }
 
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
@@ -91,7 +76,6 @@ class Relay {
   static void OnSide(const Events& events, Flow& from, Flow& to, bool& gone);
   static void OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools);
   static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools);
-  const Flow& flow(Way way) const { return way == Way::kUp ? up_ : down_; }
 
   Flow up_;
   Flow down_;

@@ -86,6 +86,7 @@ class Session {
   Next Drive(const SessionTools& tools);
   Next Step(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
+  Relay::Turn StepThrottled(const FlowTools& lent, ThrottleTicks& ticks);
   Next StepAssociated(const SessionTools& tools);
   Next StepClosing(const SessionTools& tools);
   Next StepResetting(const SessionTools& tools);
