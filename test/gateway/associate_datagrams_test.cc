@@ -1,4 +1,4 @@
-// UDP ASSOCIATE: what happens to datagrams, one by one and in batches.
+// UDP ASSOCIATE: how datagrams are relayed, one by one and in batches.
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,12 +26,12 @@ Settings BothFamilies() {
   return settings;
 }
 
-// The worker counts after it has sent, so a count may be a moment late.
-bool Counted(const TestGateway& gateway, Counter Counters::*cause, std::uint64_t count) {
+// A worker counts a datagram after it has sent it, so the counter may change later than the datagram arrives.
+bool WaitForCount(const TestGateway& gateway, Counter Counters::*cause, std::uint64_t count) {
   return WaitUntil([&] { return gateway.Count(cause) == count; });
 }
 
-TEST_CASE("datagrams reach IPv4 and IPv6 targets and come back with their sources, from clients of both families") {
+TEST_CASE("clients and targets of both families exchange datagrams; each answer names its source") {
   const TestGateway gateway(BothFamilies());
   const UdpPeer target;
   const UdpPeer target6(kLoopback6);
@@ -43,12 +43,12 @@ TEST_CASE("datagrams reach IPv4 and IPv6 targets and come back with their source
       client.PingPong(target6, "to IPv6 " + std::to_string(i));
     }
   }
-  CHECK(Counted(gateway, &Counters::datagrams_up, 40));
-  CHECK(Counted(gateway, &Counters::datagrams_down, 40));
+  CHECK(WaitForCount(gateway, &Counters::datagrams_up, 40));
+  CHECK(WaitForCount(gateway, &Counters::datagrams_down, 40));
   CHECK(gateway.Count(&Counters::associations_begun) == 2);
 }
 
-TEST_CASE("all targets see one port, and any target of an address that was sent to may answer") {
+TEST_CASE("all targets see one source port; any port of an address that was sent to may answer") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer first;
@@ -64,7 +64,7 @@ TEST_CASE("all targets see one port, and any target of an address that was sent 
   CHECK(answer.from == other_port.at());
 }
 
-TEST_CASE("--udp-filter: answers of strangers are dropped by default, and pass when it is open") {
+TEST_CASE("--udp-filter: unsolicited datagrams are dropped by default and delivered with `open`") {
   for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
     Settings settings = TestSettings();
     settings.udp_filter = filter;
@@ -76,7 +76,7 @@ TEST_CASE("--udp-filter: answers of strangers are dropped by default, and pass w
     const Endpoint outside = target.Receive().from;
     stranger.Send("from a stranger", Endpoint{*IpAddress::Parse("127.0.0.1"), outside.port});
     if (filter == UdpFilter::kAddress) {
-      CHECK(Counted(gateway, &Counters::udp_unsolicited, 1));
+      CHECK(WaitForCount(gateway, &Counters::udp_unsolicited, 1));
       client.PingPong(target);
       client.Send("now I ask", stranger.at());
       stranger.Send("from a friend", stranger.Receive().from);
@@ -89,7 +89,7 @@ TEST_CASE("--udp-filter: answers of strangers are dropped by default, and pass w
   }
 }
 
-TEST_CASE("a client that has sent to thousands of addresses still hears all of the last ones") {
+TEST_CASE("a client that has sent to 2,000 addresses receives answers from each of the last 64") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target(*Endpoint::Parse("0.0.0.0:0"));
@@ -102,20 +102,20 @@ TEST_CASE("a client that has sent to thousands of addresses still hears all of t
     client.Send("x", address(i));
     outside = target.Receive().from;
   }
-  // Nobody is asked again: each must still be known from then. By a random key they share the set's buckets; that more
-  // of so few come into one than it keeps happens less than once in a million runs.
+  // Nothing is sent to these addresses again, so the set must still hold them. A random key spreads them over the set's
+  // buckets; a bucket gets more of the 64 than it can keep in less than one run in a million.
   for (int i = 1936; i < 2000; ++i) {
     CAPTURE(i);
-    const UdpPeer speaker(Endpoint{address(i).ip, 0});
-    speaker.Send("!", outside);
+    const UdpPeer answering(Endpoint{address(i).ip, 0});
+    answering.Send("!", outside);
     const auto answer = client.Receive();
     CHECK(answer.bytes == "!");
-    CHECK(answer.from == speaker.at());
+    CHECK(answer.from == answering.at());
   }
   CHECK(gateway.Count(&Counters::udp_unsolicited) == 0);
 }
 
-TEST_CASE("empty datagrams and the longest ones pass whole, both ways") {
+TEST_CASE("empty datagrams and datagrams of the maximum length are relayed whole in both directions") {
   const TestGateway gateway(BothFamilies());
   const UdpPeer target;
   const UdpPeer target6(kLoopback6);
@@ -126,7 +126,7 @@ TEST_CASE("empty datagrams and the longest ones pass whole, both ways") {
   client.PingPong(target, "");
   client.PingPong(target6, "");
   client6.PingPong(target, "");
-  // Over IPv4 a datagram has 65,507 bytes, the SOCKS header among them.
+  // Over IPv4 a datagram has at most 65,507 bytes, including the SOCKS header.
   client.PingPong(target, longest.substr(0, 65'507 - 10));
   client.PingPong(target6, longest.substr(0, 65'507 - 22));
   client6.PingPong(target, longest);
@@ -139,18 +139,18 @@ TEST_CASE("empty datagrams and the longest ones pass whole, both ways") {
   }
 }
 
-TEST_CASE("an answer that does not fit with its header is dropped and counted") {
+TEST_CASE("an answer that is too long with its SOCKS header is dropped and counted") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
   client.Send("a", target.at());
   const Endpoint outside = target.Receive().from;
   target.Send(std::string(65'498, 'x'), outside);
-  CHECK(Counted(gateway, &Counters::udp_too_long, 1));
+  CHECK(WaitForCount(gateway, &Counters::udp_too_long, 1));
   client.PingPong(target);
 }
 
-TEST_CASE("of a batch of good and bad datagrams the good ones pass, in order") {
+TEST_CASE("of a mixed batch the valid datagrams are relayed in order; malformed ones and fragments are counted") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -181,12 +181,12 @@ TEST_CASE("of a batch of good and bad datagrams the good ones pass, in order") {
   }
   client.udp().SendAll(batch, client.bound());
   for (const std::string& data : wanted) CHECK(target.Receive().bytes == data);
-  CHECK(Counted(gateway, &Counters::udp_malformed, 3 * bad.size()));
-  CHECK(Counted(gateway, &Counters::udp_fragment, bad.size()));
+  CHECK(WaitForCount(gateway, &Counters::udp_malformed, 3 * bad.size()));
+  CHECK(WaitForCount(gateway, &Counters::udp_fragment, bad.size()));
   client.PingPong(target);
 }
 
-TEST_CASE("batches of every shape arrive whole and in order, whatever is joined on the way") {
+TEST_CASE("batches of many lengths and two targets arrive whole and in order") {
   const TestGateway gateway(BothFamilies());
   for (const Endpoint& at : {kLoopback, kLoopback6}) {
     const UdpPeer target(at);
@@ -198,7 +198,7 @@ TEST_CASE("batches of every shape arrive whole and in order, whatever is joined 
       std::vector<std::string> wanted;
       std::vector<std::string> wanted_other;
       for (int i = 0; i < 60; ++i) {
-        // Runs of one length, a shorter one now and then, an empty one, another target in between.
+        // Runs of one length (0 in some rounds), interrupted by random lengths and by datagrams to another target.
         const std::size_t size =
             NextRandom(random) % 8 == 0 ? NextRandom(random) % 1500 : 100 * static_cast<std::size_t>(round % 13);
         std::string data(size, '\0');
@@ -221,7 +221,7 @@ TEST_CASE("batches of every shape arrive whole and in order, whatever is joined 
   }
 }
 
-TEST_CASE("datagrams that the kernel has joined are taken apart, both ways") {
+TEST_CASE("datagrams that the kernel has joined (UDP_GRO) are split again, in both directions") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -243,10 +243,10 @@ TEST_CASE("datagrams that the kernel has joined are taken apart, both ways") {
   target.SendSegments(answers + "short", 1000, outside);
   for (char c = 'A'; c <= 'Z'; ++c) CHECK(client.Receive().bytes == std::string(1000, c));
   CHECK(client.Receive().bytes == "short");
-  CHECK(Counted(gateway, &Counters::datagrams_down, 27));
+  CHECK(WaitForCount(gateway, &Counters::datagrams_down, 27));
 }
 
-TEST_CASE("the port is pinned by the first valid datagram, and only the client's address may send") {
+TEST_CASE("the first valid datagram pins the client's port; other ports and other addresses are dropped") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -254,20 +254,20 @@ TEST_CASE("the port is pinned by the first valid datagram, and only the client's
   const UdpPeer other_port;
   const std::string hello = UdpHeader(target.at()) + "hello";
   foreign.Send(hello, client.bound());
-  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  CHECK(WaitForCount(gateway, &Counters::udp_foreign, 1));
   other_port.Send("garbage does not pin", client.bound());
-  CHECK(Counted(gateway, &Counters::udp_malformed, 1));
+  CHECK(WaitForCount(gateway, &Counters::udp_malformed, 1));
   client.PingPong(target);
   other_port.Send(hello, client.bound());
   foreign.Send(hello, client.bound());
-  CHECK(Counted(gateway, &Counters::udp_foreign, 3));
+  CHECK(WaitForCount(gateway, &Counters::udp_foreign, 3));
   client.PingPong(target);
   CHECK(target.nothing_came());
   CHECK(other_port.nothing_came());
   CHECK(foreign.nothing_came());
 }
 
-TEST_CASE("an association that somebody else at the client's address has taken is given back to the port it named") {
+TEST_CASE("the port that the request names takes the association over from another port that sent first") {
   const TestGateway gateway;
   const UdpPeer target;
   const UdpPeer own;
@@ -278,12 +278,12 @@ TEST_CASE("an association that somebody else at the client's address has taken i
   target.Send("answer", target.Receive().from);
   CHECK(own.Receive().from == other.bound());
   other.SendRaw(hello);
-  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  CHECK(WaitForCount(gateway, &Counters::udp_foreign, 1));
   CHECK(target.nothing_came());
 }
 
-// No UDP socket sends such a one, but a raw socket does.
-TEST_CASE("a datagram from port 0 does not pin the port" * doctest::skip(::geteuid() != 0)) {
+// A UDP socket cannot send from port 0; a raw socket can.
+TEST_CASE("a datagram from port 0 does not pin the client's port" * doctest::skip(::geteuid() != 0)) {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -298,12 +298,12 @@ TEST_CASE("a datagram from port 0 does not pin the port" * doctest::skip(::geteu
   const socklen_t length = Endpoint{client.bound().ip, 0}.ToSockaddr(&address);
   REQUIRE(::sendto(raw.get(), segment.data(), segment.size(), 0, reinterpret_cast<const sockaddr*>(&address), length) ==
           static_cast<ssize_t>(segment.size()));
-  CHECK(Counted(gateway, &Counters::udp_foreign, 1));
+  CHECK(WaitForCount(gateway, &Counters::udp_foreign, 1));
   client.PingPong(target);
   CHECK(target.nothing_came());
 }
 
-TEST_CASE("a target that nobody listens on disturbs no other") {
+TEST_CASE("datagrams to a closed port do not affect other targets") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -316,10 +316,10 @@ TEST_CASE("a target that nobody listens on disturbs no other") {
     client.Send("x", closed);
     client.PingPong(target);
   }
-  CHECK(Counted(gateway, &Counters::datagrams_up, 40));
+  CHECK(WaitForCount(gateway, &Counters::datagrams_up, 40));
 }
 
-TEST_CASE("a target that the kernel refuses is counted, and disturbs no other") {
+TEST_CASE("a datagram that the kernel refuses to send is counted and does not affect other targets") {
   const TestGateway gateway;
   const UdpClient client(gateway);
   const UdpPeer target;
@@ -328,11 +328,11 @@ TEST_CASE("a target that the kernel refuses is counted, and disturbs no other") 
   client.udp().SendAll({refused, good + "a", refused, good + "b", refused}, client.bound());
   CHECK(target.Receive().bytes == "a");
   CHECK(target.Receive().bytes == "b");
-  CHECK(Counted(gateway, &Counters::udp_unreachable, 3));
+  CHECK(WaitForCount(gateway, &Counters::udp_unreachable, 3));
   client.PingPong(target);
 }
 
-TEST_CASE("a client that has closed its UDP socket costs its answers, and nothing else") {
+TEST_CASE("a client that has closed its UDP socket loses its answers and keeps its association") {
   const TestGateway gateway;
   const UdpPeer target;
   Peer control;
@@ -348,7 +348,8 @@ TEST_CASE("a client that has closed its UDP socket costs its answers, and nothin
   CHECK(gateway.server().sessions() == 1);
 }
 
-TEST_CASE("a remote client may not reach what only this host can reach" * doctest::skip(OutsideAddresses().empty())) {
+TEST_CASE("UDP: the guard denies remote clients the addresses that only this host can reach" *
+          doctest::skip(OutsideAddresses().empty())) {
   for (const IpAddress& outside : OutsideAddresses()) {
     CAPTURE(outside.ToString());
     Settings settings = TestSettings();
@@ -363,11 +364,11 @@ TEST_CASE("a remote client may not reach what only this host can reach" * doctes
       client.Send("address", Endpoint{*IpAddress::Parse(name), target.at().port});
       client.Send("text", name, target.at().port);
       denied += 2;
-      CHECK(Counted(gateway, &Counters::udp_denied, denied));
+      CHECK(WaitForCount(gateway, &Counters::udp_denied, denied));
     }
     client.Send("name", "localhost", target.at().port);
     client.Send("own", Endpoint{outside, target.at().port});
-    CHECK(Counted(gateway, &Counters::udp_denied, denied + 2));
+    CHECK(WaitForCount(gateway, &Counters::udp_denied, denied + 2));
     CHECK(target.nothing_came());
   }
 }
@@ -389,21 +390,22 @@ struct NamedGateway {
   TestGateway gateway;
 };
 
-// A name that has an answer once it is released.
+// Adds a name whose answer is held until Release.
 void AddHeld(DnsServer& dns, std::string_view name) {
   dns.Add(name, "127.0.0.1");
   dns.Behave(name, DnsServer::Behaviour::kHold);
 }
 
-// Numbered datagrams, as many as one association may have waiting for names; the gateway has read them then.
-void SendAllThatWait(const UdpClient& client, std::string_view name, const UdpPeer& target) {
+// Sends as many numbered datagrams as one association may have waiting for names. Returns once the gateway has read
+// them.
+void FillNameQueue(const UdpClient& client, std::string_view name, const UdpPeer& target) {
   for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) {
     client.Send(std::to_string(i), name, target.at().port);
   }
   client.PingPong(UdpPeer());
 }
 
-TEST_CASE("names are targets, too, mixed with addresses; a literal in a name is an address") {
+TEST_CASE("names and addresses can be mixed as targets; a name that is an address literal is that address") {
   DnsServer dns;
   dns.Add("four.example", "127.0.0.1");
   dns.Add("six.example", "::1");
@@ -428,7 +430,7 @@ TEST_CASE("names are targets, too, mixed with addresses; a literal in a name is 
   CHECK(dns.Queries("four.example", DnsType::kA) == 1);
 }
 
-TEST_CASE("datagrams wait for a slow name server in order, and nobody waits for them") {
+TEST_CASE("datagrams wait in order for a slow name server and do not delay datagrams to other targets") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
   dns.Add("fast.example", "127.0.0.1");
@@ -446,22 +448,22 @@ TEST_CASE("datagrams wait for a slow name server in order, and nobody waits for 
   for (const char* const data : {"1", "2", "", "4"}) CHECK(slow.Receive().bytes == data);
 }
 
-TEST_CASE("what waits for names is bounded, and names that are known pass by") {
+TEST_CASE("the queue of datagrams that wait for names is bounded; cached names do not queue") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
-  dns.Add("known.example", "127.0.0.1");
+  dns.Add("cached.example", "127.0.0.1");
   const NamedGateway named(dns);
   const UdpClient client(named.gateway);
   const UdpPeer slow;
   const UdpPeer target;
-  client.Send("first", "known.example", target.at().port);
+  client.Send("first", "cached.example", target.at().port);
   CHECK(target.Receive().bytes == "first");
   const std::size_t more = 40;
   for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation + more; ++i) {
     client.Send(std::to_string(i), "slow.example", slow.at().port);
   }
-  CHECK(Counted(named.gateway, &Counters::udp_queue_full, more));
-  client.Send("second", "known.example", target.at().port);
+  CHECK(WaitForCount(named.gateway, &Counters::udp_queue_full, more));
+  client.Send("second", "cached.example", target.at().port);
   CHECK(target.Receive().bytes == "second");
   dns.Release("slow.example");
   for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) CHECK(slow.Receive().bytes == std::to_string(i));
@@ -469,7 +471,7 @@ TEST_CASE("what waits for names is bounded, and names that are known pass by") {
   CHECK(slow.Receive().bytes == "again");
 }
 
-TEST_CASE("one client's datagrams that wait for names make room to those of others") {
+TEST_CASE("a full queue of waiting datagrams drops one client's datagrams to admit another client's") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
@@ -484,27 +486,27 @@ TEST_CASE("one client's datagrams that wait for names make room to those of othe
     greedy.push_back(std::make_unique<UdpClient>(named.gateway));
     for (std::size_t k = 0; k < kWaitingDatagramsPerAssociation; ++k) {
       greedy.back()->Send(std::string(size, 'x'), name, lost.at().port);
-      greedy.back()->PingPong(lost);  // it has been read
+      greedy.back()->PingPong(lost);  // the gateway has read it
     }
   }
   const std::size_t refused = greedy_clients * kWaitingDatagramsPerAssociation - fit;
-  CHECK(Counted(named.gateway, &Counters::udp_queue_full, refused));
-  // Whether another client shares the room of this one is random, one in 256: of three, one does not.
+  CHECK(WaitForCount(named.gateway, &Counters::udp_queue_full, refused));
+  // A random key puts another client into the same share with a probability of 1 in 256: of three, one is in another.
   std::vector<std::unique_ptr<UdpClient>> others;
   for (const char* const from : {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"}) {
     others.push_back(std::make_unique<UdpClient>(Peer::FromTo(*Endpoint::Parse(from), named.gateway.at())));
     others.back()->Send(std::string(size, 'y'), name, kept.at().port);
     others.back()->PingPong(lost);
   }
-  CHECK(Counted(named.gateway, &Counters::udp_queue_full, refused + others.size()));
-  greedy.front()->PingPong(lost);  // who has made room goes on, and may wait again
+  CHECK(WaitForCount(named.gateway, &Counters::udp_queue_full, refused + others.size()));
+  greedy.front()->PingPong(lost);  // this client still works, and its datagrams may wait again
   dns.Release(name);
   CHECK(kept.Receive().bytes == std::string(size, 'y'));
 }
 
-TEST_CASE("of a name's addresses one without a route is passed over") {
+TEST_CASE("an address without a route is skipped for the name's next address") {
   DnsServer dns;
-  dns.Add("both.example", "fe80::1");  // of which link?
+  dns.Add("both.example", "fe80::1");  // without a zone it has no route
   dns.Add("both.example", "127.0.0.1");
   const NamedGateway named(dns);
   const UdpClient client(named.gateway, 1);
@@ -516,7 +518,7 @@ TEST_CASE("of a name's addresses one without a route is passed over") {
   CHECK(named.gateway.Count(&Counters::udp_unreachable) == 0);
 }
 
-TEST_CASE("of a name's addresses those of the client's family come first") {
+TEST_CASE("of a name's addresses those of the client's family are preferred") {
   DnsServer dns;
   dns.Add("both.example", "::1");
   dns.Add("both.example", "127.0.0.1");
@@ -525,14 +527,14 @@ TEST_CASE("of a name's addresses those of the client's family come first") {
     CAPTURE(index);
     const UdpClient client(named.gateway, index);
     const UdpPeer target(index == 0 ? kLoopback : kLoopback6);
-    for (const char* const how : {"asked for", "known"}) {
+    for (const char* const how : {"resolved", "cached"}) {
       client.Send(how, "both.example", target.at().port);
       CHECK(target.Receive().bytes == how);
     }
   }
 }
 
-TEST_CASE("datagrams that wait for a name go with their association, and leave their room to others") {
+TEST_CASE("the end of an association drops its waiting datagrams and frees their space in the queue") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
@@ -540,7 +542,7 @@ TEST_CASE("datagrams that wait for a name go with their association, and leave t
   for (std::size_t waited = 0; waited <= kWaitingDatagramsPerWorker; waited += kWaitingDatagramsPerAssociation) {
     {
       const UdpClient client(named.gateway);
-      SendAllThatWait(client, "slow.example", slow);
+      FillNameQueue(client, "slow.example", slow);
     }
     REQUIRE(named.gateway.WaitForSessions(0));
     CHECK(named.gateway.Count(&Counters::udp_nameless) == waited + kWaitingDatagramsPerAssociation);
@@ -553,7 +555,7 @@ TEST_CASE("datagrams that wait for a name go with their association, and leave t
   CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
 }
 
-TEST_CASE("an association that ends while a name is delivered to its datagrams gives each of them back once" *
+TEST_CASE("an association that ends while its waiting datagrams are sent frees each of them once" *
           doctest::skip(::geteuid() != 0)) {
   DnsServer dns;
   AddHeld(dns, "slow.example");
@@ -561,12 +563,12 @@ TEST_CASE("an association that ends while a name is delivered to its datagrams g
   named.gateway.EnlargeReceiveBuffers(2 * kTurnBytes);
   const UdpPeer slow;
   UdpClient client(named.gateway);
-  SendAllThatWait(client, "slow.example", slow);
+  FillNameQueue(client, "slow.example", slow);
   REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
   REQUIRE(dns.AwaitQueries("slow.example", DnsType::kAaaa, 1));
   {
-    // More than one turn reads of what nobody looks at, with the end of the connection behind it, and the answer: the
-    // end is met while the first datagrams go, and the others still wait.
+    // The control connection has more bytes than one turn reads, and the end behind them. So the worker finds the end
+    // while it sends the first of the waiting datagrams.
     const HeldThread worker("worker");
     client.control().Send(std::string(kTurnBytes * 3 / 2, 'x'));
     client.control().HalfClose();
@@ -575,24 +577,25 @@ TEST_CASE("an association that ends while a name is delivered to its datagrams g
   }
   REQUIRE(named.gateway.WaitForSessions(0));
 
-  // The room for those that wait is whole: as many find place as before, and all of them arrive.
+  // The queue has its full capacity again: as many datagrams are queued as before, and all of them arrive.
   AddHeld(dns, "again.example");
   const UdpClient other(named.gateway);
   const UdpPeer target;
-  SendAllThatWait(other, "again.example", target);
+  FillNameQueue(other, "again.example", target);
   CHECK(named.gateway.Count(&Counters::udp_queue_full) == 0);
   dns.Release("again.example");
   for (std::size_t i = 0; i < kWaitingDatagramsPerAssociation; ++i) CHECK(target.Receive().bytes == std::to_string(i));
 }
 
-TEST_CASE("a name without an address is counted, and a client that leaves while it waits disturbs nobody") {
+TEST_CASE(
+    "a name without an address is counted; a client that leaves with a waiting datagram affects no other client") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
   const NamedGateway named(dns);
   const UdpPeer target;
   const UdpClient staying(named.gateway);
   staying.Send("x", "gone.example", target.at().port);
-  CHECK(Counted(named.gateway, &Counters::udp_nameless, 1));
+  CHECK(WaitForCount(named.gateway, &Counters::udp_nameless, 1));
   {
     const UdpClient leaving(named.gateway);
     leaving.Send("never", "slow.example", target.at().port);
@@ -600,8 +603,8 @@ TEST_CASE("a name without an address is counted, and a client that leaves while 
   }
   CHECK(named.gateway.WaitForSessions(1));
   dns.Release("slow.example");
-  staying.Send("known now", "slow.example", target.at().port);
-  CHECK(target.Receive().bytes == "known now");
+  staying.Send("cached now", "slow.example", target.at().port);
+  CHECK(target.Receive().bytes == "cached now");
 }
 
 TEST_SUITE_END();

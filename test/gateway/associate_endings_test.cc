@@ -1,4 +1,4 @@
-// UDP ASSOCIATE: how an association ends, what it costs, and that nothing of it stays.
+// UDP ASSOCIATE: how an association ends, what it costs, and that nothing of it is left.
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
@@ -26,7 +26,7 @@ std::size_t Sockets() { return Descriptors()["socket"]; }
 // Sockets of this process that have UDP_GRO.
 std::size_t GroSockets() {
   std::size_t count = 0;
-  for (int fd = 0; fd < 1'024; ++fd) {  // the lowest that is free is given out
+  for (int fd = 0; fd < 1'024; ++fd) {  // the kernel assigns the lowest free number
     int on = 0;
     socklen_t size = sizeof on;
     if (::getsockopt(fd, SOL_UDP, UDP_GRO, &on, &size) == 0 && on != 0) ++count;
@@ -40,13 +40,13 @@ std::size_t Occurrences(std::string_view text, std::string_view sought) {
   return count;
 }
 
-// The line of a session that has ended.
+// The log of the gateway once a session has ended.
 std::string SessionLine(const TestGateway& gateway) {
   CHECK(WaitUntil([&] { return gateway.LogText().find(" info session ") != std::string::npos; }));
   return gateway.LogText();
 }
 
-TEST_CASE("an association ends at once with its connection: closed, half-closed or reset") {
+TEST_CASE("an association ends at once when its control connection is closed, half-closed or reset") {
   const UdpPeer target;
   for (int how = 0; how < 3; ++how) {
     CAPTURE(how);
@@ -68,7 +68,7 @@ TEST_CASE("an association ends at once with its connection: closed, half-closed 
   }
 }
 
-TEST_CASE("an association ends when no datagram comes for --udp-idle-timeout, and not before") {
+TEST_CASE("--udp-idle-timeout: an association ends once no datagram has arrived for this time, and not before") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.udp_idle_timeout = 2 * deadline;
@@ -77,7 +77,7 @@ TEST_CASE("an association ends when no datagram comes for --udp-idle-timeout, an
     UdpClient busy(gateway);
     UdpClient idle(gateway);
     const Stopwatch watch;
-    // For longer than the timeout it is not idle: datagrams follow each other.
+    // Datagrams follow each other for longer than the timeout.
     milliseconds last{0};
     while (watch.elapsed() < 5 * deadline) {
       if (watch.elapsed() - last >= deadline) return false;
@@ -92,7 +92,7 @@ TEST_CASE("an association ends when no datagram comes for --udp-idle-timeout, an
   });
 }
 
-TEST_CASE("an association needs four descriptors at most, opened when first needed") {
+TEST_CASE("an association has at most four descriptors, each opened when it is first needed") {
   const TestGateway gateway;
   const UdpPeer target;
   const UdpPeer target6(kLoopback6);
@@ -108,8 +108,8 @@ TEST_CASE("an association needs four descriptors at most, opened when first need
   CHECK(Sockets() == before + 2 + 4);
 }
 
-// The kernel stops all CPUs to switch it on and off.
-TEST_CASE("no association switches the host's UDP_GRO on, or off") {
+// The kernel stops all CPUs to enable it for the first socket of the host and to disable it after the last.
+TEST_CASE("no association enables or disables UDP_GRO for the host") {
   const std::size_t of_others = GroSockets();
   const TestGateway gateway;
   const std::size_t kept = GroSockets();
@@ -122,11 +122,11 @@ TEST_CASE("no association switches the host's UDP_GRO on, or off") {
   CHECK(GroSockets() == kept);
 }
 
-TEST_CASE("an association at rest is small") {
+TEST_CASE("an association at rest takes at most kAssociationBytesMax bytes") {
   CHECK(sizeof(Session) + sizeof(Association) + 2 * sizeof(std::uint64_t) <= kAssociationBytesMax);
 }
 
-TEST_CASE("a thousand associations at once") {
+TEST_CASE("a thousand associations work at once and keep no buffers") {
   const TestGateway gateway;
   const UdpPeer target;
   constexpr std::size_t kMany = 1'000;
@@ -137,13 +137,13 @@ TEST_CASE("a thousand associations at once") {
   for (int round = 0; round < 3; ++round) {
     for (std::size_t i = 0; i < kMany; ++i) clients[i]->PingPong(target, std::to_string(i));
   }
-  // No buffer stays with any of them.
+  // No association keeps a buffer.
   if (!IsSanitized()) CHECK(ResidentBytes() < resident + 4 * 1024 * 1024);
   clients.clear();
   CHECK(gateway.WaitForSessions(0));
 }
 
-TEST_CASE("an association that is flooded does not keep others waiting") {
+TEST_CASE("a flooded association does not delay the others of its worker") {
   const TestGateway gateway;
   const UdpPeer target;
   const UdpClient flooder(gateway);
@@ -151,8 +151,8 @@ TEST_CASE("an association that is flooded does not keep others waiting") {
   flooder.PingPong(target);
   client.PingPong(target);
 
-  // The worker finds a flood, and behind it somebody else's ping. One socket gets both, so it shows which went first.
-  // Nothing is lost: the sockets have room for more than that.
+  // The worker finds the flood of one association and the ping of another. One target receives both, which shows the
+  // order in which they were sent. Nothing is lost: the sockets' buffers hold more than the flood.
   constexpr std::size_t kTurn = kUdpBatch * kUdpBatchesPerTurn;
   constexpr std::size_t kFlood = 5 * kTurn / 2;
   {
@@ -162,13 +162,13 @@ TEST_CASE("an association that is flooded does not keep others waiting") {
   }
   std::size_t before = 0;
   while (target.Receive().bytes == "x") ++before;
-  CHECK(before > 0);  // else this test has not shown anything
+  CHECK(before > 0);  // otherwise the test has shown nothing
   CHECK(before <= kTurn);
-  for (std::size_t i = before; i < kFlood; ++i) target.Receive();  // throws when the rest does not come
+  for (std::size_t i = before; i < kFlood; ++i) target.Receive();  // throws when the rest does not arrive
 }
 
-// Half of them wait for names that nobody answers for.
-TEST_CASE("a server that is destroyed with associations leaves nothing") {
+// Half of the associations have datagrams that wait for names without an answer.
+TEST_CASE("a server that is destroyed with associations leaves no descriptors and logs each as stopped") {
   DnsServer dns;
   dns.BehaveAlways(DnsServer::Behaviour::kHold);
   const TempDirectory directory;
@@ -198,7 +198,7 @@ TEST_CASE("a server that is destroyed with associations leaves nothing") {
     }
     CHECK(server->sessions() == 8);
   }
-  // Each has ended as one whose server stops, and none because its client went.
+  // Each was logged as stopped by the server, none as closed by its client.
   CHECK(Occurrences(log_file.Text(), " command=udp-associate ") == 8);
   CHECK(Occurrences(log_file.Text(), " datagrams-up=1 datagrams-down=1 ") == 8);
   CHECK(Occurrences(log_file.Text(), " end=stopped") == 8);

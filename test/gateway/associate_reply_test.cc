@@ -1,4 +1,4 @@
-// UDP ASSOCIATE: what is asked, and what is answered.
+// UDP ASSOCIATE: requests and their replies.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -13,7 +13,7 @@ namespace {
 
 TEST_SUITE_BEGIN("associate");
 
-TEST_CASE("BND is the address on which the connection arrived, in the form of its family, and a port of its own") {
+TEST_CASE("UDP: BND is the address that the client connected to, in its own family, with a new port") {
   Settings settings = TestSettings();
   settings.listen = {*Endpoint::Parse("0.0.0.0:0"), *Endpoint::Parse("[::]:0")};
   const TestGateway gateway(settings);
@@ -29,7 +29,7 @@ TEST_CASE("BND is the address on which the connection arrived, in the form of it
     CHECK(bound.port != 0);
     CHECK(std::ranges::find(seen, bound) == seen.end());
     seen.push_back(bound);
-    // It is real: a datagram that is sent there comes to the target.
+    // The port is real: a datagram that is sent there reaches the target.
     const UdpPeer udp(Endpoint{client.local().ip, 0});
     const UdpPeer target;
     udp.Send(UdpHeader(target.at()) + "x", bound);
@@ -38,7 +38,7 @@ TEST_CASE("BND is the address on which the connection arrived, in the form of it
   }
 }
 
-TEST_CASE("whatever the request says of the client's address does no harm") {
+TEST_CASE("UDP: the address in the request, valid or not, does not affect the association") {
   const TestGateway gateway;
   const UdpPeer target;
   const std::string requests[] = {
@@ -50,7 +50,7 @@ TEST_CASE("whatever the request says of the client's address does no harm") {
       AssociateRequest(target.at()),
       "05 03 00 03 01 30 00 00"_hex,  // the name "0"
       "05 03 00 03 0c"_hex + "gone.invalid" + "00 35"_hex,
-      "05 03 00 03 03 00 20 ff ff ff"_hex,  // a name that is none
+      "05 03 00 03 03 00 20 ff ff ff"_hex,  // not a valid name
       "05 03 ff 01 00 00 00 00 00 00"_hex,  // RSV
   };
   for (const std::string& request : requests) {
@@ -61,7 +61,7 @@ TEST_CASE("whatever the request says of the client's address does no harm") {
   CHECK(gateway.Count(&Counters::names_asked) == 0);
 }
 
-TEST_CASE("the request may come split, and glued to more that nobody reads") {
+TEST_CASE("UDP: the request may arrive split, and with further bytes behind it, which are ignored") {
   const TestGateway gateway;
   const UdpPeer target;
   for (std::size_t split = 1; split < 10; ++split) {
@@ -79,18 +79,18 @@ TEST_CASE("the request may come split, and glued to more that nobody reads") {
   }
 }
 
-TEST_CASE("--udp-advertise: clients are told that address of their family, and the real port") {
+TEST_CASE("--udp-advertise: BND is the advertised address of the client's family, with the real port") {
   Settings settings = TestSettings();
   settings.listen = {kLoopback, kLoopback6};
   settings.udp_advertise = {*IpAddress::Parse("203.0.113.5")};
   const TestGateway gateway(settings);
   const Peer client = gateway.GreetedClient();
   client.Send(AssociateRequest());
-  const Endpoint told = ReceiveBound(client);
-  CHECK(told.ip.ToString() == "203.0.113.5");
+  const Endpoint advertised = ReceiveBound(client);
+  CHECK(advertised.ip.ToString() == "203.0.113.5");
   const UdpPeer udp;
   const UdpPeer target;
-  udp.Send(UdpHeader(target.at()) + "x", Endpoint{kLoopback.ip, told.port});
+  udp.Send(UdpHeader(target.at()) + "x", Endpoint{kLoopback.ip, advertised.port});
   CHECK(target.Receive().bytes == "x");
   const UdpClient client6(gateway, 1);
   CHECK(client6.bound().ip == kLoopback6.ip);
@@ -103,7 +103,7 @@ TEST_CASE("--udp-advertise: clients are told that address of their family, and t
   CHECK(ReceiveBound(other).ip.ToString() == "2001:db8::5");
 }
 
-TEST_CASE("--udp-ports: clients are told ports of the range; when none is left, REP 01, until one is free again") {
+TEST_CASE("--udp-ports: BND has a port of the range; while none is free the reply is REP 01") {
   Settings settings = TestSettings();
   settings.udp_ports = FreePorts(3);
   const TestGateway gateway(settings);
@@ -124,7 +124,7 @@ TEST_CASE("--udp-ports: clients are told ports of the range; when none is left, 
   again.PingPong(target);
 }
 
-TEST_CASE("out of descriptors: REP 01, or datagrams that are dropped, and it goes on when there are some") {
+TEST_CASE("UDP: without descriptors a request gets REP 01 and datagrams are dropped; both work again afterwards") {
   const TestGateway gateway;
   const Peer refused = gateway.GreetedClient();
   const UdpClient client(gateway);

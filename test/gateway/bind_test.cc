@@ -1,4 +1,4 @@
-// BIND: one peer, and no other, connects to a client through the gateway.
+// BIND: the expected peer, and no other, connects to a client through the gateway.
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -23,16 +23,16 @@ TEST_SUITE_BEGIN("bind");
 constexpr std::size_t kMiB = 1024 * 1024;
 constexpr milliseconds kShort{200};
 
-const Endpoint kStranger = *Endpoint::Parse("127.0.0.2:0");
+const Endpoint kUnexpected = *Endpoint::Parse("127.0.0.2:0");
 
-// A client whose BIND waits for a peer, and where.
+// A client whose BIND waits for a peer, and the address on which the gateway listens for it.
 struct Waiting {
   Peer client;
   Endpoint at;
 };
 
-// Takes the first reply: the gateway listens on the address of `on`.
-Endpoint TakeFirstReply(const Peer& client, const Endpoint& on) {
+// Receives the first reply and returns its BND: a port of the gateway on the address of `on`.
+Endpoint ReceiveFirstReply(const Peer& client, const Endpoint& on) {
   const std::string reply = client.Receive(on.ip.is_v4() ? 10 : 22);
   const auto port = std::string_view(reply).substr(reply.size() - 2);
   Endpoint at = on;
@@ -42,23 +42,23 @@ Endpoint TakeFirstReply(const Peer& client, const Endpoint& on) {
   return at;
 }
 
-Waiting Ask(const TestGateway& gateway, const std::string& request, const Endpoint& on = kLoopback) {
+Waiting StartBind(const TestGateway& gateway, const std::string& request, const Endpoint& on = kLoopback) {
   Peer client = gateway.GreetedClient();
   client.Send(request);
-  const Endpoint at = TakeFirstReply(client, on);
+  const Endpoint at = ReceiveFirstReply(client, on);
   return {std::move(client), at};
 }
 
-// The second reply says that `peer` has come.
-void ExpectCame(const Peer& client, const Peer& peer) {
+// Expects the second reply, which names `peer`.
+void ExpectSecondReply(const Peer& client, const Peer& peer) {
   const std::string success = Success(peer.local());
   CHECK(Hex(client.Receive(success.size())) == Hex(success));
 }
 
 TestGateway::Session Open(const TestGateway& gateway, const Endpoint& peer_at = kLoopback) {
-  auto [client, at] = Ask(gateway, BindRequest(peer_at), peer_at);
+  auto [client, at] = StartBind(gateway, BindRequest(peer_at), peer_at);
   Peer peer = Peer::To(at);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   return {std::move(client), std::move(peer)};
 }
 
@@ -80,14 +80,14 @@ Settings HostsSettings(const TempDirectory& directory, std::string_view hosts) {
 
 // --- The two replies, and the relay --------------------------------------------------------------------------------
 
-TEST_CASE("the first reply tells where to connect to, the second one who has, and then bytes go both ways") {
+TEST_CASE("BIND: the first reply names the listening address, the second the peer; then bytes go both ways") {
   const TestGateway gateway;
   for (const Endpoint& like : {kLoopback, kLoopback6}) {
     CAPTURE(like.ToString());
-    auto [client, at] = Ask(gateway, BindRequest(like), like);
+    auto [client, at] = StartBind(gateway, BindRequest(like), like);
     CHECK(client.Silent(milliseconds(20)));
     Peer peer = Peer::To(at);
-    ExpectCame(client, peer);
+    ExpectSecondReply(client, peer);
     CHECK(IsClosed(at));
     PingPong({std::move(client), std::move(peer)}, 10);
   }
@@ -97,16 +97,16 @@ TEST_CASE("the first reply tells where to connect to, the second one who has, an
   CHECK(gateway.server().Replies(0) == 4);
 }
 
-TEST_CASE("the port of the request is not compared, and may be 0") {
+TEST_CASE("BIND: the port of the request may be 0 and is not compared with the peer's") {
   const TestGateway gateway;
   for (const auto port : {std::uint16_t{0}, std::uint16_t{1}, std::uint16_t{65535}}) {
-    const auto [client, at] = Ask(gateway, BindRequest(Endpoint{kLoopback.ip, port}));
+    const auto [client, at] = StartBind(gateway, BindRequest(Endpoint{kLoopback.ip, port}));
     const Peer peer = Peer::To(at);
-    ExpectCame(client, peer);
+    ExpectSecondReply(client, peer);
   }
 }
 
-TEST_CASE("bulk goes both ways between a client and its peer") {
+TEST_CASE("BIND: bulk goes both ways between the client and its peer") {
   const TestGateway gateway;
   for (const Endpoint& like : {kLoopback, kLoopback6}) {
     const auto session = Open(gateway, like);
@@ -121,7 +121,7 @@ TEST_CASE("bulk goes both ways between a client and its peer") {
   CHECK(gateway.Count(&Counters::pipes_missing) == 0);
 }
 
-TEST_CASE("once the peer has come, either side may finish first and still hears the other") {
+TEST_CASE("BIND: after the second reply either side may half-close first and still receives the rest") {
   const TestGateway gateway;
   for (const bool client_first : {true, false}) {
     CAPTURE(client_first);
@@ -139,7 +139,7 @@ TEST_CASE("once the peer has come, either side may finish first and still hears 
   CHECK(gateway.Count(&Counters::relays_ended) == 2);
 }
 
-TEST_CASE("once the peer has come, a reset by either side is a reset for the other, behind every byte before it") {
+TEST_CASE("BIND: after the second reply a reset by one side reaches the other, behind all earlier bytes") {
   const TestGateway gateway;
   for (const bool client_goes : {true, false}) {
     CAPTURE(client_goes);
@@ -155,70 +155,70 @@ TEST_CASE("once the peer has come, a reset by either side is a reset for the oth
   CHECK(gateway.Count(&Counters::relays_reset) == 2);
 }
 
-TEST_CASE("what the client sends ahead reaches the peer first, in order, once") {
+TEST_CASE("BIND: what the client sends before the peer connects reaches the peer first, in order and once") {
   const TestGateway gateway;
   const Peer client = gateway.Client();
   Pattern pattern(RunSeed());
   const std::string ahead = pattern.Next(100'000);
   client.Send(kGreeting + BindRequest(kLoopback) + ahead.substr(0, 3000));
   CHECK(Hex(client.Receive(2)) == Hex(kChosenNone));
-  const Endpoint at = TakeFirstReply(client, kLoopback);
+  const Endpoint at = ReceiveFirstReply(client, kLoopback);
   client.Send(ahead.substr(3000));
   client.WaitUntilTaken();
-  CHECK(gateway.UnreadFrom(client) >= ahead.size() - kHandshakeBytes);  // it waits in the kernel
+  CHECK(gateway.UnreadFrom(client) >= ahead.size() - kHandshakeBytes);  // the rest waits in the kernel
   const Peer peer = Peer::To(at);
   CHECK(peer.Receive(ahead.size()) == ahead);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   peer.Send("answer");
   CHECK(client.Receive(6) == "answer");
 }
 
-TEST_CASE("what the peer sends at once arrives behind the second reply") {
+TEST_CASE("BIND: what the peer sends at once arrives behind the second reply") {
   const TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
   const Peer peer = Peer::To(at);
   peer.Send("220 ready");
   peer.HalfClose();
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   CHECK(client.ReceiveToEnd() == "220 ready");
 }
 
-// --- Who is let in -------------------------------------------------------------------------------------------------
+// --- Which peers are accepted --------------------------------------------------------------------------------------
 
-TEST_CASE("a stranger is reset and counted, and the expected peer gets in after it") {
+TEST_CASE("BIND: an unexpected peer is reset and counted; the expected peer is accepted after it") {
   const TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
   for (int i = 0; i < 3; ++i) {
-    CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+    CHECK(Peer::FromTo(kUnexpected, at).ReceiveToReset().empty());
   }
   CHECK(client.Silent(milliseconds(20)));
   CHECK(gateway.Count(&Counters::bind_wrong) == 3);
   const Peer peer = Peer::To(at);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   peer.Send("hello");
   CHECK(client.Receive(5) == "hello");
 }
 
-TEST_CASE("a crowd of strangers does not keep the expected peer out") {
+TEST_CASE("BIND: many unexpected peers do not keep the expected peer out") {
   const TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
-  std::vector<Peer> strangers;
-  for (int i = 0; i < 5 * kBindPeersPerTurn; ++i) strangers.push_back(Peer::FromTo(kStranger, at));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
+  std::vector<Peer> unexpected;
+  for (int i = 0; i < 5 * kBindPeersPerTurn; ++i) unexpected.push_back(Peer::FromTo(kUnexpected, at));
   const Peer peer = Peer::To(at);
-  ExpectCame(client, peer);
-  CHECK(gateway.Count(&Counters::bind_wrong) == strangers.size());
-  for (const Peer& stranger : strangers) CHECK(stranger.ReceiveToReset().empty());
+  ExpectSecondReply(client, peer);
+  CHECK(gateway.Count(&Counters::bind_wrong) == unexpected.size());
+  for (const Peer& other : unexpected) CHECK(other.ReceiveToReset().empty());
 }
 
-TEST_CASE("only the first peer gets in") {
+TEST_CASE("BIND: the gateway stops listening once a peer is accepted") {
   const TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
   const Peer peer = Peer::To(at);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   CHECK(IsClosed(at));
 }
 
-TEST_CASE("without an address in the request anyone gets in, where the client itself has connected to") {
+TEST_CASE("BIND: a request for the unspecified address accepts any peer, on the address that the client connected to") {
   for (const Endpoint& like : {kLoopback, kLoopback6}) {
     Settings settings = TestSettings();
     settings.listen = {like};
@@ -227,36 +227,36 @@ TEST_CASE("without an address in the request anyone gets in, where the client it
          {BindRequest(*Endpoint::Parse("0.0.0.0:0")), BindRequest(*Endpoint::Parse("[::]:0")),
           BindRequest("0.0.0.0", 0), BindRequest("::", 0)}) {
       CAPTURE(Hex(request));
-      const auto [client, at] = Ask(gateway, request, like);
-      const Peer peer = like.ip.is_v4() ? Peer::FromTo(kStranger, at) : Peer::To(at);
-      ExpectCame(client, peer);
+      const auto [client, at] = StartBind(gateway, request, like);
+      const Peer peer = like.ip.is_v4() ? Peer::FromTo(kUnexpected, at) : Peer::To(at);
+      ExpectSecondReply(client, peer);
     }
   }
 }
 
-TEST_CASE("any address of a name gets in, and no other") {
+TEST_CASE("BIND: a peer at any address of the requested name is accepted, and no other") {
   const TempDirectory directory;
   const TestGateway gateway(HostsSettings(directory, "127.0.0.1 ftp.example\n127.0.0.3 ftp.example\n"));
   for (const char* from : {"127.0.0.1:0", "127.0.0.3:0"}) {
     CAPTURE(from);
-    const auto [client, at] = Ask(gateway, BindRequest("ftp.example", 20));
-    CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+    const auto [client, at] = StartBind(gateway, BindRequest("ftp.example", 20));
+    CHECK(Peer::FromTo(kUnexpected, at).ReceiveToReset().empty());
     const Peer peer = Peer::FromTo(*Endpoint::Parse(from), at);
-    ExpectCame(client, peer);
+    ExpectSecondReply(client, peer);
   }
-  const auto [client, at] = Ask(gateway, BindRequest("127.0.0.1", 0));
-  CHECK(Peer::FromTo(kStranger, at).ReceiveToReset().empty());
+  const auto [client, at] = StartBind(gateway, BindRequest("127.0.0.1", 0));
+  CHECK(Peer::FromTo(kUnexpected, at).ReceiveToReset().empty());
 }
 
-TEST_CASE("a name that resolves to all zeros does not mean anyone") {
+TEST_CASE("BIND: a name that resolves to 0.0.0.0 does not accept every peer") {
   const TempDirectory directory;
   const TestGateway gateway(HostsSettings(directory, "0.0.0.0 blocked.example\n"));
-  const auto [client, at] = Ask(gateway, BindRequest("blocked.example", 0));
+  const auto [client, at] = StartBind(gateway, BindRequest("blocked.example", 0));
   CHECK(Peer::To(at).ReceiveToReset().empty());
   CHECK(gateway.Count(&Counters::bind_wrong) == 1);
 }
 
-TEST_CASE("a name is asked for; one that nobody knows is \"host unreachable\"") {
+TEST_CASE("BIND: a name is resolved; one that cannot be resolved gets \"host unreachable\"") {
   DnsServer dns;
   dns.Add("ftp.example", "127.0.0.1");
   dns.Behave("silent.example", DnsServer::Behaviour::kSilent);
@@ -265,9 +265,9 @@ TEST_CASE("a name is asked for; one that nobody knows is \"host unreachable\"") 
   settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
   TestGateway gateway(settings);
   gateway.ForgiveSockets();
-  const auto [client, at] = Ask(gateway, BindRequest("ftp.example", 0));
+  const auto [client, at] = StartBind(gateway, BindRequest("ftp.example", 0));
   const Peer peer = Peer::To(at);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   CHECK(Hex(gateway.AnswerTo(BindRequest("unknown.example", 0))) == Hex(Refusal(4)));
   CHECK(Hex(gateway.AnswerTo(BindRequest("a..b", 0))) == Hex(Refusal(4)));
 
@@ -278,12 +278,12 @@ TEST_CASE("a name is asked for; one that nobody knows is \"host unreachable\"") 
   CHECK(gateway.WaitForSessions(1));
 
   settings.connect_timeout = kShort;
-  TestGateway impatient(settings);
-  impatient.ForgiveSockets();
-  CHECK(Hex(impatient.AnswerTo(BindRequest("silent.example", 0))) == Hex(Refusal(4)));
+  TestGateway timing_out(settings);
+  timing_out.ForgiveSockets();
+  CHECK(Hex(timing_out.AnswerTo(BindRequest("silent.example", 0))) == Hex(Refusal(4)));
 }
 
-void ExpectNoWait(const IpAddress& outside) {
+void ExpectBindDenied(const IpAddress& outside) {
   Settings settings = TestSettings();
   settings.listen = {{outside, 0}};
   const TestGateway gateway(settings);
@@ -295,30 +295,34 @@ void ExpectNoWait(const IpAddress& outside) {
   }
   CHECK(gateway.Count(&Counters::bind_waits) == 0);
 
-  // Anyone does not include this host.
-  const auto [client, at] = Ask(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")), {outside, 0});
+  // The unspecified address does not include this host.
+  const auto [client, at] = StartBind(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")), {outside, 0});
   CHECK(Peer::To(at).ReceiveToReset().empty());
   CHECK(gateway.Count(&Counters::bind_wrong) == 1);
 }
 
-TEST_CASE("a remote client may not wait for whom it may not reach" * doctest::skip(!OutsideAddress(true))) {
-  ExpectNoWait(*OutsideAddress(true));
+TEST_CASE("BIND: a remote client cannot wait for a peer that the guard denies it" *
+          doctest::skip(!OutsideAddress(true))) {
+  ExpectBindDenied(*OutsideAddress(true));
 }
 
-TEST_CASE("nor may one over IPv6" * doctest::skip(!OutsideAddress(false))) { ExpectNoWait(*OutsideAddress(false)); }
+TEST_CASE("BIND: a remote client over IPv6 cannot wait for a peer that the guard denies it" *
+          doctest::skip(!OutsideAddress(false))) {
+  ExpectBindDenied(*OutsideAddress(false));
+}
 
-// --- How long ------------------------------------------------------------------------------------------------------
+// --- Timeouts ------------------------------------------------------------------------------------------------------
 
 TEST_CASE(
-    "without a peer the second reply is \"TTL expired\" at the deadline, not before, and nobody listens any more") {
+    "--bind-timeout: without a peer the second reply at the deadline is \"TTL expired\", and the port is closed") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.bind_timeout = deadline;
-    settings.connect_timeout = milliseconds(1);  // which is for names and targets
+    settings.connect_timeout = milliseconds(1);  // applies to names and targets only
     const TestGateway gateway(settings);
     const Stopwatch watch;
-    const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
-    const Peer stranger = Peer::FromTo(kStranger, at);  // changes nothing
+    const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
+    const Peer unexpected = Peer::FromTo(kUnexpected, at);  // does not end or extend the wait
     CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(6)));
     CHECK(watch.elapsed() >= deadline);
     CHECK(IsClosed(at));
@@ -327,13 +331,13 @@ TEST_CASE(
   });
 }
 
-TEST_CASE("the deadline is for the wait only") {
+TEST_CASE("--bind-timeout does not apply after the second reply") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.bind_timeout = deadline;
     const TestGateway gateway(settings);
     const Stopwatch watch;
-    auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+    auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
     const Peer peer = Peer::To(at);
     const std::string reply = client.Receive(Refusal(6).size());
     if (watch.elapsed() >= deadline) return false;
@@ -345,13 +349,13 @@ TEST_CASE("the deadline is for the wait only") {
   });
 }
 
-TEST_CASE("a client that leaves ends the wait at once, whatever it has sent ahead") {
+TEST_CASE("BIND: the wait ends at once when the client half-closes, closes or resets, whatever it has sent before") {
   const TestGateway gateway;
   for (const std::string& ahead : {std::string(), std::string("x"), std::string(100'000, 'x')}) {
     for (const auto leave : {+[](Peer& client) { client.HalfClose(); }, +[](Peer& client) { client.Close(); },
                              +[](Peer& client) { client.Abort(); }}) {
       CAPTURE(ahead.size());
-      auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+      auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
       client.Send(ahead);
       client.WaitUntilTaken();
       leave(client);
@@ -362,9 +366,9 @@ TEST_CASE("a client that leaves ends the wait at once, whatever it has sent ahea
   CHECK(gateway.Count(&Counters::bind_admitted) == 0);
 }
 
-TEST_CASE("a server that stops does not wait for peers") {
+TEST_CASE("BIND: a stop does not wait for peers") {
   TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
   gateway.Stop();
   CHECK(client.ReceiveToClose().empty());
   CHECK(WaitUntil([&at = at] { return IsClosed(at); }));
@@ -372,7 +376,7 @@ TEST_CASE("a server that stops does not wait for peers") {
 
 // --- Ports and descriptors -----------------------------------------------------------------------------------------
 
-TEST_CASE("--bind-ports: without a free port it is a general failure, and a port is used again at once") {
+TEST_CASE("--bind-ports: without a free port the reply is REP 01; a released port is used again at once") {
   Settings settings = TestSettings();
   settings.bind_ports = FreePorts(1);
   {
@@ -382,12 +386,12 @@ TEST_CASE("--bind-ports: without a free port it is a general failure, and a port
   }
   const TestGateway gateway(settings);
   for (int i = 0; i < 3; ++i) {
-    auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+    auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
     CHECK(at.port == settings.bind_ports.low);
-    CHECK(Hex(gateway.AnswerTo(BindRequest(kLoopback))) == Hex(Refusal(1)));  // one session has it
+    CHECK(Hex(gateway.AnswerTo(BindRequest(kLoopback))) == Hex(Refusal(1)));  // the port is taken
     Peer peer = Peer::To(at);
-    ExpectCame(client, peer);
-    // The gateway's side of the connection is the one that the kernel remembers.
+    ExpectSecondReply(client, peer);
+    // The gateway closes first, so the kernel keeps its side of the connection in TIME_WAIT.
     client.HalfClose();
     CHECK(peer.ReceiveToEnd().empty());
     peer.HalfClose();
@@ -396,7 +400,7 @@ TEST_CASE("--bind-ports: without a free port it is a general failure, and a port
   }
 }
 
-TEST_CASE("--bind-ports: one client's BINDs leave ports to those of others") {
+TEST_CASE("--bind-ports: one client's requests leave ports to other clients") {
   Settings settings = TestSettings();
   settings.bind_ports = FreePorts(16);
   settings.workers = 2;
@@ -411,7 +415,7 @@ TEST_CASE("--bind-ports: one client's BINDs leave ports to those of others") {
   CHECK(Hex(reply) == Hex(Refusal(1)));
   CHECK(greedy.size() > 8);
   CHECK(greedy.size() <= 13);
-  // Whether another client shares what this one may have is random, one in 256: of three, one does not.
+  // A random key puts another client into the same share with a probability of 1 in 256: of three, one is in another.
   const char* const others[] = {"127.0.0.2:0", "127.0.0.3:0", "127.0.0.4:0"};
   CHECK(std::ranges::any_of(others, [&](const char* from) {
     const Peer other = Peer::FromTo(*Endpoint::Parse(from), gateway.at());
@@ -420,7 +424,7 @@ TEST_CASE("--bind-ports: one client's BINDs leave ports to those of others") {
   }));
 }
 
-TEST_CASE("out of descriptors: a client whose BIND needs one is told of a general failure") {
+TEST_CASE("BIND: without descriptors the reply is REP 01") {
   const TestGateway gateway;
   const Peer client = gateway.GreetedClient();
   const NoMoreDescriptors none;
@@ -428,9 +432,9 @@ TEST_CASE("out of descriptors: a client whose BIND needs one is told of a genera
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(1)));
 }
 
-TEST_CASE("out of descriptors: the peer of a BIND waits without costing CPU time, and gets in later") {
+TEST_CASE("BIND: without descriptors the peer waits in the backlog, costs no CPU time, and is accepted later") {
   const TestGateway gateway;
-  const auto [client, at] = Ask(gateway, BindRequest(kLoopback));
+  const auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
   Peer peer = Peer::Unconnected(at, {});
   NoMoreDescriptors none;
   peer.Connect(at);
@@ -443,20 +447,20 @@ TEST_CASE("out of descriptors: the peer of a BIND waits without costing CPU time
   const std::uint64_t pauses = gateway.Count(&Counters::bind_paused) - pauses_before;
   CHECK(pauses <= static_cast<std::uint64_t>(1 + watch.elapsed() / kAttemptDelay));
   none.Free(1);
-  ExpectCame(client, peer);
+  ExpectSecondReply(client, peer);
   peer.Send("at last");
   CHECK(client.Receive(7) == "at last");
 }
 
 // --- The log -------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a BIND is logged with where it listened and who came, and one without a peer with its reply") {
+TEST_CASE("BIND: the log has the listening address and the peer, or the reply if no peer connected") {
   const TestGateway gateway;
   std::string line;
   {
-    const auto [client, at] = Ask(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")));
+    const auto [client, at] = StartBind(gateway, BindRequest(*Endpoint::Parse("0.0.0.0:0")));
     const Peer peer = Peer::To(at);
-    ExpectCame(client, peer);
+    ExpectSecondReply(client, peer);
     peer.Send("abc");
     CHECK(client.Receive(3) == "abc");
     line = " client=" + client.local().ToString() + " command=bind asked=0.0.0.0 bound=" + at.ToString() +
@@ -464,15 +468,15 @@ TEST_CASE("a BIND is logged with where it listened and who came, and one without
   }
   CAPTURE(line);
   CHECK(WaitUntil([&] { return gateway.LogText().find(line) != std::string::npos; }));
-  CHECK(gateway.WaitForSessions(0));  // the line comes before its sockets are closed
+  CHECK(gateway.WaitForSessions(0));  // the line is written before the session's sockets are closed
 
   Settings settings = TestSettings();
   settings.bind_timeout = kShort;
-  const TestGateway impatient(settings);
-  const auto [client, at] = Ask(impatient, BindRequest("127.0.0.1", 0));
+  const TestGateway timing_out(settings);
+  const auto [client, at] = StartBind(timing_out, BindRequest("127.0.0.1", 0));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(6)));
   CHECK(WaitUntil([&] {
-    return impatient.LogText().find(" command=bind asked=127.0.0.1 reply=6 up=0 down=0 ") != std::string::npos;
+    return timing_out.LogText().find(" command=bind asked=127.0.0.1 reply=6 up=0 down=0 ") != std::string::npos;
   }));
 }
 

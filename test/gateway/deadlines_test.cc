@@ -1,4 +1,4 @@
-// Whatever a peer does or does not do, its session ends in time, and not before.
+// Timeouts: a session ends at its deadline, and not before, whatever its peers do.
 #include <string>
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ Settings WithHandshakeTimeout(milliseconds timeout) {
   return settings;
 }
 
-TEST_CASE("a client that says nothing, or only a part, is closed at the handshake deadline without a byte more") {
+TEST_CASE("--handshake-timeout: a silent or incomplete handshake is closed at the deadline without another byte") {
   const std::string beginnings[] = {"",
                                     "05"_hex,
                                     "05 ff 00"_hex,
@@ -43,12 +43,12 @@ TEST_CASE("a client that says nothing, or only a part, is closed at the handshak
   }
 }
 
-TEST_CASE("the handshake deadline is for the whole of it, not for each byte") {
+TEST_CASE("--handshake-timeout applies to the whole handshake, not to each byte") {
   const TestGateway gateway(WithHandshakeTimeout(kShort));
   const Peer client = gateway.Client();
   client.Send("05 ff"_hex);
   const Stopwatch watch;
-  // 255 bytes of methods are to come: at this pace they would take 5 seconds, and then be answered.
+  // The greeting announces 255 methods: at this pace they would take 5 seconds, and then be answered.
   while (client.Silent(milliseconds(20))) {
     client.SendSome("x");
     REQUIRE(watch.elapsed() < kPatience);
@@ -57,7 +57,7 @@ TEST_CASE("the handshake deadline is for the whole of it, not for each byte") {
   CHECK(gateway.Count(&Counters::handshake_expired) == 1);
 }
 
-TEST_CASE("the handshake deadline does not hold for what comes after the handshake") {
+TEST_CASE("--handshake-timeout does not apply to the relay") {
   BeforeDeadline([](milliseconds deadline) {
     const TestGateway gateway(WithHandshakeTimeout(deadline));
     const TargetListener listener;
@@ -69,7 +69,7 @@ TEST_CASE("the handshake deadline does not hold for what comes after the handsha
   });
 }
 
-TEST_CASE("a session without a byte is cut off at the idle deadline, with a reset for both sides") {
+TEST_CASE("--idle-timeout: a session without traffic is cut off at the deadline with a reset to both sides") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.idle_timeout = deadline;
@@ -88,7 +88,8 @@ TEST_CASE("a session without a byte is cut off at the idle deadline, with a rese
   });
 }
 
-// Sends a byte from `from` to `to` now and then, for longer than `timeout`. False when that was too slow.
+// Sends bytes from `from` to `to`, less than half of `timeout` apart, for longer than `timeout`. Returns false if the
+// machine was too slow for that.
 bool KeepAlive(const Peer& from, const Peer& to, milliseconds timeout) {
   const Stopwatch watch;
   milliseconds last{0};
@@ -105,7 +106,7 @@ bool KeepAlive(const Peer& from, const Peer& to, milliseconds timeout) {
   return true;
 }
 
-TEST_CASE("bytes in one direction keep a session alive beyond its idle deadline") {
+TEST_CASE("--idle-timeout: traffic in one direction keeps a session alive") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.idle_timeout = 4 * deadline;
@@ -118,7 +119,7 @@ TEST_CASE("bytes in one direction keep a session alive beyond its idle deadline"
   });
 }
 
-TEST_CASE("when one side has finished, silence of the other is cut off at the half-close deadline") {
+TEST_CASE("--half-close-timeout: when one side has finished and the other is silent, the session is reset") {
   for (const bool by_client : {true, false}) {
     CAPTURE(by_client);
     BeforeDeadline([&](milliseconds deadline) {
@@ -127,7 +128,7 @@ TEST_CASE("when one side has finished, silence of the other is cut off at the ha
       const TestGateway gateway(settings);
       const TargetListener listener;
       const auto [client, target] = gateway.Open(listener);
-      CHECK(client.Silent(2 * deadline));  // the deadline is for half-closed sessions only
+      CHECK(client.Silent(2 * deadline));  // the timeout applies to half-closed sessions only
       const Peer& finished = by_client ? client : target;
       const Peer& silent = by_client ? target : client;
       finished.HalfClose();
@@ -140,7 +141,7 @@ TEST_CASE("when one side has finished, silence of the other is cut off at the ha
   }
 }
 
-TEST_CASE("the half-close deadline begins when one side finishes, not at the last byte before") {
+TEST_CASE("--half-close-timeout begins when one side finishes, not at the last byte before") {
   for (const bool by_client : {true, false}) {
     CAPTURE(by_client);
     BeforeDeadline([&](milliseconds deadline) {
@@ -160,8 +161,9 @@ TEST_CASE("the half-close deadline begins when one side finishes, not at the las
   }
 }
 
-// Leaves the gateway with bytes of `sender` that `receiver` does not take, and no byte of it on the way to the gateway.
-void Stall(const Peer& sender, const Peer& receiver) {
+// Fills the path from `sender` to `receiver`: the gateway holds bytes that `receiver` does not take, and its kernel has
+// acknowledged all bytes of `sender`.
+void FillPath(const Peer& sender, const Peer& receiver) {
   const std::string chunk(256 * 1024, 'x');
   while (sender.SendSome(chunk) > 0) {
   }
@@ -172,20 +174,20 @@ void Stall(const Peer& sender, const Peer& receiver) {
   }));
 }
 
-TEST_CASE("a side whose end waits behind bytes for a full reader has finished: the half-close deadline is running") {
+TEST_CASE("--half-close-timeout also runs while the end of one side waits behind bytes for a full receiver") {
   Settings settings = TestSettings();
   settings.half_close_timeout = kShort;
   const TestGateway gateway(settings);
   const TargetListener listener;
   const auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
-  Stall(target, client);
+  FillPath(target, client);
   REQUIRE(gateway.UnreadFrom(target) > 0);
   target.HalfClose();
   CHECK(gateway.WaitForSessions(0));
   CHECK(gateway.Count(&Counters::relays_expired) == 1);
 }
 
-TEST_CASE("a slow but steady reader is not cut off while bytes still leave for it") {
+TEST_CASE("a slow but steady reader is not cut off while the gateway's send queue drains to it") {
   for (const bool half_closed : {false, true}) {
     CAPTURE(half_closed);
     BeforeDeadline([&](milliseconds deadline) {
@@ -216,7 +218,7 @@ TEST_CASE("a slow but steady reader is not cut off while bytes still leave for i
   }
 }
 
-TEST_CASE("bytes keep a half-closed session alive beyond its deadline") {
+TEST_CASE("--half-close-timeout: traffic keeps a half-closed session alive") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.half_close_timeout = 4 * deadline;
@@ -231,7 +233,7 @@ TEST_CASE("bytes keep a half-closed session alive beyond its deadline") {
   });
 }
 
-TEST_CASE("a client that does not read is cut off at the idle deadline") {
+TEST_CASE("--idle-timeout: a client that does not read is cut off at the deadline") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = TestSettings();
     settings.idle_timeout = deadline;

@@ -1,4 +1,4 @@
-// How a session ends: an end is passed on as an end, a reset as a reset, and neither overtakes a byte.
+// How a session ends: a half-close is passed on as a half-close, a reset as a reset, and neither overtakes a byte.
 #include <string>
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ TEST_SUITE_BEGIN("endings");
 
 constexpr std::size_t kMiB = 1024 * 1024;
 
-TEST_CASE("a client that has finished sending gets the whole answer") {
+TEST_CASE("a client that has half-closed receives the whole answer") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::size_t size : {std::size_t{1}, 3 * kMiB}) {
@@ -32,7 +32,7 @@ TEST_CASE("a client that has finished sending gets the whole answer") {
   CHECK(gateway.Count(&Counters::relays_ended) == 2);
 }
 
-TEST_CASE("a target that has finished sending gets everything the client still sends") {
+TEST_CASE("a target that has half-closed receives everything that the client still sends") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::size_t size : {std::size_t{1}, 3 * kMiB}) {
@@ -49,7 +49,7 @@ TEST_CASE("a target that has finished sending gets everything the client still s
   CHECK(gateway.Count(&Counters::relays_ended) == 2);
 }
 
-TEST_CASE("bulk that is followed by an end at once arrives whole, and then the end") {
+TEST_CASE("bulk with an end directly behind it arrives whole, and then the end") {
   const TestGateway gateway;
   const TargetListener listener;
   const auto [client, target] = gateway.Open(listener);
@@ -65,7 +65,7 @@ TEST_CASE("bulk that is followed by an end at once arrives whole, and then the e
   CHECK(target.ReceiveToEnd().empty());
 }
 
-TEST_CASE("both sides may finish at the same time") {
+TEST_CASE("both sides may half-close at the same time") {
   const TestGateway gateway;
   const TargetListener listener;
   for (int i = 0; i < 50; ++i) {
@@ -81,14 +81,14 @@ TEST_CASE("both sides may finish at the same time") {
 
 // --- Resets --------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a reset by the target is a reset for the client, behind every byte before it") {
+TEST_CASE("a reset by the target reaches the client as a reset, behind all earlier bytes") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{10'000}, 3 * kMiB}) {
     CAPTURE(size);
     auto [client, target] = gateway.Open(listener);
     Exchange({target, client, size});
-    // The last words are on their way when the reset comes.
+    // The last bytes are still under way when the reset arrives.
     target.Send("last words");
     target.WaitUntilTaken();
     target.Abort();
@@ -98,7 +98,7 @@ TEST_CASE("a reset by the target is a reset for the client, behind every byte be
   CHECK(gateway.Count(&Counters::relays_reset) == 4);
 }
 
-TEST_CASE("a reset by the client is a reset for the target, behind every byte before it") {
+TEST_CASE("a reset by the client reaches the target as a reset, behind all earlier bytes") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{10'000}, 3 * kMiB}) {
@@ -114,12 +114,12 @@ TEST_CASE("a reset by the client is a reset for the target, behind every byte be
   CHECK(gateway.Count(&Counters::relays_reset) == 4);
 }
 
-TEST_CASE("a reset behind bulk that a slow client has not read yet comes after the last byte") {
+TEST_CASE("a reset behind bulk reaches a slow client after the last byte") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
   Stream stream(target, client, 2 * kMiB);
-  // Nothing is read before all is out of the target's hands.
+  // The client reads only when the target cannot send.
   while (!stream.sent_all()) {
     if (!stream.Send()) stream.Receive();
   }
@@ -130,7 +130,7 @@ TEST_CASE("a reset behind bulk that a slow client has not read yet comes after t
   CHECK(client.ReceiveToReset().empty());
 }
 
-TEST_CASE("a reset after the client has finished sending still reaches it as a reset") {
+TEST_CASE("a reset by the target reaches a client that has half-closed as a reset") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -142,7 +142,7 @@ TEST_CASE("a reset after the client has finished sending still reaches it as a r
   CHECK(client.ReceiveToReset() == "half an ans");
 }
 
-TEST_CASE("a reset after the target has finished sending still reaches it as a reset") {
+TEST_CASE("a reset by the client reaches a target that has half-closed as a reset") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -154,7 +154,7 @@ TEST_CASE("a reset after the target has finished sending still reaches it as a r
   CHECK(target.ReceiveToReset() == "half a quest");
 }
 
-TEST_CASE("a side that is gone altogether after it had finished sending is a reset for the other, which is silent") {
+TEST_CASE("a reset behind a half-close is passed on as a reset, although the other side is silent") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const bool client_goes : {true, false}) {
@@ -166,12 +166,12 @@ TEST_CASE("a side that is gone altogether after it had finished sending is a res
     CHECK(staying.ReceiveToEnd().empty());
     going.Abort();
     CHECK(gateway.WaitForSessions(0));
-    // The end was read before: what is left of a reset is an error for the next who writes.
+    // The end was read before, so the reset shows only as an error of the next send.
     CHECK(WaitUntil([&] { return staying.SendSome("x") == 0; }));
   }
 }
 
-TEST_CASE("a side that is gone altogether after it had finished sending is a reset for the other, which sends") {
+TEST_CASE("a close behind a half-close is a reset for the other side once that sends") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const bool client_goes : {true, false}) {
@@ -187,7 +187,7 @@ TEST_CASE("a side that is gone altogether after it had finished sending is a res
   }
 }
 
-TEST_CASE("a target that closes without reading is a reset for the client, behind its last words") {
+TEST_CASE("a target that closes with unread bytes is a reset for the client, behind the target's last bytes") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -200,7 +200,7 @@ TEST_CASE("a target that closes without reading is a reset for the client, behin
   CHECK(client.ReceiveToReset() == "last words");
 }
 
-TEST_CASE("a client that closes without reading is a reset for the target, behind its last words") {
+TEST_CASE("a client that closes with unread bytes is a reset for the target, behind the client's last bytes") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -213,7 +213,7 @@ TEST_CASE("a client that closes without reading is a reset for the target, behin
   CHECK(target.ReceiveToReset() == "last words");
 }
 
-TEST_CASE("a target that is gone while the client sends bulk is a reset for the client") {
+TEST_CASE("a target that closes while the client sends bulk is a reset for the client") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -225,7 +225,7 @@ TEST_CASE("a target that is gone while the client sends bulk is a reset for the 
   CHECK(client.ReceiveToReset().empty());
 }
 
-TEST_CASE("a client that is gone while the target sends bulk is a reset for the target") {
+TEST_CASE("a client that closes while the target sends bulk is a reset for the target") {
   const TestGateway gateway;
   const TargetListener listener;
   auto [client, target] = gateway.Open(listener);
@@ -237,7 +237,7 @@ TEST_CASE("a client that is gone while the target sends bulk is a reset for the 
   CHECK(target.ReceiveToReset().empty());
 }
 
-TEST_CASE("a target that answers and resets before the gateway looks is no refusal, but bytes and a reset") {
+TEST_CASE("when a target accepts, sends and resets within one turn, the client gets success, the bytes and a reset") {
   const TestGateway gateway;
   SilentTarget silent;
   const Peer client = gateway.GreetedClient();
@@ -257,7 +257,7 @@ TEST_CASE("a target that answers and resets before the gateway looks is no refus
   CHECK(gateway.Count(&Counters::relays_reset) == 1);
 }
 
-TEST_CASE("a session that waits for the bytes before a reset ends at once when their reader is gone, too") {
+TEST_CASE("a session that drains the bytes before a reset ends at once when their reader resets, too") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const bool client_reads : {true, false}) {
@@ -282,7 +282,7 @@ TEST_CASE("a session that waits for the bytes before a reset ends at once when t
   }
 }
 
-TEST_CASE("a client that is reset while it connects leaves no attempt behind") {
+TEST_CASE("a client's reset while its target is being connected ends the session and its attempt") {
   const TestGateway gateway;
   const SilentTarget silent;
   Peer client = gateway.GreetedClient();

@@ -1,4 +1,4 @@
-// When there is no room for another session, the others do not notice, and whoever waits gets in later.
+// Without free descriptors or sessions new clients wait in the backlog, and live sessions are not affected.
 #include <poll.h>
 
 #include <algorithm>
@@ -15,14 +15,14 @@ namespace {
 
 TEST_SUITE_BEGIN("exhaustion");
 
-// A client that the kernel has connected, and whose greeting waits to be read.
-Peer WaitingClient(const TestGateway& gateway, Peer client) {
+// Connects `client`, whose connection and greeting then wait in the backlog.
+Peer ConnectToBacklog(const TestGateway& gateway, Peer client) {
   client.Connect(gateway.at());
   client.Send(kGreeting);
   return client;
 }
 
-// Lets half a second pass, in which `client` hears nothing and no CPU time is used. Returns how often `count` went up.
+// Waits half a second, in which `client` receives nothing and no CPU time is used. Returns the increase of `count`.
 std::uint64_t Rest(const TestGateway& gateway, const Peer& client, Counter Counters::*count) {
   const std::uint64_t before = gateway.Count(count);
   const milliseconds used_before = CpuTime();
@@ -31,19 +31,19 @@ std::uint64_t Rest(const TestGateway& gateway, const Peer& client, Counter Count
   return gateway.Count(count) - before;
 }
 
-TEST_CASE("out of descriptors: who comes waits without costing CPU time, and sessions go on") {
+TEST_CASE("without descriptors new clients wait in the backlog and cost no CPU time; live sessions continue") {
   const TestGateway gateway;
   const TargetListener listener;
   auto session = gateway.Open(listener);
   Peer unconnected = Peer::Unconnected(gateway.at(), {});
   NoMoreDescriptors none;
-  const Peer waiting = WaitingClient(gateway, std::move(unconnected));
+  const Peer waiting = ConnectToBacklog(gateway, std::move(unconnected));
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_exhausted) > 0; }));
   PingPong(session, 10);
 
   const Stopwatch watch;
-  const std::uint64_t tries = Rest(gateway, waiting, &Counters::accept_exhausted);
-  CHECK(tries <= static_cast<std::uint64_t>(1 + watch.elapsed() / kAcceptRetryDelay));
+  const std::uint64_t retries = Rest(gateway, waiting, &Counters::accept_exhausted);
+  CHECK(retries <= static_cast<std::uint64_t>(1 + watch.elapsed() / kAcceptRetryDelay));
   CHECK(gateway.server().sessions() == 1);
   PingPong(session, 10);
 
@@ -51,13 +51,13 @@ TEST_CASE("out of descriptors: who comes waits without costing CPU time, and ses
   CHECK(Hex(waiting.Receive(2)) == Hex(kChosenNone));
 }
 
-TEST_CASE("out of descriptors: the end of a session lets the next one in") {
+TEST_CASE("without descriptors the end of a session admits the next client, and the pause is logged") {
   const TestGateway gateway;
   const TargetListener listener;
   auto session = gateway.Open(listener);
   Peer unconnected = Peer::Unconnected(gateway.at(), {});
   const NoMoreDescriptors none;
-  const Peer waiting = WaitingClient(gateway, std::move(unconnected));
+  const Peer waiting = ConnectToBacklog(gateway, std::move(unconnected));
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_exhausted) > 0; }));
   session.client.Abort();
   session.target.Abort();
@@ -65,7 +65,7 @@ TEST_CASE("out of descriptors: the end of a session lets the next one in") {
   CHECK(WaitUntil([&] { return gateway.LogText().find("accept-paused") != std::string::npos; }));
 }
 
-TEST_CASE("out of descriptors: a client whose target needs one is told of a general failure") {
+TEST_CASE("without descriptors the reply to CONNECT is REP 01") {
   const TestGateway gateway;
   const TargetListener listener;
   const Peer client = gateway.GreetedClient();
@@ -74,7 +74,8 @@ TEST_CASE("out of descriptors: a client whose target needs one is told of a gene
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(1)));
 }
 
-TEST_CASE("--max-connections: who comes waits without costing CPU time, and gets in when a session ends") {
+TEST_CASE(
+    "--max-connections: new clients wait in the backlog, cost no CPU time, and one is accepted when a session ends") {
   for (const std::size_t workers : {std::size_t{1}, std::size_t{2}}) {
     CAPTURE(workers);
     Settings settings = TestSettings();
@@ -84,8 +85,8 @@ TEST_CASE("--max-connections: who comes waits without costing CPU time, and gets
     const TargetListener listener;
     auto first = gateway.Open(listener);
     const auto second = gateway.Open(listener);
-    const Peer third = WaitingClient(gateway, Peer::Unconnected(gateway.at(), {}));
-    const Peer fourth = WaitingClient(gateway, Peer::Unconnected(gateway.at(), {}));
+    const Peer third = ConnectToBacklog(gateway, Peer::Unconnected(gateway.at(), {}));
+    const Peer fourth = ConnectToBacklog(gateway, Peer::Unconnected(gateway.at(), {}));
     CHECK(WaitUntil([&] { return gateway.Count(&Counters::accept_full) > 0; }));
     PingPong(second, 10);
 
@@ -96,14 +97,14 @@ TEST_CASE("--max-connections: who comes waits without costing CPU time, and gets
     first.target.Close();
     // Which of the two is served first depends on their workers.
     CHECK(WaitUntil([&] { return !third.Silent(milliseconds(1)) || !fourth.Silent(milliseconds(1)); }));
-    const bool third_came = !third.Silent(milliseconds(0));
-    CHECK(Hex((third_came ? third : fourth).Receive(2)) == Hex(kChosenNone));
-    CHECK((third_came ? fourth : third).Silent(milliseconds(150)));
+    const bool third_served = !third.Silent(milliseconds(0));
+    CHECK(Hex((third_served ? third : fourth).Receive(2)) == Hex(kChosenNone));
+    CHECK((third_served ? fourth : third).Silent(milliseconds(150)));
     CHECK(gateway.server().sessions() == 2);
   }
 }
 
-TEST_CASE("--max-connections: no worker of a full gateway polls") {
+TEST_CASE("--max-connections: no worker of a full gateway polls its backlog") {
   Settings settings = TestSettings();
   settings.workers = 2;
   settings.connections_max = 1;
@@ -112,8 +113,8 @@ TEST_CASE("--max-connections: no worker of a full gateway polls") {
   auto session = gateway.Open(listener);
   const std::uint64_t before = gateway.Count(&Counters::accept_full);
   std::vector<Peer> waiting;
-  // So many that both workers have one in their backlog.
-  for (int i = 0; i < 32; ++i) waiting.push_back(WaitingClient(gateway, Peer::Unconnected(gateway.at(), {})));
+  // Enough clients for both workers to have one in their backlog.
+  for (int i = 0; i < 32; ++i) waiting.push_back(ConnectToBacklog(gateway, Peer::Unconnected(gateway.at(), {})));
   REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::accept_full) == before + 2; }));
   CHECK(Rest(gateway, waiting.front(), &Counters::accept_full) == 0);
   session.client.Close();
@@ -122,13 +123,13 @@ TEST_CASE("--max-connections: no worker of a full gateway polls") {
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::accepted) == 33; }));
 }
 
-TEST_CASE("--max-connections: who waits is served as soon as a session ends, whichever worker has them") {
+TEST_CASE("--max-connections: a waiting client is served as soon as a session ends, whichever worker has it") {
   Settings settings = TestSettings();
   settings.workers = 4;
   settings.connections_max = 1;
   const TestGateway gateway(settings);
   std::vector<Peer> clients;
-  for (int i = 0; i < 64; ++i) clients.push_back(WaitingClient(gateway, Peer::Unconnected(gateway.at(), {})));
+  for (int i = 0; i < 64; ++i) clients.push_back(ConnectToBacklog(gateway, Peer::Unconnected(gateway.at(), {})));
   std::vector<pollfd> all;
   for (const Peer& client : clients) all.push_back({client.fd(), POLLIN, 0});
   for (std::size_t left = clients.size(); left > 0; --left) {
@@ -140,11 +141,11 @@ TEST_CASE("--max-connections: who waits is served as soon as a session ends, whi
     served->fd = -1;
     clients[index].Close();
   }
-  // None of them found the gateway full more often than once between two that were served.
+  // For each client that was served, at most two attempts to accept found the gateway full.
   CHECK(gateway.Count(&Counters::accept_full) <= 2 * clients.size());
 }
 
-TEST_CASE("a burst of more clients than are accepted in one turn is served whole") {
+TEST_CASE("a burst of more clients than one turn accepts is served completely") {
   const TestGateway gateway;
   const TargetListener listener;
   std::vector<Peer> clients;

@@ -1,4 +1,4 @@
-// From the first byte to the reply, in every shape in which it may arrive.
+// The handshake, from the first byte to the reply, split and joined in every way.
 #include <string>
 #include <vector>
 
@@ -26,7 +26,7 @@ void ExpectBothWays(const Peer& client, const Peer& target) {
   CHECK(client.Receive(6) == "answer");
 }
 
-TEST_CASE("a client connects to an IPv4 address and is told the real address of the gateway's socket") {
+TEST_CASE("CONNECT to an IPv4 address: BND is the real address of the gateway's socket") {
   const TestGateway gateway;
   const TargetListener listener;
   const Peer client = gateway.Client();
@@ -40,7 +40,7 @@ TEST_CASE("a client connects to an IPv4 address and is told the real address of 
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("a client connects to an IPv6 address and is told the real address of the gateway's socket") {
+TEST_CASE("CONNECT to an IPv6 address: BND is the real address of the gateway's socket") {
   const TestGateway gateway;
   const TargetListener listener(kLoopback6);
   const Peer client = gateway.GreetedClient();
@@ -52,7 +52,7 @@ TEST_CASE("a client connects to an IPv6 address and is told the real address of 
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("a client comes over IPv6 and connects to IPv4") {
+TEST_CASE("a client that connects over IPv6 reaches an IPv4 target") {
   Settings settings = TestSettings();
   settings.listen = {kLoopback6};
   const TestGateway gateway(settings);
@@ -61,7 +61,7 @@ TEST_CASE("a client comes over IPv6 and connects to IPv4") {
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("an IPv4-mapped IPv6 address is that IPv4 address, in the reply too") {
+TEST_CASE("an IPv4-mapped IPv6 address is the IPv4 address, in the reply too") {
   const TestGateway gateway;
   const TargetListener listener;
   const Peer client = gateway.GreetedClient();
@@ -73,7 +73,7 @@ TEST_CASE("an IPv4-mapped IPv6 address is that IPv4 address, in the reply too") 
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("a client connects to a name") {
+TEST_CASE("CONNECT to a name: the name is resolved and connected") {
   const TestGateway gateway;
   const TargetListener listener;
   const Peer client = gateway.GreetedClient();
@@ -83,7 +83,7 @@ TEST_CASE("a client connects to a name") {
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("names are addresses when they look like it") {
+TEST_CASE("a name that is an address literal is that address") {
   const TestGateway gateway;
   const TargetListener listener;
   const TargetListener listener6(kLoopback6);
@@ -112,7 +112,7 @@ TEST_CASE("a name with a final dot is the same name") {
   CHECK(Hex(client.Receive(10)) == Hex(Success(target.remote())));
 }
 
-TEST_CASE("a handshake may come byte by byte") {
+TEST_CASE("a handshake may arrive byte by byte") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::string& request : {ConnectRequest(listener.at()), ConnectRequest("localhost", listener.at().port)}) {
@@ -142,10 +142,10 @@ TEST_CASE("a handshake with data behind it may be split anywhere") {
   }
 }
 
-TEST_CASE("data that came with the handshake reaches the target first and exactly once") {
+TEST_CASE("data that arrives with the handshake reaches the target first and exactly once") {
   const TestGateway gateway;
   const TargetListener listener;
-  // One byte, more than a handshake's buffer has room for, and more than one read takes.
+  // One byte, more than the handshake's buffer holds, and more than one read takes.
   for (const std::size_t size : {std::size_t{1}, std::size_t{3000}, std::size_t{100'000}}) {
     CAPTURE(size);
     const std::string early = Pattern(size).Next(size);
@@ -196,7 +196,7 @@ TEST_CASE("an offer without \"no authentication\" is answered with \"no acceptab
   }
 }
 
-TEST_CASE("success is not told before the target has accepted") {
+TEST_CASE("success is not sent before the target has accepted") {
   const TestGateway gateway;
   SilentTarget silent;
   const Peer client = gateway.GreetedClient();
@@ -208,7 +208,7 @@ TEST_CASE("success is not told before the target has accepted") {
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("what a client sends before its target has accepted stays in the kernel, and then arrives") {
+TEST_CASE("what a client sends before its target has accepted waits in the kernel and then arrives") {
   const TestGateway gateway;
   SilentTarget silent;
   const Peer client = gateway.GreetedClient();
@@ -216,7 +216,7 @@ TEST_CASE("what a client sends before its target has accepted stays in the kerne
   REQUIRE(gateway.WaitUntilRead(client));
   std::string early;
   Pattern pattern(RunSeed());
-  // Until the kernel takes no more: nobody reads.
+  // Until the kernel takes no more, since the gateway does not read.
   for (bool taken = true; taken;) {
     const std::string more = pattern.Next(16 * 1024);
     const std::size_t sent = client.SendSome(more);
@@ -224,7 +224,7 @@ TEST_CASE("what a client sends before its target has accepted stays in the kerne
     taken = sent == more.size();
   }
   CHECK(early.size() > 64 * 1024);
-  // At most a handshake's buffer has been read.
+  // The gateway has read at most a handshake's buffer.
   CHECK(gateway.UnreadFrom(client) + 1280 >= 64 * 1024);
   silent.Open();
   const Peer target = silent.Accept();
@@ -233,7 +233,7 @@ TEST_CASE("what a client sends before its target has accepted stays in the kerne
   ExpectBothWays(client, target);
 }
 
-TEST_CASE("a client may finish sending right after its request and still get the answer") {
+TEST_CASE("a client may half-close right after its request and still receives the answer") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::string data : {"", "question"}) {

@@ -34,7 +34,7 @@ void Flood(Peer& client) {
 }
 void Reset(Peer& client) { client.Abort(); }
 void HalfClose(Peer& client) { ::shutdown(client.fd(), SHUT_WR); }  // of a connection that may be broken by now
-void Vanish(Peer& client) { client.Close(); }
+void Close(Peer& client) { client.Close(); }
 void FloodAndReset(Peer& client) {
   Flood(client);
   client.Abort();
@@ -43,39 +43,39 @@ void FloodAndHalfClose(Peer& client) {
   Flood(client);
   HalfClose(client);
 }
-void FloodAndVanish(Peer& client) {
+void FloodAndClose(Peer& client) {
   Flood(client);
   client.Close();
 }
 
-const std::pair<std::string, void (*)(Peer&)> kMisdeeds[] = {
+const std::pair<std::string, void (*)(Peer&)> kMisbehaviours[] = {
     {"stall", Stall},
     {"flood", Flood},
     {"reset", Reset},
     {"half-close", HalfClose},
-    {"vanish", Vanish},
+    {"close", Close},
     {"flood and reset", FloodAndReset},
     {"flood and half-close", FloodAndHalfClose},
-    {"flood and vanish", FloodAndVanish},
+    {"flood and close", FloodAndClose},
 };
 
-// A client in the state that it is to misbehave in. Its target or peer, if it has one, goes to the vector.
-using Bring = std::function<Peer(const TestGateway&, std::vector<Peer>&)>;
+// Returns a client in the state under test. Its target or peer, if it has one, is appended to the vector.
+using MakeClient = std::function<Peer(const TestGateway&, std::vector<Peer>&)>;
 
-// Brings a client into a state for each misdeed, lets all misbehave at once, and expects no session to be left while
-// those that have not gone by themselves are still connected. Returns how many waits for a peer have expired.
-std::uint64_t MisbehaveFrom(const Bring& bring) {
+// Makes a client for each misbehaviour and lets all of them misbehave at once. Expects every session to end, although
+// the clients that did not close are still connected. Returns how many waits for the peer of a BIND have expired.
+std::uint64_t MisbehaveFrom(const MakeClient& make_client) {
   std::uint64_t expired = 0;
   BeforeDeadline([&](milliseconds deadline) {
     const TestGateway gateway(WithDeadlines(deadline));
     std::vector<Peer> clients;
     std::vector<Peer> others;
-    for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) clients.push_back(bring(gateway, others));
-    for (std::size_t i = 0; i < std::size(kMisdeeds); ++i) kMisdeeds[i].second(clients[i]);
+    for (std::size_t i = 0; i < std::size(kMisbehaviours); ++i) clients.push_back(make_client(gateway, others));
+    for (std::size_t i = 0; i < std::size(kMisbehaviours); ++i) kMisbehaviours[i].second(clients[i]);
     const Stopwatch watch;
     CHECK(WaitUntil([&] {
-      // A reset waits for the bytes before it, up to kResetDrainMax: too long for a test. So who stalls reads in the
-      // end.
+      // A reset waits up to kResetDrainMax for the bytes before it, which is too long for a test. So the peers that
+      // stall read after some time.
       if (!others.empty() && watch.elapsed() > 2 * deadline) {
         for (const auto* const peers : {&clients, &others}) {
           for (const Peer& peer : *peers) peer.ReceiveSome(64 * 1024);
@@ -122,7 +122,7 @@ TEST_CASE("misbehaviour while the target is being connected leaves nothing") {
   });
 }
 
-TEST_CASE("misbehaviour while a peer is waited for leaves nothing") {
+TEST_CASE("misbehaviour while a BIND waits for its peer leaves nothing") {
   const std::uint64_t expired = MisbehaveFrom([](const TestGateway& gateway, std::vector<Peer>&) {
     Peer client = gateway.GreetedClient();
     client.Send(BindRequest(kLoopback));
@@ -134,11 +134,11 @@ TEST_CASE("misbehaviour while a peer is waited for leaves nothing") {
 
 TEST_CASE("misbehaviour in a relay leaves nothing, whatever the target does") {
   const TargetListener listener;
-  for (const auto& misdeed : kMisdeeds) {
-    CAPTURE(misdeed.first);
+  for (const auto& misbehaviour : kMisbehaviours) {
+    CAPTURE(misbehaviour.first);
     MisbehaveFrom([&](const TestGateway& gateway, std::vector<Peer>& targets) {
       auto [client, target] = gateway.Open(listener);
-      misdeed.second(target);
+      misbehaviour.second(target);
       targets.push_back(std::move(target));
       return std::move(client);
     });
@@ -172,7 +172,7 @@ TEST_CASE("misbehaviour after a refusal leaves nothing") {
   });
 }
 
-TEST_CASE("a session at rest costs two descriptors") {
+TEST_CASE("a session at rest has two descriptors and no pipe") {
   const TestGateway gateway;
   const TargetListener listener;
   const std::size_t before = Descriptors()["socket"];
@@ -183,10 +183,10 @@ TEST_CASE("a session at rest costs two descriptors") {
     ExchangeBothWays(sessions.back(), 1 << 20);
   }
   CHECK(WaitUntil([&] { return PipeEnds() == pipes_before; }));
-  CHECK(Descriptors()["socket"] - before == 20 * (2 + 2));  // its two, and its peers
+  CHECK(Descriptors()["socket"] - before == 20 * (2 + 2));  // its own two, and one for each of its two peers
 }
 
-TEST_CASE("a server that is destroyed with sessions in every state leaves nothing") {
+TEST_CASE("a server that is destroyed with sessions in every state leaves no descriptors") {
   const TargetListener listener;
   const SilentTarget silent;
   std::vector<Peer> peers;

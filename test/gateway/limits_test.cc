@@ -1,4 +1,4 @@
-// How much one client may have: sessions, new connections, bandwidth; across workers, and while it changes.
+// The limits of a client and a user: sessions, new connections, bandwidth; across workers and reloads.
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -33,12 +33,12 @@ Policy With(const Limits& limits) {
   return policy;
 }
 
-// The log is written after what it tells of.
+// A line is logged after the event that it reports.
 bool Logged(const TestGateway& gateway, std::string_view text) {
   return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
 }
 
-// No more than a limit of `rate` lets through in a time that began at `begun`.
+// The largest number of bytes that a limit of `rate` can have passed since `begun`.
 std::uint64_t MostSince(Clock::time_point begun, std::uint64_t rate) {
   const std::chrono::duration<double> passed = Clock::now() - begun;
   const std::chrono::duration<double> ahead = kThrottleQuantum + kThrottleCredit;
@@ -48,16 +48,16 @@ std::uint64_t MostSince(Clock::time_point begun, std::uint64_t rate) {
 const std::string kServed = kChosenNone + Refusal(5);
 const std::string kRefused = kChosenNone + Refusal(1);
 
-// What a new client is told until its connection is over: kServed when it may ask for a port on which nobody listens,
+// All that a new client receives which requests a closed port: kServed within the limits, kRefused over a limit,
 // nothing when it is reset at once.
-std::string Told(const TestGateway& gateway) {
+std::string AnswerToNewClient(const TestGateway& gateway) {
   const ClosedPort closed;
   const Peer client = gateway.Client();
   client.SendSome(kGreeting + ConnectRequest(closed.at()));
   return client.ReceiveToClose();
 }
 
-TEST_CASE("--max-connections-per-client holds across workers, and is told with REP 01 or a reset") {
+TEST_CASE("--max-connections-per-client holds across workers; a client over it gets REP 01 or a reset") {
   for (const std::size_t workers : {1U, 2U}) {
     CAPTURE(workers);
     const TestGateway gateway(Limited({.connections_per_client_max = 8}, workers));
@@ -65,7 +65,7 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
     std::vector<TestGateway::Session> sessions;
     for (int i = 0; i < 8; ++i) sessions.push_back(gateway.Open(listener));
     {
-      std::vector<Peer> waiting;  // they are answered only when they have asked
+      std::vector<Peer> waiting;  // they are refused only once they have sent a request
       for (int i = 0; i < 8; ++i) waiting.push_back(gateway.GreetedClient());
       CHECK(gateway.Client().ReceiveToReset().empty());
       CHECK(gateway.Client().ReceiveToReset().empty());
@@ -81,7 +81,7 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
     CHECK(Logged(gateway, "end=over-limit"));
     CHECK(Logged(gateway, "warn client-flood client=127.0.0.1:"));
 
-    // Others are not concerned, sessions that stand are not, and one that ends makes room.
+    // Other clients and live sessions are not affected, and a session that ends makes room for another.
     const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
     other.Send(kGreeting + ConnectRequest(listener.at()));
     const Peer target = listener.Accept();
@@ -94,7 +94,7 @@ TEST_CASE("--max-connections-per-client holds across workers, and is told with R
   }
 }
 
-TEST_CASE("beyond loopback one client may have half of all sessions, unless a number is given") {
+TEST_CASE("beyond loopback the default of --max-connections-per-client is half of --max-connections") {
   const struct {
     std::string listen;
     Limits limits;
@@ -129,12 +129,12 @@ TEST_CASE("beyond loopback one client may have half of all sessions, unless a nu
   }
 }
 
-TEST_CASE("a limit per client that nobody has given is told at the start") {
+TEST_CASE("the default of --max-connections-per-client is logged at start") {
   const std::vector<std::string> options = {"--listen=0.0.0.0:0", "--allow=client any", "--max-connections=10"};
   CHECK(Program(options).WaitForLog(" notice limit max-connections-per-client=5 meaning="));
 }
 
-TEST_CASE("a client beyond its limit is refused whatever it asks for") {
+TEST_CASE("a client over its limit is refused whatever it requests") {
   const TestGateway gateway(Limited({.connections_per_client_max = 1}));
   const TargetListener listener;
   const auto first = gateway.Open(listener);
@@ -151,15 +151,15 @@ TEST_CASE("a client beyond its limit is refused whatever it asks for") {
   CHECK_FALSE(listener.SomebodyWaits());
 }
 
-TEST_CASE("--connect-rate: who comes too often is refused, and who comes far too often is reset") {
+TEST_CASE("--connect-rate: connections over the rate are refused, and far over the rate they are reset") {
   const TestGateway gateway(Limited({.connect_rate = 1}));
   const Clock::time_point begun = Clock::now();
   std::uint64_t served = 0, refused = 0, reset = 0;
   for (int i = 0; i < 20; ++i) {
-    const std::string told = Told(gateway);
-    served += told == kServed;
-    refused += told == kRefused;
-    reset += told.empty();
+    const std::string answer = AnswerToNewClient(gateway);
+    served += answer == kServed;
+    refused += answer == kRefused;
+    reset += answer.empty();
     CHECK(served + refused + reset == static_cast<std::uint64_t>(i) + 1);
   }
   const auto seconds = static_cast<std::uint64_t>(std::chrono::duration<double>(Clock::now() - begun).count());
@@ -171,7 +171,7 @@ TEST_CASE("--connect-rate: who comes too often is refused, and who comes far too
   CHECK(gateway.WaitForSessions(0));
 }
 
-TEST_CASE("limits that come and go while sessions live lose no count") {
+TEST_CASE("a reload that sets or removes limits loses no count of live sessions") {
   const TestGateway gateway(Limited({}, 2));
   const TargetListener listener;
   const auto uncounted = gateway.Open(listener);
@@ -179,16 +179,16 @@ TEST_CASE("limits that come and go while sessions live lose no count") {
   {
     const auto counted = gateway.Open(listener);
     // Each worker takes the new policy at its next turn.
-    CHECK(WaitUntil([&] { return Told(gateway) != kServed; }));
+    CHECK(WaitUntil([&] { return AnswerToNewClient(gateway) != kServed; }));
     gateway.server().Reload(With({}));
-    CHECK(WaitUntil([&] { return Told(gateway) == kServed; }));
+    CHECK(WaitUntil([&] { return AnswerToNewClient(gateway) == kServed; }));
     PingPong(counted, 1);
   }
   PingPong(uncounted, 1);
   CHECK(gateway.WaitForSessions(1));
 }
 
-TEST_CASE("--bandwidth: bytes of each way come whole, and no faster than they may") {
+TEST_CASE("--bandwidth: bytes arrive whole in each direction and no faster than the rate") {
   constexpr std::uint64_t kRate = 2'000'000;
   const TestGateway gateway(Limited({.bandwidth = kRate}));
   const TargetListener listener;
@@ -199,7 +199,7 @@ TEST_CASE("--bandwidth: bytes of each way come whole, and no faster than they ma
   PingPong(session, 3);
 }
 
-TEST_CASE("--bandwidth: each session has its own") {
+TEST_CASE("--bandwidth: each session has its own rate") {
   constexpr std::uint64_t kRate = 2'000'000;
   const TestGateway gateway(Limited({.bandwidth = kRate}, 2));
   const TargetListener listener;
@@ -212,11 +212,11 @@ TEST_CASE("--bandwidth: each session has its own") {
   CHECK(400'000 <= MostSince(begun, kRate));
 }
 
-TEST_CASE("--bandwidth: a session that has to wait ends as any other") {
+TEST_CASE("--bandwidth: a throttled session ends like any other") {
   const TestGateway gateway(Limited({.bandwidth = 2'000'000}));
   const TargetListener listener;
   const std::string much(300'000, 'x');
-  SUBCASE("the client finishes, and the target answers") {
+  SUBCASE("the client half-closes, and the target answers") {
     const auto session = gateway.Open(listener);
     session.client.Send(much);
     session.client.HalfClose();
@@ -225,7 +225,7 @@ TEST_CASE("--bandwidth: a session that has to wait ends as any other") {
     session.target.HalfClose();
     CHECK(session.client.ReceiveToEnd() == "answer");
   }
-  SUBCASE("the target finishes, and the client goes on") {
+  SUBCASE("the target half-closes, and the client continues") {
     const auto session = gateway.Open(listener);
     session.target.Send(much);
     session.target.HalfClose();
@@ -233,14 +233,14 @@ TEST_CASE("--bandwidth: a session that has to wait ends as any other") {
     session.client.Send("more");
     CHECK(session.target.Receive(4) == "more");
   }
-  SUBCASE("the client breaks: the target has all that came before, and a reset") {
+  SUBCASE("the client resets: the target receives all earlier bytes, then a reset") {
     auto session = gateway.Open(listener);
     session.client.Send(much);
     session.client.WaitUntilTaken();
     session.client.Abort();
     CHECK((session.target.ReceiveToReset() == much));
   }
-  SUBCASE("the target breaks while the client is held back") {
+  SUBCASE("the target resets while the client is throttled") {
     auto session = gateway.Open(listener);
     session.client.Send(much);
     session.target.Abort();
@@ -249,7 +249,7 @@ TEST_CASE("--bandwidth: a session that has to wait ends as any other") {
   CHECK(gateway.WaitForSessions(0));
 }
 
-TEST_CASE("--bandwidth: sessions that live have what a reload gives them") {
+TEST_CASE("--bandwidth: a reload changes the rate of live sessions") {
   constexpr std::uint64_t kRate = 2'000'000;
   const TestGateway gateway;
   const TargetListener listener;
@@ -260,7 +260,7 @@ TEST_CASE("--bandwidth: sessions that live have what a reload gives them") {
   Exchange(Stream(session.client, session.target, 400'000));
   CHECK(400'000 <= MostSince(begun, kRate));
 
-  // What would take hours at the next limit takes none when it goes.
+  // At the next limit the transfer would take hours; without a limit it ends at once.
   gateway.server().Reload(With({.bandwidth = 1'000}));
   const std::string much(1'000'000, 'x');
   Stream stream(session.client, session.target, 10'000'000);
@@ -269,12 +269,12 @@ TEST_CASE("--bandwidth: sessions that live have what a reload gives them") {
   Exchange(std::move(stream));
 }
 
-TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each way") {
+TEST_CASE("--bandwidth: datagrams over the rate are dropped and counted in each direction") {
   constexpr std::uint64_t kRate = 10'000;
   const TestGateway gateway(Limited({.bandwidth = kRate}));
   const UdpClient client(gateway);
   const UdpPeer target;
-  client.Send("", target.at());  // which costs nothing
+  client.Send("", target.at());  // an empty datagram uses no bandwidth
   const Endpoint outside = target.Receive().from;
   const auto up = [&] { return gateway.Count(&Counters::datagrams_up); };
   const auto down = [&] { return gateway.Count(&Counters::datagrams_down); };
@@ -288,7 +288,7 @@ TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each
   CHECK(WaitUntil([&] { return up() - 1 + down() + gateway.Count(&Counters::udp_over_limit) == 80; }));
   CHECK((up() - 1) * data.size() <= MostSince(begun, kRate));
   CHECK(down() * data.size() <= MostSince(begun, kRate));
-  // What was within it, of each way the first at least, has arrived.
+  // The datagrams within the rate, at least the first of each direction, have arrived.
   CHECK(up() > 1);
   CHECK(down() > 0);
   for (std::uint64_t i = 1; i < up(); ++i) CHECK((target.Receive().bytes == data));
@@ -297,7 +297,7 @@ TEST_CASE("--bandwidth: what datagrams go beyond it is dropped and counted, each
   CHECK(target.nothing_came());
   CHECK(client.udp().nothing_came());
 
-  // What comes slowly enough is carried.
+  // Datagrams within the rate are relayed.
   std::string question;
   CHECK(WaitUntil([&] {
     client.Send("small", target.at());
@@ -323,7 +323,7 @@ Settings LimitedUsers(const Limits& limits, std::size_t workers = 1) {
   return settings;
 }
 
-// What a client sends that logs in as `user`, up to its request.
+// The bytes that a client sends to log in as `user`, up to its request.
 std::string Login(const std::string& user) {
   return "05 01 02 01"_hex + std::string(1, static_cast<char>(user.size())) + user + "\x06" + "sesame";
 }
@@ -338,7 +338,7 @@ TestGateway::Session OpenAs(const std::string& user, const TestGateway& gateway,
   return session;
 }
 
-TEST_CASE("--max-connections-per-user holds across workers, and is told with REP 01") {
+TEST_CASE("--max-connections-per-user holds across workers; a user over it gets REP 01") {
   const TestGateway gateway(LimitedUsers({.connections_per_user_max = 4}, 2));
   const TargetListener listener;
   std::vector<TestGateway::Session> sessions;
@@ -353,7 +353,7 @@ TEST_CASE("--max-connections-per-user holds across workers, and is told with REP
   sessions.push_back(OpenAs("bob", gateway, listener));
   CHECK(gateway.WaitForSessions(5));
 
-  // One that has logged in and asks for nothing yet counts.
+  // A session that has logged in and has sent no request yet counts.
   sessions.erase(sessions.begin());
   CHECK(gateway.WaitForSessions(4));
   {
@@ -369,7 +369,7 @@ TEST_CASE("--max-connections-per-user holds across workers, and is told with REP
   PingPong(sessions.back(), 3);
 }
 
-TEST_CASE("--user-bandwidth: the sessions of a user share it, across workers") {
+TEST_CASE("--user-bandwidth: the sessions of a user share the rate, across workers") {
   constexpr std::uint64_t kRate = 4'000'000;
   const TestGateway gateway(LimitedUsers({.user_bandwidth = kRate}, 2));
   const TargetListener listener;

@@ -1,4 +1,4 @@
-// What the operator reads: a line for each session, nothing forged, and never at the cost of a client.
+// The log: a line for each session, nothing forged, and no client waits for it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ TEST_SUITE_BEGIN("log");
 // The lines of `event`, once there are `count` of them.
 std::vector<std::string> Lines(const TestGateway& gateway, const std::string& event, std::size_t count) {
   std::vector<std::string> lines;
-  const bool came = WaitUntil([&] {
+  const bool found = WaitUntil([&] {
     lines.clear();
     std::istringstream text(gateway.LogText());
     for (std::string line; std::getline(text, line);) {
@@ -29,7 +29,7 @@ std::vector<std::string> Lines(const TestGateway& gateway, const std::string& ev
     return lines.size() >= count;
   });
   CAPTURE(gateway.LogText());
-  CHECK(came);
+  CHECK(found);
   CHECK(lines.size() == count);
   lines.resize(count);
   return lines;
@@ -43,7 +43,7 @@ void CheckMatches(const std::string& line, const std::string& pattern) {
   CHECK(std::regex_match(line, std::regex(pattern)));
 }
 
-TEST_CASE("a finished session is one line that says who, what, how much, how long, and how it ended") {
+TEST_CASE("a finished session is one line with client, command, target, reply, bytes, duration and ending") {
   const TestGateway gateway;
   const TargetListener listener;
   std::string client_address;
@@ -61,7 +61,7 @@ TEST_CASE("a finished session is one line that says who, what, how much, how lon
                    " target=" + listener.at().ToString() + R"( reply=0 up=8 down=6 seconds=\d+\.\d{3} end=closed)");
 }
 
-TEST_CASE("a session that asked for a name shows the name and the address") {
+TEST_CASE("the line of a session to a name has the name and the address") {
   const TestGateway gateway;
   const TargetListener listener;
   {
@@ -76,7 +76,7 @@ TEST_CASE("a session that asked for a name shows the name and the address") {
   CHECK(line.find(" target=" + listener.at().ToString() + ' ') != std::string::npos);
 }
 
-TEST_CASE("a refused session shows its reply, and one that left before its request shows none") {
+TEST_CASE("the line of a refused session has the reply; without a request it has none") {
   const TestGateway gateway;
   const ClosedPort closed;
   gateway.AnswerTo(ConnectRequest(closed.at()));
@@ -88,7 +88,7 @@ TEST_CASE("a refused session shows its reply, and one that left before its reque
   CHECK(line.find(" end=client-left") != std::string::npos);
 }
 
-TEST_CASE("a session that was reset, or was idle, says so") {
+TEST_CASE("the line of a session says whether it was reset or idle") {
   const TargetListener listener;
   {
     const TestGateway gateway;
@@ -122,7 +122,7 @@ TEST_CASE("foreign bytes in a name cannot forge a line or a field, or reach a te
   CHECK(lines[3].find(R"( asked=\xff\x80\x7f\x09\x0d )") != std::string::npos);
 }
 
-TEST_CASE("complaints about strangers are bounded, however many come") {
+TEST_CASE("warnings about clients that do not speak SOCKS5 are limited; suppressed ones are counted") {
   Settings settings = TestSettings();
   settings.policy.log_level = LogLevel::kWarn;
   const TestGateway gateway(settings);
@@ -135,15 +135,15 @@ TEST_CASE("complaints about strangers are bounded, however many come") {
   CHECK(gateway.Count(&Counters::not_socks5) == 100);
   const std::string text = gateway.LogText();
   CHECK(std::ranges::count(text, '\n') <= 2 + 2 * (watch.elapsed() / milliseconds(1000)));
-  // Each is accounted for.
+  // Every connection is reported or counted as suppressed.
   CHECK(WaitUntil([&] {
-    std::size_t told = 0;
+    std::size_t reported = 0;
     std::istringstream lines(gateway.LogText());
     for (std::string line; std::getline(lines, line);) {
       const std::size_t number = line.find(" suppressed=");
-      told += number == std::string::npos ? 1 : std::stoul(line.substr(number + 12));
+      reported += number == std::string::npos ? 1 : std::stoul(line.substr(number + 12));
     }
-    return told == 100;
+    return reported == 100;
   }));
 }
 
@@ -157,7 +157,7 @@ TEST_CASE("sessions are logged at info only") {
   CHECK(gateway.LogText().empty());
 }
 
-TEST_CASE("a log that nobody reads never holds up a client") {
+TEST_CASE("a log that nobody reads does not delay a client") {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const Fd read_end(ends[0]);
@@ -166,13 +166,13 @@ TEST_CASE("a log that nobody reads never holds up a client") {
   {
     const TestGateway gateway(TestSettings(), write_end.get());
     const TargetListener listener;
-    // Each of these lines is a kilobyte: more than the pipe and the queue of the log have room for.
+    // Each of these lines is a kilobyte; all of them are more than the pipe and the log's queue can hold.
     const std::string name(240, '\xff');
-    // What waits here for the log waits for ever, and so for longer than anyone has patience.
+    // A session that waited for the log would wait for ever, and the test would fail.
     for (int i = 0; i < 1500; ++i) CHECK(gateway.AnswerTo(ConnectRequest(name, 80)) == Refusal(4));
     PingPong(gateway.Open(listener), 10);
   }
-  // What was written is whole lines.
+  // Only whole lines were written.
   std::string text(8192, '\0');
   const ssize_t size = ::read(read_end.get(), text.data(), text.size());
   REQUIRE(size > 0);

@@ -1,4 +1,4 @@
-// Who may use the gateway: names and passwords (RFC 1929), right and wrong, in every shape in which they may arrive.
+// Logins (RFC 1929): right and wrong credentials, split and joined in every way.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,17 +16,17 @@ namespace {
 
 TEST_SUITE_BEGIN("login");
 
-// Every password has this in it, so that it can be looked for in whatever was logged.
+// Every password contains this, so that a test can search the logs for passwords.
 constexpr std::string_view kMarker = "open-sesame";
 
-// Of "open-sesame", at low cost.
+// The hash of "open-sesame", at low cost.
 const std::string kHash = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
 
-// The same at the cost that is usual.
+// The same at the usual cost.
 const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73nywcoItP4c6RnZ.CdLLlXD5.";
 
-// Of nothing that anybody knows, and so dear that it is under way when a short deadline comes.
-const std::string kDearHash = "$6$rounds=2000000$sesamesalt$" + std::string(86, '.');
+// The hash of an unknown password, so expensive that it is still being computed when a short timeout expires.
+const std::string kExpensiveHash = "$6$rounds=2000000$sesamesalt$" + std::string(86, '.');
 
 const std::string kGreetingLogin = "05 01 02"_hex;
 const std::string kChosenLogin = "05 02"_hex;
@@ -57,8 +57,8 @@ std::string Credentials(const std::string& name, const std::string& password) {
 
 const std::string kAlice = Credentials("alice", "open-sesame");
 
-// What the gateway answers to greeting and `credentials`, up to its end.
-std::string VerdictOn(const TestGateway& gateway, const std::string& credentials) {
+// What the gateway answers to a greeting and `credentials`, up to its end.
+std::string AnswerTo(const TestGateway& gateway, const std::string& credentials) {
   const Peer client = gateway.Client();
   client.Send(kGreetingLogin + credentials);
   return client.ReceiveToEnd();
@@ -102,7 +102,7 @@ TEST_CASE("a client logs in, step by step, and connects") {
   }
 }
 
-TEST_CASE("where there are users, a login is chosen wherever it is offered") {
+TEST_CASE("with users, username/password is chosen wherever it is offered") {
   const TestGateway gateway(PlainUsers());
   std::string everything = "05 ff"_hex;
   for (int method = 0; method < 255; ++method) everything += static_cast<char>(method);
@@ -115,7 +115,7 @@ TEST_CASE("where there are users, a login is chosen wherever it is offered") {
   }
 }
 
-TEST_CASE("where there are users, nobody comes in without a login") {
+TEST_CASE("with users, a client without a login is refused") {
   const TestGateway gateway(PlainUsers());
   const TargetListener listener;
   for (const std::string& greeting : {"05 01 00"_hex, "05 02 00 01"_hex, "05 01 01"_hex, "05 01 ff"_hex}) {
@@ -124,14 +124,14 @@ TEST_CASE("where there are users, nobody comes in without a login") {
     client.Send(greeting + ConnectRequest(listener.at()));
     CHECK(Hex(client.ReceiveToEnd()) == "05 ff");
   }
-  // A request where the credentials belong is no way around them.
+  // A request in place of the credentials is refused, too.
   const Peer client = gateway.Client();
   client.Send("05 02 00 02"_hex + ConnectRequest(listener.at()));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kRejected));
   CHECK_FALSE(listener.SomebodyWaits());
 }
 
-TEST_CASE("without users, a login is neither chosen nor taken") {
+TEST_CASE("without users, username/password is neither chosen nor accepted") {
   const TestGateway gateway;
   const Peer client = gateway.Client();
   client.Send("05 02 02 00"_hex);
@@ -141,7 +141,7 @@ TEST_CASE("without users, a login is neither chosen nor taken") {
   CHECK(Hex(only.ReceiveToEnd()) == "05 ff");
 }
 
-TEST_CASE("a wrong name and a wrong password get the same answer, and a gentle end") {
+TEST_CASE("a wrong name and a wrong password get the same answer and an orderly end") {
   for (const std::string& file : {std::string("alice:{plain}open-sesame"), "alice:" + kHash}) {
     for (const std::string& credentials :
          {Credentials("alice", "open-sesamE"), Credentials("alice", "open-sesame "),
@@ -149,7 +149,7 @@ TEST_CASE("a wrong name and a wrong password get the same answer, and a gentle e
           Credentials(std::string("alice\0", 6), "open-sesame"), Credentials("alice", std::string("open-sesame\0", 12)),
           Credentials(std::string(255, 'x'), std::string(255, 'y'))}) {
       CAPTURE(Hex(credentials));
-      const TestGateway gateway(SettingsWith(file));  // a new one, which knows of no failure
+      const TestGateway gateway(SettingsWith(file));  // a new one, without failures
       const Peer client = gateway.Client();
       client.Send(kGreetingLogin + credentials + "what comes after a wrong login is dropped");
       CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kRejected));
@@ -162,19 +162,19 @@ TEST_CASE("credentials of another version or without a name are refused") {
   const TestGateway gateway(PlainUsers());
   for (const std::string& bad : {"00"_hex, "02 05"_hex, "05 01 00 01"_hex, "ff"_hex, "01 00"_hex, "01 00 01 70"_hex}) {
     CAPTURE(Hex(bad));
-    CHECK(Hex(VerdictOn(gateway, bad)) == Hex(kChosenLogin + kRejected));
+    CHECK(Hex(AnswerTo(gateway, bad)) == Hex(kChosenLogin + kRejected));
   }
   CHECK(gateway.Count(&Counters::malformed) == 6);
   CHECK(gateway.Count(&Counters::logins_failed) == 0);
-  CHECK(Hex(VerdictOn(gateway, Credentials("alice", "open-sesamE"))) == Hex(kChosenLogin + kRejected));
-  // Nor are they guesses, so there is no wait.
+  CHECK(Hex(AnswerTo(gateway, Credentials("alice", "open-sesamE"))) == Hex(kChosenLogin + kRejected));
+  // They are no failed logins either, so there is no wait.
   const Peer client = gateway.Client();
   client.Send(kGreetingLogin + kAlice);
   CHECK(Hex(client.Receive(4)) == Hex(kChosenLogin + kAccepted));
   CHECK(gateway.Count(&Counters::logins_throttled) == 0);
 }
 
-TEST_CASE("a login may come one byte at a time") {
+TEST_CASE("a login may arrive one byte at a time") {
   for (const Settings& settings : {PlainUsers(), HashedUsers()}) {
     const TestGateway gateway(settings);
     const TargetListener listener;
@@ -190,7 +190,7 @@ TEST_CASE("a login may come one byte at a time") {
   }
 }
 
-TEST_CASE("greeting, login, request and data may come in one segment") {
+TEST_CASE("greeting, login, request and data may arrive in one segment") {
   for (const Settings& settings : {PlainUsers(), HashedUsers()}) {
     const TestGateway gateway(settings);
     const TargetListener listener;
@@ -209,7 +209,7 @@ TEST_CASE("greeting, login, request and data may come in one segment") {
   }
 }
 
-TEST_CASE("the longest of everything may come at once") {
+TEST_CASE("the longest greeting, login and request may arrive at once") {
   const TestGateway gateway(PlainUsers());
   std::string greeting = "05 ff"_hex;
   for (int method = 254; method >= 0; --method) greeting += static_cast<char>(method);
@@ -219,7 +219,7 @@ TEST_CASE("the longest of everything may come at once") {
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kAccepted + Refusal(4)));
 }
 
-TEST_CASE("BIND and UDP ASSOCIATE want a login, too") {
+TEST_CASE("BIND and UDP ASSOCIATE work after a login, too") {
   const TestGateway gateway(PlainUsers());
   for (const std::string& request : {"05 02 00 01 7f 00 00 01 00 00"_hex, "05 03 00 01 00 00 00 00 00 00"_hex}) {
     const Peer client = gateway.Client();
@@ -228,7 +228,7 @@ TEST_CASE("BIND and UDP ASSOCIATE want a login, too") {
   }
 }
 
-TEST_CASE("many first connections of one user come in together") {
+TEST_CASE("64 first connections of one user at once are accepted") {
   const TestGateway gateway(HashedUsers());
   const TargetListener listener;
   std::vector<Peer> clients;
@@ -243,25 +243,23 @@ TEST_CASE("many first connections of one user come in together") {
   CHECK(gateway.Count(&Counters::logins_accepted) == 64);
 }
 
-TEST_CASE(
-    "after three failures at a name a client is refused there whatever it knows; others and other names are not") {
+TEST_CASE("after three failures at a name a client is refused at that name; other clients and names are not") {
   const TestGateway gateway(PlainUsers());
-  for (int i = 0; i < 3; ++i)
-    CHECK(VerdictOn(gateway, Credentials("alice", "open-sesamE")) == kChosenLogin + kRejected);
-  CHECK(Hex(VerdictOn(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
+  for (int i = 0; i < 3; ++i) CHECK(AnswerTo(gateway, Credentials("alice", "open-sesamE")) == kChosenLogin + kRejected);
+  CHECK(Hex(AnswerTo(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
   CHECK(gateway.Count(&Counters::logins_failed) == 3);
   CHECK(gateway.Count(&Counters::logins_throttled) == 1);
   const Peer neighbour = gateway.Client();
   neighbour.Send(kGreetingLogin + Credentials("bob", "open-sesame-2"));
   CHECK(Hex(neighbour.Receive(4)) == Hex(kChosenLogin + kAccepted));
-  CHECK(Hex(VerdictOn(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
+  CHECK(Hex(AnswerTo(gateway, kAlice)) == Hex(kChosenLogin + kRejected));
 
   const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
   other.Send(kGreetingLogin + kAlice);
   CHECK(Hex(other.Receive(4)) == Hex(kChosenLogin + kAccepted));
 }
 
-TEST_CASE("three hundred addresses with a wrong login each do not keep a right one out") {
+TEST_CASE("wrong logins from 300 addresses do not keep a right login out") {
   const TestGateway gateway(SettingsWith("alice:" + kSlowHash));
   std::vector<Peer> crowd;
   for (int i = 0; i < 300; ++i) {
@@ -277,8 +275,8 @@ TEST_CASE("three hundred addresses with a wrong login each do not keep a right o
   CHECK(gateway.Count(&Counters::logins_failed) - before < 150);  // about three, one of each network and one under way
 }
 
-TEST_CASE("a verdict that takes too long ends with the handshake's deadline") {
-  Settings settings = SettingsWith("alice:" + kDearHash);
+TEST_CASE("--handshake-timeout ends a session whose login is still being verified") {
+  Settings settings = SettingsWith("alice:" + kExpensiveHash);
   settings.handshake_timeout = milliseconds(200);
   const TestGateway gateway(settings);
   const Peer client = gateway.Client();
@@ -288,7 +286,7 @@ TEST_CASE("a verdict that takes too long ends with the handshake's deadline") {
   CHECK(gateway.WaitForSessions(0));
 }
 
-TEST_CASE("credentials that do not come end with the handshake's deadline") {
+TEST_CASE("--handshake-timeout ends a session whose credentials are incomplete") {
   BeforeDeadline([](milliseconds deadline) {
     Settings settings = PlainUsers();
     settings.handshake_timeout = deadline;
@@ -303,8 +301,8 @@ TEST_CASE("credentials that do not come end with the handshake's deadline") {
   });
 }
 
-TEST_CASE("a client that leaves before its verdict leaves nothing behind") {
-  const TestGateway gateway(SettingsWith("alice:" + kDearHash));
+TEST_CASE("a client that leaves while its login is being verified leaves nothing behind") {
+  const TestGateway gateway(SettingsWith("alice:" + kExpensiveHash));
   for (int i = 0; i < 8; ++i) {
     Peer client = gateway.Client();
     client.Send(kGreetingLogin + Credentials("alice", "open-sesame-" + std::to_string(i)));
@@ -318,14 +316,14 @@ TEST_CASE("a client that leaves before its verdict leaves nothing behind") {
 
 Policy PolicyWith(std::string_view users_file) { return SettingsWith(users_file).policy; }
 
-// Whether this login is accepted; from an address of its own, for it may be wrong.
-bool ComesIn(const TestGateway& gateway, const std::string& credentials) {
+// Whether this login is accepted. It comes from a separate address, since a failure would count against that.
+bool IsAccepted(const TestGateway& gateway, const std::string& credentials) {
   const Peer client = Peer::FromTo(*Endpoint::Parse("127.0.0.9:0"), gateway.at());
   client.Send(kGreetingLogin + credentials);
   return client.Receive(4) == kChosenLogin + kAccepted;
 }
 
-TEST_CASE("a reload changes who may log in, and whether one has to") {
+TEST_CASE("a reload changes which logins are accepted and whether a login is needed") {
   const TestGateway gateway(PlainUsers());
   const TargetListener listener;
   const Peer halfway = gateway.Client();
@@ -333,8 +331,8 @@ TEST_CASE("a reload changes who may log in, and whether one has to") {
   CHECK(halfway.Receive(2) == kChosenLogin);
 
   gateway.server().Reload(PolicyWith("dave:{plain}open-sesame-4"));
-  CHECK(WaitUntil([&] { return !ComesIn(gateway, kAlice); }));
-  CHECK(ComesIn(gateway, Credentials("dave", "open-sesame-4")));
+  CHECK(WaitUntil([&] { return !IsAccepted(gateway, kAlice); }));
+  CHECK(IsAccepted(gateway, Credentials("dave", "open-sesame-4")));
 
   gateway.server().Reload({});
   REQUIRE(WaitUntil([&] {
@@ -347,8 +345,8 @@ TEST_CASE("a reload changes who may log in, and whether one has to") {
   CHECK(Hex(halfway.Receive(12)) == Hex(kAccepted + Success(target.remote())));
 }
 
-TEST_CASE("who is dropped while the hash is computed does not come in") {
-  const std::string before = "dear:" + kDearHash + "\nalice:" + kHash + "\nprobe:{plain}open-sesame";
+TEST_CASE("a login is refused if a reload changes the user's password while the hash is computed") {
+  const std::string before = "dear:" + kExpensiveHash + "\nalice:" + kHash + "\nprobe:{plain}open-sesame";
   const TestGateway gateway(SettingsWith(before));
   const Peer first = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
   first.Send(kGreetingLogin + Credentials("dear", "open-sesame"));
@@ -358,14 +356,14 @@ TEST_CASE("who is dropped while the hash is computed does not come in") {
   CHECK(Hex(second.Receive(2)) == "05 02");
   REQUIRE(gateway.WaitUntilRead(second));
 
-  gateway.server().Reload(PolicyWith("alice:" + kDearHash + "\nprobe:{plain}open-sesame-6"));
-  CHECK(WaitUntil([&] { return !ComesIn(gateway, Credentials("probe", "open-sesame")); }));
-  const std::string early = second.ReceiveSome(2);  // where the machine was too slow for this test
+  gateway.server().Reload(PolicyWith("alice:" + kExpensiveHash + "\nprobe:{plain}open-sesame-6"));
+  CHECK(WaitUntil([&] { return !IsAccepted(gateway, Credentials("probe", "open-sesame")); }));
+  const std::string early = second.ReceiveSome(2);  // not empty if the machine was too slow for this test
   if (early.empty()) CHECK(Hex(second.ReceiveToEnd()) == Hex(kRejected));
 }
 
-TEST_CASE("clients whose verdict is still due do not hold up a stop") {
-  TestGateway gateway(SettingsWith("alice:" + kDearHash));
+TEST_CASE("a stop does not wait for logins that are still being verified") {
+  TestGateway gateway(SettingsWith("alice:" + kExpensiveHash));
   const Peer client = gateway.Client();
   client.Send(kGreetingLogin + kAlice);
   CHECK(Hex(client.Receive(2)) == "05 02");
@@ -374,7 +372,7 @@ TEST_CASE("clients whose verdict is still due do not hold up a stop") {
   client.ReceiveToClose();
 }
 
-TEST_CASE("the line of a session says who has logged in") {
+TEST_CASE("the line of a session has the user's name") {
   const TestGateway gateway(PlainUsers());
   const TargetListener listener;
   {
@@ -388,18 +386,18 @@ TEST_CASE("the line of a session says who has logged in") {
   CHECK(line.find(" user=bob command=connect ") != std::string::npos);
 }
 
-TEST_CASE("garbage beside them does not hide failed logins") {
+TEST_CASE("other warnings do not suppress the warning about a failed login") {
   const TestGateway gateway(PlainUsers());
   const Peer garbage = gateway.Client();
   garbage.Send("GET / HTTP/1.1\r\n\r\n");
   CHECK(garbage.ReceiveToEnd().empty());
-  CHECK(VerdictOn(gateway, Credentials("alice", "wrong")) == kChosenLogin + kRejected);
+  CHECK(AnswerTo(gateway, Credentials("alice", "wrong")) == kChosenLogin + kRejected);
   CHECK(WaitUntil([&] { return gateway.LogText().find(" warn login-failed client=") != std::string::npos; }));
 }
 
-TEST_CASE("the line of a failed login says who it was meant to be, escaped, and not the password") {
+TEST_CASE("the line of a failed login has the user's name, escaped, and not the password") {
   const TestGateway gateway(PlainUsers());
-  CHECK(VerdictOn(gateway, Credentials("bob\n2026 forged a=b", "open-sesame-3")) == kChosenLogin + kRejected);
+  CHECK(AnswerTo(gateway, Credentials("bob\n2026 forged a=b", "open-sesame-3")) == kChosenLogin + kRejected);
   const std::string line = SessionLine(gateway);
   CAPTURE(line);
   CHECK(line.find(R"( user="bob\x0a2026 forged a=b" )") != std::string::npos);

@@ -1,4 +1,4 @@
-// What is refused, with which bytes, and that the refusal arrives whatever the client does.
+// Refusals: which input gets which reply, and that the reply arrives whatever the client sends.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -16,17 +16,17 @@ TEST_SUITE_BEGIN("refusals");
 
 constexpr milliseconds kShort{200};
 
-// What a new client that sends `bytes`, and then nothing more, is told until the gateway has finished.
-std::string Told(const TestGateway& gateway, const std::string& bytes) {
+// All that a new client receives which sends `bytes` and then nothing more.
+std::string AnswerToBytes(const TestGateway& gateway, const std::string& bytes) {
   const Peer client = gateway.Client();
   client.Send(bytes);
   return client.ReceiveToEnd();
 }
 
-// `name` as a CONNECT request to port 80.
-std::string Asking(const std::string& name) { return ConnectRequest(name, 80); }
+// A CONNECT request for port 80 of `name`.
+std::string RequestFor(const std::string& name) { return ConnectRequest(name, 80); }
 
-TEST_CASE("bad input gets the most specific answer, and then the end") {
+TEST_CASE("malformed input gets the most specific answer, and then the end") {
   const TestGateway gateway;
   struct Row {
     std::string input;
@@ -59,11 +59,11 @@ TEST_CASE("bad input gets the most specific answer, and then the end") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.input);
-    CHECK(Hex(Told(gateway, row.bytes)) == Hex(row.answer));
+    CHECK(Hex(AnswerToBytes(gateway, row.bytes)) == Hex(row.answer));
   }
 }
 
-TEST_CASE("an unknown command is answered only when its request is whole") {
+TEST_CASE("an unknown command is answered only when its request is complete") {
   const TestGateway gateway;
   const Peer client = gateway.GreetedClient();
   client.Send("05 04 00 01 7f 00 00 01 00"_hex);
@@ -84,7 +84,7 @@ TEST_CASE("the reserved byte of a request is ignored") {
   CHECK(Hex(client.Receive(10)) == Hex(Success(target.remote())));
 }
 
-TEST_CASE("what cannot be a name is unreachable, and nobody is asked for it") {
+TEST_CASE("an invalid name is \"host unreachable\", without a query") {
   const TestGateway gateway;
   const std::string label(63, 'a');
   const std::string too_long = label + '.' + label + '.' + label + '.' + label;  // 255 bytes
@@ -106,7 +106,7 @@ TEST_CASE("what cannot be a name is unreachable, and nobody is asked for it") {
   };
   for (const std::string& name : names) {
     CAPTURE(Hex(name));
-    CHECK(Hex(gateway.AnswerTo(Asking(name))) == Hex(Refusal(4)));
+    CHECK(Hex(gateway.AnswerTo(RequestFor(name))) == Hex(Refusal(4)));
   }
   CHECK(gateway.Count(&Counters::names_asked) == 0);
 }
@@ -114,7 +114,7 @@ TEST_CASE("what cannot be a name is unreachable, and nobody is asked for it") {
 TEST_CASE("the longest handshake that can be sent is answered") {
   const TestGateway gateway;
   const std::string greeting = "05 ff"_hex + std::string(255, '\0');
-  CHECK(Hex(Told(gateway, greeting + Asking(std::string(255, 'a')) + std::string(5000, 'x'))) ==
+  CHECK(Hex(AnswerToBytes(gateway, greeting + RequestFor(std::string(255, 'a')) + std::string(5000, 'x'))) ==
         Hex(kChosenNone + Refusal(4)));
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("broadcast and multicast are \"network unreachable\" for a client on l
   }
 }
 
-TEST_CASE("the unspecified address is this host for a client on loopback, as the kernel has it") {
+TEST_CASE("the unspecified address is this host for a client on loopback, as for the kernel") {
   const TestGateway gateway;
   const TargetListener listener;
   const Peer client = gateway.GreetedClient();
@@ -143,7 +143,7 @@ TEST_CASE("the unspecified address is this host for a client on loopback, as the
   CHECK(Hex(client.Receive(10)) == Hex(Success(target.remote())));
 }
 
-TEST_CASE("a target that does not answer is \"TTL expired\" at the connect deadline, not before") {
+TEST_CASE("--connect-timeout: a silent target is \"TTL expired\" at the deadline, not before") {
   Settings settings = TestSettings();
   settings.connect_timeout = kShort;
   const TestGateway gateway(settings);
@@ -153,7 +153,7 @@ TEST_CASE("a target that does not answer is \"TTL expired\" at the connect deadl
   CHECK(watch.elapsed() >= kShort);
 }
 
-void ExpectClosed(const IpAddress& outside) {
+void ExpectDenied(const IpAddress& outside) {
   Settings settings = TestSettings();
   settings.listen = {{outside, 0}};
   const TestGateway gateway(settings);
@@ -174,11 +174,14 @@ void ExpectClosed(const IpAddress& outside) {
   }
 }
 
-TEST_CASE("a remote client may not reach what only this host can reach" * doctest::skip(!OutsideAddress(true))) {
-  ExpectClosed(*OutsideAddress(true));
+TEST_CASE("CONNECT: the guard denies remote clients the addresses that only this host can reach" *
+          doctest::skip(!OutsideAddress(true))) {
+  ExpectDenied(*OutsideAddress(true));
 }
 
-TEST_CASE("nor may one over IPv6" * doctest::skip(!OutsideAddress(false))) { ExpectClosed(*OutsideAddress(false)); }
+TEST_CASE("CONNECT: the guard denies the same to remote clients over IPv6" * doctest::skip(!OutsideAddress(false))) {
+  ExpectDenied(*OutsideAddress(false));
+}
 
 // --- The refusal arrives -------------------------------------------------------------------------------------------
 
@@ -192,10 +195,10 @@ const Refused kRefused[] = {
     {"offer", "05 01 02"_hex, "05 ff"_hex},
     {"version", kGreeting + "04"_hex, kChosenNone + Refusal(1)},
     {"address type", kGreeting + "05 01 00 09"_hex, kChosenNone + Refusal(8)},
-    {"name", kGreeting + Asking("a..b"), kChosenNone + Refusal(4)},
+    {"name", kGreeting + RequestFor("a..b"), kChosenNone + Refusal(4)},
 };
 
-TEST_CASE("a client whose refusal is glued to garbage reads the whole refusal and then the end") {
+TEST_CASE("a client that sends garbage behind refused input receives the whole refusal and then the end") {
   const TestGateway gateway;
   for (const Refused& refused : kRefused) {
     CAPTURE(refused.what);
@@ -205,7 +208,7 @@ TEST_CASE("a client whose refusal is glued to garbage reads the whole refusal an
   }
 }
 
-TEST_CASE("a client that goes on sending after its refusal can still read all of it") {
+TEST_CASE("a client that continues to send after its refusal can still read all of it") {
   for (const Refused& refused : kRefused) {
     CAPTURE(refused.what);
     BeforeDeadline([&](milliseconds deadline) {
@@ -226,7 +229,7 @@ TEST_CASE("a client that goes on sending after its refusal can still read all of
   }
 }
 
-TEST_CASE("a refused client that says nothing more is closed after the linger time") {
+TEST_CASE("a refused client that sends nothing more is closed after the linger time") {
   for (const Refused& refused : kRefused) {
     CAPTURE(refused.what);
     BeforeDeadline([&](milliseconds deadline) {
@@ -259,7 +262,7 @@ TEST_CASE("a refused client that sends without end is closed") {
     client.Send(refused.bytes);
     const std::string garbage(1000, 'x');
     ++refusals;
-    // Sent as fast as it is read, and slowly.
+    // A kilobyte each millisecond, or as fast as the gateway reads.
     CHECK(WaitUntil([&] {
       client.SendSome(garbage);
       return gateway.Count(&Counters::ended) == refusals;
@@ -267,19 +270,19 @@ TEST_CASE("a refused client that sends without end is closed") {
   }
 }
 
-TEST_CASE("a stranger's protocol is closed without a byte, and disturbs nobody") {
+TEST_CASE("a client of another protocol is closed without a byte and does not affect other sessions") {
   const TestGateway gateway;
   const TargetListener listener;
   const auto [client, target] = gateway.Open(listener);
   for (int i = 0; i < 20; ++i) {
-    CHECK(Told(gateway, "GET / HTTP/1.0\r\n\r\n").empty());
+    CHECK(AnswerToBytes(gateway, "GET / HTTP/1.0\r\n\r\n").empty());
     client.Send("x");
     CHECK(target.Receive(1) == "x");
   }
   CHECK(gateway.Count(&Counters::not_socks5) == 20);
 }
 
-TEST_CASE("an end before the request is whole is the end, without a byte more") {
+TEST_CASE("a client that half-closes before its request is complete is closed without another byte") {
   const TestGateway gateway;
   const std::string whole = kGreeting + ConnectRequest(*Endpoint::Parse("127.0.0.1:1"));
   for (std::size_t size = 0; size < whole.size(); ++size) {

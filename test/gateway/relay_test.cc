@@ -1,4 +1,4 @@
-// Bytes arrive in order, each exactly once, whatever way they take.
+// Relayed bytes arrive in order, each exactly once, whether they are copied or spliced.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -28,7 +28,7 @@ TEST_SUITE_BEGIN("relay");
 
 constexpr std::size_t kMiB = 1024 * 1024;
 
-TEST_CASE("bytes of every size arrive intact, both ways at once") {
+TEST_CASE("streams of every size arrive intact, in both directions at once") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{2}, kCopyBytes - 1, kCopyBytes,
@@ -65,7 +65,7 @@ TEST_CASE("a flow that changes between bulk and small messages loses nothing") {
   }
 }
 
-TEST_CASE("64 sessions at once do not mix") {
+TEST_CASE("64 sessions at once do not mix up their bytes") {
   Settings settings = TestSettings();
   settings.workers = 2;
   const TestGateway gateway(settings);
@@ -81,11 +81,11 @@ TEST_CASE("64 sessions at once do not mix") {
   CHECK(gateway.server().sessions() == 64);
 }
 
-TEST_CASE("small messages and the tail of a large one are not held back") {
+TEST_CASE("small messages and the tail of a large one are not delayed") {
   const TestGateway gateway;
   const TargetListener listener;
   const auto session = gateway.Open(listener);
-  // What is held back is held back every time, so the fastest of many trips tells, however busy the machine is.
+  // A delay of the gateway affects every trip, so the fastest of many shows it, however busy the machine is.
   const auto fastest = [](int trips, const auto& trip) {
     milliseconds least = milliseconds::max();
     for (int i = 0; i < trips; ++i) least = std::min(least, trip());
@@ -107,7 +107,7 @@ TEST_CASE("small messages and the tail of a large one are not held back") {
   };
   CHECK(fastest(20, [&] { return second(session.target, session.client); }) < milliseconds(30));
   CHECK(fastest(20, [&] { return second(session.client, session.target); }) < milliseconds(30));
-  // With SPLICE_F_MORE a piece behind which nothing comes waits for more: 200 ms.
+  // With SPLICE_F_MORE the last bytes of a transfer wait 200 ms for more.
   const auto tail = [&](const Peer& from, const Peer& to) {
     Exchange({from, to, kMiB, kMiB});
     return time_of(from, to, "tail");
@@ -135,7 +135,7 @@ TEST_CASE("a bulk flow does not starve the small ones of its worker") {
   CHECK_FALSE(moving.get());
 }
 
-// --- Where bytes wait ----------------------------------------------------------------------------------------------
+// --- Backpressure --------------------------------------------------------------------------------------------------
 
 // A receive buffer that does not grow, but still takes whole segments of the loopback interface.
 constexpr Peer::Buffers kSlowReader{.receive = 256 * 1024};
@@ -143,7 +143,7 @@ constexpr Peer::Buffers kSlowReader{.receive = 256 * 1024};
 // More than all buffers on the way can hold.
 constexpr std::size_t kEndless = 1024 * kMiB;
 
-// Sends until nobody takes any more.
+// Sends until no stream can send any more.
 void SendUntilFull(std::span<Stream> streams) {
   int still = 0;
   CHECK(WaitUntil([&] {
@@ -154,7 +154,7 @@ void SendUntilFull(std::span<Stream> streams) {
   }));
 }
 
-TEST_CASE("a client that does not read costs bounded memory, and then gets everything") {
+TEST_CASE("a client that does not read costs bounded memory, and receives everything once it reads") {
   const TestGateway gateway;
   const TargetListener listener;
   const auto session = gateway.Open(listener, kSlowReader);
@@ -165,13 +165,13 @@ TEST_CASE("a client that does not read costs bounded memory, and then gets every
   CHECK_FALSE(stream.sent_all());  // the rest stays with the target: backpressure
   CHECK(PipeEnds() <= pipe_ends_before + 2);
   if (!IsSanitized()) CHECK(ResidentBytes() < memory_before + 4 * kMiB);
-  PingPong(gateway.Open(listener), 10);  // and the others go on
+  PingPong(gateway.Open(listener), 10);  // other sessions continue
   stream.EndAfter(30 * kMiB);
   Exchange({&stream, 1});
   CHECK(WaitUntil([&] { return PipeEnds() == pipe_ends_before; }));  // lent only while bytes are inside
 }
 
-TEST_CASE("many clients that do not read cost a pipe each at most") {
+TEST_CASE("clients that do not read hold one pipe each at most") {
   const TestGateway gateway;
   const TargetListener listener;
   std::vector<TestGateway::Session> sessions;
@@ -186,7 +186,7 @@ TEST_CASE("many clients that do not read cost a pipe each at most") {
   Exchange(streams);
 }
 
-TEST_CASE("without a stash, what a slow reader cannot take arrives exactly once") {
+TEST_CASE("without pending buffers, the bytes for a slow reader arrive exactly once") {
   Settings settings = TestSettings();
   settings.stashes_max = 0;
   const TestGateway gateway(settings);
@@ -203,7 +203,7 @@ TEST_CASE("without a stash, what a slow reader cannot take arrives exactly once"
   Exchange(streams);
 }
 
-TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
+TEST_CASE("without pipes, bulk is copied and arrives exactly once") {
   for (const std::size_t stashes_max : {kStashesPerWorker, std::size_t{0}}) {
     CAPTURE(stashes_max);
     Settings settings = TestSettings();
@@ -221,12 +221,12 @@ TEST_CASE("without a pipe, bulk is copied and arrives exactly once") {
     CHECK_FALSE(streams[0].sent_all());
     streams[0].EndAfter(kMiB);
     Exchange(streams);
-    // Without a stash no read is a full copy, so bulk is never noticed.
+    // Without pending buffers no read is a full copy, so bulk is never detected.
     if (stashes_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
   }
 }
 
-TEST_CASE("a flow goes on with a pipe when there is one again") {
+TEST_CASE("a flow splices again once the pool has pipes again") {
   const TestGateway gateway;
   const TargetListener listener;
   const auto session = gateway.Open(listener, kSlowReader);
@@ -235,7 +235,7 @@ TEST_CASE("a flow goes on with a pipe when there is one again") {
     Exchange({session.target, session.client, 3 * kMiB, kMiB});
     CHECK(gateway.Count(&Counters::pipes_missing) > 0);
   }
-  // A refused pool is not asked again for a second.
+  // After a failure the pool does not try to open a pipe for a second.
   CHECK(WaitUntil([&] {
     const std::uint64_t before = gateway.Count(&Counters::pipes_missing);
     Exchange({session.target, session.client, kMiB, kMiB});
@@ -243,7 +243,7 @@ TEST_CASE("a flow goes on with a pipe when there is one again") {
   }));
 }
 
-TEST_CASE("a pipe with bytes of a session that broke is never lent to another") {
+TEST_CASE("a pipe with bytes of a session that was reset is never lent again") {
   Settings settings = TestSettings();
   settings.pipes_max = 4;
   settings.keep_idle_pipes = true;
@@ -283,7 +283,7 @@ TEST_CASE("an urgent byte is a byte of the stream, in its place") {
   }
 }
 
-TEST_CASE("an urgent byte in the middle of bulk neither stops the flow nor leaves its place") {
+TEST_CASE("an urgent byte inside bulk keeps its place and does not stop the flow") {
   const TestGateway gateway;
   const TargetListener listener;
   for (const bool upward : {true, false}) {
@@ -334,7 +334,7 @@ TEST_CASE("an urgent byte inside a handshake is a byte of the handshake") {
   CHECK(Hex(client.Receive(12)) == Hex(kChosenNone + Success(target.remote())));
 }
 
-// A client at `from` whose handshake is done.
+// Opens a session for a client at the address `from`.
 TestGateway::Session OpenFrom(const TestGateway& gateway, const TargetListener& listener, const char* from) {
   TestGateway::Session session{Peer::FromTo(*Endpoint::Parse(from), gateway.at()), Peer()};
   session.client.Send(kGreeting + ConnectRequest(listener.at()));
@@ -343,7 +343,7 @@ TestGateway::Session OpenFrom(const TestGateway& gateway, const TargetListener& 
   return session;
 }
 
-TEST_CASE("a client that does not read leaves pipes to the bulk of another") {
+TEST_CASE("a client that does not read leaves pipes to another client's bulk") {
   Settings settings = TestSettings();
   settings.pipes_max = 8;
   const TestGateway gateway(settings);
@@ -352,23 +352,23 @@ TEST_CASE("a client that does not read leaves pipes to the bulk of another") {
   const std::string chunk(256 * 1024, 'x');
   for (int i = 0; i < 12; ++i) {
     stuck.push_back(OpenFrom(gateway, listener, "127.0.0.2:0"));
-    // Until nothing moves any more: the gateway leaves bytes with the target's kernel.
+    // Until the path is full and the gateway reads no more from the target.
     const Peer& target = stuck.back().target;
     REQUIRE(WaitUntil([&] { return target.SendSome(chunk) == 0 && gateway.UnreadFrom(target) > 0; }));
   }
-  REQUIRE(gateway.Count(&Counters::pipes_missing) > 0);  // for the client itself
-  // Whether a client shares what there is with that one is random, one in 256: of two, one does not.
-  bool unharmed = false;
+  REQUIRE(gateway.Count(&Counters::pipes_missing) > 0);  // for the stuck client itself
+  // A random key puts another client into the same share with a probability of 1 in 256: of two, one is in another.
+  bool unaffected = false;
   for (const char* const from : {"127.0.0.1:0", "127.0.0.3:0"}) {
     const std::uint64_t before = gateway.Count(&Counters::pipes_missing);
     const auto session = OpenFrom(gateway, listener, from);
     Exchange({session.target, session.client, 8 * kMiB});
-    unharmed = unharmed || gateway.Count(&Counters::pipes_missing) == before;
+    unaffected = unaffected || gateway.Count(&Counters::pipes_missing) == before;
   }
-  CHECK(unharmed);
+  CHECK(unaffected);
 }
 
-// Receives `count` bytes and says when the last of them came to this host's kernel (SO_TIMESTAMPNS, socket(7)).
+// Receives `count` bytes. Returns when the kernel received the last of them (SO_TIMESTAMPNS, socket(7)).
 std::chrono::nanoseconds ArrivalOf(const Peer& peer, std::size_t count) {
   std::vector<char> room(256 * 1024);
   timespec arrived{};
@@ -393,7 +393,7 @@ std::chrono::nanoseconds ArrivalOf(const Peer& peer, std::size_t count) {
   return std::chrono::seconds(arrived.tv_sec) + std::chrono::nanoseconds(arrived.tv_nsec);
 }
 
-TEST_CASE("a short message does not wait until bulk that came before it has moved" * doctest::skip(::geteuid() != 0)) {
+TEST_CASE("a short message is not delayed by bulk that arrived before it" * doctest::skip(::geteuid() != 0)) {
   constexpr std::size_t kFlows = 16;
   constexpr std::size_t kBulk = 2 * kMiB;
   const TestGateway gateway;

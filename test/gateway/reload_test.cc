@@ -1,4 +1,4 @@
-// SIGHUP: what is read again, what is not, and that a mistake changes nothing.
+// SIGHUP: what is read again, what needs a restart, and that an error changes nothing.
 #include <signal.h>
 #include <unistd.h>
 
@@ -34,11 +34,11 @@ struct Configured {
   explicit Configured(std::string_view text)
       : path(folder.Write("penstock.conf", text)), program({"--config=" + path}) {}
 
-  // Waits for `told` to be in the log.
-  void Reload(std::string_view text, std::string_view told) const {
+  // Replaces the file with `text`, sends SIGHUP, and waits until `logged` is in the log.
+  void Reload(std::string_view text, std::string_view logged) const {
     folder.Write("penstock.conf", text);
     program.Signal(SIGHUP);
-    REQUIRE(program.WaitForLog(told));
+    REQUIRE(program.WaitForLog(logged));
   }
 
   TempDirectory folder;
@@ -46,7 +46,7 @@ struct Configured {
   Program program;
 };
 
-TEST_CASE("SIGHUP reads the file again, and sessions live on") {
+TEST_CASE("SIGHUP reads the file again; live sessions continue") {
   const Configured gateway("idle-timeout 1h\n");
   const TargetListener listener;
   const Peer client = Peer::To(gateway.program.at());
@@ -58,12 +58,12 @@ TEST_CASE("SIGHUP reads the file again, and sessions live on") {
   CHECK(target.Receive(8) == "question");
 }
 
-TEST_CASE("SIGHUP tells what would need a new start") {
+TEST_CASE("SIGHUP logs the changed options that need a restart") {
   const Configured gateway("idle-timeout 1h\n");
   gateway.Reload("idle-timeout 2h\nworkers 2\n", "notice reload needs-restart=\"workers, idle-timeout\"\n");
 }
 
-TEST_CASE("a file with a mistake changes nothing and says so") {
+TEST_CASE("a file with an error changes nothing, and the error is logged") {
   const Configured gateway("idle-timeout 1h\n");
   gateway.Reload("idle-timeout 1h\nworkers none\n",
                  "error reload-failed reason=\"" + gateway.path +
@@ -73,10 +73,10 @@ TEST_CASE("a file with a mistake changes nothing and says so") {
   client.Send(kGreeting + ConnectRequest(listener.at()));
   listener.Accept();
   CHECK(Hex(client.Receive(4)) == Hex(kChosenNone + std::string("\x05\x00", 2)));
-  gateway.Reload("idle-timeout 1h\n", "notice reload\n");  // and the next one is read as ever
+  gateway.Reload("idle-timeout 1h\n", "notice reload\n");  // the next reload succeeds
 }
 
-TEST_CASE("a folder of rules that the user of --run-as may not read is told at start, and no reload drops its rules" *
+TEST_CASE("--run-as: a rules directory that the user cannot read is logged at start, and no reload drops its rules" *
           doctest::skip(::getuid() != 0)) {
   const TempDirectory folder;
   std::filesystem::permissions(folder.PathOf(""), std::filesystem::perms(0755));
@@ -96,7 +96,7 @@ TEST_CASE("a folder of rules that the user of --run-as may not read is told at s
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
 }
 
-TEST_CASE("a reload that would open an address that is still listened on is refused, wherever the file would listen") {
+TEST_CASE("a reload that would make a listening address an open proxy is refused, whatever `listen` says") {
   const TempDirectory folder;
   const std::string path = folder.Write("penstock.conf", "listen 0.0.0.0:0\nallow client any command udp-associate\n");
   const Program program({"--config=" + path}, {}, {});
@@ -109,15 +109,15 @@ TEST_CASE("a reload that would open an address that is still listened on is refu
   client.Send(kGreeting + ConnectRequest(listener.at()));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenNone + Refusal(2)));
 
-  // With clients that it names it is no open proxy.
+  // A rule that names the clients is accepted.
   folder.Write("penstock.conf", "listen 127.0.0.1:0\nallow client any\n");
   program.Signal(SIGHUP);
   CHECK(program.WaitForLog("notice reload needs-restart=listen\n"));
 }
 
-// Options that take a while to read.
-struct Long {
-  Long() {
+// A configuration that takes some time to read.
+struct LongConfig {
+  LongConfig() {
     std::string lines;
     for (int i = 0; i < 100'000; ++i) lines += "host-" + std::to_string(i) + ".example.com\n";
     folder.Write("long.set", lines);
@@ -129,8 +129,8 @@ struct Long {
   std::string path;
 };
 
-TEST_CASE("a signal to end is heard while a reload still reads") {
-  const Long options;
+TEST_CASE("SIGTERM ends the program while a reload is still reading") {
+  const LongConfig options;
   Program program({"--config=" + options.path});
   program.Signal(SIGHUP);
   program.Signal(SIGTERM);
@@ -139,8 +139,8 @@ TEST_CASE("a signal to end is heard while a reload still reads") {
   CHECK(program.LogText().find("notice reload") == std::string::npos);
 }
 
-TEST_CASE("a SIGHUP while a reload still reads has everything read again") {
-  const Long options;
+TEST_CASE("a SIGHUP while a reload is still reading causes another reload") {
+  const LongConfig options;
   const Program program({"--config=" + options.path});
   options.folder.Write("penstock.conf", options.text + "idle-timeout 1h\n");
   program.Signal(SIGHUP);
@@ -149,10 +149,10 @@ TEST_CASE("a SIGHUP while a reload still reads has everything read again") {
   CHECK(program.WaitForLog("notice reload needs-restart=\"workers, idle-timeout\"\n"));
 }
 
-TEST_CASE("a SIGHUP during the start does not end the program, which reads its options once more") {
-  const Long options;
+TEST_CASE("a SIGHUP during the start does not end the program but causes a reload") {
+  const LongConfig options;
   const Program program({"--config=" + options.path}, [](pid_t pid) {
-    // It is reading when it has taken the memory for it.
+    // The program is reading the file once it has allocated the memory for it.
     REQUIRE(WaitUntil([&] {
       std::ifstream sizes("/proc/" + std::to_string(pid) + "/statm");
       std::size_t pages = 0;
@@ -165,14 +165,14 @@ TEST_CASE("a SIGHUP during the start does not end the program, which reads its o
   CHECK(program.WaitForLog("notice reload\n"));
 }
 
-TEST_CASE("SIGHUP without a file is no reason to end") {
+TEST_CASE("SIGHUP without a configuration file does not end the program") {
   const Program program({});
   program.Signal(SIGHUP);
   CHECK(program.WaitForLog("notice reload\n"));
   CHECK(Peer::To(program.at()).Silent(std::chrono::milliseconds(1)));
 }
 
-TEST_CASE("the log level is read again") {
+TEST_CASE("a reload changes the log level") {
   const Configured gateway("log-level notice\n");
   gateway.Reload("log-level info\n", "notice reload\n");
   CHECK(gateway.program.LogText().find(" info ") == std::string::npos);
@@ -180,7 +180,7 @@ TEST_CASE("the log level is read again") {
   CHECK(gateway.program.WaitForLog(" info session "));
 }
 
-TEST_CASE("sessions that the new rules forbid live on, unless the policy says otherwise") {
+TEST_CASE("sessions that the new rules deny continue, unless reload-ends-denied is set") {
   for (const bool ends : {false, true}) {
     CAPTURE(ends);
     const std::string all = ends ? "reload-ends-denied yes\n" : "";
@@ -214,7 +214,7 @@ TEST_CASE("sessions that the new rules forbid live on, unless the policy says ot
   }
 }
 
-TEST_CASE("a crowd of sessions that a reload forbids ends to the last, though not in one turn") {
+TEST_CASE("reload-ends-denied: more denied sessions than one turn handles all end") {
   const TestGateway gateway;
   const TargetListener listener;
   const TargetListener other;
@@ -231,7 +231,7 @@ TEST_CASE("a crowd of sessions that a reload forbids ends to the last, though no
   PingPong(allowed, 1);
 }
 
-TEST_CASE("who came when nobody had to log in asks for nothing after a reload that brings users") {
+TEST_CASE("a client that was accepted without a login is refused after a reload that adds users") {
   const TempDirectory folder;
   const std::string path = folder.Write("penstock.conf", "log-level info\n");
   const Program program({"--config=" + path});
@@ -247,7 +247,7 @@ TEST_CASE("who came when nobody had to log in asks for nothing after a reload th
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
 }
 
-TEST_CASE("what was on its way when a reload forbade it does not begin") {
+TEST_CASE("a BIND that waits and a request still to come are refused after a reload that denies them") {
   const std::string keep = "log-level info\nreload-ends-denied yes\n";
   const Configured gateway(keep);
   const Peer binding = Peer::To(gateway.program.at());
@@ -269,7 +269,7 @@ TEST_CASE("what was on its way when a reload forbade it does not begin") {
   CHECK(gateway.program.WaitForLog("end=forbidden"));
 }
 
-TEST_CASE("a session to a name is judged by its name again") {
+TEST_CASE("after a reload the rules are evaluated again for the name of a session") {
   const Configured gateway("deny target 192.0.2.0/24\nreload-ends-denied yes\nlog-level info\n");
   const TargetListener listener;
   TestGateway::Session session{Peer::To(gateway.program.at()), Peer()};
@@ -284,7 +284,7 @@ TEST_CASE("a session to a name is judged by its name again") {
   CHECK(session.client.ReceiveToReset().empty());
 }
 
-TEST_CASE("a session whose user is gone ends with the others that are forbidden") {
+TEST_CASE("reload-ends-denied: a session ends when a reload removes its user") {
   const std::string keep = "reload-ends-denied yes\nlog-level info\n";
   TempDirectory folder;
   const std::string path = folder.Write("penstock.conf", keep + "users users\n");
@@ -312,7 +312,7 @@ TEST_CASE("a session whose user is gone ends with the others that are forbidden"
   CHECK(bob.target.Receive(8) == "question");
 }
 
-TEST_CASE("a session whose user has another password ends with the others that are forbidden") {
+TEST_CASE("reload-ends-denied: a session ends when a reload changes its user's password") {
   const std::string kept = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";  // open-sesame
   const std::string other = "$2b$04$58iUCgdRsqHdCxR3ONb2e.ha7dzucVOuShZIl1UQOgGjT0krL96iC";              // the same
   const std::string keep = "reload-ends-denied yes\nlog-level info\n";
@@ -349,7 +349,7 @@ TEST_CASE("a session whose user has another password ends with the others that a
   }
 }
 
-// One short session after the other, and one that lasts, until `stop`. What goes wrong is thrown.
+// Runs one short session after another beside a lasting one until `stop`. Returns how many; throws on an error.
 int ServeUnderLoad(const Program& program, const std::atomic<bool>& stop) {
   const TargetListener listener;
   const auto open = [&] {
@@ -389,7 +389,7 @@ TEST_CASE("a hundred reloads under load lose no connection") {
   const struct StopThem {
     ~StopThem() { stop = true; }
     std::atomic<bool>& stop;
-  } stop_them{stop};  // before their results are waited for, whatever happens
+  } stop_them{stop};  // stops the clients before the futures wait for them, also on failure
   const auto reloads = [&] {
     const std::string text = gateway.program.LogText();
     int count = 0;

@@ -1,4 +1,4 @@
-// The operator's rules, with real clients, names and targets: who is let through, from where, and what is told of it.
+// Rules with real clients, names and targets: what is allowed, from which source, and what is logged.
 #include "penstock/policy/rules.h"
 
 #include <signal.h>
@@ -23,18 +23,18 @@ namespace {
 
 TEST_SUITE_BEGIN("rules");
 
-// "allow ..." or "deny ...", as they stand in a file.
+// The rules of `lines`, "allow ..." or "deny ..." as in a file.
 std::shared_ptr<const RuleSet> Rules(const std::vector<std::string>& lines) {
   RuleText text;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const bool allows = lines[i].starts_with("allow");
-    const auto mistake = text.AddRule(allows, lines[i].substr(allows ? 5 : 4), "test.conf:" + std::to_string(i + 1));
-    REQUIRE_MESSAGE(!mistake, mistake.value_or(""));
+    const auto error = text.AddRule(allows, lines[i].substr(allows ? 5 : 4), "test.conf:" + std::to_string(i + 1));
+    REQUIRE_MESSAGE(!error, error.value_or(""));
   }
   return std::make_shared<const RuleSet>(text);
 }
 
-TEST_CASE("a start beyond loopback that leaves private networks open to remote clients says so") {
+TEST_CASE("a start beyond loopback warns if remote clients can reach private networks") {
   const struct {
     std::vector<std::string> options;
     bool warns;
@@ -70,8 +70,8 @@ Settings With(const std::vector<std::string>& lines, const DnsServer& dns, const
   return settings;
 }
 
-// The client is connected to `listener`; from where.
-Endpoint Reached(const TestGateway& gateway, const TargetListener& listener, const std::string& request) {
+// Expects that a client with `request` is connected to `listener`. Returns the source of the connection.
+Endpoint ExpectConnected(const TestGateway& gateway, const TargetListener& listener, const std::string& request) {
   const Peer client = gateway.GreetedClient();
   client.Send(request);
   const Peer target = listener.Accept();
@@ -84,7 +84,7 @@ bool LogHas(const TestGateway& gateway, std::string_view text) {
   return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
 }
 
-TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and told with the rule") {
+TEST_CASE("a denied request gets \"not allowed\", is counted, and is logged with its rule") {
   const OnOnePort<TargetListener, TargetListener> targets("127.0.0.1", "127.0.0.2");
   const TargetListener& listener = *targets.first;
   const std::string port = std::to_string(targets.port());
@@ -92,14 +92,14 @@ TEST_CASE("what a rule denies is answered with \"not allowed\", counted, and tol
   CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 1);
   CHECK(LogHas(gateway, " command=connect asked=127.0.0.1 port=" + port + " rule=2 where=test.conf:2\n"));
-  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.3", 80))) == Hex(Refusal(2)));  // nothing allows it
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.3", 80))) == Hex(Refusal(2)));  // no rule allows it
   CHECK(LogHas(gateway, " asked=127.0.0.3 port=80 rule=default\n"));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("[::ffff:127.0.0.1]", listener.at().port))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 3);
-  Reached(gateway, *targets.second, ConnectRequest(targets.second->at()));
+  ExpectConnected(gateway, *targets.second, ConnectRequest(targets.second->at()));
 }
 
-TEST_CASE("a denied name is never looked up, and an allowed one is connected") {
+TEST_CASE("a denied name is never resolved, and an allowed name is connected") {
   DnsServer dns;
   dns.Add("www.evil.example", "127.0.0.1");
   dns.Add("www.good.example", "127.0.0.1");
@@ -111,11 +111,11 @@ TEST_CASE("a denied name is never looked up, and an allowed one is connected") {
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("other.example", listener.at().port))) == Hex(Refusal(2)));
   CHECK(dns.Queries("www.evil.example", DnsType::kA) == 0);
   CHECK(dns.Queries("other.example", DnsType::kA) == 0);
-  Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
-  CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));  // its address is another matter
+  ExpectConnected(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest(listener.at()))) == Hex(Refusal(2)));  // its address is not allowed
 }
 
-TEST_CASE("a name with some allowed addresses is dialled only at those") {
+TEST_CASE("a name is connected only at those of its addresses that are allowed") {
   DnsServer dns;
   dns.Add("mixed.example", "127.0.0.2");
   dns.Add("mixed.example", "127.0.0.3");
@@ -124,12 +124,12 @@ TEST_CASE("a name with some allowed addresses is dialled only at those") {
   TestGateway gateway(With({"deny target 127.0.0.2"}, dns, directory));
   gateway.ForgiveSockets();
   const OnOnePort<TargetListener, TargetListener> targets("127.0.0.3", "127.0.0.2");
-  for (int i = 0; i < 4; ++i) Reached(gateway, *targets.first, ConnectRequest("mixed.example", targets.port()));
+  for (int i = 0; i < 4; ++i) ExpectConnected(gateway, *targets.first, ConnectRequest("mixed.example", targets.port()));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", targets.port()))) == Hex(Refusal(2)));
   CHECK_FALSE(targets.second->SomebodyWaits());
 }
 
-TEST_CASE("the search list does not lead around a rule for the name that it makes") {
+TEST_CASE("a rule that denies a name also denies a short name that the search list completes to it") {
   DnsServer dns;
   dns.Add("kubernetes.default.svc.cluster.local", "127.0.0.1");
   const TempDirectory directory;
@@ -149,7 +149,7 @@ TEST_CASE("the search list does not lead around a rule for the name that it make
   CHECK(dns.Queries("kubernetes.default.svc.cluster.local", DnsType::kA) == 0);
 }
 
-TEST_CASE("a rule that allows what the search list makes of a name allows the short name") {
+TEST_CASE("a rule that allows a name also allows a short name that the search list completes to it") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");
   dns.Add("www.other.example", "127.0.0.1");
@@ -158,17 +158,18 @@ TEST_CASE("a rule that allows what the search list makes of a name allows the sh
                            "search other.example good.example\n"));
   gateway.ForgiveSockets();
   const TargetListener listener;
-  Reached(gateway, listener, ConnectRequest("www", listener.at().port));
+  ExpectConnected(gateway, listener, ConnectRequest("www", listener.at().port));
   CHECK(dns.Queries("www.other.example", DnsType::kA) == 0);
-  CHECK(Hex(gateway.AnswerTo(ConnectRequest("www.", listener.at().port))) == Hex(Refusal(2)));  // it alone
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("www.", listener.at().port))) ==
+        Hex(Refusal(2)));  // without the search list
   CHECK(dns.Queries("www", DnsType::kA) == 0);
   dns.Add("other.good.example", "127.0.0.1");
-  Reached(gateway, listener, ConnectRequest("other", listener.at().port));
+  ExpectConnected(gateway, listener, ConnectRequest("other", listener.at().port));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("bad", listener.at().port))) == Hex(Refusal(2)));
   CHECK(dns.Queries("bad.good.example", DnsType::kA) == 0);
 }
 
-TEST_CASE("a later rule about addresses does not outdo an earlier one that allows what the search list makes") {
+TEST_CASE("a later rule about addresses does not override an earlier rule that allows the completed name") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");
   const TempDirectory directory;
@@ -176,13 +177,13 @@ TEST_CASE("a later rule about addresses does not outdo an earlier one that allow
                            directory, "search good.example\n"));
   gateway.ForgiveSockets();
   const TargetListener listener;
-  Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
-  Reached(gateway, listener, ConnectRequest("www", listener.at().port));
+  ExpectConnected(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
+  ExpectConnected(gateway, listener, ConnectRequest("www", listener.at().port));
   dns.Add("short.good.example", "127.0.0.1");
-  Reached(gateway, listener, ConnectRequest("short", listener.at().port));
+  ExpectConnected(gateway, listener, ConnectRequest("short", listener.at().port));
 }
 
-TEST_CASE("connections and datagrams come from the source that a rule names") {
+TEST_CASE("connections and datagrams are sent from the source that a rule names") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");
   const TempDirectory directory;
@@ -190,8 +191,8 @@ TEST_CASE("connections and datagrams come from the source that a rule names") {
       {"allow target .good.example source 127.0.0.8 source-interface lo", "allow source 127.0.0.9"}, dns, directory));
   gateway.ForgiveSockets();
   const TargetListener listener;
-  CHECK(Reached(gateway, listener, ConnectRequest(listener.at())).ip == *IpAddress::Parse("127.0.0.9"));
-  CHECK(Reached(gateway, listener, ConnectRequest("www.good.example", listener.at().port)).ip ==
+  CHECK(ExpectConnected(gateway, listener, ConnectRequest(listener.at())).ip == *IpAddress::Parse("127.0.0.9"));
+  CHECK(ExpectConnected(gateway, listener, ConnectRequest("www.good.example", listener.at().port)).ip ==
         *IpAddress::Parse("127.0.0.8"));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("::1", 80))) == Hex(Refusal(8)));  // no source of that family
 
@@ -208,7 +209,7 @@ TEST_CASE("connections and datagrams come from the source that a rule names") {
   CHECK(ReceiveBound(binding).ip == *IpAddress::Parse("127.0.0.9"));
 }
 
-TEST_CASE("UDP: what a rule sends from elsewhere does not leave from where the datagrams before it left") {
+TEST_CASE("UDP: a datagram whose rule names another source than the open socket has is dropped") {
   const UdpPeer first;
   const UdpPeer second;
   const std::string to_second = "allow port " + std::to_string(second.at().port);
@@ -232,7 +233,7 @@ TEST_CASE("UDP: what a rule sends from elsewhere does not leave from where the d
   }
 }
 
-TEST_CASE("UDP: a family that a rule's source excludes is not used, though the socket is there") {
+TEST_CASE("UDP: a datagram of a family that its rule's source excludes is dropped, although a socket is open") {
   const UdpPeer first(kLoopback6);
   const UdpPeer second(kLoopback6);
   const TestGateway gateway(With({"allow port " + std::to_string(first.at().port), "allow source 127.0.0.9"}));
@@ -243,8 +244,8 @@ TEST_CASE("UDP: a family that a rule's source excludes is not used, though the s
   CHECK(second.nothing_came());
 }
 
-// Waits until the rules of `lines` hold for the client's association, too. `denied`: a target that they deny, and those
-// before did not.
+// Reloads the rules and waits until those of `lines` apply to the client's association. They deny the target `denied`,
+// which the rules before allowed.
 void Reload(const TestGateway& gateway, const std::vector<std::string>& lines, const UdpClient& client,
             const UdpPeer& denied) {
   Policy policy;
@@ -256,7 +257,7 @@ void Reload(const TestGateway& gateway, const std::vector<std::string>& lines, c
   }));
 }
 
-TEST_CASE("UDP: whom a reload denies does not reach the client any more, and whom it allows does") {
+TEST_CASE("UDP: after a reload denied targets no longer reach the client, and allowed ones do") {
   const UdpPeer denied;
   const UdpPeer allowed(*Endpoint::Parse("127.0.0.2:0"));
   for (const UdpFilter filter : {UdpFilter::kAddress, UdpFilter::kOpen}) {
@@ -285,7 +286,7 @@ TEST_CASE("UDP: whom a reload denies does not reach the client any more, and who
   }
 }
 
-TEST_CASE("UDP: a target that is allowed by its name answers after a reload when it has been sent to again") {
+TEST_CASE("UDP: after a reload a target that is allowed by name can answer once it has been sent to again") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");
   const TempDirectory directory;
@@ -306,7 +307,7 @@ TEST_CASE("UDP: a target that is allowed by its name answers after a reload when
   }
 }
 
-TEST_CASE("UDP: an open filter is none for whom the client may not reach") {
+TEST_CASE("UDP: --udp-filter open does not deliver datagrams from denied addresses") {
   Settings settings = With({"deny target 127.0.0.2", "allow"});
   settings.udp_filter = UdpFilter::kOpen;
   const TestGateway gateway(settings);
@@ -324,10 +325,10 @@ TEST_CASE("UDP: an open filter is none for whom the client may not reach") {
   }
 }
 
-// The end of a rule for no more than the peer's port.
+// The condition of a rule that limits it to the peer's port.
 std::string Port(const UdpPeer& peer) { return " port " + std::to_string(peer.at().port); }
 
-TEST_CASE("UDP: a denied port does not reach the client when another port of its address has been sent to") {
+TEST_CASE("UDP: a denied port cannot answer, although another port of its address was sent to") {
   const UdpPeer allowed;
   const UdpPeer denied;
   const std::vector<std::string> policies[] = {{"deny target 127.0.0.1" + Port(denied)},
@@ -352,7 +353,7 @@ TEST_CASE("UDP: a denied port does not reach the client when another port of its
   }
 }
 
-TEST_CASE("UDP: another port of an address that has been sent to may answer when no rule says anything of it") {
+TEST_CASE("UDP: another port of an address that was sent to may answer if no rule matches it") {
   const UdpPeer target;
   const UdpPeer elsewhere;
   const TestGateway gateway(With({"allow target 127.0.0.1" + Port(target)}));
@@ -362,7 +363,7 @@ TEST_CASE("UDP: another port of an address that has been sent to may answer when
   CHECK(client.Receive().bytes == "answer");
 }
 
-TEST_CASE("UDP: a port that a reload denies does not reach the client when another of its address has answered") {
+TEST_CASE("UDP: a port that a reload denies cannot answer, although another port of its address still can") {
   const UdpPeer allowed;
   const UdpPeer denied;
   for (const std::string& rule : {"deny" + Port(denied), "allow" + Port(allowed)}) {
@@ -385,7 +386,7 @@ TEST_CASE("UDP: a port that a reload denies does not reach the client when anoth
   }
 }
 
-TEST_CASE("UDP: a target that is allowed by its name answers from a port that its address may not be reached at") {
+TEST_CASE("UDP: a target that is allowed by name can answer, although its address and port are denied") {
   DnsServer dns;
   dns.Add("www.good.example", "127.0.0.1");
   const TempDirectory directory;
@@ -407,7 +408,7 @@ TEST_CASE("UDP: a target that is allowed by its name answers from a port that it
   }
 }
 
-TEST_CASE("UDP: an association whose source a reload moves goes on from there") {
+TEST_CASE("UDP: after a reload an association sends from its new source address") {
   TestGateway gateway(With({"allow source 127.0.0.8"}));
   const UdpPeer target;
   const UdpClient client(gateway);
@@ -417,7 +418,7 @@ TEST_CASE("UDP: an association whose source a reload moves goes on from there") 
     policy.rules = Rules({rule});
     gateway.server().Reload(policy);
   };
-  // From where a datagram comes; [::]:0 when it is dropped, as some may be while the worker tells of the reload.
+  // The source of a datagram, or [::]:0 if it was dropped, as some may be while the worker applies the reload.
   const auto send = [&] {
     const auto dropped = [&] { return gateway.Count(&Counters::udp_unreachable); };
     const auto all = [&] { return gateway.Count(&Counters::datagrams_up) + dropped(); };
@@ -441,7 +442,7 @@ TEST_CASE("UDP: an association whose source a reload moves goes on from there") 
   }
 }
 
-TEST_CASE("a reload before the next attempt of a dialler leaves it its source") {
+TEST_CASE("a reload between two attempts to connect does not change their source") {
   DnsServer dns;
   const OnOnePort<TargetListener, SilentTarget> targets("127.0.0.2", "127.0.0.1");
   const TargetListener& listener = *targets.first;
@@ -459,7 +460,7 @@ TEST_CASE("a reload before the next attempt of a dialler leaves it its source") 
   CHECK(ReceiveBound(client).ip == *IpAddress::Parse("127.0.0.9"));
 }
 
-TEST_CASE("a reload changes what new sessions may reach, and old ones live on") {
+TEST_CASE("a reload changes what new sessions may reach; live sessions continue") {
   TestGateway gateway(With({"allow"}));
   const TargetListener listener;
   const auto session = gateway.Open(listener);
@@ -471,13 +472,13 @@ TEST_CASE("a reload changes what new sessions may reach, and old ones live on") 
   CHECK(session.target.Receive(10) == "still here");
 }
 
-TEST_CASE("BIND: rules are asked for the peer, and a denied command is refused at once") {
+TEST_CASE("BIND: the rules are evaluated for the peer, and a denied command is refused at once") {
   TestGateway gateway(With({"deny command bind target 127.0.0.2", "deny command bind port 99", "allow"}));
   CHECK(Hex(gateway.AnswerTo(BindRequest(*Endpoint::Parse("127.0.0.2:0")))) == Hex(Refusal(2)));
   CHECK(Hex(gateway.AnswerTo(BindRequest(*Endpoint::Parse("0.0.0.0:99")))) == Hex(Refusal(2)));
   CHECK(gateway.Count(&Counters::denied) == 2);
   const Peer client = gateway.GreetedClient();
-  client.Send(BindRequest(*Endpoint::Parse("0.0.0.0:0")));  // anyone
+  client.Send(BindRequest(*Endpoint::Parse("0.0.0.0:0")));  // any peer
   const Endpoint at = ReceiveBound(client);
   const Peer denied = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), at);
   CHECK(denied.ReceiveToReset().empty());
@@ -485,7 +486,7 @@ TEST_CASE("BIND: rules are asked for the peer, and a denied command is refused a
   CHECK(ReceiveBound(client) == allowed.local());
 }
 
-TEST_CASE("UDP: every datagram is judged, by its name too") {
+TEST_CASE("UDP: the rules are evaluated for every datagram, for names too") {
   DnsServer dns;
   dns.Add("www.evil.example", "127.0.0.1");
   dns.Add("www.good.example", "127.0.0.1");
@@ -497,7 +498,7 @@ TEST_CASE("UDP: every datagram is judged, by its name too") {
   const UdpPeer other(*Endpoint::Parse("127.0.0.2:0"));
   const UdpPeer denied(*Endpoint::Parse("127.0.0.3:0"));
   const UdpClient client(gateway);
-  for (int i = 0; i < 2; ++i) {  // asked for, and remembered
+  for (int i = 0; i < 2; ++i) {  // resolved, then cached
     client.Send("to a denied name", "www.evil.example", target.at().port);
     client.Send("to a denied address", denied.at());
     client.Send("to what nothing allows", target.at());
@@ -512,7 +513,7 @@ TEST_CASE("UDP: every datagram is judged, by its name too") {
   CHECK(dns.Queries("www.evil.example", DnsType::kA) == 0);
 }
 
-TEST_CASE("UDP: an association with which nothing could be reached is refused") {
+TEST_CASE("UDP: an association is refused if the rules deny it every target") {
   {
     const TestGateway gateway(With({"deny command udp-associate", "allow"}));
     CHECK(Hex(gateway.AnswerTo(AssociateRequest())) == Hex(Refusal(2)));
@@ -522,7 +523,7 @@ TEST_CASE("UDP: an association with which nothing could be reached is refused") 
   const UdpClient client(gateway);
 }
 
-TEST_CASE("a rule that names an address opens what only this host may reach" *
+TEST_CASE("a rule that names an address overrides the guard for that address" *
           doctest::skip(OutsideAddresses().empty())) {
   for (const IpAddress& own : OutsideAddresses()) {
     CAPTURE(own.ToString());
@@ -530,7 +531,7 @@ TEST_CASE("a rule that names an address opens what only this host may reach" *
     settings.listen = {{own, 0}};
     const TestGateway gateway(settings);
     const TargetListener named(*Endpoint::Parse("127.0.0.2:0"));
-    Reached(gateway, named, ConnectRequest(named.at()));
+    ExpectConnected(gateway, named, ConnectRequest(named.at()));
     CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.1", 80))) == Hex(Refusal(2)));
     CHECK(LogHas(gateway, " asked=127.0.0.1 port=80 rule=guard\n"));
     const UdpPeer target(*Endpoint::Parse("127.0.0.2:0"));
@@ -539,12 +540,12 @@ TEST_CASE("a rule that names an address opens what only this host may reach" *
   }
 }
 
-TEST_CASE("a client from a loopback that is not trusted does not reach this host") {
+TEST_CASE("with trust_loopback off the guard applies to clients on loopback, too") {
   Settings settings = With({"allow target 127.0.0.2", "allow client loopback"});
   settings.guard.trust_loopback = false;
   const TestGateway gateway(settings);
   const TargetListener named(*Endpoint::Parse("127.0.0.2:0"));
-  Reached(gateway, named, ConnectRequest(named.at()));
+  ExpectConnected(gateway, named, ConnectRequest(named.at()));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.1", 80))) == Hex(Refusal(2)));
   CHECK(LogHas(gateway, " asked=127.0.0.1 port=80 rule=guard\n"));
 }

@@ -1,4 +1,4 @@
-// How the program ends: in order at a signal, at once at a second one, and always with status 0.
+// How the program ends: after a drain at a signal, at once at a second one, and always with status 0.
 #include <signal.h>
 
 #include <string>
@@ -33,7 +33,7 @@ TEST_CASE("a program without sessions ends at once at SIGTERM or SIGINT, with st
   }
 }
 
-TEST_CASE("at SIGTERM the program refuses who is new, and ends with status 0 when the last session has ended") {
+TEST_CASE("at SIGTERM the program refuses new clients, and ends with status 0 when the last session has ended") {
   Program program({});
   const TargetListener listener;
   auto [client, target] = Open(program, listener);

@@ -1,4 +1,4 @@
-// Draining lets sessions end, stopping cuts them off, and both leave nothing.
+// Draining lets sessions end, stopping resets them, and both leave nothing behind.
 #include <poll.h>
 
 #include <string>
@@ -23,7 +23,7 @@ bool IsRefused(const Endpoint& at) {
   }
 }
 
-TEST_CASE("draining refuses who is new, lets sessions end, and then the workers end") {
+TEST_CASE("draining refuses new clients and lets sessions end; then the workers end") {
   Settings settings = TestSettings();
   settings.workers = 2;
   TestGateway gateway(settings);
@@ -37,8 +37,8 @@ TEST_CASE("draining refuses who is new, lets sessions end, and then the workers 
   CHECK(session.target.ReceiveToEnd().empty());
   session.target.Close();
   CHECK(WaitUntil([&] { return gateway.server().finished(); }));
-  pollfd told{gateway.server().finished_fd(), POLLIN, 0};
-  CHECK(::poll(&told, 1, 0) == 1);
+  pollfd finished{gateway.server().finished_fd(), POLLIN, 0};
+  CHECK(::poll(&finished, 1, 0) == 1);
 }
 
 TEST_CASE("a handshake that has begun is finished while draining") {
@@ -68,7 +68,7 @@ TEST_CASE("a connection that the kernel had accepted before draining is served")
   CHECK(target.Receive(8) == "question");
 }
 
-TEST_CASE("a full gateway that drains still serves who is in its backlog, and nobody who comes later") {
+TEST_CASE("a full gateway that drains still serves the clients in its backlog, and no later ones") {
   Settings settings = TestSettings();
   settings.connections_max = 1;
   TestGateway gateway(settings);
@@ -77,7 +77,7 @@ TEST_CASE("a full gateway that drains still serves who is in its backlog, and no
   std::vector<Peer> waiting;
   for (int i = 0; i < 3; ++i) waiting.push_back(gateway.Client());
   gateway.Drain();
-  PingPong(session, 1);  // the worker has heard of it
+  PingPong(session, 1);  // the worker has seen the drain
   const Peer late = gateway.Client();
   session.client.Close();
   session.target.Close();
@@ -96,7 +96,7 @@ TEST_CASE("an idle gateway that drains has finished at once") {
   CHECK(WaitUntil([&] { return gateway.server().finished(); }));
 }
 
-TEST_CASE("stopping cuts off relays with a reset, so that nothing looks whole") {
+TEST_CASE("stopping resets both sides of a relay, so that no cut-off transfer looks complete") {
   Settings settings = TestSettings();
   settings.workers = 2;
   TestGateway gateway(settings);
