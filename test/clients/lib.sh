@@ -20,7 +20,7 @@ clean_up() {
   local pid
   for pid in "${started[@]}"; do kill -KILL "$pid" 2>/dev/null; done
   for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
-  # For what is to be proved of everything that was ever logged.
+  # For checks over the logs of all gateways.
   [ -z "${PENSTOCK_LOGS:-}" ] || cat "$temp"/gateway.*.log >>"$PENSTOCK_LOGS/$(basename "$0")" 2>/dev/null
   rm -rf "$temp"
 }
@@ -38,8 +38,8 @@ fail() {  # fail NAME WHY
 
 skip() { echo "ok $1 # SKIP $2"; }  # skip NAME WHY
 
-# check NAME COMMAND...: the command, which may be a function, has to succeed.  What it prints is shown when it does not.
-# It runs in this shell, so that what it starts is known to clean_up.
+# check NAME COMMAND...: runs the command, which may be a function, and reports whether it succeeded.  If it failed, its
+# output is shown.  It runs in this shell, so that clean_up knows the processes that it starts.
 check() {
   local name=$1 status
   shift
@@ -60,7 +60,7 @@ is() {  # is WANTED GOT
 
 has() { command -v "$1" >/dev/null 2>&1; }  # has COMMAND
 
-# soon COMMAND...: waits until it succeeds.
+# soon COMMAND...: repeats the command until it succeeds.
 soon() {
   local deadline=$((SECONDS + limit))
   until "$@"; do
@@ -97,18 +97,18 @@ start_gateway() {
 # sessions: how many sessions with a successful reply the gateway has logged.
 sessions() { grep -c ' info session .* reply=0 ' "$gateway_log"; }
 
-# expect_sessions COUNT: waits until so many are logged, and no more.
+# expect_sessions COUNT: waits until COUNT sessions are logged, and fails if there are more.
 expect_sessions() {
   soon eval "[ \"\$(sessions)\" -ge $1 ]"
   is "$1" "$(sessions)"
 }
 
-# listen_with_nc FILE ANSWER HOST OPTION...: a target that writes what it receives to FILE and answers with the content
-# of ANSWER.  Sets nc_port and nc_pid.
+# listen_with_nc FILE ANSWER HOST OPTION...: starts a target that writes what it receives to FILE and answers with the
+# content of ANSWER.  Sets nc_port and nc_pid.
 listen_with_nc() {
   local file=$1 answer=$2 host=$3
   shift 3
-  rm -f "$file.said"  # of an earlier target
+  rm -f "$file.said"  # left by an earlier target
   nc -l -n -v -N "$@" "$host" 0 <"$answer" >"$file" 2>"$file.said" &
   nc_pid=$!
   started+=("$nc_pid")
@@ -116,7 +116,7 @@ listen_with_nc() {
   nc_port=$(sed -n 's/^Listening on .* \([0-9]*\)$/\1/p' "$file.said")
 }
 
-# ends PID: it ends by itself, well.
+# ends PID: waits until the process ends by itself.
 ends() {
   local deadline=$((SECONDS + limit))
   while kill -0 "$1" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.02; done
