@@ -1,5 +1,5 @@
-// The text of a configuration: what is accepted must have the form that config/file.h promises, whatever option it is
-// for must take it or say what it accepts, and a mistake must say where it is.
+// The text of a configuration file: accepted text has the form that config/file.h specifies, each option accepts its
+// value or reports what it accepts, and an error names its place.
 
 #include <algorithm>
 #include <cctype>
@@ -38,7 +38,7 @@ void TakeDirective(const penstock::Directive& directive, penstock::CommandLine& 
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (text.find("include") != std::string_view::npos) return 0;  // what it would read is no input of this
+  if (text.find("include") != std::string_view::npos) return 0;  // it would read files
   penstock::ConfigFile file;
   const auto mistake = penstock::ReadConfigText(text, "/nowhere/conf", 0, &file);
   Require(!mistake || mistake->starts_with("/nowhere/conf:"));

@@ -1,4 +1,4 @@
-// Command lines, a word a line: what is accepted must be within its bounds, and a mistake must say something.
+// Command lines, a word a line: accepted values are within their bounds, and an error has a message.
 
 #include "penstock/config/config.h"
 

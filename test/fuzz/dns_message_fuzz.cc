@@ -1,4 +1,4 @@
-// Whatever a name server may send. The first byte picks the type that was asked for; the rest is the message.
+// Messages of a name server. The first byte chooses the type of the query; the rest is the message.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (answer.ttl.count() < 0 || answer.ttl > penstock::kNameTtlMax) std::abort();
   const bool has_id = message.size() >= penstock::kDnsHeaderBytes && message[0] == 0x12 && message[1] == 0x34;
   const bool may_answer = has_id && message.size() >= query.size;
-  const bool may_refuse = has_id && answer.kind == DnsAnswer::Kind::kFailure;  // without the question
+  const bool may_refuse = has_id && answer.kind == DnsAnswer::Kind::kFailure;  // REFUSED may lack the question
   if (!may_answer && !may_refuse && answer.kind != DnsAnswer::Kind::kForeign) std::abort();
   return 0;
 }

@@ -1,4 +1,4 @@
-// Texts that may be addresses and names: what is accepted must survive being written and read again.
+// Texts of addresses and names: what is accepted is the same after it is formatted and parsed again.
 
 #include "penstock/base/endpoint.h"
 
@@ -40,11 +40,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     sockaddr_storage address;
     endpoint->ToSockaddr(&address);
     auto back = penstock::Endpoint::FromSockaddr(address);
-    back.scope = endpoint->scope;  // which an IPv4 sockaddr does not have
+    back.scope = endpoint->scope;  // an IPv4 sockaddr has none
     Require(back == *endpoint);
     auto written = penstock::Endpoint::Parse(endpoint->ToString());
     Require(written.has_value());
-    written->scope = endpoint->scope;  // which is not written
+    written->scope = endpoint->scope;  // it is not formatted
     Require(written == endpoint);
   }
 

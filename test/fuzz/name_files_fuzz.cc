@@ -1,4 +1,4 @@
-// Whatever may stand in resolv.conf and in the hosts file: the same text is read as both.
+// Contents of resolv.conf and of the hosts file: the same text is parsed as both.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Replays recorded inputs through a fuzz entry point: an ordinary program where libFuzzer is not at hand.
+// Replays recorded inputs through a fuzz entry point, as a program without libFuzzer.
 //
 // usage: replay FILE|DIRECTORY...   (a directory stands for all files below it)
 
@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Appends the files `path` stands for, in an order that is the same everywhere.
+// Appends the files for which `path` stands, sorted, so that the order is the same everywhere.
 bool Collect(const fs::path& path, std::vector<fs::path>& files) {
   std::error_code error;
   if (!fs::is_directory(path, error)) {

@@ -1,5 +1,5 @@
-// A rule or a set a line, as in a configuration file: whatever is taken must judge, and the three answers to a question
-// about a name must go together.
+// A rule or a set a line, as in a configuration file: accepted rules can be evaluated, and the three verdicts about a
+// name agree with each other.
 
 #include "penstock/policy/rules.h"
 
@@ -42,8 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto had = written.rules().size();
     const std::string_view word = line.substr(0, line.find(' '));
     const std::string_view rest = line.substr(word.size());
-    const auto mistake = word == "set" ? written.AddSet(rest) : written.AddRule(word == "allow", rest, "fuzz");
-    Require(!mistake || (!mistake->empty() && written.rules().size() == had));
+    const auto error = word == "set" ? written.AddSet(rest) : written.AddRule(word == "allow", rest, "fuzz");
+    Require(!error || (!error->empty() && written.rules().size() == had));
   }
   const penstock::RuleSet rules(written);
   Require(rules.empty() == written.rules().empty());

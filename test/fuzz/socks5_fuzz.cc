@@ -1,5 +1,5 @@
-// What a client sends, taken as a greeting, as credentials and as a request: what is decoded must be in the bytes, and
-// the same however the stream is split or glued.
+// Bytes of a client, decoded as a greeting, as credentials and as a request: what is decoded lies within the bytes and
+// does not depend on how the stream is split or joined.
 
 #include "penstock/base/socks5.h"
 
@@ -21,18 +21,18 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
-// `decode` looks at every beginning of `bytes`. Once the answer is not "incomplete" it stays what it is, for the bytes
-// after a message are no part of it.
+// Decodes every prefix of `bytes`. Once the result is not "incomplete" it stays the same, since the bytes behind a
+// message are no part of it.
 template <class Decode>
-void DecodeEveryBeginning(std::span<const std::uint8_t> bytes, std::size_t size_max, Decode decode) {
+void DecodeEveryPrefix(std::span<const std::uint8_t> bytes, std::size_t size_max, Decode decode) {
   const auto all = decode(bytes);
   Require((all.decoded == Decoded::kWhole) <= (all.size > 0 && all.size <= bytes.size() && all.size <= size_max));
   Require(all.decoded != Decoded::kIncomplete || (all.size == 0 && bytes.size() < size_max));
   bool decided = false;
   for (std::size_t split = 0; split <= bytes.size() && split <= size_max; ++split) {
     // A copy, so that a sanitizer sees a read beyond it.
-    const std::vector<std::uint8_t> beginning(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(split));
-    const auto part = decode(beginning);
+    const std::vector<std::uint8_t> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(split));
+    const auto part = decode(prefix);
     Require(!decided || part.decoded != Decoded::kIncomplete);
     decided = part.decoded != Decoded::kIncomplete;
     Require(!decided || (part.decoded == all.decoded && part.size == all.size));
@@ -51,7 +51,7 @@ void TakeRequest(std::span<const std::uint8_t> bytes) {
     static_cast<void>(penstock::AddressInName(request.name));
     return;
   }
-  // The answer to an address in a reply is that address.
+  // A reply that is encoded with the address decodes to the same address.
   std::array<std::uint8_t, penstock::socks5::kReplyBytesMax> room;
   const auto reply =
       penstock::socks5::EncodeReply(penstock::Outcome::kSucceeded, {request.address, request.port}, room);
@@ -78,9 +78,9 @@ void TakeCredentials(std::span<const std::uint8_t> bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span bytes(data, size);
-  DecodeEveryBeginning(bytes, penstock::kGreetingBytesMax, penstock::socks5::DecodeGreeting);
-  DecodeEveryBeginning(bytes, penstock::kRequestBytesMax, penstock::socks5::DecodeRequest);
-  DecodeEveryBeginning(bytes, penstock::kCredentialsBytesMax, penstock::socks5::DecodeCredentials);
+  DecodeEveryPrefix(bytes, penstock::kGreetingBytesMax, penstock::socks5::DecodeGreeting);
+  DecodeEveryPrefix(bytes, penstock::kRequestBytesMax, penstock::socks5::DecodeRequest);
+  DecodeEveryPrefix(bytes, penstock::kCredentialsBytesMax, penstock::socks5::DecodeCredentials);
   TakeRequest(bytes);
   TakeCredentials(bytes);
   const auto greeting = penstock::socks5::DecodeGreeting(bytes);

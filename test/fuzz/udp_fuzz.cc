@@ -1,5 +1,4 @@
-// What a client sends as a datagram: what is decoded must be in the bytes, and an address must come back in the header
-// of an answer as it was.
+// Datagrams of a client: what is decoded lies within the bytes, and the header of an answer encodes the same address.
 
 #include <array>
 #include <cstddef>
@@ -30,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require((header.size == 0) == (header.fault == UdpFault::kMalformed) && header.size <= size);
   if (header.fault == UdpFault::kMalformed) return 0;
   Require(header.port != 0 && (header.fault == UdpFault::kFragment) == (bytes[2] != 0));
-  // The header is all that was read, and less of it is none.
+  // The header is all that was read, and a shorter prefix of it is not a header.
   Require(DecodeUdpHeader(std::span(bytes).first(header.size)).size == header.size);
   Require(DecodeUdpHeader(std::span(bytes).first(header.size - 1)).fault == UdpFault::kMalformed);
   if (!header.name.empty()) {

@@ -1,5 +1,5 @@
-// Whatever may stand in a users file, and the same as a pair on the command line: what is accepted can be found again,
-// and a mistake is a sentence that shows nothing of what was there.
+// Contents of a users file, and the same as a pair on the command line: accepted users are found, and the message of an
+// error quotes nothing of the content.
 
 #include "penstock/login/users.h"
 
@@ -20,16 +20,16 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
-// The sentences are fixed but for the place and the line, and no input that is not made for it has a part of them.
-void TakeMistake(const std::string& mistake, std::string_view place, std::string_view text) {
-  Require(mistake.starts_with(place) && mistake.size() < 300);
-  Require(std::ranges::all_of(mistake, [](char c) { return c >= ' ' && c <= '~'; }));
+// A message consists of the place, the line and fixed words, so no secret of the input is part of it.
+void CheckError(const std::string& error, std::string_view place, std::string_view text) {
+  Require(error.starts_with(place) && error.size() < 300);
+  Require(std::ranges::all_of(error, [](char c) { return c >= ' ' && c <= '~'; }));
   for (const std::string_view secret : {"open-sesame", "$6$", "$y$"}) {
-    Require(text.find(secret) == std::string_view::npos || mistake.find(secret) == std::string::npos);
+    Require(text.find(secret) == std::string_view::npos || error.find(secret) == std::string::npos);
   }
 }
 
-void TakeUsers(const penstock::Users& users) {
+void CheckUsers(const penstock::Users& users) {
   for (std::size_t i = 0; i < users.size(); ++i) {
     const penstock::User& user = users.at(i);
     Require(user.index == i && users.Find(user.name) == &user);
@@ -46,22 +46,22 @@ void TakeUsers(const penstock::Users& users) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(data, data + size);
   const penstock::DigestKey key{1, 2, 3};
-  std::string mistake;
+  std::string error;
 
   penstock::Users::Draft file(key);
-  if (file.AddText(text, "users", &mistake)) {
-    TakeUsers(*file.Finish());
+  if (file.AddText(text, "users", &error)) {
+    CheckUsers(*file.Finish());
   } else {
-    TakeMistake(mistake, "users:", text);
+    CheckError(error, "users:", text);
   }
 
   penstock::Users::Draft pair(key);
-  if (!pair.AddPair(penstock::SecretView(text), "--user", &mistake)) {
-    TakeMistake(mistake, "--user: ", text);
+  if (!pair.AddPair(penstock::SecretView(text), "--user", &error)) {
+    CheckError(error, "--user: ", text);
     return 0;
   }
   const auto users = pair.Finish();
-  TakeUsers(*users);
+  CheckUsers(*users);
   Require(users->size() == 1);
   const std::string& name = users->at(0).name;
   const std::string_view password = std::string_view(text).substr(name.size() + 1);
