@@ -1,4 +1,4 @@
-// The test program: doctest's main, and a watchdog that ends a test which hangs.
+// The test program: doctest's main, and a watchdog that ends the program if a test hangs.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <signal.h>
 #include <unistd.h>
@@ -13,32 +13,32 @@
 
 namespace {
 
-// Far above what a test takes on a busy machine; with a sanitizer one takes several times as long.
+// Far longer than a test takes on a busy machine. With a sanitizer a test takes several times as long.
 unsigned SecondsPerTest() { return penstock::test::IsSanitized() ? 240 : 120; }
 
-// What is said of the running test should it hang, made up before it does.
-char g_verdict[512];
-std::size_t g_verdict_size = 0;
+// The message about the running test in case it hangs, formatted before it starts.
+char g_message[512];
+std::size_t g_message_size = 0;
 
-// Nothing but what signal-safety(7) allows. No abort(): doctest would report that with code that allocates, and the
-// lock of the allocator may be what the test hangs on.
+// Async-signal-safe (signal-safety(7)). It does not call abort(): doctest would report that with code that allocates,
+// and the test may hang while it holds the allocator's lock.
 extern "C" void OnAlarm(int /*signal*/) {
-  if (::write(STDERR_FILENO, g_verdict, g_verdict_size) < 0) ::_exit(4);
+  if (::write(STDERR_FILENO, g_message, g_message_size) < 0) ::_exit(4);
   ::_exit(3);
 }
 
 class Watchdog : public doctest::IReporter {
  public:
   explicit Watchdog(const doctest::ContextOptions& /*options*/) {
-    std::cout << std::unitbuf;  // what was said before a test that hangs is not lost with it
+    std::cout << std::unitbuf;  // the output before a test that hangs is not lost
   }
 
   void test_case_start(const doctest::TestCaseData& test) override {
     const unsigned seconds = SecondsPerTest();
-    std::snprintf(g_verdict, sizeof g_verdict - 1, "%s:%u: hangs, and was ended after %u s: %s", test.m_file.c_str(),
+    std::snprintf(g_message, sizeof g_message - 1, "%s:%u: hangs, and was ended after %u s: %s", test.m_file.c_str(),
                   test.m_line, seconds, test.m_name);
-    g_verdict_size = std::strlen(g_verdict);
-    g_verdict[g_verdict_size++] = '\n';
+    g_message_size = std::strlen(g_message);
+    g_message[g_message_size++] = '\n';
     ::signal(SIGALRM, OnAlarm);
     ::alarm(seconds);
   }

@@ -262,9 +262,9 @@ TEST_CASE("the first valid datagram pins the client's port; other ports and othe
   foreign.Send(hello, client.bound());
   CHECK(WaitForCount(gateway, &Counters::udp_foreign, 3));
   client.PingPong(target);
-  CHECK(target.nothing_came());
-  CHECK(other_port.nothing_came());
-  CHECK(foreign.nothing_came());
+  CHECK(target.nothing_arrived());
+  CHECK(other_port.nothing_arrived());
+  CHECK(foreign.nothing_arrived());
 }
 
 TEST_CASE("the port that the request names takes the association over from another port that sent first") {
@@ -279,7 +279,7 @@ TEST_CASE("the port that the request names takes the association over from anoth
   CHECK(own.Receive().from == other.bound());
   other.SendRaw(hello);
   CHECK(WaitForCount(gateway, &Counters::udp_foreign, 1));
-  CHECK(target.nothing_came());
+  CHECK(target.nothing_arrived());
 }
 
 // A UDP socket cannot send from port 0; a raw socket can.
@@ -300,7 +300,7 @@ TEST_CASE("a datagram from port 0 does not pin the client's port" * doctest::ski
           static_cast<ssize_t>(segment.size()));
   CHECK(WaitForCount(gateway, &Counters::udp_foreign, 1));
   client.PingPong(target);
-  CHECK(target.nothing_came());
+  CHECK(target.nothing_arrived());
 }
 
 TEST_CASE("datagrams to a closed port do not affect other targets") {
@@ -369,14 +369,14 @@ TEST_CASE("UDP: the guard denies remote clients the addresses that only this hos
     client.Send("name", "localhost", target.at().port);
     client.Send("own", Endpoint{outside, target.at().port});
     CHECK(WaitForCount(gateway, &Counters::udp_denied, denied + 2));
-    CHECK(target.nothing_came());
+    CHECK(target.nothing_arrived());
   }
 }
 
 // --- Names ---------------------------------------------------------------------------------------------------------
 
 struct NamedGateway {
-  explicit NamedGateway(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.ForgiveSockets(); }
+  explicit NamedGateway(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.IgnoreSockets(); }
 
   Settings SettingsFor(const DnsServer& dns) const {
     Settings settings = BothFamilies();
@@ -443,7 +443,7 @@ TEST_CASE("datagrams wait in order for a slow name server and do not delay datag
   client.PingPong(target);
   client.Send("meanwhile", "fast.example", target.at().port);
   CHECK(target.Receive().bytes == "meanwhile");
-  CHECK(slow.nothing_came());
+  CHECK(slow.nothing_arrived());
   dns.Release("slow.example");
   for (const char* const data : {"1", "2", "", "4"}) CHECK(slow.Receive().bytes == data);
 }
@@ -572,7 +572,7 @@ TEST_CASE("an association that ends while its waiting datagrams are sent frees e
     const HeldThread worker("worker");
     client.control().Send(std::string(kTurnBytes * 3 / 2, 'x'));
     client.control().HalfClose();
-    client.control().WaitUntilTaken();
+    client.control().WaitUntilAcknowledged();
     dns.Release("slow.example");
   }
   REQUIRE(named.gateway.WaitForSessions(0));

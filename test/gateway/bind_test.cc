@@ -147,7 +147,7 @@ TEST_CASE("BIND: after the second reply a reset by one side reaches the other, b
     Peer& going = client_goes ? client : peer;
     const Peer& staying = client_goes ? peer : client;
     going.Send("last words");
-    going.WaitUntilTaken();
+    going.WaitUntilAcknowledged();
     going.Abort();
     CHECK(staying.ReceiveToReset() == "last words");
     CHECK(gateway.WaitForSessions(0));
@@ -164,7 +164,7 @@ TEST_CASE("BIND: what the client sends before the peer connects reaches the peer
   CHECK(Hex(client.Receive(2)) == Hex(kChosenNone));
   const Endpoint at = ReceiveFirstReply(client, kLoopback);
   client.Send(ahead.substr(3000));
-  client.WaitUntilTaken();
+  client.WaitUntilAcknowledged();
   CHECK(gateway.UnreadFrom(client) >= ahead.size() - kHandshakeBytes);  // the rest waits in the kernel
   const Peer peer = Peer::To(at);
   CHECK(peer.Receive(ahead.size()) == ahead);
@@ -264,7 +264,7 @@ TEST_CASE("BIND: a name is resolved; one that cannot be resolved gets \"host unr
   Settings settings = HostsSettings(directory, "");
   settings.names.resolv_conf = directory.Write("resolv.conf", dns.ResolvConf());
   TestGateway gateway(settings);
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const auto [client, at] = StartBind(gateway, BindRequest("ftp.example", 0));
   const Peer peer = Peer::To(at);
   ExpectSecondReply(client, peer);
@@ -279,7 +279,7 @@ TEST_CASE("BIND: a name is resolved; one that cannot be resolved gets \"host unr
 
   settings.connect_timeout = kShort;
   TestGateway timing_out(settings);
-  timing_out.ForgiveSockets();
+  timing_out.IgnoreSockets();
   CHECK(Hex(timing_out.AnswerTo(BindRequest("silent.example", 0))) == Hex(Refusal(4)));
 }
 
@@ -357,7 +357,7 @@ TEST_CASE("BIND: the wait ends at once when the client half-closes, closes or re
       CAPTURE(ahead.size());
       auto [client, at] = StartBind(gateway, BindRequest(kLoopback));
       client.Send(ahead);
-      client.WaitUntilTaken();
+      client.WaitUntilAcknowledged();
       leave(client);
       CHECK(gateway.WaitForSessions(0));
       CHECK(IsClosed(at));

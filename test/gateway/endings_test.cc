@@ -90,7 +90,7 @@ TEST_CASE("a reset by the target reaches the client as a reset, behind all earli
     Exchange({target, client, size});
     // The last bytes are still under way when the reset arrives.
     target.Send("last words");
-    target.WaitUntilTaken();
+    target.WaitUntilAcknowledged();
     target.Abort();
     CHECK(client.ReceiveToReset() == "last words");
     CHECK(gateway.WaitForSessions(0));
@@ -106,7 +106,7 @@ TEST_CASE("a reset by the client reaches the target as a reset, behind all earli
     auto [client, target] = gateway.Open(listener);
     Exchange({client, target, size});
     client.Send("last words");
-    client.WaitUntilTaken();
+    client.WaitUntilAcknowledged();
     client.Abort();
     CHECK(target.ReceiveToReset() == "last words");
     CHECK(gateway.WaitForSessions(0));
@@ -124,7 +124,7 @@ TEST_CASE("a reset behind bulk reaches a slow client after the last byte") {
     if (!stream.Send()) stream.Receive();
   }
   while (stream.received() + 512 * 1024 < 2 * kMiB) stream.Receive();
-  target.WaitUntilTaken();
+  target.WaitUntilAcknowledged();
   target.Abort();
   Exchange({&stream, 1});
   CHECK(client.ReceiveToReset().empty());
@@ -137,7 +137,7 @@ TEST_CASE("a reset by the target reaches a client that has half-closed as a rese
   client.HalfClose();
   CHECK(target.ReceiveToEnd().empty());
   target.Send("half an ans");
-  target.WaitUntilTaken();
+  target.WaitUntilAcknowledged();
   target.Abort();
   CHECK(client.ReceiveToReset() == "half an ans");
 }
@@ -149,7 +149,7 @@ TEST_CASE("a reset by the client reaches a target that has half-closed as a rese
   target.HalfClose();
   CHECK(client.ReceiveToEnd().empty());
   client.Send("half a quest");
-  client.WaitUntilTaken();
+  client.WaitUntilAcknowledged();
   client.Abort();
   CHECK(target.ReceiveToReset() == "half a quest");
 }
@@ -195,7 +195,7 @@ TEST_CASE("a target that closes with unread bytes is a reset for the client, beh
   REQUIRE(gateway.WaitUntilRead(client));
   REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::bytes_up) == 10; }));
   target.Send("last words");
-  target.WaitUntilTaken();
+  target.WaitUntilAcknowledged();
   target.Close();
   CHECK(client.ReceiveToReset() == "last words");
 }
@@ -208,7 +208,7 @@ TEST_CASE("a client that closes with unread bytes is a reset for the target, beh
   REQUIRE(gateway.WaitUntilRead(target));
   REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::bytes_down) == 10; }));
   client.Send("last words");
-  client.WaitUntilTaken();
+  client.WaitUntilAcknowledged();
   client.Close();
   CHECK(target.ReceiveToReset() == "last words");
 }
@@ -248,7 +248,7 @@ TEST_CASE("when a target accepts, sends and resets within one turn, the client g
     silent.Open();
     Peer target = silent.Accept();
     target.Send("last words");
-    target.WaitUntilTaken();
+    target.WaitUntilAcknowledged();
     target.Abort();
   }
   CHECK(Hex(client.Receive(4)) == "05 00 00 01");

@@ -148,7 +148,7 @@ TEST_CASE("a client over its limit is refused whatever it requests") {
     }
     CHECK(gateway.WaitForSessions(1));
   }
-  CHECK_FALSE(listener.SomebodyWaits());
+  CHECK_FALSE(listener.HasPendingConnection());
 }
 
 TEST_CASE("--connect-rate: connections over the rate are refused, and far over the rate they are reset") {
@@ -236,7 +236,7 @@ TEST_CASE("--bandwidth: a throttled session ends like any other") {
   SUBCASE("the client resets: the target receives all earlier bytes, then a reset") {
     auto session = gateway.Open(listener);
     session.client.Send(much);
-    session.client.WaitUntilTaken();
+    session.client.WaitUntilAcknowledged();
     session.client.Abort();
     CHECK((session.target.ReceiveToReset() == much));
   }
@@ -294,20 +294,20 @@ TEST_CASE("--bandwidth: datagrams over the rate are dropped and counted in each 
   for (std::uint64_t i = 1; i < up(); ++i) CHECK((target.Receive().bytes == data));
   const std::uint64_t came_down = down();
   for (std::uint64_t i = 0; i < came_down; ++i) CHECK((client.Receive().bytes == data));
-  CHECK(target.nothing_came());
-  CHECK(client.udp().nothing_came());
+  CHECK(target.nothing_arrived());
+  CHECK(client.udp().nothing_arrived());
 
   // Datagrams within the rate are relayed.
   std::string question;
   CHECK(WaitUntil([&] {
     client.Send("small", target.at());
-    while (!target.nothing_came()) question = target.Receive().bytes;
+    while (!target.nothing_arrived()) question = target.Receive().bytes;
     return question == "small";
   }));
   std::string answer;
   CHECK(WaitUntil([&] {
     target.Send("smaller", outside);
-    while (!client.udp().nothing_came()) answer = client.Receive().bytes;
+    while (!client.udp().nothing_arrived()) answer = client.Receive().bytes;
     return answer == "smaller";
   }));
 }

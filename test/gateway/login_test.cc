@@ -128,7 +128,7 @@ TEST_CASE("with users, a client without a login is refused") {
   const Peer client = gateway.Client();
   client.Send("05 02 00 02"_hex + ConnectRequest(listener.at()));
   CHECK(Hex(client.ReceiveToEnd()) == Hex(kChosenLogin + kRejected));
-  CHECK_FALSE(listener.SomebodyWaits());
+  CHECK_FALSE(listener.HasPendingConnection());
 }
 
 TEST_CASE("without users, username/password is neither chosen nor accepted") {

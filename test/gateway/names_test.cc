@@ -25,7 +25,7 @@ struct NamedGateway {
   explicit NamedGateway(const DnsServer& dns, std::string_view hosts = "", milliseconds connect_timeout = kPatience,
                         std::string_view options = "")
       : gateway(SettingsFor(dns, hosts, connect_timeout, options)) {
-    gateway.ForgiveSockets();
+    gateway.IgnoreSockets();
   }
 
   Settings SettingsFor(const DnsServer& dns, std::string_view hosts, milliseconds connect_timeout,

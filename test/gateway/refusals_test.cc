@@ -170,7 +170,7 @@ void ExpectDenied(const IpAddress& outside) {
     if (const auto ip = IpAddress::Parse(name)) {
       CHECK(Hex(gateway.AnswerTo(ConnectRequest({*ip, listener.at().port}))) == Hex(Refusal(2)));
     }
-    CHECK(!listener.SomebodyWaits());
+    CHECK(!listener.HasPendingConnection());
   }
 }
 

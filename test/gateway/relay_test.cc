@@ -415,10 +415,10 @@ TEST_CASE("a short message is not delayed by bulk that arrived before it" * doct
     const HeldThread worker("worker");
     for (const auto& session : bulk) {
       session.client.Send(std::string(kBulk, 'x'));
-      session.client.WaitUntilTaken();
+      session.client.WaitUntilAcknowledged();
     }
     quiet.client.Send("x");
-    quiet.client.WaitUntilTaken();
+    quiet.client.WaitUntilAcknowledged();
   }
   const auto quiet_arrived = ArrivalOf(quiet.target, 1);
   for (const auto& session : bulk) CHECK(ArrivalOf(session.target, kFirstBytes) > quiet_arrived);

@@ -105,7 +105,7 @@ TEST_CASE("a denied name is never resolved, and an allowed name is connected") {
   dns.Add("www.good.example", "127.0.0.1");
   const TempDirectory directory;
   TestGateway gateway(With({"deny target .evil.example", "allow target .good.example"}, dns, directory));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const TargetListener listener;
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("WWW.evil.example.", listener.at().port))) == Hex(Refusal(2)));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("other.example", listener.at().port))) == Hex(Refusal(2)));
@@ -122,11 +122,11 @@ TEST_CASE("a name is connected only at those of its addresses that are allowed")
   dns.Add("closed.example", "127.0.0.2");
   const TempDirectory directory;
   TestGateway gateway(With({"deny target 127.0.0.2"}, dns, directory));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const OnOnePort<TargetListener, TargetListener> targets("127.0.0.3", "127.0.0.2");
   for (int i = 0; i < 4; ++i) ExpectConnected(gateway, *targets.first, ConnectRequest("mixed.example", targets.port()));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("closed.example", targets.port()))) == Hex(Refusal(2)));
-  CHECK_FALSE(targets.second->SomebodyWaits());
+  CHECK_FALSE(targets.second->HasPendingConnection());
 }
 
 TEST_CASE("a rule that denies a name also denies a short name that the search list completes to it") {
@@ -134,7 +134,7 @@ TEST_CASE("a rule that denies a name also denies a short name that the search li
   dns.Add("kubernetes.default.svc.cluster.local", "127.0.0.1");
   const TempDirectory directory;
   TestGateway gateway(With({"deny target .cluster.local"}, dns, directory, "search svc.cluster.local\n"));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const TargetListener listener;
   const UdpPeer target;
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("kubernetes.default", listener.at().port))) == Hex(Refusal(2)));
@@ -144,7 +144,7 @@ TEST_CASE("a rule that denies a name also denies a short name that the search li
   const UdpClient client(gateway);
   client.Send("no", "kubernetes.default", target.at().port);
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == 1; }));
-  CHECK(target.nothing_came());
+  CHECK(target.nothing_arrived());
   CHECK(dns.Queries("kubernetes.default", DnsType::kA) == 1);  // this one is allowed, and does not exist
   CHECK(dns.Queries("kubernetes.default.svc.cluster.local", DnsType::kA) == 0);
 }
@@ -156,7 +156,7 @@ TEST_CASE("a rule that allows a name also allows a short name that the search li
   const TempDirectory directory;
   TestGateway gateway(With({"allow target www.good.example", "allow target other.", "deny target bad."}, dns, directory,
                            "search other.example good.example\n"));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const TargetListener listener;
   ExpectConnected(gateway, listener, ConnectRequest("www", listener.at().port));
   CHECK(dns.Queries("www.other.example", DnsType::kA) == 0);
@@ -175,7 +175,7 @@ TEST_CASE("a later rule about addresses does not override an earlier rule that a
   const TempDirectory directory;
   TestGateway gateway(With({"allow target .good.example", "allow target short.", "deny target 127.0.0.0/8"}, dns,
                            directory, "search good.example\n"));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const TargetListener listener;
   ExpectConnected(gateway, listener, ConnectRequest("www.good.example", listener.at().port));
   ExpectConnected(gateway, listener, ConnectRequest("www", listener.at().port));
@@ -189,7 +189,7 @@ TEST_CASE("connections and datagrams are sent from the source that a rule names"
   const TempDirectory directory;
   TestGateway gateway(With(
       {"allow target .good.example source 127.0.0.8 source-interface lo", "allow source 127.0.0.9"}, dns, directory));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const TargetListener listener;
   CHECK(ExpectConnected(gateway, listener, ConnectRequest(listener.at())).ip == *IpAddress::Parse("127.0.0.9"));
   CHECK(ExpectConnected(gateway, listener, ConnectRequest("www.good.example", listener.at().port)).ip ==
@@ -228,8 +228,8 @@ TEST_CASE("UDP: a datagram whose rule names another source than the open socket 
     client.Send("from anywhere", first.at());
     CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_unreachable) == 2; }));
     client.PingPong(second);
-    CHECK(first.nothing_came());
-    CHECK(second.nothing_came());
+    CHECK(first.nothing_arrived());
+    CHECK(second.nothing_arrived());
   }
 }
 
@@ -241,7 +241,7 @@ TEST_CASE("UDP: a datagram of a family that its rule's source excludes is droppe
   client.PingPong(first);
   client.Send("no", second.at());
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_unreachable) == 1; }));
-  CHECK(second.nothing_came());
+  CHECK(second.nothing_arrived());
 }
 
 // Reloads the rules and waits until those of `lines` apply to the client's association. They deny the target `denied`,
@@ -281,7 +281,7 @@ TEST_CASE("UDP: after a reload denied targets no longer reach the client, and al
           CHECK(client.Receive().bytes == "still there");
         }
       }
-      CHECK(client.udp().nothing_came());
+      CHECK(client.udp().nothing_arrived());
     }
   }
 }
@@ -296,7 +296,7 @@ TEST_CASE("UDP: after a reload a target that is allowed by name can answer once 
     Settings settings = With({"allow target .good.example", "allow target 127.0.0.2"}, dns, directory);
     settings.udp_filter = filter;
     TestGateway gateway(settings);
-    gateway.ForgiveSockets();
+    gateway.IgnoreSockets();
     const UdpClient client(gateway);
     for (const bool again : {false, true}) {
       client.Send("question", "www.good.example", target.at().port);
@@ -348,7 +348,7 @@ TEST_CASE("UDP: a denied port cannot answer, although another port of its addres
         allowed.Send("allowed", outside);
         CHECK(client.Receive().bytes == "allowed");
       }
-      CHECK(client.udp().nothing_came());
+      CHECK(client.udp().nothing_arrived());
     }
   }
 }
@@ -381,8 +381,8 @@ TEST_CASE("UDP: a port that a reload denies cannot answer, although another port
       denied.Send("too late", outside);
       CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) > before; }));
     }
-    CHECK(client.udp().nothing_came());
-    while (!denied.nothing_came()) denied.Receive();  // sent before the reload
+    CHECK(client.udp().nothing_arrived());
+    while (!denied.nothing_arrived()) denied.Receive();  // sent before the reload
   }
 }
 
@@ -397,7 +397,7 @@ TEST_CASE("UDP: a target that is allowed by name can answer, although its addres
   for (const auto& policy : policies) {
     CAPTURE(policy.front());
     TestGateway gateway(With(policy, dns, directory));
-    gateway.ForgiveSockets();
+    gateway.IgnoreSockets();
     const UdpClient client(gateway);
     client.Send("question", "www.good.example", target.at().port);
     const Endpoint outside = target.Receive().from;
@@ -450,7 +450,7 @@ TEST_CASE("a reload between two attempts to connect does not change their source
   dns.Add("slow.example", "127.0.0.2");
   const TempDirectory directory;
   TestGateway gateway(With({"allow source 127.0.0.9"}, dns, directory));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const Peer client = gateway.GreetedClient();
   client.Send(ConnectRequest("slow.example", listener.at().port));
   REQUIRE(dns.AwaitQueries("slow.example", DnsType::kA, 1));
@@ -493,7 +493,7 @@ TEST_CASE("UDP: the rules are evaluated for every datagram, for names too") {
   const TempDirectory directory;
   TestGateway gateway(
       With({"deny target .evil.example,127.0.0.3", "allow target .good.example,127.0.0.2"}, dns, directory));
-  gateway.ForgiveSockets();
+  gateway.IgnoreSockets();
   const UdpPeer target;
   const UdpPeer other(*Endpoint::Parse("127.0.0.2:0"));
   const UdpPeer denied(*Endpoint::Parse("127.0.0.3:0"));
@@ -508,8 +508,8 @@ TEST_CASE("UDP: the rules are evaluated for every datagram, for names too") {
     CHECK(target.Receive().bytes == "to a name");
   }
   CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == 6; }));
-  CHECK(denied.nothing_came());
-  CHECK(target.nothing_came());
+  CHECK(denied.nothing_arrived());
+  CHECK(target.nothing_arrived());
   CHECK(dns.Queries("www.evil.example", DnsType::kA) == 0);
 }
 

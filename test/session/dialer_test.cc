@@ -153,7 +153,7 @@ TEST_CASE("dialer: an address that does not answer gets its delay, then the next
     CHECK(*rig.delays.next() == rig.clock.now() + kAttemptDelay);
     rig.Look();
     CHECK(rig.dialer.status() == Status::kTrying);
-    CHECK_FALSE(target.SomebodyWaits());  // not before its time
+    CHECK_FALSE(target.HasPendingConnection());  // not before its time
 
     REQUIRE(rig.PassDelay());
     CHECK(rig.UntilDecided() == Status::kConnected);
@@ -272,7 +272,7 @@ TEST_CASE("dialer: addresses that no source has a family for are not dialled, an
   rig.dialer.Begin({&address, 1}, target.at().port, rig.tools(), sources);
   CHECK(rig.dialer.status() == Status::kFailed);
   CHECK(rig.dialer.fault() == Fault::kNoFamily);
-  CHECK_FALSE(target.SomebodyWaits());
+  CHECK_FALSE(target.HasPendingConnection());
 }
 
 TEST_CASE("dialer: without descriptors it fails at once, and says why") {

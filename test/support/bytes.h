@@ -1,4 +1,4 @@
-// Bytes as tests write and compare them: hexadecimal text for messages, and streams that need no memory.
+// Bytes as tests write and compare them: hexadecimal text for messages, and pseudo-random streams for bulk.
 // Plain values; any thread.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace penstock::test {
 
-// "05 01 00"
+// Returns the bytes as text such as "05 01 00".
 std::string Hex(std::string_view bytes);
 
 // The bytes of "05 01 00"; blanks are skipped. Throws std::invalid_argument for anything else.
@@ -32,13 +32,13 @@ std::string ConnectRequest(std::string_view name, std::uint16_t port);
 std::string BindRequest(const Endpoint& peer);
 std::string BindRequest(std::string_view name, std::uint16_t port);
 
-// A reply with BND 0.0.0.0:0, as every refusal has.
+// A refusal with this REP; BND is 0.0.0.0:0, as in every refusal.
 std::string Refusal(std::uint8_t rep);
 
-// A reply of success with this BND.
+// A success reply with this BND.
 std::string Success(const Endpoint& bound);
 
-// A stream of bytes that depends on its seed only: what one side sends, the other can compare without keeping it.
+// A stream of bytes that depends only on its seed: the receiver can check it without a copy of what was sent.
 class Pattern {
  public:
   explicit Pattern(std::uint64_t seed) : state_(seed) {}
@@ -52,10 +52,10 @@ class Pattern {
   unsigned left_ = 0;  // bytes of word_
 };
 
-// A well-mixed number; changes `state`.
+// The next number of a pseudo-random sequence (splitmix64); advances `state`.
 std::uint64_t NextRandom(std::uint64_t& state);
 
-// The seed of this run: PENSTOCK_TEST_SEED, or a fresh one.
+// The seed of this run: PENSTOCK_TEST_SEED, or a random number.
 std::uint64_t RunSeed();
 
 }  // namespace penstock::test

@@ -101,7 +101,7 @@ bool ReceiveAll(int stream, Bytes& room) {
 }  // namespace
 
 DnsServer::DnsServer() {
-  // The port of the datagrams may be taken for streams: then another one.
+  // The UDP port may be in use for TCP; then another one is tried.
   do {
     endpoint_ = *Endpoint::Parse("127.0.0.1:0");
     datagrams_ = Bound(SOCK_DGRAM, endpoint_);
@@ -198,7 +198,7 @@ int DnsServer::Queries() const {
 bool DnsServer::AwaitQueries(std::string_view name, DnsType type, int count) const {
   const Key key{Lower(name), static_cast<std::uint16_t>(type)};
   std::unique_lock lock(mutex_);
-  return asked_.wait_for(lock, kPatience, [&] {
+  return queried_.wait_for(lock, kPatience, [&] {
     const auto found = queries_.find(key);
     return found != queries_.end() && found->second >= count;
   });
@@ -232,15 +232,15 @@ void DnsServer::ServeDatagram() {
   Question question;
   if (!ParseQuestion(std::move(query), question)) return;
   question.from = Endpoint::FromSockaddr(address);
-  AnswerDatagram(question, Note(question));
+  AnswerDatagram(question, Count(question));
 }
 
-// One connection, one query; the whole server waits for it, but not for long.
+// Serves one query of one connection. The server blocks meanwhile, 2 s at most.
 void DnsServer::ServeStream() {
   const Fd stream(::accept(listener_.get(), nullptr, nullptr));
   if (!stream.valid()) return;
-  const timeval patience{2, 0};
-  ::setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const timeval timeout{2, 0};
+  ::setsockopt(stream.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   Bytes query(2);
   if (!ReceiveAll(stream.get(), query)) return;
   query.resize(ByteReader(query).U16());
@@ -251,13 +251,13 @@ void DnsServer::ServeStream() {
 }
 
 void DnsServer::AnswerStream(int stream, const Question& question) {
-  const Behaviour behaviour = Note(question);
+  const Behaviour behaviour = Count(question);
   const Bytes answer = Answer(question, behaviour != Behaviour::kNoSoa);
   Bytes framed;
   Put16(framed, answer.size());
   framed.insert(framed.end(), answer.begin(), answer.end());
   const std::size_t half = framed.size() / 2;
-  // Half of the length, the rest of the first half, and the rest: as TCP may do it any time.
+  // The length field is split, and so is the message, as TCP may do at any time.
   const std::size_t pieces[] = {1, half - 1, behaviour == Behaviour::kBreakStream ? 0 : framed.size() - half};
   std::size_t sent = 0;
   for (const std::size_t piece : pieces) {
@@ -282,12 +282,12 @@ bool DnsServer::ParseQuestion(Bytes query, Question& question) {
   return whole;
 }
 
-// Counts a question, and says what to do with it.
-DnsServer::Behaviour DnsServer::Note(const Question& question) {
+// Counts a query and returns its behaviour.
+DnsServer::Behaviour DnsServer::Count(const Question& question) {
   const std::scoped_lock lock(mutex_);
   const Key key{question.name, question.type};
   ++queries_[key];
-  asked_.notify_all();
+  queried_.notify_all();
   Behaviour behaviour = always_;
   if (const auto found = by_name_.find(question.name); found != by_name_.end()) behaviour = found->second;
   if (const auto found = by_name_and_type_.find(key); found != by_name_and_type_.end()) behaviour = found->second;
@@ -315,12 +315,12 @@ void DnsServer::AnswerDatagram(const Question& question, Behaviour behaviour) {
     case Behaviour::kBreakStream:
       return SendTo(socket, question.from, Bare(question, kTc));
     case Behaviour::kForgeries:
-      return Mislead(question, behaviour);
+      return SendForged(question, behaviour);
     case Behaviour::kWrongId:
     case Behaviour::kWrongQuestion:
     case Behaviour::kOtherSource:
     case Behaviour::kGarbage:
-      Mislead(question, behaviour);
+      SendForged(question, behaviour);
       break;
     case Behaviour::kAnswer:
     case Behaviour::kNoSoa:
@@ -331,7 +331,7 @@ void DnsServer::AnswerDatagram(const Question& question, Behaviour behaviour) {
   SendTo(socket, question.from, answer.size() <= 512 ? answer : Bare(question, kTc));
 }
 
-void DnsServer::Mislead(const Question& question, Behaviour behaviour) {
+void DnsServer::SendForged(const Question& question, Behaviour behaviour) {
   Bytes forged = Forged(question);
   const int socket = behaviour == Behaviour::kOtherSource ? other_source_.get() : datagrams_.get();
   if (behaviour == Behaviour::kWrongId) forged[1] ^= 1;
@@ -343,7 +343,7 @@ void DnsServer::Mislead(const Question& question, Behaviour behaviour) {
   }
   const int times = behaviour == Behaviour::kForgeries ? kForeignAnswersMax : 1;
   for (int sent = 0; sent < times; ++sent) {
-    if (behaviour == Behaviour::kForgeries) ++forged[1];  // every ID but the right one
+    if (behaviour == Behaviour::kForgeries) ++forged[1];  // never the right ID
     SendTo(socket, question.from, forged);
   }
 }

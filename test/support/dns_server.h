@@ -1,8 +1,9 @@
-// A name server for tests: real sockets (UDP and TCP on one port of 127.0.0.1 that the kernel picks), answers by a
-// script. Owned by a test; it serves on a thread of its own from construction to destruction. Every function may be
-// called from any thread at any time, so a script can change between two questions.
-// Invariant: no answer is late on its own account: one that is to come later is held until Release.
-// Deliberately not here: recursion, zones, EDNS. Names are compared without regard to case; none has a final dot.
+// A name server for tests, with real sockets (UDP and TCP on one port of 127.0.0.1 that the kernel picks) and scripted
+// answers.
+// Owned by a test; serves on its own thread from construction to destruction. Any thread may call every function at any
+// time, so a script can change between two queries.
+// Invariant: every query is answered at once, unless its behaviour is kSilent or kHold.
+// Does not: recursion, zones, EDNS. Names are compared without regard to case and have no final dot.
 //
 //   DnsServer server;
 //   server.Add("www.example", "192.0.2.1");
@@ -40,21 +41,21 @@ class DnsServer {
   using Bytes = std::vector<std::uint8_t>;
 
   enum class Behaviour : std::uint8_t {
-    kAnswer,         // as the records say; over UDP only TC when that is more than 512 bytes
-    kSilent,         // never
-    kHold,           // not before Release(name)
+    kAnswer,         // by the records; over UDP only TC if the answer is longer than 512 bytes
+    kSilent,         // no answer
+    kHold,           // an answer after Release(name)
     kServerFailure,  // SERVFAIL
     kRefused,        // REFUSED
     kRefusedBare,    // REFUSED, without the question
     kTruncated,      // over UDP only TC; over TCP the answer, in three pieces
-    kBreakStream,    // over UDP only TC; over TCP half an answer, then the end
-    kNoSoa,          // as the records say, but a negative answer has no SOA
-    // First something that must not be believed, with kForgedAddress where it has an address, then the true answer:
+    kBreakStream,    // over UDP only TC; over TCP half of the answer, then the end
+    kNoSoa,          // by the records, but a negative answer has no SOA
+    // A forged answer, with kForgedAddress where it has an address, and the true answer behind it:
     kWrongId,
     kWrongQuestion,
     kOtherSource,  // from another port
-    kGarbage,      // random-looking bytes, an empty datagram, a message that breaks off
-    kForgeries,    // so many with wrong IDs that somebody must be guessing; the true answer only over TCP
+    kGarbage,      // other bytes, an empty datagram, and a truncated message
+    kForgeries,    // kForeignAnswersMax answers with wrong IDs over UDP; the true answer only over TCP
   };
 
   static constexpr const char* kForgedAddress = "203.0.113.66";
@@ -72,32 +73,32 @@ class DnsServer {
   // An A or AAAA record, by the form of `address`.
   void Add(std::string_view name, std::string_view address, std::chrono::seconds ttl = std::chrono::seconds(300));
 
-  // A CNAME record. An answer has the whole chain and what is at its end.
+  // A CNAME record. An answer has the whole chain and the addresses at its end.
   void Alias(std::string_view name, std::string_view target, std::chrono::seconds ttl = std::chrono::seconds(300));
 
-  // Forgets all records of `name`.
+  // Removes all records of `name`.
   void Remove(std::string_view name);
 
-  // What an SOA says in negative answers: its own TTL and its MINIMUM. 60 s both unless set.
+  // The TTL and the MINIMUM of the SOA in negative answers. The default of both is 60 s.
   void SetSoa(std::chrono::seconds ttl, std::chrono::seconds minimum);
 
-  // For one name, one name and type, or everything that has no behaviour of its own. kAnswer unless set.
+  // For one name, one name and type, or all names without a behaviour of their own. The default is kAnswer.
   void Behave(std::string_view name, Behaviour behaviour);
   void Behave(std::string_view name, DnsType type, Behaviour behaviour);
   void BehaveAlways(Behaviour behaviour);
 
-  // Sends the answers to `name` that were held, by the records as they are now, and holds no more.
+  // Sends the held answers for `name`, by the current records, and removes its behaviours.
   void Release(std::string_view name);
 
-  // How often `name` was asked for, over UDP and TCP.
+  // The number of queries for `name`, or of all queries, over UDP and TCP.
   int Queries(std::string_view name, DnsType type) const;
   int Queries() const;
 
   // Waits until Queries(name, type) is at least `count`; false after kPatience (wait.h).
   bool AwaitQueries(std::string_view name, DnsType type, int count) const;
 
-  // Waits until every datagram that has come was read. Who asks faster than that loses questions: a socket's buffer
-  // holds less than 300 of them.
+  // Waits until every datagram that has arrived was read. A test that sends many queries calls it between them, since a
+  // socket's buffer holds less than 300.
   bool AwaitRead() const;
 
  private:
@@ -119,9 +120,9 @@ class DnsServer {
   void ServeStream();
   void AnswerStream(int stream, const Question& question);
   void AnswerDatagram(const Question& question, Behaviour behaviour);
-  void Mislead(const Question& question, Behaviour behaviour);
+  void SendForged(const Question& question, Behaviour behaviour);
   static bool ParseQuestion(Bytes query, Question& question);
-  Behaviour Note(const Question& question);
+  Behaviour Count(const Question& question);
   Bytes Answer(const Question& question, bool soa) const;
   static Bytes Bare(const Question& question, std::uint16_t flags);
   static Bytes Forged(const Question& question);
@@ -135,7 +136,7 @@ class DnsServer {
   Endpoint endpoint_;
 
   mutable std::mutex mutex_;
-  mutable std::condition_variable asked_;
+  mutable std::condition_variable queried_;
   std::map<std::string, Records> records_;
   std::map<std::string, Behaviour> by_name_;
   std::map<Key, Behaviour> by_name_and_type_;

@@ -11,7 +11,7 @@
 namespace penstock::test {
 namespace {
 
-// Streams of one run differ, and a run with the same seed has the same ones.
+// The streams of one run differ; runs with the same seed have the same streams.
 std::uint64_t NextSeed() {
   static std::atomic<std::uint64_t> number{0};
   std::uint64_t state = RunSeed() + number.fetch_add(1);

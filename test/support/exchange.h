@@ -1,4 +1,5 @@
-// Many streams of seeded bytes at once, from peer to peer through a gateway, in chunks of random sizes, by one thread.
+// Streams of pseudo-random bytes from peer to peer through a gateway, many at once, in chunks of random sizes.
+// Owned by a test; one thread.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +15,17 @@ namespace penstock::test {
 
 class Stream {
  public:
-  // `bytes` from one peer to the other; no single send or receive has more than `chunk_max`. The peers stay where they
-  // are until the stream is done.
+  // Sends `bytes` bytes from one peer to the other, at most `chunk_max` with one send or receive. The peers must
+  // outlive the stream and must not be moved.
   Stream(const Peer& from, const Peer& to, std::size_t bytes, std::size_t chunk_max = 64 * 1024);
 
-  // Sends and receives what goes without waiting; true when that was anything. Throws when a byte is not the one that
-  // was sent.
+  // Sends and receives without waiting; true if any byte moved. Throws if a received byte differs from the one that was
+  // sent.
   bool Move();
   bool Send();
   bool Receive();
 
-  // Ends the stream `more` bytes behind what has been sent, or at its end if that comes first.
+  // Shortens the stream to `more` bytes behind what has been sent; it does not get longer.
   void EndAfter(std::size_t more);
 
   bool sent_all() const { return sent_ == bytes_; }
@@ -41,19 +42,19 @@ class Stream {
   std::uint64_t random_;
   Pattern to_send_;
   Pattern to_receive_;
-  std::string chunk_;  // the rest of it is still to be sent
+  std::string chunk_;  // what is left of the current chunk
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
 };
 
-// Until all are done. Throws when nothing moves for kPatience.
+// Runs the streams until all are done. Throws if no byte moves for kPatience.
 void Exchange(std::span<Stream> streams);
 void Exchange(Stream stream);
 
-// `bytes` each way at the same time.
+// Sends `bytes` bytes in each direction at the same time.
 void ExchangeBothWays(const TestGateway::Session& session, std::size_t bytes, std::size_t chunk_max = 64 * 1024);
 
-// `count` small messages, each answered before the next one.
+// Sends `count` small messages, each answered before the next.
 void PingPong(const TestGateway::Session& session, int count);
 
 }  // namespace penstock::test

@@ -21,8 +21,8 @@
 namespace penstock::test {
 namespace {
 
-// Calls the kernel past the sanitizers' interceptors: the descriptor belongs to a worker, which may close it at any
-// time. Whatever happens then, it is one wrong look of many.
+// Calls the kernel without the sanitizers' interceptors, since the descriptor belongs to a worker that may close it at
+// any time. A wrong result is harmless: the callers poll.
 std::optional<Endpoint> RemoteOf(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -30,7 +30,7 @@ std::optional<Endpoint> RemoteOf(int fd) {
   return Endpoint::FromSockaddr(address);
 }
 
-// The descriptor, in this process, of the other end of a connection.
+// The descriptor in this process of the other end of a connection; -1 if there is none.
 int OtherEndOf(const Endpoint& local) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     const int fd = std::stoi(entry.path().filename().string());
@@ -69,7 +69,7 @@ std::string LogFile::Text() const {
 }
 
 TestGateway::TestGateway(Settings settings, int log_fd) : before_(Descriptors()) {
-  std::thread([] {}).join();  // with the first thread a sanitizer starts one of its own
+  std::thread([] {}).join();  // a sanitizer starts its own thread with the first thread
   threads_before_ = Threads();
   log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.policy.log_level);
   std::string error;
@@ -106,7 +106,7 @@ TestGateway::Session TestGateway::Open(const TargetListener& target, Peer::Buffe
   session.target = target.Accept();
   const std::string success = Success(session.target.remote());
   const std::string reply = session.client.Receive(success.size());
-  if (reply != success) throw std::runtime_error("wanted the reply " + Hex(success) + ", got " + Hex(reply));
+  if (reply != success) throw std::runtime_error("expected the reply " + Hex(success) + ", got " + Hex(reply));
   return session;
 }
 
@@ -117,12 +117,12 @@ std::size_t TestGateway::UnreadFrom(const Peer& client) const {
 }
 
 bool TestGateway::WaitUntilRead(const Peer& peer) const {
-  peer.WaitUntilTaken();
+  peer.WaitUntilAcknowledged();
   return WaitUntil([&] { return OtherEndOf(peer.local()) >= 0 && UnreadFrom(peer) == 0; });
 }
 
 void TestGateway::EnlargeReceiveBuffers(int bytes) const {
-  const int room = 2 * bytes;  // as much again for the kernel's own
+  const int room = 2 * bytes;  // the kernel uses half for its own data (socket(7))
   bool enlarged = false;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     const int fd = std::stoi(entry.path().filename().string());
@@ -141,7 +141,7 @@ bool TestGateway::WaitForSessions(std::size_t count) const {
 
 std::map<std::string, std::size_t> TestGateway::Held() const {
   auto held = Descriptors();
-  if (forgive_sockets_) held.erase("socket");
+  if (ignore_sockets_) held.erase("socket");
   if (server_->settings().keep_idle_pipes) held.erase("pipe");  // idle ones
   return held;
 }
@@ -161,7 +161,7 @@ void TestGateway::ExpectAtRest() const {
   CHECK(Count(&Counters::accepted) == Count(&Counters::ended));
   if (draining_) return;  // its listeners are closed
   auto at_rest = at_rest_;
-  if (forgive_sockets_) at_rest.erase("socket");
+  if (ignore_sockets_) at_rest.erase("socket");
   CHECK(ToText(Held()) == ToText(at_rest));
 }
 

@@ -1,6 +1,6 @@
-// A gateway inside the test's process, the way in, and the proof that nothing of it is left.
-// Declare it before its peers and listeners: they end first, and then the destructor expects every session to end too,
-// and descriptors and threads to be as they were.
+// A gateway in the test's process, clients of it, and the check that it leaves nothing behind.
+// Owned by a test, on its thread. Declare it before its peers and listeners: they are destroyed first, and then the
+// destructor expects every session to end and the descriptors and threads to be as before.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,11 @@
 
 namespace penstock::test {
 
-// Listens on a free port of 127.0.0.1 with one worker, keeps no idle pipes, has no name server, and the standard
-// deadlines.
+// One worker on a free port of 127.0.0.1, no idle pipes, no name server, and the default timeouts.
 Settings TestSettings();
 
-// What a log line is written to, and can be read from. At its end it goes into the directory PENSTOCK_LOGS, where there
-// is one, for what is to be proved of everything that was ever logged.
+// A file in memory for a log. If PENSTOCK_LOGS names a directory, the destructor appends the log to a file there, for
+// checks over the logs of all tests.
 class LogFile {
  public:
   LogFile();
@@ -51,7 +50,7 @@ class TestGateway {
   // A client that has chosen "no authentication" and is about to send its request.
   Peer GreetedClient(Peer::Buffers buffers = {}) const;
 
-  // What the gateway answers to `request`, whole; the refused client stays connected.
+  // The whole answer of the gateway to `request`, up to its end; the refused client stays connected until then.
   std::string AnswerTo(std::string_view request) const;
 
   struct Session {
@@ -61,11 +60,12 @@ class TestGateway {
   // A client whose handshake is done, and the target that accepted it.
   Session Open(const TargetListener& target, Peer::Buffers client_buffers = {}) const;
 
-  // Bytes of this client that the gateway has not read yet, and bytes to it that it has not taken yet.
+  // The number of bytes from this peer that the gateway has not read yet, and a wait until there are none.
   std::size_t UnreadFrom(const Peer& client) const;
   bool WaitUntilRead(const Peer& peer) const;
 
-  // So many bytes of a client that comes after this can wait for the gateway. Needs CAP_NET_ADMIN; throws without.
+  // Lets `bytes` bytes of each client that connects later wait in its receive buffer. Needs CAP_NET_ADMIN; throws
+  // without.
   void EnlargeReceiveBuffers(int bytes) const;
 
   std::uint64_t Count(Counter Counters::*counter) const { return server_->Sum(counter); }
@@ -73,8 +73,8 @@ class TestGateway {
   void Drain();
   void Stop();
 
-  // Name servers may still be asked for what nobody waits for any more: sockets of the running gateway do not count.
-  void ForgiveSockets() { forgive_sockets_ = true; }
+  // Leaves sockets out of the checks while the gateway runs: queries may be open for which no session waits any more.
+  void IgnoreSockets() { ignore_sockets_ = true; }
 
  private:
   std::map<std::string, std::size_t> Held() const;
@@ -86,7 +86,7 @@ class TestGateway {
   std::unique_ptr<Log> log_;
   std::unique_ptr<Server> server_;
   std::map<std::string, std::size_t> at_rest_;
-  bool forgive_sockets_ = false;
+  bool ignore_sockets_ = false;
   bool draining_ = false;
 };
 

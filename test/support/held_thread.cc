@@ -19,7 +19,7 @@ namespace {
 enum class Gate { kOpen, kCalled, kHeld, kReleased };
 std::atomic<Gate> gate{Gate::kOpen};
 
-// A signal handler may do little: an atomic that needs no lock, and poll(2), are allowed (signal-safety(7)).
+// Async-signal-safe: it uses only a lock-free atomic and poll(2) (signal-safety(7)).
 void Hold(int) {
   const int before = errno;
   gate = Gate::kHeld;

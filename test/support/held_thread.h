@@ -1,5 +1,5 @@
-// A thread of this process that does nothing for a while: for what is to be there, all at once, when it looks next.
-// Made by a test, on another thread than the one it holds; one at a time.
+// Stops a thread of this process while it exists, so that several events are pending when the thread continues.
+// Owned by a test, on another thread than the held one; one at a time.
 #pragma once
 
 #include <string_view>
@@ -8,8 +8,8 @@ namespace penstock::test {
 
 class HeldThread {
  public:
-  // Returns once the thread of this name stands still, in a signal handler. Whatever system call it was in ends with
-  // EINTR when it goes on.
+  // Returns once the thread of this name is stopped, in a signal handler. Its system call ends with EINTR when it
+  // continues.
   explicit HeldThread(std::string_view name);
   ~HeldThread();
   HeldThread(const HeldThread&) = delete;

@@ -50,9 +50,9 @@ void Bind(int socket, const Endpoint& at) {
   if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) != 0) FailErrno("bind " + at.ToString());
 }
 
-// True when one of `events` happened in time.
-bool Poll(int fd, short events, milliseconds patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+// True if one of `events` happened within `timeout`.
+bool Poll(int fd, short events, milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd waiting{fd, events, 0};
@@ -63,7 +63,7 @@ bool Poll(int fd, short events, milliseconds patience) {
   }
 }
 
-// The beginning of what came instead, for a message.
+// The first bytes of what was received, for an error message.
 std::string Shown(std::string_view bytes) {
   return std::to_string(bytes.size()) + " bytes (" + Hex(bytes.substr(0, 32)) + (bytes.size() > 32 ? " ...)" : ")");
 }
@@ -106,8 +106,8 @@ Peer Peer::FromTo(const Endpoint& from, const Endpoint& to) {
 }
 
 void Peer::Connect(const Endpoint& to) {
-  timeval patience{kPatience.count() / 1000, 0};  // socket(7): SO_SNDTIMEO bounds connect(2) too
-  ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  timeval timeout{kPatience.count() / 1000, 0};  // socket(7): SO_SNDTIMEO bounds connect(2) too
+  ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   sockaddr_storage address;
   const socklen_t size = to.ToSockaddr(&address);
   if (::connect(fd(), reinterpret_cast<const sockaddr*>(&address), size) != 0) FailErrno("connect " + to.ToString());
@@ -138,7 +138,7 @@ std::size_t Peer::SendSome(std::string_view bytes) const {
   return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
 
-// Waits for something to come. What it is is appended, or is the ending.
+// Waits for bytes, which are appended to `into`, or for the ending, which is returned.
 Peer::Ending Peer::ReceiveMore(std::string& into, std::size_t room) const {
   const std::size_t before = into.size();
   for (;;) {
@@ -158,7 +158,7 @@ std::string Peer::Receive(std::size_t count) const {
   while (received.size() < count) {
     const Ending ending = ReceiveMore(received, count - received.size());
     if (ending == Ending::kOpen) continue;
-    Fail("recv: wanted " + std::to_string(count) + " bytes; " + (ending == Ending::kEnd ? "the end" : "a reset") +
+    Fail("recv: expected " + std::to_string(count) + " bytes; " + (ending == Ending::kEnd ? "the end" : "a reset") +
          " came after " + Shown(received));
   }
   return received;
@@ -200,12 +200,12 @@ std::string Peer::ReceiveToClose() const {
 
 bool Peer::Silent(milliseconds how_long) const { return !Poll(fd(), POLLIN | POLLRDHUP, how_long); }
 
-void Peer::WaitUntilTaken() const {
-  const bool taken = WaitUntil([&] {
+void Peer::WaitUntilAcknowledged() const {
+  const bool acknowledged = WaitUntil([&] {
     int unsent = 0;
     return ::ioctl(fd(), SIOCOUTQ, &unsent) == 0 && unsent == 0;
   });
-  if (!taken) Fail("the other side does not take what was sent");
+  if (!acknowledged) Fail("the other side does not acknowledge what was sent");
 }
 
 void Peer::HalfClose() const {
@@ -226,16 +226,16 @@ TargetListener::TargetListener(const Endpoint& at, int backlog) : socket_(NewSoc
 
 Peer TargetListener::Accept() const {
   if (!Poll(socket_.get(), POLLIN, kPatience)) Fail("accept: nobody connects to the target");
-  Fd taken(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!taken.valid()) FailErrno("accept");
-  return Peer(std::move(taken));
+  Fd accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!accepted.valid()) FailErrno("accept");
+  return Peer(std::move(accepted));
 }
 
-bool TargetListener::SomebodyWaits() const { return Poll(socket_.get(), POLLIN, milliseconds(0)); }
+bool TargetListener::HasPendingConnection() const { return Poll(socket_.get(), POLLIN, milliseconds(0)); }
 
 // listen(2) with a backlog of 0 still keeps one connection; a SYN beyond it is dropped without an answer.
 SilentTarget::SilentTarget(const Endpoint& at) : listener_(at, 0), filler_(Peer::To(listener_.at())) {
-  if (!WaitUntil([&] { return listener_.SomebodyWaits(); })) Fail("the backlog does not fill");
+  if (!WaitUntil([&] { return listener_.HasPendingConnection(); })) Fail("the backlog does not fill");
 }
 
 void SilentTarget::Open() { filler_ = listener_.Accept(); }
@@ -251,7 +251,7 @@ PortRange FreePorts(int count) {
   std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> below;
   constexpr int kLowest = 5'000;
   const auto choices = static_cast<std::uint64_t>(std::max(below, kLowest + 2 * count) - kLowest - count);
-  for (int tries = 1;; ++tries) {
+  for (int attempts = 1;; ++attempts) {
     const int low = kLowest + static_cast<int>(NextRandom(random) % choices);
     try {
       for (int port = low; port < low + count; ++port) {
@@ -260,7 +260,7 @@ PortRange FreePorts(int count) {
       }
       return {static_cast<std::uint16_t>(low), static_cast<std::uint16_t>(low + count - 1)};
     } catch (const std::runtime_error&) {
-      if (tries == 100) throw;
+      if (attempts == 100) throw;
     }
   }
 }

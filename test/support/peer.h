@@ -1,6 +1,6 @@
 // Scripted peers: the clients and targets of a test, over real sockets.
-// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most, and whatever does not
-// come as the script says is a std::runtime_error that tells what came instead.
+// A peer belongs to one thread at a time. Every wait ends after kPatience at most. A function that does not receive
+// what the test expects throws a std::runtime_error that says what was received.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ namespace penstock::test {
 inline const Endpoint kLoopback = *Endpoint::Parse("127.0.0.1:0");
 inline const Endpoint kLoopback6 = *Endpoint::Parse("[::1]:0");
 
-// Of this host, beyond loopback and its link; a client that comes from one is a remote client. Cases that need one are
-// skipped where there is none.
+// The addresses of this host that are neither loopback nor link-local; a client with such an address is a remote
+// client. Tests that need one are skipped if there is none.
 std::vector<IpAddress> OutsideAddresses();
 std::optional<IpAddress> OutsideAddress(bool v4);
 
@@ -38,10 +38,10 @@ class Peer {
   static Peer To(const Endpoint& to, Buffers buffers);
   static Peer To(const Endpoint& to) { return To(to, {}); }
 
-  // From an address of this host; its port may be 0.
+  // Connects from an address of this host; its port may be 0.
   static Peer FromTo(const Endpoint& from, const Endpoint& to);
 
-  // In two steps, for when no descriptor will be left.
+  // The two steps of To(), for a test that uses up the descriptors in between.
   static Peer Unconnected(const Endpoint& like, Buffers buffers);
   void Connect(const Endpoint& to);
 
@@ -51,20 +51,20 @@ class Peer {
 
   void Send(std::string_view bytes) const;
   void SendUrgent(char byte) const;
-  // As much as goes at once without waiting; returns how much. 0 also when the connection is broken.
+  // Sends without waiting; returns the number of bytes sent, 0 also if the connection is broken.
   std::size_t SendSome(std::string_view bytes) const;
 
   std::string Receive(std::size_t count) const;  // exactly
-  // What is there, `room` at most, without waiting; empty when nothing is.
+  // Receives at most `room` bytes without waiting; empty if there are none.
   std::string ReceiveSome(std::size_t room) const;
-  std::string ReceiveToEnd() const;    // the other side finished in order
-  std::string ReceiveToReset() const;  // it did not
-  std::string ReceiveToClose() const;  // either
+  std::string ReceiveToEnd() const;    // expects an orderly end
+  std::string ReceiveToReset() const;  // expects a reset
+  std::string ReceiveToClose() const;  // accepts both
 
-  // True when nothing happens for this long: no byte, no end, no reset.
+  // True if nothing is received for this long: no byte, no end, no reset.
   [[nodiscard]] bool Silent(milliseconds how_long) const;
-  // Waits until the other side's kernel has all that was sent.
-  void WaitUntilTaken() const;
+  // Waits until the other side's kernel has acknowledged all that was sent.
+  void WaitUntilAcknowledged() const;
 
   void HalfClose() const;
   void Abort();  // with a reset
@@ -84,7 +84,7 @@ class TargetListener {
 
   const Endpoint& at() const { return at_; }
   Peer Accept() const;
-  bool SomebodyWaits() const;
+  bool HasPendingConnection() const;
 
  private:
   Fd socket_;
@@ -97,7 +97,7 @@ class SilentTarget {
   explicit SilentTarget(const Endpoint& at = kLoopback);
 
   const Endpoint& at() const { return listener_.at(); }
-  // Makes room for one; it comes in when its kernel tries again (about a second).
+  // Makes room for one connection, which is established when its kernel sends the SYN again, after about a second.
   void Open();
   Peer Accept() const { return listener_.Accept(); }
 
@@ -106,7 +106,7 @@ class SilentTarget {
   Peer filler_;
 };
 
-// An address on which nobody listens, and where nobody will while this exists.
+// An address without a listener; no other program can listen there while it exists.
 class ClosedPort {
  public:
   explicit ClosedPort(const Endpoint& at = kLoopback);
@@ -117,17 +117,17 @@ class ClosedPort {
   Endpoint at_;
 };
 
-// A `First` and a `Second` of the above at two addresses, with one port. The kernel picks it for the first one; when
-// somebody else has it at the second address, it picks again.
+// A `First` and a `Second` of the above at two addresses with the same port. The kernel picks the port for the first;
+// if it is in use at the second address, the kernel picks another.
 template <class First, class Second>
 struct OnOnePort {
   OnOnePort(std::string_view first_ip, std::string_view second_ip) {
-    for (int tries = 1; second == nullptr; ++tries) {
+    for (int attempts = 1; second == nullptr; ++attempts) {
       first = std::make_unique<First>(Endpoint{*IpAddress::Parse(first_ip), 0});
       try {
         second = std::make_unique<Second>(Endpoint{*IpAddress::Parse(second_ip), first->at().port});
       } catch (const std::runtime_error&) {
-        if (tries == 20) throw;
+        if (attempts == 20) throw;
       }
     }
   }
@@ -138,8 +138,8 @@ struct OnOnePort {
   std::unique_ptr<Second> second;
 };
 
-// `count` ports in a row that are free on 127.0.0.1, for TCP and UDP. The kernel gives them to nobody who does not ask
-// for them by number (ip_local_port_range, ip(7)), so they stay free, most likely.
+// A range of `count` ports that are free on 127.0.0.1 for TCP and UDP. They lie outside ip_local_port_range (ip(7)), so
+// the kernel does not assign them to others, and they most likely stay free.
 PortRange FreePorts(int count);
 
 }  // namespace penstock::test

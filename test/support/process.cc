@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Calls `visit(number, kind)` for each open descriptor, but for the one that lists them.
+// Calls `visit(number, kind)` for each open descriptor except the one that lists them.
 template <class Visit>
 void ForEachDescriptor(Visit visit) {
   for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
@@ -79,7 +79,7 @@ NoMoreDescriptors::NoMoreDescriptors() {
   unsigned long highest = 0;
   ForEachDescriptor([&](unsigned long number, const std::string&) { highest = std::max(highest, number); });
   rlimit lowered = before_;
-  lowered.rlim_cur = highest + 1 + 8;  // the limit is about numbers: gaps below it are filled
+  lowered.rlim_cur = highest + 1 + 8;  // the limit is for the numbers, so gaps below it are filled
   if (::setrlimit(RLIMIT_NOFILE, &lowered) != 0) throw std::runtime_error("setrlimit");
   for (Fd filler(::dup(STDIN_FILENO)); filler.valid(); filler = Fd(::dup(STDIN_FILENO))) {
     fillers_.push_back(std::move(filler));

@@ -1,4 +1,4 @@
-// What this process holds and uses: descriptors by kind, threads, memory, CPU time.
+// The resources of this process: descriptors by kind, threads, memory, CPU time.
 // Read from /proc; any thread.
 #pragma once
 
@@ -23,16 +23,16 @@ std::size_t PipeEnds();
 
 std::size_t Threads();
 
-// Memory that this process occupies.
+// The resident memory of this process.
 std::size_t ResidentBytes();
 
-// CPU time of all threads.
+// The CPU time of all threads, user and system.
 milliseconds CpuTime();
 
-// True in a build whose sanitizer has memory and time of its own.
+// True in a build with a sanitizer, which needs memory and time of its own.
 bool IsSanitized();
 
-// While it exists, this process gets no new descriptor but those that become free.
+// While it exists, this process can open a descriptor only after one was closed.
 class NoMoreDescriptors {
  public:
   NoMoreDescriptors();
@@ -40,7 +40,7 @@ class NoMoreDescriptors {
   NoMoreDescriptors(const NoMoreDescriptors&) = delete;
   NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
 
-  // Makes room for `count`, as if others had closed something.
+  // Frees `count` descriptors.
   void Free(std::size_t count);
 
  private:

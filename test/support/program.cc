@@ -14,7 +14,7 @@ namespace {
 
 std::string Path() {
   if (const char* const given = std::getenv("PENSTOCK")) return given;
-  // .../debug/test/gateway: .../debug/penstock, or else what is installed.
+  // The test is .../debug/test/gateway, the program .../debug/penstock or else .../release/penstock.
   const auto flavour = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
   for (const auto& path : {flavour / "penstock", flavour.parent_path() / "release" / "penstock"}) {
     if (std::filesystem::exists(path)) return path.string();

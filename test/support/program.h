@@ -1,4 +1,4 @@
-// The real program, as a process of its own on a free port of 127.0.0.1. It is gone when its object is.
+// The program itself, as a process on a free port of 127.0.0.1. The destructor kills it.
 #pragma once
 
 #include <sys/types.h>
@@ -14,9 +14,9 @@ namespace penstock::test {
 
 class Program {
  public:
-  // Starts it with `options` and, unless a file among them says where to listen, `listen`; and waits until it listens.
-  // The program is PENSTOCK in the environment, or the one that was built beside this test. `meanwhile` is called
-  // before it is waited for.
+  // Starts the program with `listen` and `options`, calls `meanwhile` with its process ID, and waits until the program
+  // listens. `listen` is empty if a configuration file has the addresses. The program is PENSTOCK in the environment,
+  // or the one that was built beside this test.
   explicit Program(std::vector<std::string> options, const std::function<void(pid_t)>& meanwhile = {},
                    const std::vector<std::string>& listen = {"--listen", "127.0.0.1:0"});
   ~Program();
@@ -28,7 +28,7 @@ class Program {
   bool WaitForLog(std::string_view text) const;
 
   void Signal(int signal) const;
-  // The exit status once it has ended; 128 + the signal when one ended it.
+  // Waits for the end and returns the exit status, or 128 + the number of the signal that killed the program.
   int Wait();
 
  private:

@@ -1,4 +1,4 @@
-// Two TCP connections with what a worker lends between them: the workbench of the flow and relay tests.
+// What a worker lends to a relay, for the tests of flows and relays.
 #pragma once
 
 #include <signal.h>
@@ -22,12 +22,12 @@
 
 namespace penstock::unit {
 
-// Big enough for a turn's budget to fit a socket, where the system allows it; small enough to fill at once.
+// Buffer sizes: one that holds a turn's budget, where the system allows it, and one that is filled at once.
 inline constexpr int kWide = 8 * 1024 * 1024;
 inline constexpr int kNarrow = 16 * 1024;
 
-// What a worker lends. The pool without pipes makes every fetch of a bulk flow count as one whose pipe is missing: that
-// is how a test sees from outside in which way a flow reads.
+// What a worker lends. With the pool without pipes every read of a bulk flow is counted as one without a pipe, which
+// shows a test whether the flow splices or copies.
 struct Tools {
   explicit Tools(std::size_t stashes_max = 8) : stashes(stashes_max) {
     ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
@@ -51,7 +51,7 @@ struct Tools {
   Clock clock;
 };
 
-// Reads from `taker` until `condition` holds for what came so far, running `turn` all the while.
+// Runs `turn` and reads from `taker` until `condition` is true for the bytes so far, which are returned.
 template <class Turn, class Condition>
 std::string Collect(const Fd& taker, Turn turn, Condition condition) {
   std::string text;
@@ -63,7 +63,7 @@ std::string Collect(const Fd& taker, Turn turn, Condition condition) {
   return text;
 }
 
-// All bytes that were sent have arrived at the other end's kernel, so the next read finds them.
+// Waits until the other end's kernel has acknowledged all bytes, so that the next read finds them.
 inline void WaitUntilArrived(const Fd& sender) {
   REQUIRE(WaitUntil([&] { return UnsentBytes(sender.get()) == 0; }));
 }

@@ -1,4 +1,4 @@
-// What the unit tests need of the system: connected sockets, waiting with a deadline, and a system out of descriptors.
+// Helpers of the unit tests: connected sockets, waits with a timeout, and a process without free descriptors.
 #pragma once
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ inline std::span<const std::uint8_t> Bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// `size` bytes in which a lost, doubled or moved one shows.
+// `size` bytes in which a lost, repeated or moved byte is detected.
 inline std::string Pattern(std::size_t size) {
   std::string text(size, '\0');
   std::uint32_t state = 1;
@@ -49,12 +49,12 @@ inline std::string Pattern(std::size_t size) {
   return text;
 }
 
-// True when one of `events` (poll(2)) comes true for `fd` in time.
-inline bool WaitFor(int fd, int events, std::chrono::milliseconds patience = kPatience) {
+// True if one of `events` (poll(2)) happens for `fd` within `timeout`.
+inline bool WaitFor(int fd, int events, std::chrono::milliseconds timeout = kPatience) {
   pollfd entry{fd, static_cast<short>(events), 0};
   int count = 0;
   do {
-    count = ::poll(&entry, 1, static_cast<int>(patience.count()));
+    count = ::poll(&entry, 1, static_cast<int>(timeout.count()));
   } while (count < 0 && errno == EINTR);
   return count == 1;
 }
@@ -73,7 +73,7 @@ inline std::size_t Readable(int fd) {
   return ::ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
-// The largest socket buffer that this system grants to everyone (socket(7)).
+// The largest socket buffer that the system grants to every user (socket(7)).
 inline std::size_t BufferBytesMax() {
   std::size_t receive = 0;
   std::size_t send = 0;
@@ -86,7 +86,7 @@ inline Endpoint At(std::string_view text) { return Endpoint::Parse(text).value()
 
 inline IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
-// This host has IPv6, at least on its loopback; cases that need it are skipped where there is none.
+// True if this host has IPv6, at least on loopback; tests that need it are skipped if not.
 inline bool HasV6() {
   std::string error;
   return Listen(At("[::1]:0"), &error).valid();
@@ -99,18 +99,18 @@ inline Fd MustListen(const Endpoint& at) {
   return listener;
 }
 
-// Two ends of one TCP connection. `near` is the one under test, `far` its peer; both as the gateway's own sockets are.
+// The two ends of a TCP connection: `near` is under test, `far` is its peer. Both have the gateway's socket options.
 struct Pair {
   Fd near;
   Fd far;
 };
 
-// With `buffer_bytes`, both sides get send and receive buffers of about that size, else what the system likes.
+// With `buffer_bytes` both sides get send and receive buffers of about that size, otherwise the system's default.
 inline Pair TcpPair(int buffer_bytes = 0) {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const auto limit_buffers = [&](int socket) {
     if (buffer_bytes == 0) return;
-    // Beyond the system's limits when that is allowed, as it is for root.
+    // Beyond the system's limits where that is allowed, as for root.
     if (::setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &buffer_bytes, sizeof buffer_bytes) != 0) {
       ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
     }
@@ -122,7 +122,7 @@ inline Pair TcpPair(int buffer_bytes = 0) {
 
   Pair pair;
   pair.far = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  limit_buffers(pair.far.get());  // before the handshake, which tells the window's scale
+  limit_buffers(pair.far.get());  // before the handshake, which fixes the window scale
   const int yes = 1;
   ::setsockopt(pair.far.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
   sockaddr_storage address;
@@ -136,19 +136,19 @@ inline Pair TcpPair(int buffer_bytes = 0) {
   return pair;
 }
 
-// Closes with a reset, whatever is still on its way.
+// Closes with a reset, even if bytes are still under way.
 inline void AbortNow(Fd& socket) {
   AbortOnClose(socket.get());
   socket.Close();
 }
 
-// The same, once everything that was sent has arrived.
+// The same, once the peer's kernel has acknowledged all bytes.
 inline void Reset(Fd& socket) {
   REQUIRE(WaitUntil([&] { return UnsentBytes(socket.get()) == 0; }));
   AbortNow(socket);
 }
 
-// Sends as much of `text` as the socket takes now; returns how much that was.
+// Sends as much of `text` as the socket accepts now; returns the number of bytes.
 inline std::size_t SendSome(int socket, std::string_view text) {
   std::size_t sent = 0;
   while (sent < text.size()) {
@@ -159,7 +159,7 @@ inline std::size_t SendSome(int socket, std::string_view text) {
   return sent;
 }
 
-// What can be received now.
+// Receives what is there now.
 inline std::string ReceiveSome(int socket, IoResult* last = nullptr) {
   std::string text;
   std::vector<std::uint8_t> room(64 * 1024);
@@ -171,7 +171,7 @@ inline std::string ReceiveSome(int socket, IoResult* last = nullptr) {
   }
 }
 
-// While it lives, no new descriptor can be had (EMFILE).
+// While it exists, no descriptor can be opened (EMFILE).
 class NoDescriptors {
  public:
   NoDescriptors() {

@@ -1,4 +1,4 @@
-// A directory of a test's own, gone with everything in it when the test ends.
+// A temporary directory of a test; the destructor removes it with its contents.
 #pragma once
 
 #include <cstdlib>
@@ -26,8 +26,7 @@ class TempDirectory {
 
   std::string PathOf(std::string_view name) const { return path_ + '/' + std::string(name); }
 
-  // Replaces the file as programs do that are careful: by renaming, so that no reader sees half of it. Returns its
-  // path.
+  // Replaces the file atomically, by renaming, so that no reader sees half of it. Returns its path.
   std::string Write(std::string_view name, std::string_view text) const {
     const std::string path = PathOf(name);
     std::ofstream(path + ".new", std::ios::binary) << text;

@@ -28,7 +28,7 @@ std::string AddressAndPort(const Endpoint& endpoint) {
          Port(endpoint.port);
 }
 
-// The address and port at the beginning of `bytes`, which begin with ATYP; `size` becomes how long they are.
+// Decodes the ATYP, address and port at the beginning of `bytes`; `size` is set to their length.
 Endpoint ReadAddressAndPort(std::string_view bytes, std::size_t& size) {
   const std::size_t address_bytes = !bytes.empty() && bytes[0] == 1 ? 4 : 16;
   size = 1 + address_bytes + 2;
@@ -51,7 +51,7 @@ Endpoint LocalOf(const Peer& control) {
 UdpPeer::UdpPeer(const Endpoint& at)
     : socket_(::socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
   if (!socket_.valid()) FailErrno("socket");
-  const int room = 4 * 1024 * 1024;  // as much as the system allows
+  const int room = 4 * 1024 * 1024;  // capped at the system's limit
   ::setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
   ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   sockaddr_storage address;
@@ -98,7 +98,7 @@ UdpPeer::Datagram UdpPeer::Receive() const {
   do {
     ready = ::poll(&waiting, 1, static_cast<int>(kPatience.count()));
   } while (ready < 0 && errno == EINTR);
-  if (ready != 1) throw std::runtime_error("no datagram came");
+  if (ready != 1) throw std::runtime_error("no datagram arrived");
   std::string bytes(65'536, '\0');
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -108,7 +108,7 @@ UdpPeer::Datagram UdpPeer::Receive() const {
   return {std::move(bytes), Endpoint::FromSockaddr(address)};
 }
 
-bool UdpPeer::nothing_came() const {
+bool UdpPeer::nothing_arrived() const {
   pollfd waiting{fd(), POLLIN, 0};
   return ::poll(&waiting, 1, 0) == 0;
 }
@@ -125,7 +125,7 @@ std::string AssociateRequest(const Endpoint& claimed) { return "05 03 00"_hex + 
 
 Endpoint ReceiveBound(const Peer& client) {
   std::string reply = client.Receive(10);
-  if (reply.substr(0, 3) != "05 00 00"_hex) throw std::runtime_error("wanted success, got " + Hex(reply));
+  if (reply.substr(0, 3) != "05 00 00"_hex) throw std::runtime_error("expected success, received " + Hex(reply));
   if (reply[3] == 4) reply += client.Receive(12);
   std::size_t size = 0;
   return ReadAddressAndPort(std::string_view(reply).substr(3), size);
@@ -133,14 +133,14 @@ Endpoint ReceiveBound(const Peer& client) {
 
 UdpClient::UdpClient(Peer control, std::string_view request) : control_(std::move(control)), udp_(LocalOf(control_)) {
   control_.Send(kGreeting);
-  if (control_.Receive(2) != kChosenNone) throw std::runtime_error("not greeted");
+  if (control_.Receive(2) != kChosenNone) throw std::runtime_error("the greeting was not answered");
   control_.Send(request);
   bound_ = ReceiveBound(control_);
 }
 
 UdpPeer::Datagram UdpClient::Receive() const {
   UdpPeer::Datagram answer = udp_.Receive();
-  if (answer.from != bound_) throw std::runtime_error("an answer came from " + answer.from.ToString());
+  if (answer.from != bound_) throw std::runtime_error("an answer arrived from " + answer.from.ToString());
   if (answer.bytes.substr(0, 3) != "00 00 00"_hex) throw std::runtime_error("no header: " + Hex(answer.bytes));
   std::size_t size = 0;
   const Endpoint from = ReadAddressAndPort(std::string_view(answer.bytes).substr(3), size);
@@ -150,10 +150,10 @@ UdpPeer::Datagram UdpClient::Receive() const {
 void UdpClient::PingPong(const UdpPeer& target, std::string_view data) const {
   Send(data, target.at());
   const UdpPeer::Datagram question = target.Receive();
-  if (question.bytes != data) throw std::runtime_error("the target got " + Hex(question.bytes.substr(0, 64)));
+  if (question.bytes != data) throw std::runtime_error("the target received " + Hex(question.bytes.substr(0, 64)));
   target.Send(question.bytes, question.from);
   const UdpPeer::Datagram answer = Receive();
-  if (answer.bytes != data) throw std::runtime_error("the client got " + Hex(answer.bytes.substr(0, 64)));
+  if (answer.bytes != data) throw std::runtime_error("the client received " + Hex(answer.bytes.substr(0, 64)));
   if (answer.from != target.at()) throw std::runtime_error("an answer of " + answer.from.ToString());
 }
 

@@ -1,6 +1,6 @@
 // Scripted UDP peers: targets, and clients with an association.
-// A peer belongs to one thread at a time. Everything that waits does so for kPatience at most; what does not come as
-// the script says is a std::runtime_error.
+// A peer belongs to one thread at a time. Every wait ends after kPatience at most. A function that does not receive
+// what the test expects throws a std::runtime_error.
 #pragma once
 
 #include <cstddef>
@@ -24,34 +24,34 @@ class UdpPeer {
     Endpoint from;
   };
 
-  // Bound to `at`; port 0 is one that the kernel picks.
+  // Binds to `at`; with port 0 the kernel picks the port.
   explicit UdpPeer(const Endpoint& at = kLoopback);
 
   const Endpoint& at() const { return at_; }
   int fd() const { return socket_.get(); }
 
   void Send(std::string_view bytes, const Endpoint& to) const;
-  // All with one system call: they wait together, and are received as a batch.
+  // Sends all datagrams with one system call, so that the gateway receives them as a batch.
   void SendAll(const std::vector<std::string>& datagrams, const Endpoint& to) const;
-  // The same, cut by the kernel out of one message (UDP_SEGMENT).
+  // The same as one message that the kernel cuts into datagrams (UDP_SEGMENT).
   void SendSegments(std::string_view bytes, std::uint16_t segment_bytes, const Endpoint& to) const;
 
   Datagram Receive() const;
-  // True when nothing waits to be received.
-  bool nothing_came() const;
+  // True if no datagram waits to be received.
+  bool nothing_arrived() const;
 
  private:
   Fd socket_;
   Endpoint at_;
 };
 
-// RSV FRAG ATYP DST.ADDR DST.PORT: what stands in front of the data.
+// RSV FRAG ATYP DST.ADDR DST.PORT, the header in front of the data.
 std::string UdpHeader(const Endpoint& target, std::uint8_t fragment = 0);
 std::string UdpHeader(std::string_view name, std::uint16_t port);
 
 std::string AssociateRequest(const Endpoint& claimed = *Endpoint::Parse("0.0.0.0:0"));
 
-// A client whose association stands.
+// A client with an association.
 class UdpClient {
  public:
   // Connects to listener `index` of the gateway and sends `request`; its datagrams come from the connection's address.
@@ -67,10 +67,10 @@ class UdpClient {
     SendRaw(UdpHeader(name, port) + std::string(data));
   }
   void SendRaw(std::string_view datagram) const { udp_.Send(datagram, bound_); }
-  // The next answer, without its header, and whom it comes from. Throws when it does not come from the bound address.
+  // The next answer without its header, and its source. Throws if it was not sent from the bound address.
   UdpPeer::Datagram Receive() const;
 
-  // `data` reaches `target`, and an answer comes back.
+  // Sends `data` to `target` and an answer back. Throws unless both arrive.
   void PingPong(const UdpPeer& target, std::string_view data = "ping") const;
 
   Peer& control() { return control_; }
@@ -83,7 +83,7 @@ class UdpClient {
   UdpPeer udp_;
 };
 
-// What a reply of success says, as the client reads it. Throws when it is none.
+// Receives a success reply and returns its BND. Throws if it is a refusal.
 Endpoint ReceiveBound(const Peer& client);
 
 }  // namespace penstock::test

@@ -1,4 +1,4 @@
-// Waiting for what other threads do, and measuring how long it took.
+// Waits for events of other threads, and measures time.
 #pragma once
 
 #include <chrono>
@@ -10,13 +10,13 @@ namespace penstock::test {
 
 using std::chrono::milliseconds;
 
-// How long anything may take that should happen at once. Only a failing test waits this long.
+// The timeout of every wait. Only a failing test waits this long.
 inline constexpr milliseconds kPatience{20'000};
 
-// True as soon as `condition` is; false when it has not become so in time.
+// True as soon as `condition` is true; false if it is not within `timeout`.
 template <class Condition>
-[[nodiscard]] bool WaitUntil(Condition condition, milliseconds patience = kPatience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+[[nodiscard]] bool WaitUntil(Condition condition, milliseconds timeout = kPatience) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
     std::this_thread::sleep_for(milliseconds(1));
@@ -34,10 +34,10 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
-// For what has to happen before a short deadline of the gateway passes: a busy machine may be too slow for it, and that
-// says nothing about the gateway. `scenario` is told the deadline, which is 200 ms at first. When it returns false, or
-// throws after more time than that, it was too slow, and is played again with four times as long. It must not check
-// anything before it knows that it was in time. Whatever goes wrong with every deadline fails the test.
+// Runs a scenario that must be faster than a short timeout of the gateway, for which a busy machine may be too slow.
+// `scenario` gets the timeout, 200 ms at first. If it returns false, or throws after more than the timeout, the machine
+// was too slow, and the scenario is repeated with four times the timeout. It must not check anything before it knows
+// that it was fast enough. If it fails with every timeout, so does the test.
 template <class Scenario>
 void BeforeDeadline(Scenario scenario) {
   for (milliseconds deadline(200);; deadline *= 4) {
