@@ -18,9 +18,9 @@
 
 namespace penstock {
 
-// The share of a client (ClientBytes), below kNameShares: a hash with a secret `key`, so that clients cannot choose their
-// share. It mixes twice, as the end of MurmurHash3 does: with one multiplication, neighbours in a network sometimes all
-// got one share.
+// The share of a client (ClientBytes), below kNameShares: a hash with a secret `key`, so that clients cannot choose
+// their share. It mixes twice, as the end of MurmurHash3 does: with one multiplication, neighbours in a network
+// sometimes all got one share.
 inline std::size_t ShareOf(const IpAddress& client, std::uint64_t key) {
   std::uint64_t bits = 0;
   for (const std::uint8_t byte : ClientBytes(client)) bits = bits << 8 | byte;

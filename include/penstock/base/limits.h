@@ -67,9 +67,10 @@ inline constexpr std::size_t kAttemptsAtOnce = 6;                  // of one dia
 inline constexpr std::chrono::milliseconds kAttemptDelay{250};     // RFC 8305 section 5
 inline constexpr std::chrono::milliseconds kFamilyGraceDelay{50};  // RFC 8305 section 3
 
-// Queries to name servers, per worker. Each attempt has a socket, and a lookup starts with two (A and AAAA). If no socket
-// is left for another lookup, an attempt may be ended after kNameAttemptTurn. That is longer than a server takes for a cached name,
-// and so short that 1,000 names of silent servers delay the next name of the same client by less than 100 ms.
+// Queries to name servers, per worker. Each attempt has a socket, and a lookup starts with two (A and AAAA). If no
+// socket is left for another lookup, an attempt may be ended after kNameAttemptTurn. That is longer than a server
+// takes for a cached name, and so short that 1,000 names of silent servers delay the next name of the same client by
+// less than 100 ms.
 inline constexpr std::size_t kNameAttemptsMax = 768;
 inline constexpr std::chrono::milliseconds kNameAttemptTurn{40};
 static_assert((1000 * 2 / kNameAttemptsMax) * kNameAttemptTurn < std::chrono::milliseconds(100));

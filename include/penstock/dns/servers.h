@@ -1,7 +1,7 @@
 // Chooses the name server for the next attempt of a question. Owned by NameLookups; one thread. Invariant: a suspect
-// server (one that did not answer in time) is asked after all others, except by one question every kServerSuspectTime, which
-// probes whether it is back. So a dead server delays by kNextNameAttemptDelay only the questions that detect it and
-// one probe now and then. Does not: use sockets, keep deadlines.
+// server (one that did not answer in time) is asked after all others, except by one question every kServerSuspectTime,
+// which probes whether it is back. So a dead server delays by kNextNameAttemptDelay only the questions that detect it
+// and one probe now and then. Does not: use sockets, keep deadlines.
 #pragma once
 
 #include <array>

@@ -1,8 +1,7 @@
-// What a reload replaces: who may use the gateway, for what, and how much of it, and what is logged.
-// Immutable once it is made; shared by all threads as const and swapped whole. The last reader drops it.
-// Invariant: a policy does not change while anyone holds it, so no decision mixes two policies.
-// Deliberately not here: what needs a restart (settings.h), and reading it (config.h). An option can be reloaded exactly
-// if its value is in here.
+// What a reload replaces: who may use the gateway, for what, and how much of it, and what is logged. Immutable once it
+// is made; shared by all threads as const and swapped whole. The last reader drops it. Invariant: a policy does not
+// change while anyone holds it, so no decision mixes two policies. Deliberately not here: what needs a restart
+// (settings.h), and reading it (config.h). An option can be reloaded exactly if its value is in here.
 #pragma once
 
 #include <memory>

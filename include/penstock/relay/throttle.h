@@ -1,11 +1,11 @@
-// A session's bandwidth limit: how many bytes it may take now, and when it should ask again if it may take none.
-// A Throttle is lent by a worker to a session that has a limit; its worker's thread only. The buckets of its user are
-// shared with the throttles of other workers, and outlive it.
-// Invariant: in the long run no more bytes are taken than the rate allows, however late a session wakes: what a turn
-// took is paid for as time, and a late turn finds kThrottleCredit of unused time at most. It holds a quantum of its
-// user's bucket only while its user is limited, and only until it is used, given back, or the throttle is destroyed.
-// Deliberately not here: the relay, which its session steps with what is allowed (session.h), and copying bytes: nothing
-// is read beyond the allowance, so what is held back waits in its sender (flow.h).
+// A session's bandwidth limit: how many bytes it may take now, and when it should ask again if it may take none. A
+// Throttle is lent by a worker to a session that has a limit; its worker's thread only. The buckets of its user are
+// shared with the throttles of other workers, and outlive it. Invariant: in the long run no more bytes are taken than
+// the rate allows, however late a session wakes: what a turn took is paid for as time, and a late turn finds
+// kThrottleCredit of unused time at most. It holds a quantum of its user's bucket only while its user is limited, and
+// only until it is used, given back, or the throttle is destroyed. Deliberately not here: the relay, which its session
+// steps with what is allowed (session.h), and copying bytes: nothing is read beyond the allowance, so what is held
+// back waits in its sender (flow.h).
 //
 // A turn of a relay is Allow, then Relay::Step, then Settle. A session's own bucket is a plain number like that of
 // token_bucket.h: open when its time has come, for a quantum of kThrottleQuantum; then it is paid for what was taken.

@@ -11,10 +11,10 @@
 //        ──────────────┬─────────────┬────────────────────────▶ time
 //                 never less        now: open while paid up to here
 //
-// If all sessions of a user looked at one such bucket, the first to look would take everything. So they queue: a session
-// that wants bytes takes a quantum at once, which moves the number on by the quantum's time, and its turn comes when the
-// number as it was before has passed. What it did not use goes back. Every session gets one quantum a round, and none
-// can overtake. The queue has no other memory than the number.
+// If all sessions of a user looked at one such bucket, the first to look would take everything. So they queue: a
+// session that wants bytes takes a quantum at once, which moves the number on by the quantum's time, and its turn
+// comes when the number as it was before has passed. What it did not use goes back. Every session gets one quantum a
+// round, and none can overtake. The queue has no other memory than the number.
 #pragma once
 
 #include <algorithm>
