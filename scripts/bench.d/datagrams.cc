@@ -283,6 +283,7 @@ int RunDatagrams(bool flood, const Options& options) {
   Board board;
   const auto count = [&] { return flood ? stats->datagrams.load() - before : board.done.load(); };
   std::vector<std::thread> pool;
+  pool.reserve(paths.size());
   for (auto& of_thread : paths) {
     pool.emplace_back([&] { std::make_unique<Client>(plan, board, of_thread)->Run(); });
   }

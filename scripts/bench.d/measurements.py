@@ -78,13 +78,13 @@ class Bench(NamedTuple):
             mode, peer, started.address, "--threads", self.threads, "--seconds", self.seconds, *options)
         before = started.cpu()
         figures = figures_of(run(command, self.seconds + TIMEOUT))
+        if figures["count"] == 0:
+            raise Failure("nothing was relayed")
         # The whole run is divided by all it did (not just by what fell into the timed part), so nothing depends on
         # reading the two clocks at the same moment.
         figures["cpu"] = (started.cpu() - before) / figures["total"] if started.process else None
         if started.process and started.process.poll() is not None:
             raise Failure(f"the peer ended with status {started.process.returncode}")
-        if figures["count"] == 0:
-            raise Failure("nothing was relayed")
         return figures
 
     def one(self, mode, peer, *options, place=None, peer_options=()):

@@ -37,7 +37,8 @@ struct Plan {
 // RFC 1929, section 2: VER, ULEN, UNAME, PLEN, PASSWD.
 std::string LoginMessage(const std::string& text) {
   const size_t colon = text.find(':');
-  if (colon == std::string::npos || colon > 255 || text.size() - colon > 256) Die("--login NAME:PASSWORD is needed");
+  // Each has at most 255 bytes; without a colon, npos is more.
+  if (colon > 255 || text.size() - colon > 256) Die("--login NAME:PASSWORD is needed");
   const std::string name = text.substr(0, colon);
   const std::string password = text.substr(colon + 1);
   return '\x01' + std::string(1, static_cast<char>(name.size())) + name +
@@ -152,7 +153,7 @@ class Client {
 
   // One pair of addresses has only as many ports as the ephemeral range, and a closed connection keeps its port for a
   // minute (TIME_WAIT). Short connections are therefore spread over consecutive addresses.
-  void BindSource(const Tunnel& tunnel) {
+  void BindSource(const Tunnel& tunnel) const {
     const int on = 1;
     // The port is left to connect(), which may share it between connections to different destinations.
     ::setsockopt(tunnel.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);

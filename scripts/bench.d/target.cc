@@ -45,7 +45,7 @@ class Target {
     uint64_t sink = 0;  // its number, if it is one
   };
 
-  void Accept() {
+  void Accept() const {
     for (;;) {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
