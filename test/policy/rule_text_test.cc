@@ -119,7 +119,8 @@ TEST_CASE("rule text: a mistake names the word and what would be right, and chan
       {"client", "client: something is missing at the end; give an address, a block such as 10.0.0.0/8, or a set"},
 
       {"command conect", "command: 'conect' is not accepted; did you mean connect?"},
-      {"command associate", "command: 'associate' is not accepted; give connect, bind or udp-associate"},
+      {"command associate", "command: 'associate' is not accepted; did you mean udp-associate?"},
+      {"command relay", "command: 'relay' is not accepted; give connect, bind or udp-associate"},
       {"command", "command: something is missing at the end; give connect, bind or udp-associate"},
 
       {"port 0", "port: '0' is not accepted; give a port such as 443, or a range such as 8000-8999"},
