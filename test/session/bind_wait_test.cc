@@ -23,7 +23,7 @@ constexpr std::uint8_t kListenerTag = 9;
 constexpr std::uint8_t kRetryTag = 8;
 const Handle kOwner{17, 4};
 
-// What a worker does for a wait. Time passes only when the test says so.
+// The worker's part for a wait. Time passes only when the test advances it.
 struct Rig {
   explicit Rig(PortRange range = {}) : ports(range) {}
 
@@ -35,7 +35,7 @@ struct Rig {
   BindTools tools() { return {{rules, guard, client, {}, Command::kBind}, poller, retries, counters, clock, ports}; }
   Turn Step() { return wait.Step(0, tools()); }
 
-  // Takes edges until one has been about the listener: there is one for each who connects.
+  // Waits for an edge of the listener; there is one for each connection.
   void TakeEdge() {
     bool edge = false;
     CHECK(WaitUntil([&] {
@@ -84,11 +84,13 @@ void ExpectPeerFrom(std::string_view ip) {
   CHECK(rig.counters.bind_admitted.value() == 1);
 }
 
-TEST_CASE("bind_wait: the expected peer comes in, and the listener is gone") { ExpectPeerFrom("127.0.0.1"); }
+TEST_CASE("bind_wait: the expected peer is accepted, and the listener is closed") { ExpectPeerFrom("127.0.0.1"); }
 
-TEST_CASE("bind_wait: the same over IPv6" * doctest::skip(!HasV6())) { ExpectPeerFrom("::1"); }
+TEST_CASE("bind_wait: the expected peer is accepted over IPv6, and the listener is closed" * doctest::skip(!HasV6())) {
+  ExpectPeerFrom("::1");
+}
 
-TEST_CASE("bind_wait: others are reset and counted, and the wait goes on") {
+TEST_CASE("bind_wait: other peers are reset and counted, and the wait continues") {
   Rig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1", "127.0.0.3"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
@@ -101,7 +103,7 @@ TEST_CASE("bind_wait: others are reset and counted, and the wait goes on") {
   CHECK(rig.counters.bind_wrong.value() == 1);
 }
 
-TEST_CASE("bind_wait: a crowd of strangers is judged in turns") {
+TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
   Rig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
@@ -119,27 +121,27 @@ TEST_CASE("bind_wait: a crowd of strangers is judged in turns") {
   CHECK(rig.counters.bind_wrong.value() == strangers.size());
 }
 
-TEST_CASE("bind_wait: anyone is whom the client may reach") {
+TEST_CASE("bind_wait: a wait for any peer accepts only peers that the client may reach") {
   Rig rig;
   REQUIRE(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
   rig.client = Ip("192.0.2.1");
   const Endpoint at = rig.wait.at();
-  const Peer turned_away = Peer::FromTo(At("127.0.0.2:0"), at);
+  const Peer denied = Peer::FromTo(At("127.0.0.2:0"), at);
   CHECK(rig.UntilEdge() == Turn::kWaiting);
-  CHECK(turned_away.ReceiveToReset().empty());
+  CHECK(denied.ReceiveToReset().empty());
   rig.client = Ip("127.0.0.1");
   const Peer peer = Peer::FromTo(At("127.0.0.2:0"), at);
   CHECK(rig.UntilEdge() == Turn::kCame);
 }
 
-TEST_CASE("bind_wait: it listens where the first peer that can be reached would come from" * doctest::skip(!HasV6())) {
+TEST_CASE("bind_wait: it listens on the address towards the first peer that has a route" * doctest::skip(!HasV6())) {
   Rig rig;
   REQUIRE(rig.ListenFor({"255.255.255.255", "::1", "127.0.0.1"}) == Fault::kNone);
   CHECK(rig.wait.at().ip == Ip("::1"));
   CHECK(Rig().ListenFor({"255.255.255.255"}) != Fault::kNone);
 }
 
-TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and takes it at the retry") {
+TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and accepts the peer at the retry") {
   Rig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
   const Peer peer = Peer::To(rig.wait.at());
@@ -147,7 +149,7 @@ TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and takes it 
     const unit::NoDescriptors none;
     CHECK(rig.UntilEdge() == Turn::kWaiting);
     CHECK(rig.Step() == Turn::kWaiting);
-    CHECK(rig.counters.bind_paused.value() == 1);  // the second step did not even try
+    CHECK(rig.counters.bind_paused.value() == 1);  // the second step did not try to accept
   }
   CHECK(rig.Step() == Turn::kWaiting);
   const auto cookie = rig.retries.Expire(rig.clock.now() + kAttemptDelay);

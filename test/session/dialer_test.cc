@@ -29,7 +29,7 @@ constexpr std::uint8_t kFirstTag = 10;
 constexpr std::uint8_t kDelayTag = 9;
 const Handle kOwner{17, 4};
 
-// What a worker does for a dialer. Time passes only when the test says so.
+// The worker's part for a dialer. Time passes only when the test advances it.
 struct Rig {
   void Begin(const std::vector<std::string_view>& addresses, std::uint16_t port) {
     std::vector<IpAddress> ips;
@@ -54,7 +54,7 @@ struct Rig {
     }));
     return dialer.status();
   }
-  // The attempt delay passes, if one is running.
+  // Lets the attempt delay expire. Returns false if none is armed.
   bool PassDelay() {
     const auto cookie = delays.Expire(clock.now() + kAttemptDelay);
     if (!cookie) return false;
@@ -72,8 +72,8 @@ struct Rig {
   Dialer dialer{kOwner, kFirstTag, kDelayTag};
 };
 
-// Runs `body` with a port that is free on every loopback address it binds: with another one when somebody has it on one
-// of them.
+// Runs `body` with a port that is free on every loopback address that it binds. If the port is in use on one of them,
+// another port is tried.
 template <class Body>
 void WithPort(Body body) {
   for (int attempt = 0;; ++attempt) {
@@ -104,7 +104,7 @@ TEST_CASE("dialer: the only address connects") {
   CHECK_FALSE(rig.poller.Add(socket.get(), {}));
 }
 
-TEST_CASE("dialer: a refused address is a failure that says so") {
+TEST_CASE("dialer: a refused connection is the fault kRefused") {
   const test::ClosedPort closed;
   Rig rig;
   rig.Begin({"127.0.0.1"}, closed.at().port);
@@ -112,7 +112,7 @@ TEST_CASE("dialer: a refused address is a failure that says so") {
   CHECK(rig.dialer.fault() == Fault::kRefused);
 }
 
-TEST_CASE("dialer: a target that accepts, answers and resets before its edge is read is connected, and broken") {
+TEST_CASE("dialer: a target that accepts, sends and resets before its edge is read is connected and broken") {
   const TargetListener target;
   Rig rig;
   rig.Begin({"127.0.0.1"}, target.at().port);
@@ -135,7 +135,7 @@ TEST_CASE("dialer: a refused address makes the next one start at once") {
   CHECK_FALSE(rig.delays.next());
 }
 
-TEST_CASE("dialer: an address that cannot even be tried makes the next one start at once") {
+TEST_CASE("dialer: an address without a route makes the next one start at once") {
   const TargetListener target;
   Rig rig;
   rig.Begin({"255.255.255.255", "127.0.0.1"}, target.at().port);
@@ -143,7 +143,7 @@ TEST_CASE("dialer: an address that cannot even be tried makes the next one start
   CHECK(rig.dialer.peer() == target.at());
 }
 
-TEST_CASE("dialer: an address that does not answer gets its delay, then the next one starts beside it") {
+TEST_CASE("dialer: a silent address gets the attempt delay, then the next one starts beside it") {
   WithPort([](std::uint16_t port) {
     SilentTarget silent(On("127.0.0.1", port));
     const TargetListener target(On("127.0.0.2", port));
@@ -153,7 +153,7 @@ TEST_CASE("dialer: an address that does not answer gets its delay, then the next
     CHECK(*rig.delays.next() == rig.clock.now() + kAttemptDelay);
     rig.Look();
     CHECK(rig.dialer.status() == Status::kTrying);
-    CHECK_FALSE(target.HasPendingConnection());  // not before its time
+    CHECK_FALSE(target.HasPendingConnection());  // not before the delay
 
     REQUIRE(rig.PassDelay());
     CHECK(rig.UntilDecided() == Status::kConnected);
@@ -162,7 +162,7 @@ TEST_CASE("dialer: an address that does not answer gets its delay, then the next
   });
 }
 
-TEST_CASE("dialer: the first to connect wins, though it started first and answers late, and the rest are closed") {
+TEST_CASE("dialer: the first attempt that connects wins, also a late one, and the others are closed") {
   WithPort([](std::uint16_t port) {
     SilentTarget late(On("127.0.0.1", port));
     const SilentTarget never(On("127.0.0.2", port));
@@ -179,7 +179,7 @@ TEST_CASE("dialer: the first to connect wins, though it started first and answer
   });
 }
 
-TEST_CASE("dialer: an address that is refused while another is silent starts the next, and the silent one may win") {
+TEST_CASE("dialer: a refused address starts the next one while an earlier one is silent") {
   WithPort([](std::uint16_t port) {
     const SilentTarget silent(On("127.0.0.1", port));
     const TargetListener target(On("127.0.0.3", port));
@@ -191,7 +191,7 @@ TEST_CASE("dialer: an address that is refused while another is silent starts the
   });
 }
 
-TEST_CASE("dialer: it goes on trying while one attempt is under way, though the others failed") {
+TEST_CASE("dialer: it does not fail while one attempt is under way, although the others failed") {
   WithPort([](std::uint16_t port) {
     const SilentTarget silent(On("127.0.0.1", port));
     Rig rig;
@@ -206,7 +206,7 @@ TEST_CASE("dialer: it goes on trying while one attempt is under way, though the 
   });
 }
 
-TEST_CASE("dialer: families take turns, the first address's family first" * doctest::skip(!HasV6())) {
+TEST_CASE("dialer: families alternate, and the family of the first address is first" * doctest::skip(!HasV6())) {
   WithPort([](std::uint16_t port) {
     const TargetListener v4(On("127.0.0.2", port));
     const TargetListener v6(On("::1", port));
@@ -216,14 +216,14 @@ TEST_CASE("dialer: families take turns, the first address's family first" * doct
     CHECK(first_v4.dialer.peer() == v6.at());
 
     Rig first_v6;
-    first_v6.Begin({"2001:db8::1", "::1", "127.0.0.2"}, port);  // cannot be reached, or does not answer
+    first_v6.Begin({"2001:db8::1", "::1", "127.0.0.2"}, port);  // the first has no route or is silent
     first_v6.PassDelay();
     CHECK(first_v6.UntilDecided() == Status::kConnected);
     CHECK(first_v6.dialer.peer() == v4.at());
   });
 }
 
-TEST_CASE("dialer: of more addresses than it tries, both families have their share" * doctest::skip(!HasV6())) {
+TEST_CASE("dialer: of more addresses than the limit, some of each family are tried" * doctest::skip(!HasV6())) {
   WithPort([](std::uint16_t port) {
     const TargetListener v6(On("::1", port));
     Rig rig;
@@ -235,7 +235,7 @@ TEST_CASE("dialer: of more addresses than it tries, both families have their sha
   });
 }
 
-TEST_CASE("dialer: no more addresses are tried than the bound, and all are of one family if need be") {
+TEST_CASE("dialer: at most kAddressesPerName addresses are tried, of one family if there is no other") {
   WithPort([](std::uint16_t port) {
     const TargetListener target(On("127.0.0.2", port));
     for (const bool beyond : {false, true}) {
@@ -248,13 +248,13 @@ TEST_CASE("dialer: no more addresses are tried than the bound, and all are of on
   });
 }
 
-TEST_CASE("dialer: each address is dialled from its own source") {
+TEST_CASE("dialer: each address is connected from its own source") {
   WithPort([](std::uint16_t port) {
     const TargetListener target(On("127.0.0.3", port));
     const IpAddress addresses[] = {Ip("::1"), Ip("127.0.0.4"), Ip("127.0.0.3")};
     const Source refused{Ip("127.0.0.5"), {}, {}};
     const Source good{Ip("127.0.0.2"), {}, {}};
-    const Source* const sources[] = {&refused, nullptr, &good};  // of the first, which has no family for it
+    const Source* const sources[] = {&refused, nullptr, &good};  // &refused has no IPv6 address for the first
     Rig rig;
     rig.dialer.Begin(addresses, port, rig.tools(), sources);
     CHECK(rig.UntilDecided() == Status::kConnected);
@@ -263,7 +263,7 @@ TEST_CASE("dialer: each address is dialled from its own source") {
   });
 }
 
-TEST_CASE("dialer: addresses that no source has a family for are not dialled, and the failure says so") {
+TEST_CASE("dialer: an address of a family that its source does not have is not tried: kNoFamily") {
   const TargetListener target;
   const IpAddress address = target.at().ip;
   const Source v6{{}, Ip("::1"), {}};
@@ -275,7 +275,7 @@ TEST_CASE("dialer: addresses that no source has a family for are not dialled, an
   CHECK_FALSE(target.HasPendingConnection());
 }
 
-TEST_CASE("dialer: without descriptors it fails at once, and says why") {
+TEST_CASE("dialer: without descriptors it fails at once with kExhausted") {
   Rig rig;
   const unit::NoDescriptors none;
   rig.Begin({"127.0.0.1", "127.0.0.2"}, 80);
@@ -283,7 +283,7 @@ TEST_CASE("dialer: without descriptors it fails at once, and says why") {
   CHECK(rig.dialer.fault() == Fault::kExhausted);
 }
 
-TEST_CASE("dialer: no more attempts are under way than the bound, however many addresses are silent") {
+TEST_CASE("dialer: at most kAttemptsAtOnce attempts are under way, however many addresses are silent") {
   const SilentTarget silent;
   const std::size_t before = test::Descriptors()["socket"];
   {
@@ -297,7 +297,7 @@ TEST_CASE("dialer: no more attempts are under way than the bound, however many a
   CHECK(test::Descriptors()["socket"] == before);
 }
 
-TEST_CASE("dialer: attempts beside the first come from what all dialers share, and go back there") {
+TEST_CASE("dialer: attempts beside the first are taken from a shared budget and returned to it") {
   const SilentTarget silent;
   FairShares shared(3);
   const std::size_t before = test::Descriptors()["socket"];
@@ -309,13 +309,13 @@ TEST_CASE("dialer: attempts beside the first come from what all dialers share, a
       rigs.back()->Begin(std::vector<std::string_view>(kAddressesPerName, "127.0.0.1"), silent.at().port);
     }
     for (std::size_t turn = 0; turn < kAttemptsAtOnce; ++turn) {
-      for (const auto& rig : rigs) REQUIRE(rig->PassDelay());  // it looks again, attempt or not
+      for (const auto& rig : rigs) REQUIRE(rig->PassDelay());  // the delay is armed again, with or without an attempt
     }
     CHECK(test::Descriptors()["socket"] - before == 5 + 3 - shared.free());
     CHECK(shared.free() <= 1);
     for (const auto& rig : rigs) CHECK(rig->dialer.status() == Status::kTrying);
 
-    // What one gives back, another one takes.
+    // What one dialer returns, another one takes.
     const std::size_t free = shared.free();
     rigs.front()->dialer.Stop(rigs.front()->tools());
     CHECK(shared.free() > free);
@@ -327,7 +327,7 @@ TEST_CASE("dialer: attempts beside the first come from what all dialers share, a
   CHECK(test::Descriptors()["socket"] == before);
 }
 
-TEST_CASE("dialer: an attempt that fails, or loses, gives its room back") {
+TEST_CASE("dialer: an attempt beside the first is returned to the budget when one connects") {
   SilentTarget silent;
   FairShares shared(2);
   Rig rig;
@@ -340,20 +340,20 @@ TEST_CASE("dialer: an attempt that fails, or loses, gives its room back") {
   CHECK(shared.free() == 2);
 }
 
-TEST_CASE("dialer: events of attempts that it did not make change nothing") {
+TEST_CASE("dialer: events of attempts that do not exist change nothing") {
   const SilentTarget silent;
   Rig rig;
   rig.Begin({"127.0.0.1", "127.0.0.1"}, silent.at().port);
   rig.dialer.OnEvent(1, {.writable = true}, rig.tools());  // not started yet
   rig.dialer.OnEvent(15, {.writable = true}, rig.tools());
   rig.dialer.OnEvent(255, {.writable = true}, rig.tools());
-  rig.dialer.OnEvent(0, {.readable = true}, rig.tools());  // connects, but not yet
+  rig.dialer.OnEvent(0, {.readable = true}, rig.tools());  // under way, but not connected
   CHECK(rig.dialer.status() == Status::kTrying);
 }
 
-TEST_CASE("dialer: the most informative failure is told") {
+TEST_CASE("dialer: of two faults the more informative one is kept") {
   const struct {
-    Fault earlier, latest, told;
+    Fault earlier, latest, kept;
   } rows[] = {
       {Fault::kNone, Fault::kTimedOut, Fault::kTimedOut},
       {Fault::kNone, Fault::kRefused, Fault::kRefused},
@@ -373,7 +373,7 @@ TEST_CASE("dialer: the most informative failure is told") {
   for (const auto& row : rows) {
     CAPTURE(static_cast<int>(row.earlier));
     CAPTURE(static_cast<int>(row.latest));
-    CHECK(MoreInformative(row.earlier, row.latest) == row.told);
+    CHECK(MoreInformative(row.earlier, row.latest) == row.kept);
   }
 }
 

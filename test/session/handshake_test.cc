@@ -1,4 +1,4 @@
-// What of a handshake can be seen without a client; what handshakes do is in test/gateway.
+// Unit tests of the handshake that need no client; test/gateway has the scenarios.
 #include "penstock/session/handshake.h"
 
 #include <doctest/doctest.h>
@@ -6,7 +6,7 @@
 namespace penstock {
 namespace {
 
-TEST_CASE("handshake: each fault of connecting has its outcome") {
+TEST_CASE("handshake: each fault of a connection attempt has its outcome") {
   const struct {
     Fault fault;
     Outcome outcome;

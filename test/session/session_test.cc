@@ -1,4 +1,4 @@
-// What of a session can be seen without one; what sessions do is in test/gateway.
+// Unit tests of the session without a gateway; test/gateway has the scenarios.
 #include "penstock/session/session.h"
 
 #include <fcntl.h>
@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A session with all that a worker would lend it, and the worker's part of a turn.
+// A session with everything that a worker lends it, and the worker's part of a turn.
 struct Rig {
   explicit Rig(Settings chosen = {}) : settings(std::move(chosen)) { REQUIRE(session.Begin(session_tools)); }
   ~Rig() { session.Finish(session_tools); }
@@ -79,7 +79,7 @@ struct Rig {
                   tools.clock.now()};
 };
 
-TEST_CASE("session: an attempt that lost says nothing about the target") {
+TEST_CASE("session: events of a losing attempt do not affect the target") {
   Rig rig;
   const Fd listener = unit::MustListen(unit::At("127.0.0.1:0"));
   const std::uint16_t port = LocalEndpoint(listener.get()).port;
@@ -89,12 +89,12 @@ TEST_CASE("session: an attempt that lost says nothing about the target") {
     rig.Turn();
     return rig.session.state() == Session::State::kRelay;
   }));
-  REQUIRE(unit::WaitFor(listener.get(), POLLIN));  // connected is not yet waiting to be accepted
+  REQUIRE(unit::WaitFor(listener.get(), POLLIN));  // the connection may reach the backlog later
   Accepted target = Accept(listener.get());
   REQUIRE(target.socket.valid());
 
   rig.session.OnTarget(1, {.readable = true, .writable = true, .closing = true, .broken = true}, rig.session_tools);
-  ShutdownSend(target.socket.get());  // the target has finished sending, and goes on reading
+  ShutdownSend(target.socket.get());  // the target half-closes and still reads
   REQUIRE(unit::WaitUntil([&] {
     rig.Turn();
     return unit::WaitFor(rig.client.far.get(), POLLRDHUP, 0ms);
@@ -104,7 +104,7 @@ TEST_CASE("session: an attempt that lost says nothing about the target") {
   CHECK(unit::Collect(target.socket, upload, [](const std::string& text) { return text.size() >= 6; }) == "upload");
 }
 
-TEST_CASE("session: no password stays in the buffer of a handshake") {
+TEST_CASE("session: no password is left in the buffer of a handshake") {
   Users::Draft draft{DigestKey{}};
   std::string error;
   REQUIRE(draft.AddPair(SecretView("alice:open-sesame"), "--user", &error));
@@ -121,7 +121,7 @@ TEST_CASE("session: no password stays in the buffer of a handshake") {
     rig.Turn();
     return rig.session.state() == Session::State::kAuth;
   }));
-  CHECK(memory.find("open-sesa") != std::string_view::npos);  // it is there while more of it is to come
+  CHECK(memory.find("open-sesa") != std::string_view::npos);  // it is there while it is incomplete
   REQUIRE(unit::SendSome(rig.client.far.get(), sent.substr(20)) == sent.size() - 20);
   REQUIRE(unit::WaitUntil([&] {
     rig.Turn();
