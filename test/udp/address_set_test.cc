@@ -18,7 +18,7 @@ IpAddress V4(std::uint32_t bits) {
 
 IpAddress V6(std::uint32_t number) { return IpAddress::Parse("2001:db8::" + std::to_string(number % 9999)).value(); }
 
-TEST_CASE("address_set: what was inserted is inside, and nothing else") {
+TEST_CASE("address_set: it contains the inserted addresses and no others") {
   Slab<AddressPage> pages(4);
   AddressSet set;
   CHECK_FALSE(set.Contains(V4(1), kKey));
@@ -35,7 +35,7 @@ TEST_CASE("address_set: what was inserted is inside, and nothing else") {
   CHECK(pages.live() == 0);
 }
 
-TEST_CASE("address_set: an address with a port is not the address alone, nor one with another port") {
+TEST_CASE("address_set: an address with a port, without one and with another port are three entries") {
   Slab<AddressPage> pages(1);
   AddressSet set;
   set.Insert(V4(1), kKey, pages, 53);
@@ -46,7 +46,7 @@ TEST_CASE("address_set: an address with a port is not the address alone, nor one
   CHECK_FALSE(set.Contains(V6(2), kKey, 53));
 }
 
-TEST_CASE("address_set: more addresses borrow one page, which goes back") {
+TEST_CASE("address_set: more addresses take one page, which Release returns") {
   Slab<AddressPage> pages(1);
   AddressSet set;
   for (std::uint32_t i = 0; i < 500; ++i) set.Insert(V4(i * 7919), kKey, pages);
@@ -59,7 +59,7 @@ TEST_CASE("address_set: more addresses borrow one page, which goes back") {
   CHECK(set.Contains(V4(1), kKey));
 }
 
-TEST_CASE("address_set: without a page the latest are inside, and the oldest are forgotten") {
+TEST_CASE("address_set: without a page it contains the latest addresses and evicts the oldest") {
   Slab<AddressPage> pages(0);
   AddressSet set;
   for (std::uint32_t i = 0; i < 1'000; ++i) set.Insert(V4(i), kKey, pages);
@@ -67,7 +67,7 @@ TEST_CASE("address_set: without a page the latest are inside, and the oldest are
   for (std::uint32_t i = 0; i < 1'000 - kAddressesInline; ++i) CHECK_FALSE(set.Contains(V4(i), kKey));
 }
 
-TEST_CASE("address_set: an address that is inserted again is one of the latest again") {
+TEST_CASE("address_set: an address that is inserted again counts as the latest") {
   for (const std::size_t pages_max : {std::size_t{0}, std::size_t{1}}) {
     Slab<AddressPage> pages(pages_max);
     AddressSet set;
@@ -75,25 +75,25 @@ TEST_CASE("address_set: an address that is inserted again is one of the latest a
     for (std::uint32_t i = 1; i < 100'000; ++i) {
       set.Insert(V4(0), kKey, pages);
       set.Insert(V4(i), kKey, pages);
-      if (!set.Contains(V4(0), kKey)) FAIL("forgotten after ", i, " others, with ", pages_max, " pages");
+      if (!set.Contains(V4(0), kKey)) FAIL("evicted after ", i, " others, with ", pages_max, " pages");
     }
   }
 }
 
-TEST_CASE("address_set: a full page always knows the latest of each bucket") {
+TEST_CASE("address_set: a full page contains the latest addresses of each bucket") {
   Slab<AddressPage> pages(1);
   AddressSet set;
-  std::size_t forgotten = 0;
+  std::size_t evicted = 0;
   for (std::uint32_t i = 0; i < 100'000; ++i) {
     set.Insert(V4(i), kKey, pages);
     CHECK(set.Contains(V4(i), kKey));
-    // With a thousand places, nearly all of the last three hundred are there.
-    if (i >= 300) forgotten += set.Contains(V4(i - 300), kKey) ? 0U : 1U;
+    // With a thousand entries, nearly all of the last three hundred are there.
+    if (i >= 300) evicted += set.Contains(V4(i - 300), kKey) ? 0U : 1U;
   }
-  CHECK(forgotten < 1'000);
+  CHECK(evicted < 1'000);
 }
 
-TEST_CASE("address_set: all of them are doubtful when they are doubted, until they are inserted again") {
+TEST_CASE("address_set: after DoubtAll each address is in doubt until it is inserted again") {
   for (const std::uint32_t count : {3U, 100U}) {
     Slab<AddressPage> pages(1);
     AddressSet set;
@@ -112,7 +112,7 @@ TEST_CASE("address_set: all of them are doubtful when they are doubted, until th
   }
 }
 
-TEST_CASE("address_set: another key sees another set") {
+TEST_CASE("address_set: with another key it contains none of the addresses") {
   Slab<AddressPage> pages(1);
   AddressSet set;
   for (std::uint32_t i = 0; i < 20; ++i) set.Insert(V4(i), kKey, pages);

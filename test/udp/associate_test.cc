@@ -20,7 +20,7 @@ using unit::WaitUntil;
 constexpr std::uint8_t kFirstTag = 9;
 const Handle kSession{17, 4};
 
-// What a worker does for an association. Time passes only when the test says so.
+// The worker's part for an association. Time passes only when the test advances it.
 struct Rig {
   explicit Rig(std::uint16_t named_port = 0) {
     REQUIRE(association.Open(At("127.0.0.1:0"), named_port, tools()) == Fault::kNone);
@@ -38,7 +38,7 @@ struct Rig {
             nullptr,  now};
   }
 
-  // Gives it turns until `condition` holds.
+  // Runs turns until `condition` is true.
   template <class Condition>
   bool Until(Condition condition) {
     return WaitUntil([&] {
@@ -51,7 +51,7 @@ struct Rig {
     });
   }
 
-  // Whether a datagram from `peer` comes to a target; else it is counted as foreign.
+  // True if a datagram from `peer` is relayed to the target, false if it is counted as foreign.
   bool Takes(const UdpPeer& peer) {
     const std::uint64_t before = counters.datagrams_up.value() + counters.udp_foreign.value();
     const std::uint64_t foreign = counters.udp_foreign.value();
@@ -76,7 +76,7 @@ struct Rig {
   UdpPeer target;
 };
 
-TEST_CASE("associate: another port takes over only when the first has been silent for long") {
+TEST_CASE("associate: another port takes over only once the first has been silent for kUdpPortMemory") {
   Rig rig;
   const UdpPeer first;
   const UdpPeer second;
@@ -86,7 +86,7 @@ TEST_CASE("associate: another port takes over only when the first has been silen
   CHECK(rig.Takes(first));
   rig.now += kUdpPortMemory - std::chrono::milliseconds(1);
   CHECK_FALSE(rig.Takes(second));
-  // What is malformed was heard, too, and does not take over.
+  // A malformed datagram ends the silence, too, but does not take over.
   first.Send("malformed", rig.association.Bound(rig.tools()));
   REQUIRE(rig.Until([&] { return rig.counters.udp_malformed.value() == 1; }));
   rig.now += kUdpPortMemory - std::chrono::milliseconds(1);
@@ -100,11 +100,11 @@ TEST_CASE("associate: another port takes over only when the first has been silen
   CHECK_FALSE(rig.Takes(first));
 }
 
-TEST_CASE("associate: the port that the request named is never taken over, and takes over at once") {
+TEST_CASE("associate: the port that the request names takes over at once and is never taken over") {
   const UdpPeer named;
   const UdpPeer other;
   Rig rig(named.at().port);
-  CHECK(rig.Takes(other));  // the named one may never send
+  CHECK(rig.Takes(other));  // the named port might never send
   CHECK(rig.Takes(named));
   CHECK_FALSE(rig.Takes(other));
   rig.now += 2 * kUdpPortMemory;

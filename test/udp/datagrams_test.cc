@@ -23,7 +23,7 @@ struct Bench {
 
   DatagramOutbox::Outcome Flush() { return outbox.Flush(far.get(), join); }
 
-  // All datagrams that arrive, in order, once there are `wanted`; `messages` counts what the kernel handed over.
+  // Receives at least `wanted` datagrams, in order. Adds the number of messages from the kernel to `messages`.
   std::vector<std::string> Arrived(std::size_t wanted, std::size_t* messages = nullptr) {
     std::vector<std::string> found;
     for (;;) {
@@ -45,7 +45,7 @@ struct Bench {
   }
 };
 
-TEST_CASE("datagrams: those of one length to one destination travel as one message") {
+TEST_CASE("datagrams: those of one length to one destination are sent as one message") {
   Bench bench;
   const std::string data = Pattern(3'000);
   std::vector<std::string> wanted;
@@ -63,7 +63,7 @@ TEST_CASE("datagrams: those of one length to one destination travel as one messa
   CHECK(bench.join);
 }
 
-TEST_CASE("datagrams: what cannot be joined goes by itself, in order") {
+TEST_CASE("datagrams: those that cannot be joined are sent one by one, in order") {
   Bench bench;
   const std::string data = Pattern(10'000);
   const std::size_t sizes[] = {0, 0, 5, 5, 0, 5, 6, 6, 3, 3, 1'472, 1'472, 1'473, 1'473, 9'000, 1, 1, 1};
@@ -74,7 +74,7 @@ TEST_CASE("datagrams: what cannot be joined goes by itself, in order") {
   }
   CHECK(bench.Flush().sent == std::size(sizes));
   CHECK(bench.Arrived(wanted.size()) == wanted);
-  // Nothing is joined for whoever does not want it.
+  // Nothing is joined unless the caller allows it.
   for (int i = 0; i < 5; ++i) bench.outbox.Add(bench.near_at, {}, Bytes("same"), false);
   CHECK(bench.Flush().sent == 5);
   std::size_t messages = 0;
@@ -82,7 +82,7 @@ TEST_CASE("datagrams: what cannot be joined goes by itself, in order") {
   CHECK(messages == 5);
 }
 
-TEST_CASE("datagrams: what fits Ethernet joined is shorter over IPv6" * doctest::skip(!HasV6())) {
+TEST_CASE("datagrams: the longest datagrams that are joined are shorter over IPv6" * doctest::skip(!HasV6())) {
   for (const auto& [size, wanted] : {std::pair{1'452, 1}, {1'453, 2}}) {
     Bench bench("[::1]:0");
     const std::string data = Pattern(static_cast<std::size_t>(size));
@@ -94,7 +94,7 @@ TEST_CASE("datagrams: what fits Ethernet joined is shorter over IPv6" * doctest:
   }
 }
 
-TEST_CASE("datagrams: an outbox says when it is full, in messages and in pieces") {
+TEST_CASE("datagrams: an outbox reports when it is full, of messages or of datagrams") {
   Bench bench;
   std::size_t added = 0;
   for (; !bench.outbox.full(); ++added) bench.outbox.Add(bench.near_at, {}, Bytes("x"), false);
@@ -107,9 +107,9 @@ TEST_CASE("datagrams: an outbox says when it is full, in messages and in pieces"
   CHECK(bench.Arrived(added) == std::vector<std::string>(added, "headdata"));
 }
 
-TEST_CASE("datagrams: joined ones that the path does not take go one by one, and are not joined again") {
+TEST_CASE("datagrams: joined ones that cannot be sent are sent one by one, and joining is switched off") {
   Bench bench;
-  // A socket that asks for no checksums cannot send segments (udp(7)).
+  // A socket without checksums cannot send segments (udp(7)).
   const int yes = 1;
   ::setsockopt(bench.far.get(), SOL_SOCKET, SO_NO_CHECK, &yes, sizeof yes);
   for (const char* const data : {"aaaa", "bbbb", "cccc", "d"}) {
@@ -122,7 +122,7 @@ TEST_CASE("datagrams: joined ones that the path does not take go one by one, and
   CHECK(bench.Arrived(4) == std::vector<std::string>{"headaaaa", "headbbbb", "headcccc", "headd"});
 }
 
-TEST_CASE("datagrams: one that cannot go does not keep back those behind it") {
+TEST_CASE("datagrams: one that cannot be sent does not stop those behind it") {
   Bench bench;
   const Endpoint refused = At("255.255.255.255:9");
   bench.outbox.Add(refused, {}, Bytes("x"), true);
@@ -136,7 +136,7 @@ TEST_CASE("datagrams: one that cannot go does not keep back those behind it") {
   CHECK(bench.Arrived(2) == std::vector<std::string>{"1", "2"});
 }
 
-TEST_CASE("datagrams: an inbox takes the longest, and has room in front for a header") {
+TEST_CASE("datagrams: an inbox receives the longest datagram, with room for a header in front of it") {
   Bench bench;
   const std::string longest = Pattern(kUdpBytesMaxIpv4);
   bench.outbox.Add(bench.near_at, {}, Bytes(longest), true);

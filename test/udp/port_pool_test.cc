@@ -14,14 +14,14 @@ using unit::Ip;
 
 const IpAddress kClient = Ip("192.0.2.1");
 
-// A pool of `count` ports, some of which other programs have.
+// A pool of `count` ports, of which other programs use those in `of_others`.
 struct Rig {
   explicit Rig(std::uint16_t count) : pool({40'000, static_cast<std::uint16_t>(40'000 + count - 1)}) {}
 
   Fault Open(const IpAddress& client = kClient) {
     PortLease lease;
     const Fault fault = pool.Open(client, now, lease, [&](std::uint16_t port) {
-      ++tries;
+      ++attempts;
       if (std::ranges::find(of_others, port) != of_others.end()) return Fault::kOther;
       CHECK(std::ranges::find(opened, port) == opened.end());
       opened.push_back(port);
@@ -43,10 +43,10 @@ struct Rig {
   std::vector<std::uint16_t> of_others;
   std::vector<std::uint16_t> opened;
   std::vector<PortLease> leases;
-  int tries = 0;
+  int attempts = 0;
 };
 
-TEST_CASE("port_pool: without a range the kernel picks, as often as anyone likes") {
+TEST_CASE("port_pool: without a range the kernel picks each port") {
   PortPool pool({0, 0});
   std::vector<PortLease> leases(3);
   for (PortLease& lease : leases) {
@@ -57,18 +57,18 @@ TEST_CASE("port_pool: without a range the kernel picks, as often as anyone likes
   }
 }
 
-TEST_CASE("port_pool: a full range costs one request a few dozen tries, and the next one none for a moment") {
+TEST_CASE("port_pool: in a full range one request makes kPortAttempts attempts, and later ones none for a while") {
   constexpr std::uint16_t kPorts = 8'000;
   Rig rig(kPorts);
   rig.TakeAllForOthers(kPorts);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == kPortAttempts);
+  CHECK(rig.attempts == kPortAttempts);
   rig.now += kPortsFullMemory - std::chrono::milliseconds(1);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == kPortAttempts);
+  CHECK(rig.attempts == kPortAttempts);
   rig.now += std::chrono::milliseconds(1);
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == 2 * kPortAttempts);
+  CHECK(rig.attempts == 2 * kPortAttempts);
   rig.of_others.clear();
   rig.now += kPortsFullMemory;
   CHECK(rig.Open() == Fault::kNone);
@@ -81,28 +81,28 @@ TEST_CASE("port_pool: each port of a small range is tried once") {
   CHECK(rig.opened.front() == 40'015);
   rig.CloseLast();
   rig.TakeAllForOthers(16);
-  rig.tries = 0;
+  rig.attempts = 0;
   CHECK(rig.Open() == Fault::kOther);
-  CHECK(rig.tries == 16);
+  CHECK(rig.attempts == 16);
 }
 
-TEST_CASE("port_pool: that a range is full is forgotten when a port is given back") {
+TEST_CASE("port_pool: a returned port ends the memory that the range is full") {
   Rig rig(4);
   CHECK(rig.Open() == Fault::kNone);
   rig.of_others = {40'000, 40'001, 40'002, 40'003};
   CHECK(rig.Open() == Fault::kOther);
   rig.of_others.clear();
-  CHECK(rig.Open() == Fault::kOther);  // it is remembered
+  CHECK(rig.Open() == Fault::kOther);  // still considered full
   rig.CloseLast();
   CHECK(rig.Open() == Fault::kNone);
 }
 
-TEST_CASE("port_pool: one client leaves ports to others, and has as many again when it has closed some") {
+TEST_CASE("port_pool: one client leaves ports to others, and can open as many again after it has closed them") {
   Rig rig(64);
   while (rig.Open() == Fault::kNone) {
   }
   CHECK(rig.opened.size() == 48);
-  // Whether another client shares what this one may have is random, one in 256: of three, one does not.
+  // A random key puts another client into the same share with a probability of 1 in 256: of three, one is in another.
   const auto others = {Ip("192.0.2.2"), Ip("192.0.2.3"), Ip("2001:db8::1")};
   CHECK(std::ranges::any_of(others, [&](const IpAddress& other) { return rig.Open(other) == Fault::kNone; }));
   while (!rig.leases.empty()) rig.CloseLast();
@@ -110,16 +110,16 @@ TEST_CASE("port_pool: one client leaves ports to others, and has as many again w
   CHECK(rig.Open() == Fault::kOther);
 }
 
-TEST_CASE("port_pool: a fault that is not the port's ends the search, and costs no port") {
+TEST_CASE("port_pool: a fault that is not about the port ends the search and costs no port") {
   Rig rig(2);
   PortLease lease;
   for (int i = 0; i < 3; ++i) {
-    int tries = 0;
+    int attempts = 0;
     CHECK(rig.pool.Open(kClient, {}, lease, [&](std::uint16_t) {
-      ++tries;
+      ++attempts;
       return Fault::kExhausted;
     }) == Fault::kExhausted);
-    CHECK(tries == 1);
+    CHECK(attempts == 1);
   }
   CHECK(rig.Open() == Fault::kNone);
   CHECK(rig.Open() == Fault::kNone);
