@@ -24,7 +24,7 @@ using unit::WaitUntil;
 constexpr Events kReadable{.readable = true};
 constexpr Events kWritable{.writable = true};
 
-// One flow: what `giver` sends comes out at `source`, and what goes into `sink` arrives at `taker`.
+// One flow: what `giver` sends can be read from `source`, and what is written to `sink` arrives at `taker`.
 struct Rig {
   explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t stashes_max = 8)
       : tools(stashes_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)) {
@@ -39,7 +39,7 @@ struct Rig {
   Fd& giver() { return in.far; }
   Fd& taker() { return out.far; }
 
-  // Tells the flow what the poller has to tell, waiting for it `timeout` at most. True when there was something.
+  // Passes the poller's events to the flow, after a wait of `timeout` at most. True if there were any.
   bool Look(std::chrono::nanoseconds timeout = 0ns) {
     const int count = poller.Wait(timeout);
     for (int i = 0; i < count; ++i) {
@@ -55,7 +55,7 @@ struct Rig {
     Step();
   }
 
-  // Sends, waits until it has arrived, and gives the flow a turn.
+  // Sends `text`, waits until it has arrived, and runs a turn.
   void Pass(std::string_view text) {
     REQUIRE(unit::SendSome(giver().get(), text) == text.size());
     unit::WaitUntilArrived(giver());
@@ -70,8 +70,7 @@ struct Rig {
     REQUIRE(WaitFor(source(), POLLHUP));
   }
 
-  // Makes the flow hold something because the sink is full; the source has room for what comes after it. Returns what
-  // was sent.
+  // Sends until the flow holds bytes because the sink is full; the source's buffer is not full. Returns what was sent.
   std::string FillUntilHeld() {
     const std::string much = Pattern(kWide);
     std::size_t sent = 0;
@@ -82,18 +81,18 @@ struct Rig {
     return much.substr(0, sent);
   }
 
-  // Turns the flow to splice, and takes what that needed.
+  // Makes the flow change to splice, and receives the bytes that this takes.
   void MakeBulk() {
     Pass(Pattern(2 * kCopyBytes));
     Take(2 * kCopyBytes);
   }
 
-  // Everything that arrives until it is `size` bytes.
+  // Receives until `size` bytes have arrived.
   std::string Take(std::size_t size) {
     return unit::Collect(
         taker(), [&] { Turn(); }, [&](const std::string& text) { return text.size() >= size; });
   }
-  // Everything that arrives until the flow is over.
+  // Receives until the flow is over.
   std::string TakeAll() {
     std::string text = unit::Collect(
         taker(), [&] { Turn(); }, [&](const std::string&) { return !flow.open(); });
@@ -101,7 +100,7 @@ struct Rig {
     return text + unit::ReceiveSome(taker().get());
   }
 
-  // True when the flow reads by splice now: without pipes its next fetch says so.
+  // True if the flow splices: without pipes its next read is counted as one whose pipe is missing.
   bool IsBulk() {
     const std::uint64_t before = tools.counters.pipes_missing.value();
     REQUIRE(unit::SendSome(giver().get(), "?") == 1);
@@ -118,7 +117,7 @@ struct Rig {
   Flow flow;
 };
 
-TEST_CASE("flow: messages come out in order, each byte once") {
+TEST_CASE("flow: messages are passed on in order, each byte once") {
   Rig rig;
   std::string all;
   for (int i = 0; i < 50; ++i) {
@@ -136,7 +135,7 @@ TEST_CASE("flow: messages come out in order, each byte once") {
   CHECK(rig.flow.bytes() == all.size());
 }
 
-TEST_CASE("flow: a large transfer comes out whole") {
+TEST_CASE("flow: a large transfer is passed on whole") {
   for (const int buffer : {kNarrow, 0, kWide}) {
     CAPTURE(buffer);
     Rig rig(buffer, buffer);
@@ -162,13 +161,13 @@ TEST_CASE("flow: without an edge nothing is read") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("abc")).bytes == 3);
   unit::WaitUntilArrived(rig.giver());
-  rig.Step();  // nobody has told
+  rig.Step();  // no event was passed to the flow
   CHECK(rig.flow.bytes() == 0);
   rig.Turn();
   CHECK(rig.flow.bytes() == 3);
 }
 
-TEST_CASE("flow: a short read is believed, so what comes later needs its own edge") {
+TEST_CASE("flow: a short read clears the latch, so later bytes need a new edge") {
   Rig rig;
   rig.Pass("abc");
   REQUIRE(Send(rig.giver().get(), Bytes("def")).bytes == 3);
@@ -179,7 +178,7 @@ TEST_CASE("flow: a short read is believed, so what comes later needs its own edg
   CHECK(rig.flow.bytes() == 6);
 }
 
-TEST_CASE("flow: a latch that is wrongly true does no harm") {
+TEST_CASE("flow: a latch that is wrongly true is harmless") {
   Rig rig(kWide, kNarrow);
   rig.flow.OnSource(kReadable);
   rig.Step();
@@ -196,7 +195,7 @@ TEST_CASE("flow: a latch that is wrongly true does no harm") {
   CHECK((rig.Take(sent.size()) == sent));
 }
 
-TEST_CASE("flow: bytes and an end that are told together are read to the end in one turn") {
+TEST_CASE("flow: bytes and an end in one event are read to the end in one turn") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
@@ -205,11 +204,11 @@ TEST_CASE("flow: bytes and an end that are told together are read to the end in 
   CHECK(rig.TakeAll() == "last words");
 }
 
-TEST_CASE("flow: an end that is told after the bytes ends the flow then") {
+TEST_CASE("flow: an end whose event follows that of the bytes ends the flow then") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
-  rig.flow.OnSource(kReadable);  // of the bytes alone
+  rig.flow.OnSource(kReadable);  // the event of the bytes alone
   rig.Step();
   CHECK(rig.flow.bytes() == 10);
   CHECK(rig.flow.open());
@@ -217,7 +216,7 @@ TEST_CASE("flow: an end that is told after the bytes ends the flow then") {
   CHECK(rig.flow.state() == FlowState::kEnded);
 }
 
-TEST_CASE("flow: an end without bytes ends it, in each way of reading") {
+TEST_CASE("flow: an end without bytes ends the flow, whether it copies, splices or peeks") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig;
@@ -232,7 +231,7 @@ TEST_CASE("flow: an end without bytes ends it, in each way of reading") {
   CHECK(peeking.flow.state() == FlowState::kEnded);
 }
 
-TEST_CASE("flow: what a full sink does not take waits, and nothing more is read until it went") {
+TEST_CASE("flow: bytes that a full sink does not take are held, and no more are read until they are sent") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig(kWide, kNarrow);
@@ -255,7 +254,7 @@ TEST_CASE("flow: what a full sink does not take waits, and nothing more is read 
   }
 }
 
-TEST_CASE("flow: it has ended only when the sink has everything") {
+TEST_CASE("flow: it ends only once the sink has taken everything") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig(kWide, kNarrow);
@@ -269,19 +268,19 @@ TEST_CASE("flow: it has ended only when the sink has everything") {
   }
 }
 
-TEST_CASE("flow: full copies in a row turn it to splice, and one short copy between them does not") {
-  SUBCASE("two full ones") {
+TEST_CASE("flow: full copies in a row make it splice; with short copies between them it copies") {
+  SUBCASE("two full copies") {
     Rig rig(kWide, kWide);
     const std::string much = Pattern(2 * kCopyBytes);
     REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
     unit::WaitUntilArrived(rig.giver());
     rig.Look();
     rig.StepWithoutPipes();
-    CHECK(rig.tools.counters.pipes_missing.value() > 0);  // the third look at the source wanted a pipe
+    CHECK(rig.tools.counters.pipes_missing.value() > 0);  // the third read needed a pipe
     CHECK((rig.Take(much.size()) == much));
     CHECK(rig.IsBulk());
   }
-  SUBCASE("one full, one short, and so on") {
+  SUBCASE("full and short copies alternate") {
     Rig rig(kWide, kWide);
     for (int i = 0; i < 4; ++i) {
       rig.Pass(Pattern(kCopyBytes + 1));
@@ -291,8 +290,8 @@ TEST_CASE("flow: full copies in a row turn it to splice, and one short copy betw
   }
 }
 
-TEST_CASE("flow: a run of small splices turns it back to copying, and a large one breaks the run") {
-  SUBCASE("eight small ones") {
+TEST_CASE("flow: a run of small splices makes it copy again; a large splice ends the run") {
+  SUBCASE("eight small splices") {
     Rig rig(kWide, kWide);
     rig.MakeBulk();
     for (int i = 0; i < 8; ++i) {
@@ -303,7 +302,7 @@ TEST_CASE("flow: a run of small splices turns it back to copying, and a large on
     CHECK(rig.tools.pipes.lent() == 0);
     CHECK(rig.tools.pipes.idle() == 1);
   }
-  SUBCASE("seven, a large one, and seven more") {
+  SUBCASE("seven small splices, a large one, and seven small ones") {
     Rig rig(kWide, kWide);
     rig.MakeBulk();
     for (int i = 0; i < 15; ++i) {
@@ -325,7 +324,7 @@ TEST_CASE("flow: a pipe is lent only while bytes are inside") {
   CHECK(rig.tools.pipes.lent() == 0);
 }
 
-TEST_CASE("flow: when the pipe is missing it goes on by copying, and counts it") {
+TEST_CASE("flow: without a pipe it copies, and counts the missing pipe") {
   Rig rig(kWide, kWide);
   rig.MakeBulk();
   const std::string much = Pattern(500'000);
@@ -345,11 +344,11 @@ TEST_CASE("flow: when the pipe is missing it goes on by copying, and counts it")
   CHECK(rig.tools.pipes.idle() <= 1);
 }
 
-TEST_CASE("flow: with no stash to be had it takes from the source only what the sink has taken") {
+TEST_CASE("flow: without pending buffers it takes from the source only what the sink has taken") {
   Rig rig(kNarrow, kNarrow, 0);
   const std::string much = Pattern(200'000);
   std::size_t sent = 0;
-  REQUIRE(WaitUntil([&] {  // until everything is stuck
+  REQUIRE(WaitUntil([&] {  // until no more bytes move
     sent += unit::SendSome(rig.giver().get(), std::string_view(much).substr(sent));
     rig.Look();
     rig.StepWithoutPipes();
@@ -374,7 +373,7 @@ TEST_CASE("flow: with no stash to be had it takes from the source only what the 
   CHECK(rig.flow.bytes() == much.size());
 }
 
-TEST_CASE("flow: with no stash a reset still comes after the bytes before it") {
+TEST_CASE("flow: without pending buffers a reset still follows the bytes before it") {
   Rig rig(0, 0, 0);
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Break();
@@ -382,7 +381,7 @@ TEST_CASE("flow: with no stash a reset still comes after the bytes before it") {
   CHECK(rig.flow.state() == FlowState::kBroken);
 }
 
-TEST_CASE("flow: a source that is reset is broken once the sink has what came before") {
+TEST_CASE("flow: after a reset of the source it is broken once the sink has taken the earlier bytes") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig(kWide, kNarrow);
@@ -396,7 +395,7 @@ TEST_CASE("flow: a source that is reset is broken once the sink has what came be
   }
 }
 
-TEST_CASE("flow: a source that is reset after a few bytes is broken in the same turn") {
+TEST_CASE("flow: after a few bytes and a reset of the source it is broken in the same turn") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig;
@@ -409,7 +408,7 @@ TEST_CASE("flow: a source that is reset after a few bytes is broken in the same 
   }
 }
 
-TEST_CASE("flow: a sink that breaks abandons it, and what was lent goes back") {
+TEST_CASE("flow: a broken sink abandons it, and what was lent is returned") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig(kWide, kNarrow);
@@ -430,17 +429,17 @@ TEST_CASE("flow: a sink that breaks abandons it, and what was lent goes back") {
   }
 }
 
-TEST_CASE("flow: an idle sink that breaks abandons it with the next bytes") {
+TEST_CASE("flow: an idle sink that breaks abandons it at the next bytes") {
   for (const std::size_t stashes : {8U, 0U}) {
     Rig rig(0, 0, stashes);
     unit::Reset(rig.taker());
     REQUIRE(WaitFor(rig.sink(), POLLHUP));
-    rig.Pass("nobody hears this");
+    rig.Pass("nobody reads this");
     CHECK(rig.flow.state() == FlowState::kAbandoned);
   }
 }
 
-TEST_CASE("flow: abandoning it drops what it holds, and what is final stays so") {
+TEST_CASE("flow: Abandon drops what it holds, and does not change a final state") {
   Rig rig(kWide, kNarrow);
   rig.FillUntilHeld();
   rig.flow.Abandon(rig.tools.All());
@@ -454,7 +453,7 @@ TEST_CASE("flow: abandoning it drops what it holds, and what is final stays so")
   CHECK(ended.flow.state() == FlowState::kEnded);
 }
 
-TEST_CASE("flow: releasing it gives back what it holds, a pipe with bytes to be closed") {
+TEST_CASE("flow: Release returns what it holds; a pipe with bytes inside is closed") {
   Rig rig(kWide, kNarrow);
   rig.MakeBulk();
   rig.FillUntilHeld();
@@ -465,7 +464,7 @@ TEST_CASE("flow: releasing it gives back what it holds, a pipe with bytes to be 
   CHECK(rig.tools.pipes.idle() == idle);
 }
 
-TEST_CASE("flow: a turn moves its budget and says that it has not finished" *
+TEST_CASE("flow: a turn moves its budget and reports that it is unfinished" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
   Rig rig(kWide, kWide);
   const std::string much = Pattern(2 * kTurnBytes + 100'000);
@@ -474,7 +473,7 @@ TEST_CASE("flow: a turn moves its budget and says that it has not finished" *
   rig.Look();
   int turns = 0;
   std::uint64_t before = 0;
-  do {  // no edge comes in between: what is unfinished needs none
+  do {  // without an edge in between, which unfinished flows do not need
     rig.Step();
     CHECK(rig.flow.bytes() - before <= kTurnBytes + kSpliceBytes);
     before = rig.flow.bytes();
@@ -485,7 +484,7 @@ TEST_CASE("flow: a turn moves its budget and says that it has not finished" *
   CHECK_FALSE(rig.flow.unfinished());
 }
 
-TEST_CASE("flow: early bytes go first") {
+TEST_CASE("flow: early bytes are sent first") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes(" then the rest")).bytes == 14);
   unit::WaitUntilArrived(rig.giver());
@@ -494,7 +493,7 @@ TEST_CASE("flow: early bytes go first") {
   CHECK(rig.Take(19) == "early then the rest");
 }
 
-TEST_CASE("flow: early bytes that the sink does not take yet are kept") {
+TEST_CASE("flow: early bytes that the sink does not take yet are held") {
   Rig rig(kWide, kNarrow);
   std::string filler = Pattern(kWide);
   filler.resize(unit::SendSome(rig.sink(), filler));
@@ -506,7 +505,7 @@ TEST_CASE("flow: early bytes that the sink does not take yet are kept") {
   CHECK((rig.Take(all.size()) == all));
 }
 
-TEST_CASE("flow: early bytes need a stash only where the sink does not take them") {
+TEST_CASE("flow: early bytes need a pending buffer only if the sink does not take them") {
   Rig rig(0, kNarrow, 0);
   CHECK(rig.flow.Prime(rig.sink(), {}, rig.tools.All()));
   CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
@@ -515,7 +514,7 @@ TEST_CASE("flow: early bytes need a stash only where the sink does not take them
   CHECK_FALSE(rig.flow.Prime(rig.sink(), Bytes("late"), rig.tools.All()));
 }
 
-TEST_CASE("flow: early bytes for a sink that broke abandon it") {
+TEST_CASE("flow: early bytes for a broken sink abandon it") {
   Rig rig;
   unit::Reset(rig.taker());
   REQUIRE(WaitFor(rig.sink(), POLLHUP));
@@ -523,7 +522,7 @@ TEST_CASE("flow: early bytes for a sink that broke abandon it") {
   CHECK(rig.flow.state() == FlowState::kAbandoned);
 }
 
-TEST_CASE("flow: once its source is known to have broken, an end that follows is no clean one") {
+TEST_CASE("flow: after OnSourceBroken an end of the source counts as a reset") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
@@ -552,7 +551,7 @@ TEST_CASE("flow: an urgent byte is a byte of the stream, in its place") {
   }
 }
 
-TEST_CASE("flow: bytes behind an urgent one are not lost when the end came before its edge was told") {
+TEST_CASE("flow: bytes behind an urgent byte are not lost if the end arrives before its edge is passed on") {
   Rig rig(kWide, kWide);
   rig.MakeBulk();
   const std::string before = Pattern(100'000);
@@ -561,13 +560,13 @@ TEST_CASE("flow: bytes behind an urgent one are not lost when the end came befor
   REQUIRE(Send(rig.giver().get(), Bytes("tail")).bytes == 4);
   rig.Finish();
   REQUIRE(WaitFor(rig.source(), POLLRDHUP));
-  rig.flow.OnSource({.readable = true});  // all that the last look at the poller told
+  rig.flow.OnSource({.readable = true});  // the only event so far
   rig.Step();
   CHECK((rig.TakeAll() == before + "!tail"));
   CHECK(rig.flow.state() == FlowState::kEnded);
 }
 
-TEST_CASE("flow: bytes around an urgent one that are read all at once keep their order") {
+TEST_CASE("flow: bytes around an urgent byte keep their order in one read") {
   for (const std::size_t stashes : {8U, 0U}) {
     Rig rig(0, 0, stashes);
     REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
@@ -579,7 +578,7 @@ TEST_CASE("flow: bytes around an urgent one that are read all at once keep their
   }
 }
 
-// The three ways to take bytes from a source.
+// The three ways to read from a source.
 enum class Taking { kCopy, kSplice, kPeek };
 constexpr Taking kTakings[] = {Taking::kCopy, Taking::kSplice, Taking::kPeek};
 
@@ -598,7 +597,7 @@ struct LimitedRig : Rig {
   std::uint64_t before = 0;
 };
 
-TEST_CASE("flow: no more is taken than is allowed, and what is left needs no edge") {
+TEST_CASE("flow: no more is read than the allowance, and what is left needs no edge") {
   for (const Taking taking : kTakings) {
     for (const std::size_t allowance : {1U, 7U, 100U, 4096U, 16384U, 20000U}) {
       CAPTURE(static_cast<int>(taking));
@@ -622,12 +621,12 @@ TEST_CASE("flow: no more is taken than is allowed, and what is left needs no edg
   }
 }
 
-TEST_CASE("flow: when nothing is allowed nothing is read, and nothing is forgotten") {
+TEST_CASE("flow: with an allowance of 0 nothing is read and nothing is lost") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
     LimitedRig rig(taking);
     CHECK(rig.Step(0) == 0);
-    CHECK_FALSE(rig.flow.unfinished());  // there is nothing
+    CHECK_FALSE(rig.flow.unfinished());  // there are no bytes
     rig.Send("message");
     CHECK(rig.flow.wants());
     for (int i = 0; i < 3; ++i) {
@@ -640,7 +639,7 @@ TEST_CASE("flow: when nothing is allowed nothing is read, and nothing is forgott
   }
 }
 
-TEST_CASE("flow: a read of exactly what is allowed does not prove the source empty") {
+TEST_CASE("flow: a read of exactly the allowance does not prove the source empty") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
     LimitedRig rig(taking);
@@ -648,7 +647,7 @@ TEST_CASE("flow: a read of exactly what is allowed does not prove the source emp
     CHECK(rig.Step(7) == 7);
     CHECK(rig.flow.unfinished());  // there may be more
     CHECK(rig.Step(7) == 0);
-    CHECK_FALSE(rig.flow.unfinished());  // now it is known
+    CHECK_FALSE(rig.flow.unfinished());  // now the source is known to be empty
     rig.Send("more");
     CHECK(rig.Step(7) == 4);
     CHECK_FALSE(rig.flow.unfinished());
@@ -656,7 +655,7 @@ TEST_CASE("flow: a read of exactly what is allowed does not prove the source emp
   }
 }
 
-TEST_CASE("flow: an end or a break comes in its place behind the bytes that had to wait") {
+TEST_CASE("flow: an end or a reset keeps its place behind bytes that the allowance delayed") {
   for (const Taking taking : kTakings) {
     for (const bool broken : {false, true}) {
       CAPTURE(static_cast<int>(taking));
@@ -670,7 +669,7 @@ TEST_CASE("flow: an end or a break comes in its place behind the bytes that had 
       CHECK(rig.Step(4) == 4);
       CHECK(rig.flow.unfinished());
       CHECK(rig.Step(6) == 6);
-      CHECK(rig.flow.open());  // nothing was allowed any more
+      CHECK(rig.flow.open());  // the allowance was used up
       CHECK(rig.flow.unfinished());
       CHECK(rig.Step(0) == 0);
       CHECK(rig.flow.open());
@@ -682,7 +681,7 @@ TEST_CASE("flow: an end or a break comes in its place behind the bytes that had 
   }
 }
 
-TEST_CASE("flow: what is held was paid for, and goes on when nothing is allowed") {
+TEST_CASE("flow: held bytes are already counted and are sent with an allowance of 0") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
     Rig rig(kWide, kNarrow);
@@ -704,7 +703,7 @@ TEST_CASE("flow: what is held was paid for, and goes on when nothing is allowed"
   }
 }
 
-TEST_CASE("flow: a full sink is no matter of allowance") {
+TEST_CASE("flow: with a full sink it waits for the sink, not for an allowance") {
   Rig rig(kWide, kNarrow);
   rig.FillUntilHeld();
   rig.flow.OnSource(kReadable);
@@ -725,7 +724,7 @@ TEST_CASE("flow: an allowance larger than a turn's budget does not make the turn
   CHECK((rig.Take(much.size()) == much));
 }
 
-TEST_CASE("flow: a limit is no reason to copy") {
+TEST_CASE("flow: under an allowance bulk is still spliced") {
   LimitedRig rig(Taking::kSplice);
   const std::string message = Pattern(50'000);
   rig.Send(message);
@@ -740,7 +739,7 @@ TEST_CASE("flow: a limit is no reason to copy") {
   CHECK(copying.IsBulk());
 }
 
-TEST_CASE("flow: small messages are copied under a limit, too") {
+TEST_CASE("flow: under an allowance small messages are copied, too") {
   LimitedRig rig(Taking::kSplice);
   for (int i = 0; i < 8; ++i) {
     rig.Send("small");
@@ -750,7 +749,7 @@ TEST_CASE("flow: small messages are copied under a limit, too") {
   CHECK_FALSE(rig.IsBulk());
 }
 
-TEST_CASE("flow: an urgent byte under a limit is a byte of the stream, in its place") {
+TEST_CASE("flow: under an allowance an urgent byte is a byte of the stream, in its place") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
     LimitedRig rig(taking);

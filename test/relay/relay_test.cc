@@ -22,7 +22,7 @@ using unit::TcpPair;
 using unit::WaitFor;
 using unit::WaitUntil;
 
-// A relay between a client and a target, both played by the test.
+// A relay between a client and a target, both of which are the test's.
 struct Rig {
   explicit Rig(int client_bytes = 0, int target_bytes = 0, std::string_view early = {})
       : client_side(TcpPair(client_bytes)), target_side(TcpPair(target_bytes)) {
@@ -57,12 +57,12 @@ struct Rig {
   }
   bool over() const { return turn == Turn::kEnded || turn == Turn::kBroken; }
 
-  // What arrives at `fd` until it is `size` bytes.
+  // Receives from `fd` until `size` bytes have arrived.
   std::string Take(const Fd& fd, std::size_t size) {
     return unit::Collect(
         fd, [&] { Go(); }, [&](const std::string& text) { return text.size() >= size; });
   }
-  // What arrives at `fd` until a clean end.
+  // Receives from `fd` up to a clean end.
   std::string TakeToEnd(const Fd& fd) {
     IoResult last{};
     std::string text;
@@ -74,12 +74,12 @@ struct Rig {
     CHECK(last.status == IoStatus::kEnd);
     return text;
   }
-  // What arrives at `fd` until the relay is over; no end must have been passed on to it.
+  // Receives from `fd` until the relay is broken, and checks that no end was passed on.
   std::string TakeUntilBroken(const Fd& fd) {
     std::string text = unit::Collect(
         fd, [&] { Go(); }, [&](const std::string&) { return over(); });
     CHECK(turn == Turn::kBroken);
-    // As a session does it: what is on its way arrives before the sockets are closed.
+    // As in a session, the bytes under way arrive before the sockets are closed.
     const Fd& sender = &fd == &client_side.far ? client_side.near : target_side.near;
     CHECK(WaitUntil([&] {
       text += unit::ReceiveSome(fd.get());
@@ -87,12 +87,12 @@ struct Rig {
     }));
     IoResult last{};
     text += unit::ReceiveSome(fd.get(), &last);
-    CHECK(last.status == IoStatus::kAgain);  // a truncated transfer does not look like a whole one
+    CHECK(last.status == IoStatus::kAgain);  // a truncated transfer does not look complete
     return text;
   }
 
-  // Sends `text` as long as the other socket's turns make room for it, until everything is stuck or sent. Returns what
-  // was sent, all of which has arrived at the gateway's kernel or beyond.
+  // Sends `text` until all is sent or no more bytes move, and runs turns. Returns what was sent, all of which the
+  // gateway's kernel has acknowledged or passed on.
   std::string SendMuch(const Fd& from, std::string_view text) {
     std::size_t sent = 0;
     while (sent < text.size()) {
@@ -116,7 +116,7 @@ struct Rig {
 
 void SendTo(const Fd& fd, std::string_view text) { REQUIRE(unit::SendSome(fd.get(), text) == text.size()); }
 
-// Every rule holds for both sides: tests run with the client as the first to act, then with the target.
+// Both sides have the same rules: most tests run with the client as `from`, then with the target.
 struct Sides {
   Fd& from;
   Fd& to;
@@ -126,7 +126,7 @@ Sides ClientFirst(Rig& rig) { return {rig.client(), rig.target(), true}; }
 Sides TargetFirst(Rig& rig) { return {rig.target(), rig.client(), false}; }
 constexpr Sides (*kBothWays[])(Rig&) = {ClientFirst, TargetFirst};
 
-TEST_CASE("relay: both directions go on at once") {
+TEST_CASE("relay: both directions work at the same time") {
   Rig rig;
   for (int i = 0; i < 10; ++i) {
     SendTo(rig.client(), "question " + std::to_string(i));
@@ -142,14 +142,14 @@ TEST_CASE("relay: both directions go on at once") {
   CHECK(rig.tools.counters.bytes_down.value() == 80);
 }
 
-TEST_CASE("relay: what the client sent beyond its request comes first, once") {
+TEST_CASE("relay: what the client sent behind its request arrives first and once") {
   Rig rig(0, 0, "early ");
   SendTo(rig.client(), "and late");
   CHECK(rig.Take(rig.target(), 14) == "early and late");
   CHECK(rig.relay.bytes_up() == 14);
 }
 
-TEST_CASE("relay: it does not begin without memory for early bytes that its target does not take") {
+TEST_CASE("relay: it does not begin without a pending buffer for early bytes that its target does not take") {
   unit::Tools tools(0);
   const Pair target = TcpPair(kNarrow);
   unit::SendSome(target.near.get(), Pattern(kWide));
@@ -158,7 +158,7 @@ TEST_CASE("relay: it does not begin without memory for early bytes that its targ
   relay.Release(tools.All());
 }
 
-TEST_CASE("relay: one side that has finished leaves the other direction open") {
+TEST_CASE("relay: a half-close leaves the other direction open") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);
@@ -182,7 +182,7 @@ TEST_CASE("relay: one side that has finished leaves the other direction open") {
   }
 }
 
-TEST_CASE("relay: both sides may finish at once, with their last words") {
+TEST_CASE("relay: both sides may half-close at once, behind their last bytes") {
   Rig rig;
   SendTo(rig.client(), "question");
   SendTo(rig.target(), "answer");
@@ -197,7 +197,7 @@ TEST_CASE("relay: both sides may finish at once, with their last words") {
   CHECK(rig.TakeToEnd(rig.client()) == "answer");
 }
 
-TEST_CASE("relay: a large transfer before a clean end comes out whole") {
+TEST_CASE("relay: a large transfer before a clean end arrives whole") {
   for (const auto way : kBothWays) {
     Rig rig(kWide, kWide);
     const Sides sides = way(rig);
@@ -207,7 +207,7 @@ TEST_CASE("relay: a large transfer before a clean end comes out whole") {
   }
 }
 
-TEST_CASE("relay: a side that breaks has its bytes delivered, few or many, and no end") {
+TEST_CASE("relay: the bytes of a side that resets are delivered, few or many, and no end") {
   for (const auto way : kBothWays) {
     for (const bool much : {false, true}) {
       Rig rig(kWide, kWide);
@@ -229,7 +229,7 @@ TEST_CASE("relay: a side that breaks has its bytes delivered, few or many, and n
   }
 }
 
-TEST_CASE("relay: a side that breaks while the other one reads slowly has its bytes delivered") {
+TEST_CASE("relay: the bytes of a side that resets are delivered to a slow reader") {
   for (const auto way : kBothWays) {
     Rig probe;
     const bool from_client = way(probe).client;
@@ -247,13 +247,13 @@ TEST_CASE("relay: a side that breaks while the other one reads slowly has its by
   }
 }
 
-TEST_CASE("relay: a side that breaks takes with it what was on its way to it") {
+TEST_CASE("relay: a reset drops the bytes that were on their way to that side") {
   for (const auto way : kBothWays) {
     for (const bool bulk : {false, true}) {
       Rig probe;
       const bool from_client = way(probe).client;
       Rig rig(from_client ? kNarrow : kWide, from_client ? kWide : kNarrow);
-      const Sides sides = way(rig);  // `from` breaks while `to` sends
+      const Sides sides = way(rig);  // `from` resets while `to` sends
       CAPTURE(sides.client);
       rig.SendMuch(sides.to, Pattern(bulk ? 1'000'000 : 100'000));
       REQUIRE(rig.tools.stashes.lent() + rig.tools.pipes.lent() > 0);
@@ -266,14 +266,14 @@ TEST_CASE("relay: a side that breaks takes with it what was on its way to it") {
   }
 }
 
-TEST_CASE("relay: a break that a write meets first still lets the bytes before it through, and is no clean end") {
+TEST_CASE("relay: after a reset that a write finds first, the bytes before it are delivered, and no clean end") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "last words");
     unit::Reset(sides.from);
-    // Both flows learn of it before either reads: the write of this takes the only error that the socket tells.
+    // Both flows get the event before either reads: the write of these bytes consumes the socket's only error.
     SendTo(sides.to, "too late");
     unit::WaitUntilArrived(sides.to);
     CHECK(rig.TakeUntilBroken(sides.to) == "last words");
@@ -282,7 +282,7 @@ TEST_CASE("relay: a break that a write meets first still lets the bytes before i
   }
 }
 
-TEST_CASE("relay: a target that answers, closes, and then resets because the client goes on sending") {
+TEST_CASE("relay: a target that answers, closes, and then resets because the client still sends") {
   Rig rig;
   SendTo(rig.client(), "question");
   CHECK(rig.Take(rig.target(), 8) == "question");
@@ -298,13 +298,13 @@ TEST_CASE("relay: a target that answers, closes, and then resets because the cli
   CHECK_FALSE(rig.relay.client_broken());
 }
 
-TEST_CASE("relay: such a target's answer reaches a client that reads slowly, whole") {
+TEST_CASE("relay: the answer of a target that closes and resets reaches a slow client whole") {
   Rig rig(kNarrow, kWide);
   const std::string answer = rig.SendMuch(rig.target(), Pattern(500'000));
   rig.target().Close();
   SendTo(rig.client(), "more");
   REQUIRE(WaitFor(rig.target_side.near.get(), POLLRDHUP));
-  CHECK(WaitUntil([&] {  // the reset has come
+  CHECK(WaitUntil([&] {  // the reset has arrived
     rig.Go();
     return WaitFor(rig.target_side.near.get(), POLLHUP, 0ms);
   }));
@@ -313,7 +313,7 @@ TEST_CASE("relay: such a target's answer reaches a client that reads slowly, who
   CHECK((got == answer));
 }
 
-TEST_CASE("relay: a side that has finished and then breaks is no longer waited for") {
+TEST_CASE("relay: a side that half-closes and then resets breaks the relay") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);
@@ -321,14 +321,14 @@ TEST_CASE("relay: a side that has finished and then breaks is no longer waited f
     SendTo(sides.from, "question");
     ShutdownSend(sides.from.get());
     CHECK(rig.TakeToEnd(sides.to) == "question");
-    // It goes away altogether, which shows when something is sent to it.
+    // It closes, which shows once something is sent to it.
     sides.from.Close();
     SendTo(sides.to, "answer");
     CHECK(WaitUntil([&] {
       rig.Go();
       return WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP, 0ms);
     }));
-    // The other side says nothing more, so only this edge can tell the relay.
+    // The other side sends nothing more, so the relay has only this edge.
     CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
     CHECK(rig.relay.client_broken() == sides.client);
   }
@@ -350,7 +350,7 @@ TEST_CASE("relay: more than a turn's budget is unfinished, and needs no edge" *
   }
 }
 
-TEST_CASE("relay: each way takes what it is allowed, and says what is left of that") {
+TEST_CASE("relay: each direction takes no more than its allowance, and returns what is left") {
   Rig rig;
   SendTo(rig.client(), "question");
   SendTo(rig.target(), "a long answer");
@@ -378,12 +378,12 @@ TEST_CASE("relay: each way takes what it is allowed, and says what is left of th
   CHECK(rig.Take(rig.client(), 13) == "a long answer");
 }
 
-TEST_CASE("relay: a way that may take nothing ends with the other when its sink broke") {
+TEST_CASE("relay: a direction with an allowance of 0 ends when its sink breaks") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
-    // `from` sends, is held back, and `to` breaks: nobody is left to deliver to.
+    // `from` sends, is throttled, and `to` resets: there is no receiver any more.
     SendTo(sides.from, "held back");
     unit::WaitUntilArrived(sides.from);
     unit::AbortNow(sides.to);
@@ -397,7 +397,7 @@ TEST_CASE("relay: a way that may take nothing ends with the other when its sink 
   }
 }
 
-TEST_CASE("relay: a side that breaks while its bytes are held back has them delivered, and no end") {
+TEST_CASE("relay: the throttled bytes of a side that resets are delivered, and no end") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);
@@ -416,7 +416,7 @@ TEST_CASE("relay: a side that breaks while its bytes are held back has them deli
   }
 }
 
-TEST_CASE("relay: a clean end waits for the bytes before it, too") {
+TEST_CASE("relay: a clean end waits for the throttled bytes before it, too") {
   for (const auto way : kBothWays) {
     Rig rig;
     const Sides sides = way(rig);

@@ -17,7 +17,7 @@ std::string Waiting(const Stash& stash) {
   return {waiting.begin(), waiting.end()};
 }
 
-TEST_CASE("stash: bytes wait in order until they are consumed") {
+TEST_CASE("pending buffer: bytes wait in order until they are consumed") {
   Stash stash;
   CHECK(stash.empty());
   stash.Fill(Bytes("abcdef"));
@@ -31,14 +31,14 @@ TEST_CASE("stash: bytes wait in order until they are consumed") {
   CHECK(Waiting(stash) == "gh");
 }
 
-TEST_CASE("stash: it holds what one read can bring") {
+TEST_CASE("pending buffer: it holds the largest read") {
   const std::string most = unit::Pattern(kCopyBytes);
   Stash stash;
   stash.Fill(Bytes(most));
   CHECK(Waiting(stash) == most);
 }
 
-TEST_CASE("stash: the pool never has more on loan than its bound") {
+TEST_CASE("pending buffer: the pool never lends more than its limit") {
   StashPool pool(2);
   REQUIRE(pool.Ready(0));
   auto first = pool.Lend(0);
@@ -53,30 +53,30 @@ TEST_CASE("stash: the pool never has more on loan than its bound") {
   CHECK(pool.lent() == 0);
 }
 
-TEST_CASE("stash: a pool without loans is never ready") {
+TEST_CASE("pending buffer: a pool with a limit of 0 is never ready") {
   StashPool pool(0);
   CHECK_FALSE(pool.Ready(0));
 }
 
-TEST_CASE("stash: asking whether it is ready takes nothing") {
+TEST_CASE("pending buffer: Ready does not lend") {
   StashPool pool(1);
   for (int i = 0; i < 3; ++i) CHECK(pool.Ready(0));
   CHECK(pool.lent() == 0);
   pool.Return(pool.Lend(0));
 }
 
-TEST_CASE("stash: a crowd of loans comes back whole") {
+TEST_CASE("pending buffer: all of many lent buffers can be returned") {
   StashPool pool(100);
   std::vector<std::unique_ptr<Stash>> lent;
   while (pool.Ready(0)) lent.push_back(pool.Lend(0));
-  CHECK(lent.size() == 75);  // another client finds one
+  CHECK(lent.size() == 75);  // another client gets one
   CHECK(pool.Ready(1));
   for (auto& stash : lent) pool.Return(std::move(stash));
   CHECK(pool.lent() == 0);
   CHECK(pool.Ready(0));
 }
 
-TEST_CASE("stash: a stash that comes back with bytes inside is lent empty") {
+TEST_CASE("pending buffer: one that is returned with bytes inside is empty when it is lent again") {
   StashPool pool(1);
   REQUIRE(pool.Ready(0));
   auto stash = pool.Lend(0);
