@@ -17,7 +17,7 @@ namespace {
 
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
-const std::string_view kOpenToAll[] = {
+const std::string_view kPublic[] = {
     "1.1.1.1",
     "8.8.8.8",
     "10.0.0.1",
@@ -45,25 +45,25 @@ const std::string_view kOpenToAll[] = {
     "64:ff9b::1.1.1.1",
 };
 
-const std::string_view kOpenToThisHostOnly[] = {
+const std::string_view kThisHostOnly[] = {
     "127.0.0.1",
     "127.255.255.254",
     "127.0.0.0",
     "::1",
-    "::ffff:127.0.0.1",  // its loopback
+    "::ffff:127.0.0.1",  // IPv4-mapped loopback
     "169.254.169.254",
     "169.254.0.0",
     "fe80::1",
     "febf::1",
-    "::ffff:169.254.1.1",  // its link
+    "::ffff:169.254.1.1",  // IPv4-mapped link-local
     "fd00:ec2::254",
     "64:ff9b::127.0.0.1",
-    "64:ff9b::a9fe:a9fe",  // the same by other names
+    "64:ff9b::a9fe:a9fe",  // the same, through NAT64
     "0.0.0.0",
     "0.0.0.1",
     "0.255.255.255",
     "::",
-    "::ffff:0.0.0.0",  // nobody
+    "::ffff:0.0.0.0",  // IPv4-mapped unspecified
     "224.0.0.1",
     "239.255.255.255",
     "ff02::1",
@@ -71,23 +71,23 @@ const std::string_view kOpenToThisHostOnly[] = {
     "::ffff:224.0.0.1",
 };
 
-TEST_CASE("guard: a remote client reaches the world, and nothing that only this host may reach") {
+TEST_CASE("guard: a remote client reaches public and private addresses, and none that only this host may reach") {
   const Clock clock;
   Guard guard(clock);
   for (const std::string_view client : {"192.0.2.1", "10.0.0.7", "2001:db8::1", "fe80::2"}) {
     CAPTURE(client);
-    for (const std::string_view target : kOpenToAll) {
+    for (const std::string_view target : kPublic) {
       CAPTURE(target);
       CHECK(guard.Allows(Ip(client), Ip(target)));
     }
-    for (const std::string_view target : kOpenToThisHostOnly) {
+    for (const std::string_view target : kThisHostOnly) {
       CAPTURE(target);
       CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
     }
   }
 }
 
-TEST_CASE("guard: a remote client does not reach cloud metadata that is not link-local either") {
+TEST_CASE("guard: a remote client does not reach cloud metadata services outside link-local either") {
   const Clock clock;
   Guard guard(clock);
   for (const std::string_view target : {"168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254",
@@ -98,7 +98,7 @@ TEST_CASE("guard: a remote client does not reach cloud metadata that is not link
   }
 }
 
-TEST_CASE("guard: a block is closed when all of it is") {
+TEST_CASE("guard: a block is closed if all its addresses are") {
   const auto closed = [](std::string_view text) { return IsClosed(Prefix::Parse(text).value()); };
   for (const std::string_view text : {"127.0.0.0/8", "127.1.0.0/16", "127.0.0.1", "169.254.169.254", "224.0.0.0/4",
                                       "239.0.0.0/8", "0.0.0.0/8", "0.0.0.0", "255.255.255.255", "::", "::1",
@@ -118,18 +118,18 @@ TEST_CASE("guard: a client on this host's loopback reaches everything") {
   Guard guard(clock);
   for (const std::string_view client : {"127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"}) {
     CAPTURE(client);
-    for (const std::string_view target : kOpenToAll) CHECK(guard.Allows(Ip(client), Ip(target)));
-    for (const std::string_view target : kOpenToThisHostOnly) CHECK(guard.Allows(Ip(client), Ip(target)));
+    for (const std::string_view target : kPublic) CHECK(guard.Allows(Ip(client), Ip(target)));
+    for (const std::string_view target : kThisHostOnly) CHECK(guard.Allows(Ip(client), Ip(target)));
   }
 }
 
-TEST_CASE("guard: a remote client does not reach this host by any address of it, nor through a translator") {
+TEST_CASE("guard: a remote client does not reach any address of this host, directly or through NAT64") {
   const Clock clock;
   Guard guard(clock, {.nat64_prefixes = {Prefix::Parse("2001:db8:64::/64").value()}});
   for (const IpAddress& own : HostAddresses()) {
     CAPTURE(own.ToString());
     CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), own));
-    if (!own.is_loopback()) CHECK_FALSE(guard.Allows(own, own));  // which may be this host, but is not its loopback
+    if (!own.is_loopback()) CHECK_FALSE(guard.Allows(own, own));  // the client may be this host, but is not on loopback
     if (!own.is_v4()) continue;
     CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip("64:ff9b::" + own.ToString())));
     const auto b = own.bytes();
@@ -141,7 +141,7 @@ TEST_CASE("guard: a remote client does not reach this host by any address of it,
   CHECK(guard.Allows(Ip("192.0.2.1"), Ip("2001:db8:64:0:8:808:800::")));  // 8.8.8.8
 }
 
-TEST_CASE("guard: an address of the block for local translators is closed until its prefix is named") {
+TEST_CASE("guard: an address of the local NAT64 block is closed until its prefix is configured") {
   const Clock clock;
   Guard unnamed(clock);
   for (const std::string_view target :
@@ -155,7 +155,7 @@ TEST_CASE("guard: an address of the block for local translators is closed until 
   CHECK(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::808:808")));
 }
 
-TEST_CASE("guard: a main table that ends in a black hole does not close what a rule's source reaches" *
+TEST_CASE("guard: a blackhole default route does not close addresses that a rule's source can reach" *
           doctest::skip(::geteuid() != 0)) {
   const int failed = test::InNetwork(
       "ip route add blackhole default && ip route add default dev here table 99 && ip rule add from 10.1.0.1 table 99",
@@ -171,7 +171,7 @@ TEST_CASE("guard: a main table that ends in a black hole does not close what a r
   CHECK(failed == 0);
 }
 
-TEST_CASE("guard: the addresses that clients are told as this host's are its own") {
+TEST_CASE("guard: advertised addresses count as addresses of this host") {
   const Clock clock;
   const IpAddress advertised[] = {Ip("203.0.113.5"), Ip("2001:db8::5")};
   Guard guard(clock, {}, advertised);
@@ -183,25 +183,25 @@ TEST_CASE("guard: the addresses that clients are told as this host's are its own
   CHECK(guard.Allows(Ip("192.0.2.1"), Ip("203.0.113.6")));
 }
 
-TEST_CASE("guard: an address is judged for the source that it would be reached from") {
+TEST_CASE("guard: an address is checked with the route of its source") {
   const Clock clock;
   Guard guard(clock);
   Source nowhere;
-  nowhere.interface = "no-such-device";  // of which the kernel says nothing
-  for (int i = 0; i < 2; ++i) {          // asked for, and remembered
+  nowhere.interface = "no-such-device";  // without routes
+  for (int i = 0; i < 2; ++i) {          // queried, then cached
     CHECK(guard.Allows(Ip("192.0.2.1"), Ip("8.8.8.8")));
     CHECK_FALSE(guard.Allows(Ip("192.0.2.1"), Ip("8.8.8.8"), &nowhere));
   }
   CHECK(guard.Allows(Ip("127.0.0.1"), Ip("8.8.8.8"), &nowhere));
 }
 
-TEST_CASE("guard: a client on a loopback that is not trusted is as any other") {
+TEST_CASE("guard: with trust_loopback off a client on loopback is a remote client") {
   const Clock clock;
   Guard guard(clock, {.trust_loopback = false});
   for (const std::string_view client : {"127.0.0.1", "::1", "::ffff:127.0.0.1"}) {
     CAPTURE(client);
-    for (const std::string_view target : kOpenToAll) CHECK(guard.Allows(Ip(client), Ip(target)));
-    for (const std::string_view target : kOpenToThisHostOnly) CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
+    for (const std::string_view target : kPublic) CHECK(guard.Allows(Ip(client), Ip(target)));
+    for (const std::string_view target : kThisHostOnly) CHECK_FALSE(guard.Allows(Ip(client), Ip(target)));
   }
 }
 

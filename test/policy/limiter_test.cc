@@ -22,7 +22,7 @@ const IpAddress kOther = Ip("192.0.2.2");
 constexpr Limits kThree{.connections_per_client_max = 3};
 constexpr Limits kFourPerSecond{.connect_rate = 4};
 
-TEST_CASE("limiter: without limits on clients nothing is remembered") {
+TEST_CASE("limiter: without limits on clients no client is stored") {
   Limiter limiter(kKey);
   for (const Limits& limits : {Limits{}, Limits{.connections_per_user_max = 1, .bandwidth = 1, .user_bandwidth = 1}}) {
     for (int i = 0; i < 100; ++i) CHECK(limiter.Enter(kClient, limits, kStart) == Entry::kUncounted);
@@ -31,7 +31,7 @@ TEST_CASE("limiter: without limits on clients nothing is remembered") {
   }
 }
 
-TEST_CASE("limiter: a client has so many sessions, as many refusals under way, and no more") {
+TEST_CASE("limiter: a client has as many sessions as the limit and as many refusals, and no more") {
   Limiter limiter(kKey);
   for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kIn);
   for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kOverConnections);
@@ -39,7 +39,7 @@ TEST_CASE("limiter: a client has so many sessions, as many refusals under way, a
   CHECK(limiter.Enter(kOther, kThree, kStart) == Entry::kIn);
   CHECK(limiter.clients() == 2);
 
-  // A place is free when one that was served has left, though refused ones have not.
+  // A served session that ends makes room for another, although refused ones have not ended.
   limiter.Leave(kClient, Entry::kFlood, kStart);
   CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kFlood);
   limiter.Leave(kClient, Entry::kIn, kStart);
@@ -53,7 +53,7 @@ TEST_CASE("limiter: a client has so many sessions, as many refusals under way, a
   CHECK(limiter.clients() == 0);
 }
 
-TEST_CASE("limiter: a limit that is the server's choice leaves room, however many refusals a client asks for") {
+TEST_CASE("limiter: with few_refusals a client has half as many refusals as sessions") {
   Limiter limiter(kKey);
   const Limits half{.connections_per_client_max = 4, .few_refusals = true};
   for (int i = 0; i < 4; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kIn);
@@ -62,7 +62,7 @@ TEST_CASE("limiter: a limit that is the server's choice leaves room, however man
   CHECK(limiter.Enter(kOther, half, kStart) == Entry::kIn);
 }
 
-TEST_CASE("limiter: one session at a time is a limit, too") {
+TEST_CASE("limiter: the smallest and the largest limit") {
   Limiter limiter(kKey);
   const Limits one{.connections_per_client_max = 1};
   CHECK(limiter.Enter(kClient, one, kStart) == Entry::kIn);
@@ -74,47 +74,47 @@ TEST_CASE("limiter: one session at a time is a limit, too") {
   CHECK(large.Enter(kClient, most, kStart) == Entry::kIn);
 }
 
-TEST_CASE("limiter: a client may come so often, a second's worth at once") {
+TEST_CASE("limiter: connections are admitted at the rate, with a burst of one second") {
   Limiter limiter(kKey);
-  const auto come = [&](TimePoint now) {
+  const auto admit = [&](TimePoint now) {
     const Entry entry = limiter.Enter(kClient, kFourPerSecond, now);
     limiter.Leave(kClient, entry, now);
     return entry;
   };
-  for (int i = 0; i < 4; ++i) CHECK(come(kStart) == Entry::kIn);
-  for (int i = 0; i < 4; ++i) CHECK(come(kStart) == Entry::kOverRate);
-  for (int i = 0; i < 9; ++i) CHECK(come(kStart) == Entry::kFlood);
-  // What was closed at once costs nothing.
-  CHECK(come(kStart + 125ms) == Entry::kOverRate);
-  CHECK(come(kStart + 125ms) == Entry::kFlood);
-  CHECK(come(kStart + 250ms) == Entry::kIn);
-  CHECK(come(kStart + 250ms) == Entry::kFlood);
-  CHECK(come(kStart + 5s) == Entry::kIn);
+  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Entry::kIn);
+  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Entry::kOverRate);
+  for (int i = 0; i < 9; ++i) CHECK(admit(kStart) == Entry::kFlood);
+  // Floods do not count against the rate.
+  CHECK(admit(kStart + 125ms) == Entry::kOverRate);
+  CHECK(admit(kStart + 125ms) == Entry::kFlood);
+  CHECK(admit(kStart + 250ms) == Entry::kIn);
+  CHECK(admit(kStart + 250ms) == Entry::kFlood);
+  CHECK(admit(kStart + 5s) == Entry::kIn);
 }
 
-TEST_CASE("limiter: over a long time a client comes in as often as it may, however often it tries") {
+TEST_CASE("limiter: over a long time a client is admitted at the rate, however often it connects") {
   for (const std::uint32_t rate : {1U, 3U, 7U, 1000U}) {
     for (const auto gap : {100us, 1'000us, 50'000us}) {
       Limiter limiter(kKey);
       const Limits limits{.connect_rate = rate};
-      std::uint64_t in = 0, over = 0, tries = 0;
+      std::uint64_t in = 0, over = 0, attempts = 0;
       for (TimePoint now = kStart; now < kStart + 20s; now += gap) {
         const Entry entry = limiter.Enter(kClient, limits, now);
         in += entry == Entry::kIn;
         over += entry == Entry::kOverRate;
-        ++tries;
+        ++attempts;
         limiter.Leave(kClient, entry, now);
       }
       CAPTURE(rate);
-      CAPTURE(tries);
+      CAPTURE(attempts);
       CHECK(in <= 21 * rate);
-      CHECK(in >= std::min<std::uint64_t>(tries, 19 * rate));
+      CHECK(in >= std::min<std::uint64_t>(attempts, 19 * rate));
       CHECK(in + over <= 42 * rate);
     }
   }
 }
 
-TEST_CASE("limiter: both limits hold together, and a refusal does not count as coming in") {
+TEST_CASE("limiter: both limits apply together, and a refusal over one does not count against the other") {
   Limiter limiter(kKey);
   const Limits both{.connections_per_client_max = 1, .connect_rate = 2};
   CHECK(limiter.Enter(kClient, both, kStart) == Entry::kIn);
@@ -127,7 +127,7 @@ TEST_CASE("limiter: both limits hold together, and a refusal does not count as c
   CHECK(limiter.Enter(kClient, both, kStart) == Entry::kOverRate);
 }
 
-TEST_CASE("limiter: a client that has left is forgotten when its attempts are") {
+TEST_CASE("limiter: a client without sessions is evicted once its connections no longer count") {
   Limiter limiter(kKey);
   REQUIRE(limiter.Enter(kClient, kFourPerSecond, kStart) == Entry::kIn);
   limiter.Leave(kClient, Entry::kIn, kStart + 249ms);
@@ -137,7 +137,7 @@ TEST_CASE("limiter: a client that has left is forgotten when its attempts are") 
   CHECK(limiter.clients() == 0);
 }
 
-TEST_CASE("limiter: a crowd that came once is not kept") {
+TEST_CASE("limiter: clients that connected once are evicted") {
   Limiter limiter(kKey);
   for (int second = 0; second < 20; ++second) {
     for (int i = 0; i < 10'000; ++i) {
@@ -153,7 +153,7 @@ TEST_CASE("limiter: a crowd that came once is not kept") {
   }
 }
 
-TEST_CASE("limiter: an IPv6 client is its /64, an IPv4 one its address") {
+TEST_CASE("limiter: an IPv6 client is its /64, an IPv4 client its address") {
   Limiter limiter(kKey);
   const Limits one{.connections_per_client_max = 1};
   CHECK(limiter.Enter(Ip("2001:db8:0:1::1"), one, kStart) == Entry::kIn);
@@ -168,7 +168,7 @@ TEST_CASE("limiter: an IPv6 client is its /64, an IPv4 one its address") {
   CHECK(limiter.clients() == 7);
 }
 
-TEST_CASE("limiter: limits may come and go while sessions live, and every count comes out") {
+TEST_CASE("limiter: counts stay right when limits are set and removed while sessions live") {
   Limiter limiter(kKey);
   std::vector<Entry> entries;
   const Limits all[] = {{}, kThree, kFourPerSecond, {.connections_per_client_max = 1, .connect_rate = 1}, {}, kThree};
@@ -180,7 +180,7 @@ TEST_CASE("limiter: limits may come and go while sessions live, and every count 
   CHECK(limiter.Enter(kClient, kThree, kStart + 10s) == Entry::kIn);
 }
 
-TEST_CASE("limiter: many threads at once leave no count behind, and never let in too many") {
+TEST_CASE("limiter: many threads at once never admit too many and leave no count behind") {
   Limiter limiter(kKey);
   constexpr int kThreads = 4;
   const Limits limits{.connections_per_client_max = 2};
@@ -206,7 +206,7 @@ TEST_CASE("limiter: many threads at once leave no count behind, and never let in
   CHECK(limiter.clients() == 0);
 }
 
-TEST_CASE("limiter: what the limits mean") {
+TEST_CASE("limits: on_clients, on_users and rates follow from the limits that are set") {
   CHECK_FALSE(Limits{}.on_clients());
   CHECK_FALSE(Limits{}.on_users());
   CHECK_FALSE(Limits{}.rates().limited());
@@ -217,7 +217,7 @@ TEST_CASE("limiter: what the limits mean") {
   CHECK(Limits{.bandwidth = 1'000}.rates() == Rates{Rate(1'000), Rate()});
 }
 
-TEST_CASE("accounts: a user has one account, wherever it logs in, and it stays where it is") {
+TEST_CASE("accounts: a user has one account, whose address does not change") {
   Accounts accounts;
   Account* const alice = accounts.Enter("alice", 0, kStart).account;
   REQUIRE(alice != nullptr);
@@ -228,7 +228,7 @@ TEST_CASE("accounts: a user has one account, wherever it logs in, and it stays w
   CHECK(nul != alice);
 }
 
-TEST_CASE("accounts: a user has so many sessions, and a changed limit holds from the next one on") {
+TEST_CASE("accounts: a user has as many sessions as the limit, and a changed limit applies from the next one on") {
   Accounts accounts;
   const auto enters = [&](std::uint32_t max) {
     const auto entered = accounts.Enter("alice", max, kStart);
@@ -246,7 +246,7 @@ TEST_CASE("accounts: a user has so many sessions, and a changed limit holds from
   CHECK_FALSE(enters(2));
 }
 
-TEST_CASE("accounts: a crowd of users that has gone is forgotten, and so is who has paid for their bandwidth by then") {
+TEST_CASE("accounts: users without sessions are evicted once they have no bandwidth debt") {
   Accounts accounts;
   for (int i = 0; i < 1'000; ++i) accounts.Enter("user" + std::to_string(i), 0, kStart);
   Account* const alice = accounts.Enter("alice", 0, kStart).account;
@@ -255,7 +255,7 @@ TEST_CASE("accounts: a crowd of users that has gone is forgotten, and so is who 
 
   alice->buckets().down.Take(std::chrono::seconds(5), kStart);
   accounts.Leave("alice", kStart);
-  CHECK(accounts.Enter("alice", 0, kStart).account == alice);  // a new session does not begin without its debt
+  CHECK(accounts.Enter("alice", 0, kStart).account == alice);  // a new session inherits the debt
   accounts.Leave("alice", kStart);
   CHECK(accounts.size() == 1);
   const TimePoint later = kStart + std::chrono::seconds(5);
@@ -263,7 +263,7 @@ TEST_CASE("accounts: a crowd of users that has gone is forgotten, and so is who 
   CHECK(accounts.size() == 10'000);
 }
 
-TEST_CASE("accounts: many threads at once never let in too many") {
+TEST_CASE("accounts: many threads at once never admit too many") {
   Accounts accounts;
   std::vector<std::thread> threads;
   std::atomic<int> in{0};

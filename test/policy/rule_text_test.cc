@@ -11,7 +11,7 @@
 namespace penstock {
 namespace {
 
-// The rule that a text makes; the text must be right.
+// Parses the text of a rule, which must be valid.
 WrittenRule Rule(std::string_view text, std::initializer_list<std::string_view> sets = {}) {
   RuleText all;
   for (const std::string_view set : sets) REQUIRE(all.AddSet(set).value_or("") == "");
@@ -20,7 +20,7 @@ WrittenRule Rule(std::string_view text, std::initializer_list<std::string_view> 
   return all.rules().at(0);
 }
 
-TEST_CASE("rule text: a rule of nothing holds for all") {
+TEST_CASE("rule text: a rule without conditions matches everything") {
   for (const std::string_view text : {"", " ", "\t\r\n"}) {
     const WrittenRule rule = Rule(text);
     CHECK(rule.allows);
@@ -34,7 +34,7 @@ TEST_CASE("rule text: a rule of nothing holds for all") {
   }
 }
 
-TEST_CASE("rule text: every part of a rule, in any order, with blanks around commas") {
+TEST_CASE("rule text: conditions may stand in any order, with blanks around commas") {
   for (const std::string_view text : {
            "client 10.0.0.0/8,192.0.2.1,loopback user alice,bob command connect,udp-associate target "
            "2001:db8::/32,example.com,"
@@ -62,10 +62,10 @@ TEST_CASE("rule text: every part of a rule, in any order, with blanks around com
   CHECK(Rule("command bind").commands == CommandBit(Command::kBind));
   CHECK(Rule("command udp").commands == CommandBit(Command::kUdpAssociate));
   CHECK(Rule("port 1-65535").ports == std::vector{PortRange{1, 65535}});
-  CHECK(Rule("user client").users == std::vector<std::string>{"client"});  // what stands behind a keyword is no keyword
+  CHECK(Rule("user client").users == std::vector<std::string>{"client"});  // a word behind a keyword is a value
 }
 
-TEST_CASE("rule text: a mistake names the word and what would be right, and changes nothing") {
+TEST_CASE("rule text: an error names the word and what is accepted, and changes nothing") {
   const struct {
     std::string_view text, mistake;
   } bad[] = {
@@ -163,12 +163,12 @@ TEST_CASE("rule text: a mistake names the word and what would be right, and chan
   CHECK_FALSE(all.AddRule(true, "source-interface fifteen-letters", "here"));
 }
 
-TEST_CASE("rule text: sets hold what they are given, and may be made of others") {
+TEST_CASE("rule text: a set has the items that it is given, and may contain other sets") {
   RuleText all;
   CHECK_FALSE(all.AddSet("office 10.0.0.0/8 2001:db8::1"));
   CHECK_FALSE(all.AddSet("sites office, .example.com,example.org  private"));
-  CHECK_FALSE(all.AddSet("office 192.0.2.0/24"));  // grows, and with it what is made of it
-  CHECK_FALSE(all.AddSet("office sites"));         // in a circle: the same set by two names
+  CHECK_FALSE(all.AddSet("office 192.0.2.0/24"));  // grows, and so does the set that contains it
+  CHECK_FALSE(all.AddSet("office sites"));         // circular: the same set with two names
   CHECK_FALSE(all.AddRule(true, "target sites", ""));
   const auto within = all.SetsWithin(*all.rules()[0].target);
   REQUIRE(within.size() == 3);  // private, office, sites
@@ -176,7 +176,7 @@ TEST_CASE("rule text: sets hold what they are given, and may be made of others")
   CHECK(all.sets()[within[2]].domains.size() == 2);
 }
 
-TEST_CASE("rule text: mistakes in sets") {
+TEST_CASE("rule text: an error in a set names the word and what is accepted") {
   RuleText all;
   REQUIRE_FALSE(all.AddSet("office 10.0.0.0/8"));
   REQUIRE_FALSE(all.AddSet("sites .example.com"));
@@ -202,10 +202,10 @@ TEST_CASE("rule text: mistakes in sets") {
     CAPTURE(row.text);
     CHECK(all.AddSet(row.text).value_or("") == row.mistake);
   }
-  CHECK(all.AddRule(true, "target new", ""));  // it was never made
+  CHECK(all.AddRule(true, "target new", ""));  // the set does not exist
 }
 
-TEST_CASE("rule text: a client has no name, not even in a set") {
+TEST_CASE("rule text: a set for clients cannot contain names") {
   RuleText all;
   REQUIRE_FALSE(all.AddSet("inner .example.com"));
   REQUIRE_FALSE(all.AddSet("outer inner 10.0.0.1"));
@@ -221,7 +221,7 @@ TEST_CASE("rule text: a client has no name, not even in a set") {
   CHECK_FALSE(all.AddSet("base 10.0.0.2"));
 }
 
-TEST_CASE("rule text: a set from a file") {
+TEST_CASE("rule text: a set can be read from a file") {
   const test::TempDirectory directory;
   const std::string path = directory.Write("list",
                                            "# blocked\n\n10.0.0.0/8\r\n .example.com  # all of it\n"
@@ -239,14 +239,14 @@ TEST_CASE("rule text: a set from a file") {
   CHECK_FALSE(all.AddRule(false, "target none", ""));
 }
 
-TEST_CASE("rule text: a long set costs what its items cost, and not what is left of it for each of them") {
+TEST_CASE("rule text: the time for a long set is linear in its length") {
   std::string lines;
   for (int i = 0; i < 500'000; ++i) lines += "host-" + std::to_string(i) + ".example.com\n";
   std::string words = "written";
   for (int i = 0; i < 100'000; ++i) words += " 192.0.2.1";
   const test::TempDirectory directory;
   const std::string path = directory.Write("list", lines);
-  // Processor time, with much room for sanitizers: without any it is less than a second.
+  // CPU time, with a margin for sanitizers: without them it is less than a second.
   const std::clock_t begun = std::clock();
   RuleText all;
   REQUIRE_FALSE(all.AddSetFile("read", path));
@@ -256,7 +256,7 @@ TEST_CASE("rule text: a long set costs what its items cost, and not what is left
   CHECK((std::clock() - begun) / CLOCKS_PER_SEC < 10);
 }
 
-TEST_CASE("rule text: mistakes in the file of a set name file and line, and nothing of it is taken") {
+TEST_CASE("rule text: an error in the file of a set names file and line, and nothing of the file is added") {
   const test::TempDirectory directory;
   RuleText all;
   const auto mistake = [&](std::string_view content) {

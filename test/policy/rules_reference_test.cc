@@ -1,4 +1,4 @@
-// The rules against somebody who reads them one by one, and knows nothing of lists and tables.
+// Compares RuleSet with a reference that evaluates rules one by one, without lists and tables.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -16,7 +16,7 @@ namespace {
 
 using Answer = Verdict::Answer;
 
-// A small world, so that rules and asks meet often.
+// A small set of names and addresses, so that rules match often.
 constexpr std::string_view kAddresses[] = {
     "10.0.0.1",        "10.0.0.2", "10.0.1.1",         "10.1.0.1",     "127.0.0.1",  "169.254.1.1",
     "192.0.2.1",       "0.0.0.0",  "224.0.0.5",        "::",           "::1",        "2001:db8::1",
@@ -36,7 +36,7 @@ constexpr std::uint16_t kPorts[] = {1, 80, 443, 8080, 65535};
 constexpr std::string_view kBuiltIn[] = {"any",       "loopback",    "link-local", "private", "shared",
                                          "multicast", "unspecified", "broadcast",  "metadata"};
 
-// What the words of an item mean, from their text alone.
+// The meaning of an item, from its text alone.
 struct Meaning {
   std::vector<Prefix> blocks;
   std::vector<std::string> domains;
@@ -107,7 +107,7 @@ class World {
     return {some_allow ? Answer::kDeny : Answer::kAllow, false, nullptr};
   }
 
-  // Which rule that is: from 1 on, or 0.
+  // The number of the rule, from 1, or 0.
   std::uint32_t ExpectedNumber(const Ask& ask) const {
     for (std::size_t i = 0; i < rules_.size(); ++i) {
       if (Matches(rules_[i], ask)) return static_cast<std::uint32_t>(i + 1);
@@ -164,7 +164,7 @@ class World {
     return meaning;
   }
 
-  // An item as text, and added to what it means. Sets of even numbers hold addresses only.
+  // Returns an item as text and adds it to its meaning. Sets with even numbers have only addresses.
   std::string Item(bool addresses_only, Meaning& meaning, std::size_t sets) {
     const std::size_t kind = Random(10);
     if (kind == 0) {
@@ -232,7 +232,7 @@ class World {
   std::string described_;
 };
 
-TEST_CASE("rules: random rules judge as somebody does who reads them in order") {
+TEST_CASE("rules: random rules have the verdicts of a reference that evaluates them in order") {
   for (std::uint32_t seed = 1; seed <= 600; ++seed) {
     CAPTURE(seed);
     World world(seed);
@@ -262,7 +262,7 @@ TEST_CASE("rules: random rules judge as somebody does who reads them in order") 
         ask.inside = inside ? &*inside : nullptr;
         const Verdict expected = world.Expected(ask);
         const Verdict verdict = world.set().Judge(ask);
-        // One check for many: doctest takes its time for each.
+        // One CHECK for many verdicts, since each takes time.
         const bool same = verdict.answer == expected.answer && verdict.lifts_guard == expected.lifts_guard &&
                           (verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(ask);
         if (!same) {
@@ -276,7 +276,7 @@ TEST_CASE("rules: random rules judge as somebody does who reads them in order") 
           world.set().Judge({.client = client, .user = user, .command = command, .anything = true});
       if (beforehand.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (beforehand.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
-      // What is told before the look-up holds for every address; and where addresses differ, nothing is told.
+      // A verdict before resolution is right for every address; where addresses differ there is none.
       if (before.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (before.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       if (some_allowed && some_denied) CHECK(before.answer == Answer::kNeedsAddress);

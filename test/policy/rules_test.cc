@@ -12,7 +12,7 @@ namespace {
 
 using Answer = Verdict::Answer;
 
-// Lines as an operator would write them: allow, deny and set.
+// Compiles lines as in a configuration file: allow, deny and set.
 RuleSet Compile(const std::vector<std::string>& lines) {
   RuleText text;
   int number = 0;
@@ -53,7 +53,7 @@ Verdict Judge(const RuleSet& rules, const Question& question) {
 Answer AnswerTo(const RuleSet& rules, const Question& question) { return Judge(rules, question).answer; }
 bool Allows(const RuleSet& rules, const Question& question) { return AnswerTo(rules, question) == Answer::kAllow; }
 
-TEST_CASE("rules: without any, everything is allowed") {
+TEST_CASE("rules: without rules everything is allowed") {
   for (const RuleSet& rules : {RuleSet(), Compile({}), Compile({"set unused 10.0.0.1"})}) {
     CHECK(rules.empty());
     CHECK(Allows(rules, {.target = "127.0.0.1"}));
@@ -63,14 +63,14 @@ TEST_CASE("rules: without any, everything is allowed") {
   }
 }
 
-TEST_CASE("rules: what no rule says is denied when one allows, else allowed") {
+TEST_CASE("rules: if no rule matches, the request is denied if there is an allow rule, and allowed otherwise") {
   CHECK(Allows(Compile({"deny target 10.0.0.1"}), {.target = "10.0.0.2"}));
   CHECK_FALSE(Allows(Compile({"allow target 10.0.0.1"}), {.target = "10.0.0.2"}));
   CHECK_FALSE(Allows(Compile({"deny target 10.0.0.1", "allow target 10.0.0.3"}), {.target = "10.0.0.2"}));
   CHECK(Judge(Compile({"allow target 10.0.0.1"}), {.target = "10.0.0.2"}).rule == nullptr);
 }
 
-TEST_CASE("rules: the first match wins, and says which rule it was") {
+TEST_CASE("rules: the first rule that matches decides, and the verdict names it") {
   const RuleSet rules = Compile({"deny target 10.1.0.0/16", "allow target 10.0.0.0/8 source 192.0.2.9",
                                  "deny target 10.2.0.0/16", "allow client 192.0.2.1"});
   const Verdict denied = Judge(rules, {.target = "10.1.0.1"});
@@ -87,7 +87,7 @@ TEST_CASE("rules: the first match wins, and says which rule it was") {
   CHECK(Judge(rules, {.target = "8.8.8.8"}).rule->number == 4);
 }
 
-TEST_CASE("rules: all conditions of a rule must hold") {
+TEST_CASE("rules: a rule matches if all its conditions do") {
   const RuleSet rules = Compile(
       {"allow client 192.0.2.0/24 user alice,bob command connect,udp-associate target 10.0.0.0/8 port 80,443-445"});
   const Question good{.user = "bob", .target = "10.0.0.1", .port = 444};
@@ -136,29 +136,29 @@ TEST_CASE("rules: a target is an address, a block, a set, a name, or a name and 
   CHECK_FALSE(Allows(rules, {.target = "203.0.113.8"}));
 }
 
-TEST_CASE("rules: a denied name is never looked up") {
+TEST_CASE("rules: a denied name is not resolved") {
   const RuleSet rules = Compile({"deny target .evil.example", "allow"});
   CHECK(AnswerTo(rules, {.name = "www.evil.example"}) == Answer::kDeny);
   CHECK(AnswerTo(rules, {.name = "good.example"}) == Answer::kAllow);
 }
 
-TEST_CASE("rules: before the look-up, an address may make the difference or not") {
+TEST_CASE("rules: before resolution the verdict is kNeedsAddress if the address makes a difference") {
   const struct {
     std::vector<std::string> rules;
     Answer before;
   } rows[] = {
       {{"deny target 10.0.0.0/8"}, Answer::kNeedsAddress},
       {{"allow target 10.0.0.0/8"}, Answer::kNeedsAddress},
-      {{"allow target 10.0.0.0/8", "allow"}, Answer::kAllow},  // one way or the other
+      {{"allow target 10.0.0.0/8", "allow"}, Answer::kAllow},  // in both cases
       {{"deny target 10.0.0.0/8", "deny"}, Answer::kDeny},
       {{"deny target 10.0.0.0/8", "allow target .example.com"}, Answer::kNeedsAddress},
       {{"allow target .example.com", "deny target 10.0.0.0/8"}, Answer::kAllow},
       {{"deny target .example.com,10.0.0.0/8", "allow"}, Answer::kDeny},
       {{"deny target .example.org,10.0.0.0/8", "allow"}, Answer::kNeedsAddress},
-      {{"deny target any"}, Answer::kDeny},  // every address there is
+      {{"deny target any"}, Answer::kDeny},  // every address
       {{"deny target 0.0.0.0/0,::/0"}, Answer::kDeny},
       {{"deny target 0.0.0.0/0"}, Answer::kNeedsAddress},     // it may have IPv6
-      {{"deny user bob target 10.0.0.0/8"}, Answer::kAllow},  // somebody else
+      {{"deny user bob target 10.0.0.0/8"}, Answer::kAllow},  // another user
       {{"deny client 198.51.100.1 target 10.0.0.0/8"}, Answer::kAllow},
       {{"deny port 25 target 10.0.0.0/8"}, Answer::kAllow},
       {{"deny command udp-associate target 10.0.0.0/8"}, Answer::kAllow},
@@ -175,7 +175,7 @@ TEST_CASE("rules: before the look-up, an address may make the difference or not"
   }
 }
 
-TEST_CASE("rules: whether there is anything that a client may reach") {
+TEST_CASE("rules: without a target the verdict is kDeny if every target is denied") {
   const struct {
     std::vector<std::string> rules;
     Answer answer;
@@ -203,7 +203,7 @@ TEST_CASE("rules: whether there is anything that a client may reach") {
   }
 }
 
-TEST_CASE("rules: of a name with several addresses each is judged by itself") {
+TEST_CASE("rules: each address of a name is evaluated independently") {
   const RuleSet rules = Compile({"deny target private", "allow target .example.com"});
   CHECK(AnswerTo(rules, {.name = "www.example.com"}) == Answer::kNeedsAddress);
   CHECK(AnswerTo(rules, {.name = "www.example.com", .target = "10.0.0.1"}) == Answer::kDeny);
@@ -211,7 +211,7 @@ TEST_CASE("rules: of a name with several addresses each is judged by itself") {
   CHECK(AnswerTo(rules, {.name = "www.example.com", .target = "fd00::1"}) == Answer::kDeny);
 }
 
-TEST_CASE("rules: the sets that are there already") {
+TEST_CASE("rules: the predefined sets") {
   const struct {
     std::string_view set;
     std::vector<std::string_view> inside, outside;
@@ -245,7 +245,7 @@ TEST_CASE("rules: the sets that are there already") {
   }
 }
 
-TEST_CASE("rules: an address behind a translator is the one inside it") {
+TEST_CASE("rules: a NAT64 address is evaluated as the IPv4 address inside it") {
   const RuleSet closed = Compile({"deny target 10.0.0.0/8"});
   CHECK_FALSE(Allows(closed, {.target = "64:ff9b::10.0.0.1"}));
   CHECK(Allows(closed, {.target = "64:ff9b::11.0.0.1"}));
@@ -254,10 +254,10 @@ TEST_CASE("rules: an address behind a translator is the one inside it") {
   CHECK_FALSE(Allows(Compile({"deny target 64:ff9b::/96"}), {.target = "64:ff9b::8.8.8.8"}));
   const RuleSet open = Compile({"allow target 127.0.0.1"});
   CHECK(Allows(open, {.target = "64:ff9b::127.0.0.1"}));
-  CHECK_FALSE(Judge(open, {.target = "64:ff9b::127.0.0.1"}).lifts_guard);  // that was not named
+  CHECK_FALSE(Judge(open, {.target = "64:ff9b::127.0.0.1"}).lifts_guard);  // the rule does not name this address
 }
 
-TEST_CASE("rules: only a rule that names an address, or what the guard closes, lifts the guard") {
+TEST_CASE("rules: only a rule that names an address, or blocks that the guard closes, lifts the guard") {
   const struct {
     std::string_view rule, target;
     bool lifts;
@@ -282,7 +282,7 @@ TEST_CASE("rules: only a rule that names an address, or what the guard closes, l
       {"allow target multicast", "224.0.0.1", true},
       {"allow target unspecified", "0.0.0.0", true},
       {"allow target broadcast", "255.255.255.255", true},
-      {"allow target home", "127.0.0.1", true},  // through a set of the operator's
+      {"allow target home", "127.0.0.1", true},  // through a set of the configuration
       {"allow target private", "10.0.0.5", false},
       {"allow target 10.0.0.0/8", "10.0.0.5", false},
       {"allow target 0.0.0.0/0", "127.0.0.1", false},
@@ -309,7 +309,7 @@ TEST_CASE("rules: only a rule that names an address, or what the guard closes, l
   }
 }
 
-TEST_CASE("rules: whether they name their clients") {
+TEST_CASE("rules: names_clients is true if every allow rule names its clients") {
   const struct {
     std::vector<std::string> rules;
     bool named;
@@ -323,12 +323,12 @@ TEST_CASE("rules: whether they name their clients") {
       {{"allow client 10.0.0.0/8", "deny"}, true},
       {{"deny target private", "allow client 10.0.0.0/8", "allow client 192.0.2.1 target any"}, true},
       {{"allow client 10.0.0.0/8", "allow target 10.0.0.1"}, false},
-      {{"allow client any"}, true},  // all of them, but it was said
+      {{"allow client any"}, true},  // all clients, but explicitly
   };
   for (const auto& row : rows) CHECK(Compile(row.rules).names_clients() == row.named);
 }
 
-TEST_CASE("rules: which private networks are open to clients beyond loopback, though no rule names them") {
+TEST_CASE("rules: private networks that remote clients may reach although no rule names them are reported") {
   const std::string all = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7 ";
   const struct {
     std::vector<std::string> rules;
@@ -342,7 +342,7 @@ TEST_CASE("rules: which private networks are open to clients beyond loopback, th
       {{"deny target 10.1.0.0/16"}, all},
       {{"deny target private port 22"}, all},
       {{"deny target private command udp-associate"}, all},
-      {{"deny target private user guest"}, ""},  // it was thought of
+      {{"deny target private user guest"}, ""},  // a rule names them
       {{"deny user guest"}, all},
       {{"deny"}, ""},
       {{"allow client 192.0.2.0/24"}, all},
@@ -354,7 +354,7 @@ TEST_CASE("rules: which private networks are open to clients beyond loopback, th
       {{"allow target private,::/0"}, "fc00::/7 "},
       {{"allow target 10.0.0.7,.example.com"}, ""},
       {{"deny target private", "allow client any"}, ""},
-      {{"allow client any", "deny target private"}, all},  // which comes too late
+      {{"allow client any", "deny target private"}, all},  // behind the rule that allows them
       {{"deny target fc00::/7", "allow target 10.0.0.7", "allow user alice"},
        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 "},
   };
@@ -366,7 +366,7 @@ TEST_CASE("rules: which private networks are open to clients beyond loopback, th
   }
 }
 
-TEST_CASE("rules: clients and users may be asked about with any bytes") {
+TEST_CASE("rules: users and names may have any bytes") {
   const RuleSet rules = Compile({"allow user alice target .example.com", "deny target 10.0.0.0/8"});
   const std::string hostile[] = {
       std::string(255, '\0'), std::string(255, '.'), std::string(255, '\xff'), std::string(100'000, 'a'),
@@ -379,7 +379,7 @@ TEST_CASE("rules: clients and users may be asked about with any bytes") {
   CHECK(Allows(rules, {.user = "alice", .name = "x." + std::string(63, '\xff') + ".example.com"}));
 }
 
-TEST_CASE("rules: an address in blocks of every length, with a rule for each, and a name in domains of every length") {
+TEST_CASE("rules: conditions with blocks and domains of every length are evaluated") {
   std::vector<std::string> lines;
   for (int length = 0; length <= 128; ++length) {
     const IpAddress zeros = *IpAddress::Parse("::");
@@ -400,7 +400,7 @@ TEST_CASE("rules: an address in blocks of every length, with a rule for each, an
   CHECK_FALSE(Allows(rules, {.client = "::", .user = "bob", .target = "8.8.8.8"}));
 }
 
-TEST_CASE("rules: thousands of rules and sets, in which each is still found") {
+TEST_CASE("rules: each of thousands of rules and sets is found") {
   constexpr int kCount = 3'000;
   std::vector<std::string> lines;
   for (int i = 0; i < kCount; ++i) {
