@@ -75,7 +75,7 @@ TEST_CASE("config: without options it listens on loopback with a worker for each
   CHECK(Parse({}, 1'000'000).settings.workers == kWorkersMax);
 }
 
-TEST_CASE("config: every option reaches its setting, with = or as the next word") {
+TEST_CASE("config: every option sets its setting, with = or with the value as the next word") {
   const auto check = [](const Settings& s) {
     REQUIRE(s.listen.size() == 2);
     CHECK(s.listen[0].ToString() == "0.0.0.0:1080");
@@ -134,7 +134,7 @@ TEST_CASE("config: every option reaches its setting, with = or as the next word"
   check(Good(apart));
 }
 
-TEST_CASE("config: good values at the ends of their ranges") {
+TEST_CASE("config: values at the ends of their ranges are accepted") {
   const std::vector<std::string> good[] = {
       {"--workers=1"},
       {"--workers=1024"},
@@ -170,7 +170,7 @@ TEST_CASE("config: good values at the ends of their ranges") {
   }
 }
 
-TEST_CASE("config: a bad value is a sentence with the option, the value and what is accepted") {
+TEST_CASE("config: an error about a value names the option, the value and what is accepted") {
   const std::string kEndpoint = "an address and a port such as 127.0.0.1:1080, 0.0.0.0:1080 or [::1]:1080";
   const std::string kTime = "a time such as 250ms, 10s, 5m or 2h, up to 365 days";
   const std::string kSeconds = "a time such as 10s, 5m or 2h, up to 365 days";
@@ -245,12 +245,12 @@ TEST_CASE("config: a bad value is a sentence with the option, the value and what
   }
 }
 
-TEST_CASE("config: too many addresses to listen on are a mistake") {
+TEST_CASE("config: too many addresses to listen on are an error") {
   const std::string sentence = MistakeIn(std::vector<std::string>(kListenersMax + 1, "--listen=127.0.0.1:0"));
   CHECK(Contains(sentence, "at most 64 addresses"));
 }
 
-TEST_CASE("config: what is no option is a mistake that names it") {
+TEST_CASE("config: an unknown option is an error that names it") {
   const struct {
     std::vector<std::string> words;
     std::string sentence;
@@ -274,26 +274,26 @@ TEST_CASE("config: what is no option is a mistake that names it") {
   }
 }
 
-TEST_CASE("config: an option without a value that is given one is not called unknown") {
+TEST_CASE("config: a value for an option that takes none is not an unknown option") {
   for (const char* word : {"--help=me", "--version=2"}) {
     CAPTURE(word);
     CHECK_FALSE(Contains(MistakeIn({word}), "unknown"));
   }
 }
 
-TEST_CASE("config: a mistake in one call leaves nothing behind for the next") {
+TEST_CASE("config: an error in one call does not affect the next") {
   MistakeIn({"--frobnicate", "--workers=2"});
   MistakeIn({"-xyz"});
   CHECK(Good({"--workers=2"}).workers == 2);
 }
 
-TEST_CASE("config: help and version are wishes of their own") {
+TEST_CASE("config: --help and --version are recognised behind valid options") {
   CHECK(Parse({"--help"}).wish == Wish::kHelp);
   CHECK(Parse({"-h"}).wish == Wish::kHelp);
   CHECK(Parse({"--version"}).wish == Wish::kVersion);
   CHECK(Parse({"-V"}).wish == Wish::kVersion);
   CHECK(Parse({"--workers=2", "--help"}).wish == Wish::kHelp);
-  CHECK(Parse({"--workers=none", "--help"}).wish == Wish::kMistake);  // what comes first counts
+  CHECK(Parse({"--workers=none", "--help"}).wish == Wish::kMistake);  // the first counts
 }
 
 TEST_CASE("config: the help has a line for every option, with its default") {
@@ -343,9 +343,9 @@ TEST_CASE("config: core files are allowed on the command line alone") {
   CHECK(Contains(MistakeIn({"--allow-core-dumps=yes"}), "takes no value"));
 }
 
-TEST_CASE("config: there is at least one CPU") { CHECK(UsableCpus() >= 1); }
+TEST_CASE("config: UsableCpus is at least 1") { CHECK(UsableCpus() >= 1); }
 
-TEST_CASE("config: how UDP is carried") {
+TEST_CASE("config: the options of UDP ASSOCIATE") {
   const Settings standard = Good({});
   CHECK(standard.udp_idle_timeout == 2min);
   CHECK(standard.udp_filter == UdpFilter::kAddress);
@@ -372,7 +372,7 @@ TEST_CASE("config: how UDP is carried") {
   CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
 }
 
-TEST_CASE("config: behind a proxy on the same host loopback alone does not make an open gateway a closed one") {
+TEST_CASE("config: with --trust-loopback=no a gateway on loopback needs users or named clients, too") {
   CHECK(Good({}).guard.trust_loopback);
   CHECK(Good({"--trust-loopback=yes"}).guard.trust_loopback);
   CHECK(
@@ -383,7 +383,7 @@ TEST_CASE("config: behind a proxy on the same host loopback alone does not make 
   CHECK(Contains(MistakeIn({"--trust-loopback=maybe"}), "yes or no"));
 }
 
-TEST_CASE("config: the prefixes of translators") {
+TEST_CASE("config: the values of --nat64-prefix") {
   CHECK(Good({}).guard.nat64_prefixes.empty());
   const Settings s = Good({"--nat64-prefix=2001:db8:64::/96", "--nat64-prefix", "2001:db8:1::/48"});
   REQUIRE(s.guard.nat64_prefixes.size() == 2);
@@ -408,7 +408,7 @@ struct File {
   std::string path;
 };
 
-TEST_CASE("config: a file takes the names of the options") {
+TEST_CASE("config: a file uses the names of the options") {
   const File file(
       "# a comment\n"
       "listen 127.0.0.1:1081\n"
@@ -424,7 +424,7 @@ TEST_CASE("config: a file takes the names of the options") {
   CHECK(settings.policy.log_level == LogLevel::kInfo);
 }
 
-TEST_CASE("config: the command line wins over the file, whichever stands first") {
+TEST_CASE("config: the command line overrides the file, whatever their order") {
   const File file("listen 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 3\nidle-timeout 5m\n");
   for (const bool first : {false, true}) {
     std::vector<std::string> words{"--listen=127.0.0.1:9", "--workers=1"};
@@ -437,7 +437,7 @@ TEST_CASE("config: the command line wins over the file, whichever stands first")
   }
 }
 
-TEST_CASE("config: names of files in a file are relative to it") {
+TEST_CASE("config: paths in a file are relative to the file") {
   const File file("hosts-file hosts\nresolv-conf /etc/resolv.conf\n");
   const Settings settings = Good(file.With({}));
   CHECK(settings.names.hosts_file == file.folder.PathOf("hosts"));
@@ -445,7 +445,7 @@ TEST_CASE("config: names of files in a file are relative to it") {
   CHECK(Good({"--hosts-file=hosts"}).names.hosts_file == "hosts");
 }
 
-TEST_CASE("config: a mistake in a file is told with file, line, word, and what would be right") {
+TEST_CASE("config: an error in a file names the file, the line, the word and what is accepted") {
   const struct {
     std::string text;
     std::string mistake;
@@ -471,13 +471,13 @@ TEST_CASE("config: a mistake in a file is told with file, line, word, and what w
         "--config: 'b' is not accepted; give one file; it may include others");
 }
 
-TEST_CASE("config: what may stand only once is told where it stands twice") {
+TEST_CASE("config: a repeated option is an error that names both places") {
   const File file("workers 1\nlisten 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 2\n");
   CHECK(MistakeIn(file.With({})) ==
         file.path + ":4: workers is given a second time; the first is at " + file.path + ":1: workers");
 }
 
-TEST_CASE("config: --check is a wish that sees the same mistakes") {
+TEST_CASE("config: --check finds the same errors") {
   const File good("workers 1\n");
   CHECK(Parse(good.With({"--check"})).wish == Wish::kCheck);
   CHECK(Parse({"--check", "--workers=1"}).wish == Wish::kCheck);
@@ -487,7 +487,7 @@ TEST_CASE("config: --check is a wish that sees the same mistakes") {
   CHECK(Parse(bad.With({"--check"})).wish == Wish::kMistake);
 }
 
-TEST_CASE("config: what has changed and needs a new start is known by name") {
+TEST_CASE("config: changed options that need a restart are listed by name") {
   const CommandLine running = Parse({"--listen=127.0.0.1:1", "--workers=2", "--log-level=info"});
   CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1"})).empty());
   CHECK(NeedsRestart(running, Parse({"--workers=2", "--listen=127.0.0.1:1", "--log-level=warn"})).empty());
@@ -498,7 +498,7 @@ TEST_CASE("config: what has changed and needs a new start is known by name") {
 
 // --- Users ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("config: users come from options and files alike, and those of both may log in") {
+TEST_CASE("config: users of options and of files are in one table") {
   const test::TempDirectory folder;
   const std::string users = folder.Write("users", "alice:{plain}open-sesame-1\n");
   std::filesystem::permissions(users, std::filesystem::perms(0600));
@@ -523,7 +523,7 @@ TEST_CASE("config: users come from options and files alike, and those of both ma
   CHECK(Parse({}).settings.policy.users == nullptr);
 }
 
-// How often `word` is in the heap, in use or given back. Neither the word nor what is read here may be in the heap.
+// How often `word` is in the heap, allocated or freed. Neither the word nor what is read here may be in the heap.
 int TimesInHeap(const char* word) {
   int times = 0;
   std::ifstream maps("/proc/self/maps");
@@ -535,7 +535,7 @@ int TimesInHeap(const char* word) {
     char rights[8] = "";
     std::sscanf(line.c_str(), "%lx-%lx %7s %*s %*s %*s %31s", &begin, &end, rights, name);
     const bool is_heap = rights == std::string_view("rw-p") && (name[0] == '\0' || name == std::string_view("[heap]"));
-    constexpr std::uint64_t kSanitizer = 1ULL << 32;  // maps shadows that are larger
+    constexpr std::uint64_t kSanitizer = 1ULL << 32;  // maps larger shadow memory
     if (!is_heap || end - begin > kSanitizer) continue;
     char window[64 * 1024];
     const std::size_t overlap = std::strlen(word) - 1;
@@ -552,7 +552,7 @@ int TimesInHeap(const char* word) {
   return times;
 }
 
-TEST_CASE("config: of a password nothing stays in memory but its digest") {
+TEST_CASE("config: nothing of a password is left in memory except its digest") {
   constexpr const char* kPassword = "sesame-90125";
   REQUIRE(TimesInHeap(kPassword) == 0);
   {
@@ -563,7 +563,7 @@ TEST_CASE("config: of a password nothing stays in memory but its digest") {
   REQUIRE(TimesInHeap(kPassword) == 0);
 
   const test::TempDirectory folder;
-  // Not through a stream, which has a buffer.
+  // Not with a stream, which has a buffer.
   const auto write = [&](std::string_view name, std::initializer_list<std::string_view> parts) {
     const std::string path = folder.PathOf(name);
     const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -586,7 +586,7 @@ TEST_CASE("config: of a password nothing stays in memory but its digest") {
   }
 }
 
-TEST_CASE("config: a mistake about users holds no password") {
+TEST_CASE("config: an error about users contains no password") {
   const test::TempDirectory folder;
   const std::string open = folder.Write("open", "user bob:open-sesame\n");
   std::filesystem::permissions(open, std::filesystem::perms(0644));
@@ -619,7 +619,7 @@ bool Allows(const Settings& settings, std::string_view target, std::uint16_t por
   return settings.policy.rules->Judge(ask).answer == Verdict::Answer::kAllow;
 }
 
-TEST_CASE("config: rules of the command line come first, and sets may stand anywhere") {
+TEST_CASE("config: rules of the command line are evaluated first, and sets may stand anywhere") {
   const File file("allow target web\nset web 198.51.100.0/24\nset-file web web.set\ndeny target 203.0.113.0/24\n");
   file.folder.Write("web.set", "# more\n203.0.113.7\n");
   const Settings settings = Good(file.With({"--deny=target web port 25"}));
@@ -627,12 +627,12 @@ TEST_CASE("config: rules of the command line come first, and sets may stand anyw
   CHECK(Allows(settings, "198.51.100.1", 80));
   CHECK(Allows(settings, "203.0.113.7", 80));
   CHECK_FALSE(Allows(settings, "203.0.113.8", 80));
-  CHECK_FALSE(Allows(settings, "8.8.8.8", 80));  // for something is allowed
+  CHECK_FALSE(Allows(settings, "8.8.8.8", 80));  // since there is an allow rule
   CHECK(Allows(Good({}), "8.8.8.8", 80));
   CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, file.folder.PathOf("web.set")});
 }
 
-TEST_CASE("config: a mistake in a rule or a set is told with its place") {
+TEST_CASE("config: an error in a rule or a set names its place") {
   const struct {
     std::string text;
     std::string place;
@@ -655,7 +655,7 @@ TEST_CASE("config: a mistake in a rule or a set is told with its place") {
   }
 }
 
-TEST_CASE("config: nobody runs an open proxy by accident") {
+TEST_CASE("config: an address beyond loopback without users or named clients is an error") {
   const std::vector<std::string> open[] = {
       {"--listen=0.0.0.0:1080"},
       {"--listen=[::]:1080"},
@@ -678,11 +678,11 @@ TEST_CASE("config: nobody runs an open proxy by accident") {
   CHECK(Parse({"--trust-loopback=yes"}, 4, Running{{*Endpoint::Parse("127.0.0.1:1")}}).mistake == "");
   Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
   Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});
-  Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // which is no accident
+  Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // explicitly open
   Good({"--listen=0.0.0.0:1080", "--user=alice:open-sesame"});
 }
 
-TEST_CASE("config: the files that were read are known") {
+TEST_CASE("config: the files that were read are listed") {
   const File file("include more*\n");
   const std::string more = file.folder.Write("more", "workers 1\n");
   CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, more});

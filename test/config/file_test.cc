@@ -24,7 +24,7 @@ std::string MistakeIn(std::string_view text) {
   return ReadConfigText(text, "/etc/p.conf", 0, &file).value_or("none");
 }
 
-// "NAME=VALUE WHERE", a line each.
+// "NAME=VALUE WHERE" for each directive, a line each.
 std::string Shown(const ConfigFile& file) {
   std::string text;
   for (const Directive& directive : file.directives) {
@@ -48,7 +48,7 @@ TEST_CASE("config file: a comment begins a line or follows a blank") {
         "listen=1 /etc/p.conf:3: listen\nlisten=2 /etc/p.conf:4: listen\nuser=a:b#c /etc/p.conf:5: user\n");
 }
 
-TEST_CASE("config file: what is no directive is told with its line") {
+TEST_CASE("config file: a line that is no directive is an error with its place") {
   CHECK(MistakeIn("workers 2\n--listen 1\n") ==
         "/etc/p.conf:2: '--listen' is no directive; give a name as in --help, without dashes before it");
   CHECK(MistakeIn("Listen 1") ==
@@ -62,7 +62,7 @@ TEST_CASE("config file: what is no directive is told with its line") {
   CHECK(MistakeIn("include") == "/etc/p.conf:1: include wants a value: the name of a file");
 }
 
-TEST_CASE("config file: included files stand where they are named, relative to the file that names them") {
+TEST_CASE("config file: files are included at their place, by paths relative to the including file") {
   const test::TempDirectory folder;
   const test::TempDirectory other;
   const std::string main = folder.Write("main", "workers 1\ninclude more\nworkers 4\ninclude " + other.PathOf("far"));
@@ -79,7 +79,7 @@ TEST_CASE("config file: included files stand where they are named, relative to t
   CHECK(PathIn({}, "x") == "x");
 }
 
-TEST_CASE("config file: a pattern includes what it matches, in order, and nothing when that is nothing") {
+TEST_CASE("config file: a pattern includes the files that it matches in order, also none") {
   const test::TempDirectory folder;
   folder.Write("b.conf", "workers 2");
   folder.Write("a.conf", "workers 1");
@@ -94,7 +94,7 @@ TEST_CASE("config file: a pattern includes what it matches, in order, and nothin
   CHECK(file.directives[1].value == "2");
 }
 
-TEST_CASE("config file: a pattern whose folder cannot be read is a mistake, and not a pattern that matches nothing") {
+TEST_CASE("config file: a pattern whose directory cannot be read is an error, not a pattern without matches") {
   const test::TempDirectory folder;
   std::filesystem::create_symlink("loop", folder.PathOf("loop"));
   const std::string file = folder.Write("file", "");
@@ -110,11 +110,10 @@ TEST_CASE("config file: a pattern whose folder cannot be read is a mistake, and 
   CHECK(mistake_in("file/*.conf") == where + folder.PathOf("file") + ": Not a directory");
   CHECK(mistake_in("*/*.conf") == where + folder.PathOf("loop") + why);
   std::filesystem::remove(folder.PathOf("loop"));
-  CHECK(mistake_in("*/*.conf") == "none");  // "file" is no folder, and need not be
+  CHECK(mistake_in("*/*.conf") == "none");  // "file" is no directory, and need not be one
 }
 
-TEST_CASE(
-    "config file: a file that is not there, or one that includes itself, is a mistake of the line that names it") {
+TEST_CASE("config file: a file that does not exist, or that includes itself, is an error at the line that names it") {
   const test::TempDirectory folder;
   const std::string main = folder.Write("main", "\ninclude none\n");
   ConfigFile file;
@@ -129,7 +128,7 @@ TEST_CASE(
         "cannot read " + folder.PathOf("none") + ": No such file or directory");
 }
 
-TEST_CASE("config file: many files that include many files end") {
+TEST_CASE("config file: more than 1,024 files are an error") {
   const test::TempDirectory folder;
   std::string text;
   for (int i = 0; i < 40; ++i) text += "include more\n";
