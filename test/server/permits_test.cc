@@ -14,15 +14,15 @@
 namespace penstock {
 namespace {
 
-// A worker, as far as permits are concerned.
+// The part of a worker that deals with permits.
 struct Worker {
   Worker(Permits& permits, std::size_t batch) : lease(permits, wake, batch) {}
 
   bool IsWoken() const {
-    pollfd told{wake.fd(), POLLIN, 0};
-    return ::poll(&told, 1, 0) == 1;
+    pollfd woken{wake.fd(), POLLIN, 0};
+    return ::poll(&woken, 1, 0) == 1;
   }
-  // A turn that begins because of the wake-up, with so many connections that want to be accepted.
+  // A turn that begins with the wake-up and accepts `connections` connections.
   void OnWake(int connections = 0) {
     REQUIRE(IsWoken());
     wake.Clear();
@@ -35,7 +35,7 @@ struct Worker {
   PermitLease lease;
 };
 
-TEST_CASE("permits: there are as many as there are, and who finds none may wait") {
+TEST_CASE("permits: no more are taken than there are, and a worker that finds none can wait") {
   Permits permits(3);
   Worker worker(permits, 2);
   for (int i = 0; i < 3; ++i) CHECK(worker.lease.Take());
@@ -55,11 +55,11 @@ TEST_CASE("permits: there are as many as there are, and who finds none may wait"
   for (int i = 0; i < 3; ++i) worker.lease.Return();
 }
 
-TEST_CASE("permits: what one worker has and does not use is another's as soon as that one waits for it") {
+TEST_CASE("permits: a worker that waits gets the unused permits of another") {
   Permits permits(8);
   Worker rich(permits, 8);
   Worker poor(permits, 8);
-  CHECK(rich.lease.Take());  // and has seven more
+  CHECK(rich.lease.Take());  // its lease has seven more
   CHECK_FALSE(poor.lease.Take());
   poor.lease.Wait();
   rich.OnWake();
@@ -71,7 +71,7 @@ TEST_CASE("permits: what one worker has and does not use is another's as soon as
   for (int i = 0; i < 7; ++i) poor.lease.Return();
 }
 
-TEST_CASE("permits: who has waited longest gets the next one, whoever returns it") {
+TEST_CASE("permits: the worker that has waited longest gets the next permit, whoever returns it") {
   Permits permits(2);
   Worker first(permits, 1);
   Worker second(permits, 1);
@@ -81,7 +81,7 @@ TEST_CASE("permits: who has waited longest gets the next one, whoever returns it
   first.lease.Wait();
   second.lease.Wait();
 
-  // Although it waits itself.
+  // Although the second worker waits, too.
   second.lease.Return();
   second.lease.Settle();
   first.OnWake(1);
@@ -98,7 +98,7 @@ TEST_CASE("permits: who has waited longest gets the next one, whoever returns it
   second.lease.Return();
 }
 
-TEST_CASE("permits: one that was granted and is not used goes to the next who waits, not back to bed") {
+TEST_CASE("permits: a granted permit that is not used goes to the next waiting worker") {
   Permits permits(1);
   Worker first(permits, 1);
   Worker second(permits, 1);
@@ -110,14 +110,14 @@ TEST_CASE("permits: one that was granted and is not used goes to the next who wa
   third.lease.Settle();
   first.lease.Collect();
   CHECK(first.lease.Take());
-  first.lease.Return();  // nobody was there any more
+  first.lease.Return();  // the backlog was empty
   first.lease.Settle();
   second.lease.Collect();
   CHECK(second.lease.Take());
   second.lease.Return();
 }
 
-TEST_CASE("permits: a worker that ends leaves its permits, and its place in the queue, to the others") {
+TEST_CASE("permits: a worker that ends leaves its permits to the others") {
   Permits permits(4);
   Worker staying(permits, 1);
   {
@@ -138,7 +138,7 @@ TEST_CASE("permits: a worker that ends leaves its permits, and its place in the 
   for (int i = 0; i < 4; ++i) staying.lease.Return();
 }
 
-TEST_CASE("permits: many workers at once never have too many, and nobody waits for ever") {
+TEST_CASE("permits: many workers at once never hold too many permits, and none waits for ever") {
   constexpr int kPermits = 5;
   Permits permits(kPermits);
   std::atomic<int> in_use{0};
@@ -165,8 +165,8 @@ TEST_CASE("permits: many workers at once never have too many, and nobody waits f
               worker.lease.Return();
               worker.lease.Settle();
             }
-            pollfd told{worker.wake.fd(), POLLIN, 0};
-            if (::poll(&told, 1, static_cast<int>(test::kPatience.count())) != 1) {
+            pollfd woken{worker.wake.fd(), POLLIN, 0};
+            if (::poll(&woken, 1, static_cast<int>(test::kPatience.count())) != 1) {
               stuck = true;
               return;
             }
@@ -187,7 +187,7 @@ TEST_CASE("permits: many workers at once never have too many, and nobody waits f
         --in_use;
         worker.lease.Return();
       }
-      // Until the others need nothing any more either.
+      // Until the other workers have finished, too.
       for (--busy; busy > 0;) {
         turn();
         std::this_thread::yield();

@@ -1,4 +1,4 @@
-// How a server starts and ends; what it does in between is in test/gateway.
+// How a server starts and ends; test/gateway tests what it does in between.
 #include "penstock/server/server.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@ namespace {
 
 using unit::At;
 
-TEST_CASE("server: what pipes, names and the workers themselves do not need is for sessions") {
+TEST_CASE("server: sessions get the descriptors that pipes, names and workers do not need") {
   for (const std::size_t descriptors : {128U, 1024U, 20'000U, 1'000'000U}) {
     for (const std::size_t workers : {1U, 2U, 8U}) {
       CAPTURE(descriptors);
@@ -38,10 +38,10 @@ TEST_CASE("server: what pipes, names and the workers themselves do not need is f
   CHECK(BudgetFor(0, 1, 1).sessions == 0);
 }
 
-// Starting raises the soft limit of descriptors; the tests after it shall find it as it was.
-struct KeepLimit {
-  KeepLimit() { ::getrlimit(RLIMIT_NOFILE, &before); }
-  ~KeepLimit() { ::setrlimit(RLIMIT_NOFILE, &before); }
+// Restores the soft limit of descriptors, which a start raises, for the tests that follow.
+struct RestoreLimit {
+  RestoreLimit() { ::getrlimit(RLIMIT_NOFILE, &before); }
+  ~RestoreLimit() { ::setrlimit(RLIMIT_NOFILE, &before); }
   rlimit before{};
 };
 
@@ -52,15 +52,15 @@ struct Starter {
   }
   std::unique_ptr<Server> Start() { return Server::Start(settings, log, &error); }
 
-  KeepLimit limit;
+  RestoreLimit limit;
   Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
   Log log{null.get(), LogLevel::kError};
   Settings settings;
   std::string error;
 };
 
-TEST_CASE("server: the soft limit of descriptors becomes the hard one") {
-  const KeepLimit limit;
+TEST_CASE("server: the soft limit of descriptors is raised to the hard limit") {
+  const RestoreLimit limit;
   rlimit lowered = limit.before;
   lowered.rlim_cur = limit.before.rlim_cur - 1;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &lowered) == 0);
@@ -70,7 +70,7 @@ TEST_CASE("server: the soft limit of descriptors becomes the hard one") {
   CHECK(now.rlim_cur == limit.before.rlim_max);
 }
 
-TEST_CASE("server: it listens where it says, on the port that the kernel picked") {
+TEST_CASE("server: it listens on the addresses that it reports, with the ports that the kernel picked") {
   Starter starter;
   starter.settings.listen.push_back(At("127.0.0.2:0"));
   starter.settings.workers = 2;
@@ -88,7 +88,7 @@ TEST_CASE("server: it listens where it says, on the port that the kernel picked"
   CHECK_FALSE(server->finished());
 }
 
-TEST_CASE("server: when it is gone nothing listens any more") {
+TEST_CASE("server: after its destruction nothing listens") {
   Starter starter;
   auto server = starter.Start();
   REQUIRE(server != nullptr);
@@ -97,7 +97,7 @@ TEST_CASE("server: when it is gone nothing listens any more") {
   CHECK_FALSE(InUse(at));
 }
 
-TEST_CASE("server: a stop ends its workers, and so does a drain when nobody is there") {
+TEST_CASE("server: a stop ends its workers, and so does a drain without sessions") {
   for (const bool drain : {false, true}) {
     CAPTURE(drain);
     Starter starter;
@@ -113,7 +113,7 @@ TEST_CASE("server: a stop ends its workers, and so does a drain when nobody is t
   }
 }
 
-TEST_CASE("server: an address that somebody else has is refused with a sentence") {
+TEST_CASE("server: an address that is in use or not local is an error with the address and the reason") {
   Starter starter;
   const auto first = starter.Start();
   REQUIRE(first != nullptr);
@@ -127,7 +127,7 @@ TEST_CASE("server: an address that somebody else has is refused with a sentence"
   CHECK(starter.error == "cannot bind 203.0.113.1:0: Cannot assign requested address");
 }
 
-TEST_CASE("server: the number of sessions is what descriptors allow, at most") {
+TEST_CASE("server: the number of sessions is limited by the descriptors") {
   Starter starter;
   const std::size_t fit = BudgetFor(RaiseDescriptorLimit(), 1, 1).sessions;
   const std::pair<std::size_t, std::size_t> rows[] = {{0, fit}, {1, 1}, {fit, fit}, {fit + 1, fit}};
