@@ -94,9 +94,9 @@ TEST_CASE("bind_wait: other peers are reset and counted, and the wait continues"
   Rig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1", "127.0.0.3"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
-  const Peer stranger = Peer::FromTo(At("127.0.0.2:0"), at);
+  const Peer unexpected = Peer::FromTo(At("127.0.0.2:0"), at);
   CHECK(rig.UntilEdge() == Turn::kWaiting);
-  CHECK(stranger.ReceiveToReset().empty());
+  CHECK(unexpected.ReceiveToReset().empty());
   CHECK(rig.counters.bind_wrong.value() == 1);
   const Peer peer = Peer::FromTo(At("127.0.0.3:0"), at);
   CHECK(rig.UntilEdge() == Turn::kCame);
@@ -107,9 +107,9 @@ TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
   Rig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
-  std::vector<Peer> strangers;
+  std::vector<Peer> unexpected;
   for (int i = 0; i < 2 * kBindPeersPerTurn + 1; ++i) {
-    strangers.push_back(Peer::FromTo(At("127.0.0.2:0"), at));
+    unexpected.push_back(Peer::FromTo(At("127.0.0.2:0"), at));
     rig.TakeEdge();
   }
   const Peer peer = Peer::To(at);
@@ -118,7 +118,7 @@ TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
   CHECK(rig.counters.bind_wrong.value() == kBindPeersPerTurn);
   CHECK(rig.Step() == Turn::kUnfinished);
   CHECK(rig.Step() == Turn::kCame);
-  CHECK(rig.counters.bind_wrong.value() == strangers.size());
+  CHECK(rig.counters.bind_wrong.value() == unexpected.size());
 }
 
 TEST_CASE("bind_wait: a wait for any peer accepts only peers that the client may reach") {
