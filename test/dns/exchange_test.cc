@@ -18,8 +18,8 @@ using Strings = std::vector<std::string>;
 
 Progress Run(Poller& poller, DnsExchange& exchange) {
   const test::Stopwatch watch;
-  while (watch.elapsed() < test::kPatience) {
-    const int count = poller.Wait(test::kPatience);
+  while (watch.elapsed() < test::kTestTimeout) {
+    const int count = poller.Wait(test::kTestTimeout);
     for (int index = 0; index < count; ++index) {
       const Progress progress = exchange.OnEvent(poller.At(index).events);
       if (progress != Progress::kWaiting) return progress;

@@ -55,7 +55,7 @@ struct Bench {
   [[nodiscard]] bool Pump(Condition condition) {
     const test::Stopwatch watch;
     while (!condition()) {
-      if (watch.elapsed() > test::kPatience) return false;
+      if (watch.elapsed() > test::kTestTimeout) return false;
       const int count = poller.Wait(1ms);
       for (int index = 0; index < count; ++index) {
         const Poller::Event event = poller.At(index);

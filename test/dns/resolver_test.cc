@@ -55,7 +55,7 @@ struct Bench {
 
   std::optional<Resolver::Finished> Await() {
     const test::Stopwatch watch;
-    while (watch.elapsed() < test::kPatience) {
+    while (watch.elapsed() < test::kTestTimeout) {
       if (const auto finished = resolver->TakeAnswer()) return finished;
       const int count = poller.Wait(1ms);
       for (int index = 0; index < count; ++index) {
@@ -362,7 +362,7 @@ TEST_CASE("a withdrawn waiter is not yielded, and its lookup is dropped if it wa
     bench.server.Behave("www.a.example", Behaviour::kAnswer);
     CHECK_FALSE(bench.resolver->Resolve("www", {1, {1, 1}}).has_value());
     const test::Stopwatch watch;
-    while (bench.server.Queries("www", kA) == 0 && watch.elapsed() < test::kPatience) {
+    while (bench.server.Queries("www", kA) == 0 && watch.elapsed() < test::kTestTimeout) {
       CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
       const int count = bench.poller.Wait(1ms);
       for (int index = 0; index < count; ++index) {

@@ -133,7 +133,7 @@ TEST_CASE("--max-connections: a waiting client is served as soon as a session en
   std::vector<pollfd> all;
   for (const Peer& client : clients) all.push_back({client.fd(), POLLIN, 0});
   for (std::size_t left = clients.size(); left > 0; --left) {
-    REQUIRE(::poll(all.data(), all.size(), static_cast<int>(kPatience.count())) == 1);
+    REQUIRE(::poll(all.data(), all.size(), static_cast<int>(kTestTimeout.count())) == 1);
     const auto served = std::ranges::find_if(all, [](const pollfd& one) { return one.revents != 0; });
     const auto index = static_cast<std::size_t>(served - all.begin());
     CHECK(Hex(clients[index].Receive(2)) == Hex(kChosenNone));

@@ -22,7 +22,7 @@ using Behaviour = DnsServer::Behaviour;
 
 // A gateway whose name server is `dns` and whose hosts file is `hosts`.
 struct NamedGateway {
-  explicit NamedGateway(const DnsServer& dns, std::string_view hosts = "", milliseconds connect_timeout = kPatience,
+  explicit NamedGateway(const DnsServer& dns, std::string_view hosts = "", milliseconds connect_timeout = kTestTimeout,
                         std::string_view options = "")
       : gateway(SettingsFor(dns, hosts, connect_timeout, options)) {
     gateway.IgnoreSockets();
@@ -92,7 +92,7 @@ TEST_CASE("a name that does not exist, has no address or is refused by the serve
     CAPTURE(name);
     const Stopwatch watch;
     CHECK(Hex(named.Requesting(name, 80).ReceiveToEnd()) == Hex(Refusal(4)));
-    CHECK(watch.elapsed() < kPatience / 2);  // long before the deadline
+    CHECK(watch.elapsed() < kTestTimeout / 2);  // long before the deadline
   }
 }
 
@@ -142,7 +142,7 @@ TEST_CASE("clients that request names without an answer and leave do not delay o
   dns.BehaveAlways(Behaviour::kSilent);
   dns.Behave("four.example", Behaviour::kAnswer);
   // A client that waited for the silent server would wait half a minute.
-  const NamedGateway named(dns, "", kPatience, "timeout:30");
+  const NamedGateway named(dns, "", kTestTimeout, "timeout:30");
   const TargetListener listener;
   std::vector<Peer> leaving;
   for (int i = 0; i < 300; ++i) leaving.push_back(named.Requesting("n" + std::to_string(i) + ".silent.example", 80));
@@ -150,7 +150,7 @@ TEST_CASE("clients that request names without an answer and leave do not delay o
   for (Peer& client : leaving) client.Abort();
   const Stopwatch watch;
   named.ExpectConnected(named.Requesting("four.example", listener.at().port), listener);
-  CHECK(watch.elapsed() < kPatience / 2);
+  CHECK(watch.elapsed() < kTestTimeout / 2);
 }
 
 TEST_CASE("a name whose answer does not fit a datagram is queried over TCP") {
@@ -188,7 +188,7 @@ TEST_CASE("a name whose first address refuses is connected at its second, at onc
   const NamedGateway named(dns);
   const Stopwatch watch;
   named.ExpectConnected(named.Requesting("both.example", targets.port()), *targets.second);
-  CHECK(watch.elapsed() < kPatience / 2);
+  CHECK(watch.elapsed() < kTestTimeout / 2);
 }
 
 TEST_CASE("a name whose first address is silent is connected at its second after the attempt delay") {

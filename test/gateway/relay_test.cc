@@ -381,7 +381,7 @@ std::chrono::nanoseconds ArrivalOf(const Peer& peer, std::size_t count) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     pollfd ready{peer.fd(), POLLIN, 0};
-    REQUIRE(::poll(&ready, 1, static_cast<int>(kPatience.count())) == 1);
+    REQUIRE(::poll(&ready, 1, static_cast<int>(kTestTimeout.count())) == 1);
     const ssize_t got = ::recvmsg(peer.fd(), &message, 0);
     REQUIRE(got > 0);
     count -= static_cast<std::size_t>(got);

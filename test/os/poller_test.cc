@@ -49,7 +49,7 @@ struct Watch {
   }
 
   // The next event of the socket; all false when none comes in time.
-  Events Next(std::optional<std::chrono::nanoseconds> timeout = unit::kPatience) {
+  Events Next(std::optional<std::chrono::nanoseconds> timeout = unit::kTestTimeout) {
     if (poller.Wait(timeout) == 0) return {};
     const Poller::Event event = poller.At(0);
     CHECK(event.cookie.tag == 3);
@@ -94,7 +94,7 @@ TEST_CASE("poller: room in a socket that was full is an edge") {
   Poller poller;
   const Pair pair = TcpPair(16 * 1024);
   REQUIRE(poller.Add(pair.near.get(), {}));
-  REQUIRE(poller.Wait(unit::kPatience) == 1);
+  REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
   const std::string much = unit::Pattern(1024 * 1024);
   bool told = false;
   CHECK(unit::WaitUntil([&] {  // full, and whatever room the first acknowledgements made told and used
@@ -150,7 +150,7 @@ TEST_CASE("poller: what happened before a descriptor was added is told") {
   Send(pair.far.get(), Bytes("x"));
   REQUIRE(unit::WaitFor(pair.near.get(), POLLIN));
   REQUIRE(poller.Add(pair.near.get(), {}));
-  REQUIRE(poller.Wait(unit::kPatience) == 1);
+  REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
   CHECK(poller.At(0).events.readable);
   CHECK(poller.At(0).events.writable);
 }

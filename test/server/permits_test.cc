@@ -166,7 +166,7 @@ TEST_CASE("permits: many workers at once never hold too many permits, and none w
               worker.lease.Settle();
             }
             pollfd woken{worker.wake.fd(), POLLIN, 0};
-            if (::poll(&woken, 1, static_cast<int>(test::kPatience.count())) != 1) {
+            if (::poll(&woken, 1, static_cast<int>(test::kTestTimeout.count())) != 1) {
               stuck = true;
               return;
             }

@@ -198,7 +198,7 @@ int DnsServer::Queries() const {
 bool DnsServer::AwaitQueries(std::string_view name, DnsType type, int count) const {
   const Key key{Lower(name), static_cast<std::uint16_t>(type)};
   std::unique_lock lock(mutex_);
-  return queried_.wait_for(lock, kPatience, [&] {
+  return queried_.wait_for(lock, kTestTimeout, [&] {
     const auto found = queries_.find(key);
     return found != queries_.end() && found->second >= count;
   });

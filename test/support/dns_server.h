@@ -94,7 +94,7 @@ class DnsServer {
   int Queries(std::string_view name, DnsType type) const;
   int Queries() const;
 
-  // Waits until Queries(name, type) is at least `count`; false after kPatience (wait.h).
+  // Waits until Queries(name, type) is at least `count`; false after kTestTimeout (wait.h).
   bool AwaitQueries(std::string_view name, DnsType type, int count) const;
 
   // Waits until every datagram that has arrived was read. A test that sends many queries calls it between them, since a

@@ -61,7 +61,7 @@ bool Stream::Receive() {
 void Stream::EndAfter(std::size_t more) { bytes_ = std::min(bytes_, sent_ + chunk_.size() + more); }
 
 void Exchange(std::span<Stream> streams) {
-  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  auto deadline = std::chrono::steady_clock::now() + kTestTimeout;
   for (;;) {
     bool moved = false;
     bool done = true;
@@ -72,7 +72,7 @@ void Exchange(std::span<Stream> streams) {
     if (done) return;
     const auto now = std::chrono::steady_clock::now();
     if (moved) {
-      deadline = now + kPatience;
+      deadline = now + kTestTimeout;
       continue;
     }
     for (const Stream& stream : streams) {

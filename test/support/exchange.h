@@ -47,7 +47,7 @@ class Stream {
   std::size_t received_ = 0;
 };
 
-// Runs the streams until all are done. Throws if no byte moves for kPatience.
+// Runs the streams until all are done. Throws if no byte moves for kTestTimeout.
 void Exchange(std::span<Stream> streams);
 void Exchange(Stream stream);
 

@@ -106,7 +106,7 @@ Peer Peer::FromTo(const Endpoint& from, const Endpoint& to) {
 }
 
 void Peer::Connect(const Endpoint& to) {
-  timeval timeout{kPatience.count() / 1000, 0};  // socket(7): SO_SNDTIMEO bounds connect(2) too
+  timeval timeout{kTestTimeout.count() / 1000, 0};  // socket(7): SO_SNDTIMEO bounds connect(2) too
   ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
   sockaddr_storage address;
   const socklen_t size = to.ToSockaddr(&address);
@@ -123,7 +123,7 @@ void Peer::Send(std::string_view bytes) const {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     } else if (errno != EAGAIN && errno != EINTR) {
       FailErrno("send, with " + std::to_string(bytes.size()) + " bytes left");
-    } else if (!Poll(fd(), POLLOUT, kPatience)) {
+    } else if (!Poll(fd(), POLLOUT, kTestTimeout)) {
       Fail("send: the other side does not take the last " + std::to_string(bytes.size()) + " bytes");
     }
   }
@@ -149,7 +149,7 @@ Peer::Ending Peer::ReceiveMore(std::string& into, std::size_t room) const {
     if (received == 0) return Ending::kEnd;
     if (errno == ECONNRESET) return Ending::kReset;
     if (errno != EAGAIN && errno != EINTR) FailErrno("recv");
-    if (!Poll(fd(), POLLIN, kPatience)) Fail("recv: nothing more comes after " + Shown(into));
+    if (!Poll(fd(), POLLIN, kTestTimeout)) Fail("recv: nothing more comes after " + Shown(into));
   }
 }
 
@@ -225,7 +225,7 @@ TargetListener::TargetListener(const Endpoint& at, int backlog) : socket_(NewSoc
 }
 
 Peer TargetListener::Accept() const {
-  if (!Poll(socket_.get(), POLLIN, kPatience)) Fail("accept: nobody connects to the target");
+  if (!Poll(socket_.get(), POLLIN, kTestTimeout)) Fail("accept: nobody connects to the target");
   Fd accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!accepted.valid()) FailErrno("accept");
   return Peer(std::move(accepted));

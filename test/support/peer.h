@@ -1,5 +1,5 @@
 // Scripted peers: the clients and targets of a test, over real sockets.
-// A peer belongs to one thread at a time. Every wait ends after kPatience at most. A function that does not receive
+// A peer belongs to one thread at a time. Every wait ends after kTestTimeout at most. A function that does not receive
 // what the test expects throws a std::runtime_error that says what was received.
 #pragma once
 

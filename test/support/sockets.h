@@ -31,7 +31,7 @@
 
 namespace penstock::unit {
 
-using test::kPatience;
+using test::kTestTimeout;
 using test::WaitUntil;
 
 inline std::span<const std::uint8_t> Bytes(std::string_view text) {
@@ -50,7 +50,7 @@ inline std::string Pattern(std::size_t size) {
 }
 
 // True if one of `events` (poll(2)) happens for `fd` within `timeout`.
-inline bool WaitFor(int fd, int events, std::chrono::milliseconds timeout = kPatience) {
+inline bool WaitFor(int fd, int events, std::chrono::milliseconds timeout = kTestTimeout) {
   pollfd entry{fd, static_cast<short>(events), 0};
   int count = 0;
   do {

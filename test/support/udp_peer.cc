@@ -96,7 +96,7 @@ UdpPeer::Datagram UdpPeer::Receive() const {
   pollfd waiting{fd(), POLLIN, 0};
   int ready = 0;
   do {
-    ready = ::poll(&waiting, 1, static_cast<int>(kPatience.count()));
+    ready = ::poll(&waiting, 1, static_cast<int>(kTestTimeout.count()));
   } while (ready < 0 && errno == EINTR);
   if (ready != 1) throw std::runtime_error("no datagram arrived");
   std::string bytes(65'536, '\0');

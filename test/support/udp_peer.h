@@ -1,5 +1,5 @@
 // Scripted UDP peers: targets, and clients with an association.
-// A peer belongs to one thread at a time. Every wait ends after kPatience at most. A function that does not receive
+// A peer belongs to one thread at a time. Every wait ends after kTestTimeout at most. A function that does not receive
 // what the test expects throws a std::runtime_error.
 #pragma once
 

@@ -11,11 +11,11 @@ namespace penstock::test {
 using std::chrono::milliseconds;
 
 // The timeout of every wait. Only a failing test waits this long.
-inline constexpr milliseconds kPatience{20'000};
+inline constexpr milliseconds kTestTimeout{20'000};
 
 // True as soon as `condition` is true; false if it is not within `timeout`.
 template <class Condition>
-[[nodiscard]] bool WaitUntil(Condition condition, milliseconds timeout = kPatience) {
+[[nodiscard]] bool WaitUntil(Condition condition, milliseconds timeout = kTestTimeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
@@ -41,7 +41,7 @@ class Stopwatch {
 template <class Scenario>
 void BeforeDeadline(Scenario scenario) {
   for (milliseconds deadline(200);; deadline *= 4) {
-    const bool last = deadline * 4 > kPatience;
+    const bool last = deadline * 4 > kTestTimeout;
     const Stopwatch watch;
     try {
       if (scenario(deadline)) return;
