@@ -71,20 +71,20 @@ TEST_CASE("--udp-filter: unsolicited datagrams are dropped by default and delive
     const TestGateway gateway(settings);
     const UdpClient client(gateway);
     const UdpPeer target;
-    const UdpPeer stranger(*Endpoint::Parse("127.0.0.2:0"));
+    const UdpPeer unknown(*Endpoint::Parse("127.0.0.2:0"));
     client.Send("a", target.at());
     const Endpoint outside = target.Receive().from;
-    stranger.Send("from a stranger", Endpoint{*IpAddress::Parse("127.0.0.1"), outside.port});
+    unknown.Send("unsolicited", Endpoint{*IpAddress::Parse("127.0.0.1"), outside.port});
     if (filter == UdpFilter::kAddress) {
       CHECK(WaitForCount(gateway, &Counters::udp_unsolicited, 1));
       client.PingPong(target);
-      client.Send("now I ask", stranger.at());
-      stranger.Send("from a friend", stranger.Receive().from);
-      CHECK(client.Receive().bytes == "from a friend");
+      client.Send("question", unknown.at());
+      unknown.Send("answer", unknown.Receive().from);
+      CHECK(client.Receive().bytes == "answer");
     } else {
       const auto answer = client.Receive();
-      CHECK(answer.bytes == "from a stranger");
-      CHECK(answer.from == stranger.at());
+      CHECK(answer.bytes == "unsolicited");
+      CHECK(answer.from == unknown.at());
     }
   }
 }
@@ -342,7 +342,7 @@ TEST_CASE("a client that has closed its UDP socket loses its answers and keeps i
     control = std::move(client.control());
   }
   const Endpoint outside = target.Receive().from;
-  for (int i = 0; i < 10; ++i) target.Send("anybody there?", outside);
+  for (int i = 0; i < 10; ++i) target.Send("late", outside);
   CHECK(WaitUntil(
       [&] { return gateway.Count(&Counters::datagrams_down) + gateway.Count(&Counters::udp_unreachable) == 10; }));
   CHECK(gateway.server().sessions() == 1);

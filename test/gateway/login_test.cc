@@ -261,13 +261,13 @@ TEST_CASE("after three failures at a name a client is refused at that name; othe
 
 TEST_CASE("wrong logins from 300 addresses do not keep a right login out") {
   const TestGateway gateway(SettingsWith("alice:" + kSlowHash));
-  std::vector<Peer> crowd;
+  std::vector<Peer> guessing;
   for (int i = 0; i < 300; ++i) {
     const std::string address = "127.1." + std::to_string(i / 250) + '.' + std::to_string(i % 250 + 1) + ":0";
-    crowd.push_back(Peer::FromTo(*Endpoint::Parse(address), gateway.at()));
-    crowd.back().Send(kGreetingLogin + Credentials("alice", "open-sesamE"));
+    guessing.push_back(Peer::FromTo(*Endpoint::Parse(address), gateway.at()));
+    guessing.back().Send(kGreetingLogin + Credentials("alice", "open-sesamE"));
   }
-  REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::accepted) == crowd.size(); }));
+  REQUIRE(WaitUntil([&] { return gateway.Count(&Counters::accepted) == guessing.size(); }));
   const std::uint64_t before = gateway.Count(&Counters::logins_failed);
   const Peer client = gateway.Client();
   client.Send(kGreetingLogin + kAlice);

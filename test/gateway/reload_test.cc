@@ -218,16 +218,16 @@ TEST_CASE("reload-ends-denied: more denied sessions than one turn handles all en
   const TestGateway gateway;
   const TargetListener listener;
   const TargetListener other;
-  std::vector<TestGateway::Session> crowd;
-  for (std::uint32_t i = 0; i < 3 * kSessionsToldPerTurn; ++i) crowd.push_back(gateway.Open(listener));
+  std::vector<TestGateway::Session> denied;
+  for (std::uint32_t i = 0; i < 3 * kSessionsToldPerTurn; ++i) denied.push_back(gateway.Open(listener));
   const TestGateway::Session allowed = gateway.Open(other);
   RuleText text;
   REQUIRE_FALSE(text.AddRule(false, "port " + std::to_string(listener.at().port), "test"));
   gateway.server().Reload(
       {.users = nullptr, .rules = std::make_shared<const RuleSet>(text), .limits = {}, .reload_ends_denied = true});
-  for (const auto& session : crowd) CHECK(session.client.ReceiveToReset().empty());
+  for (const auto& session : denied) CHECK(session.client.ReceiveToReset().empty());
   CHECK(gateway.WaitForSessions(1));
-  CHECK(gateway.Count(&Counters::forbidden_later) == crowd.size());
+  CHECK(gateway.Count(&Counters::forbidden_later) == denied.size());
   PingPong(allowed, 1);
 }
 

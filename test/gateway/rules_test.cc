@@ -314,14 +314,14 @@ TEST_CASE("UDP: --udp-filter open does not deliver datagrams from denied address
   const UdpClient client(gateway);
   const UdpPeer target;
   const UdpPeer denied(*Endpoint::Parse("127.0.0.2:0"));
-  const UdpPeer stranger(*Endpoint::Parse("127.0.0.3:0"));
+  const UdpPeer unknown(*Endpoint::Parse("127.0.0.3:0"));
   client.Send("a", target.at());
   const Endpoint outside = target.Receive().from;
   for (int i = 1; i <= 3; ++i) {
     denied.Send("denied", outside);
     CHECK(WaitUntil([&] { return gateway.Count(&Counters::udp_denied) == static_cast<std::uint64_t>(i); }));
-    stranger.Send("stranger", outside);
-    CHECK(client.Receive().bytes == "stranger");
+    unknown.Send("unknown", outside);
+    CHECK(client.Receive().bytes == "unknown");
   }
 }
 
