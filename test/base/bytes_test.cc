@@ -10,7 +10,7 @@ namespace {
 
 const std::uint8_t kBytes[] = {0x01, 0x02, 0xff, 0xfe, 0x05};
 
-TEST_CASE("bytes: a reader takes fields in network order") {
+TEST_CASE("bytes: a reader decodes fields in network order") {
   ByteReader reader(kBytes);
   CHECK(reader.U8() == 0x01);
   CHECK(reader.U16() == 0x02ff);
@@ -22,14 +22,14 @@ TEST_CASE("bytes: a reader takes fields in network order") {
   CHECK(reader.position() == sizeof kBytes);
 }
 
-TEST_CASE("bytes: taking nothing succeeds, even at the end") {
+TEST_CASE("bytes: taking zero bytes succeeds, also at the end") {
   ByteReader reader({kBytes, 1});
   reader.U8();
   CHECK(reader.Take(0).empty());
   CHECK(reader.ok());
 }
 
-TEST_CASE("bytes: a reader that failed once yields nothing any more") {
+TEST_CASE("bytes: after a failure a reader returns nothing") {
   ByteReader reader({kBytes, 3});
   CHECK(reader.U8() == 0x01);
   CHECK(reader.Take(3).empty());  // one too many
@@ -41,14 +41,14 @@ TEST_CASE("bytes: a reader that failed once yields nothing any more") {
   CHECK(reader.position() == 1);  // what failed took nothing
 }
 
-TEST_CASE("bytes: a length near the top of its type is beyond the end, not around it") {
+TEST_CASE("bytes: a length near the maximum of its type does not overflow") {
   ByteReader reader(kBytes);
   reader.U16();
   CHECK(reader.Take(static_cast<std::size_t>(-1)).empty());
   CHECK_FALSE(reader.ok());
 }
 
-TEST_CASE("bytes: a writer puts fields in network order") {
+TEST_CASE("bytes: a writer encodes fields in network order") {
   std::array<std::uint8_t, 5> room{};
   ByteWriter writer(room);
   writer.U8(0x05);
@@ -60,7 +60,7 @@ TEST_CASE("bytes: a writer puts fields in network order") {
   CHECK(std::vector<int>(written.begin(), written.end()) == std::vector<int>{0x05, 0x04, 0x38, 0xaa, 0xbb});
 }
 
-TEST_CASE("bytes: a writer that failed once has written nothing") {
+TEST_CASE("bytes: after a failure a writer has written nothing") {
   std::array<std::uint8_t, 3> room{9, 9, 9};
   ByteWriter writer({room.data(), 2});
   writer.U8(1);

@@ -14,7 +14,7 @@
 namespace penstock {
 namespace {
 
-TEST_CASE("counters: a count starts at zero and adds up") {
+TEST_CASE("counters: a counter starts at zero and adds up") {
   Counter counter;
   CHECK(counter.value() == 0);
   counter.Add();
@@ -22,7 +22,7 @@ TEST_CASE("counters: a count starts at zero and adds up") {
   CHECK(counter.value() == 42);
 }
 
-TEST_CASE("counters: another thread may read while the owner counts, and never sees a count go down") {
+TEST_CASE("counters: another thread may read a counter while the owner adds, and never sees it go down") {
   Counters counters;
   std::thread owner([&] {
     for (int i = 0; i < 1000; ++i) counters.accepted.Add();
@@ -61,7 +61,7 @@ constexpr std::size_t Listed() {
 static_assert(Listed<Counters>() == sizeof(Counters) / sizeof(Counter));
 static_assert(Listed<Gauges>() == sizeof(Gauges) / sizeof(Gauge));
 
-TEST_CASE_TEMPLATE("counters: each member is listed once, under a name of its own that is well formed", Owner, Counters,
+TEST_CASE_TEMPLATE("counters: each member is listed once, with a unique and well-formed name", Owner, Counters,
                    Gauges) {
   const std::regex well_formed(std::is_same_v<Owner, Counters> ? "[a-z][a-z0-9_]*_total" : "[a-z][a-z0-9_]*");
   const std::regex labels(R"(([a-z]+="[a-z0-9-]+"(,[a-z]+="[a-z0-9-]+")*)?)");

@@ -14,7 +14,7 @@ Digest Number(int number) {
 
 }  // namespace
 
-TEST_CASE("a memory of digests knows the latest, and no more than two generations") {
+TEST_CASE("digest memory: it knows the latest digests, of at most two generations") {
   DigestMemory memory(10);
   CHECK_FALSE(memory.Knows(Number(0)));
   for (int i = 0; i < 1000; ++i) {
@@ -28,7 +28,7 @@ TEST_CASE("a memory of digests knows the latest, and no more than two generation
   CHECK(known <= 10);
 }
 
-TEST_CASE("a memory of digests keeps what is asked for") {
+TEST_CASE("digest memory: a digest that is used is kept") {
   DigestMemory memory(10);
   memory.Remember(Number(0));
   for (int i = 1; i < 1000; ++i) {

@@ -29,7 +29,7 @@ std::string Hex(const Digest& digest) {
 
 // vectors_sip128 of vectors.h in the authors' reference implementation (github.com/veorq/SipHash): the key is
 // 00 01 02 .. 0f, message N is 00 01 02 .. N-1.
-TEST_CASE("digests are those of the reference implementation") {
+TEST_CASE("digest: the results are those of the reference implementation") {
   const struct {
     std::size_t length;
     std::string_view digest;
@@ -50,7 +50,7 @@ TEST_CASE("digests are those of the reference implementation") {
   }
 }
 
-TEST_CASE("where one field of a digest ends and the next begins counts") {
+TEST_CASE("digest: the boundary between two fields makes a difference") {
   const auto of = [](auto... fields) {
     KeyedDigest digest(CountingKey());
     (digest.Add(fields), ...);
@@ -67,7 +67,7 @@ TEST_CASE("where one field of a digest ends and the next begins counts") {
   CHECK_FALSE(digest.Add("ab").Add("c").Finish() == of("ab", "c"));
 }
 
-TEST_CASE("bytes are the same exactly when all of them are") {
+TEST_CASE("digest: the comparison in constant time finds each difference") {
   const std::string text = "open-sesame";
   CHECK(SameInConstantTime(text, std::string(text)));
   CHECK(SameInConstantTime("", ""));

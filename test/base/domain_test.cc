@@ -13,7 +13,7 @@ namespace {
 
 Domain Of(std::string_view text) { return Domain::Parse(text).value(); }
 
-TEST_CASE("domain: what is one, and that capitals and the final dot do not count") {
+TEST_CASE("domain: valid domains are parsed, and case and the final dot make no difference") {
   const struct {
     std::string_view text, name;
     bool with_below;
@@ -38,7 +38,7 @@ TEST_CASE("domain: what is one, and that capitals and the final dot do not count
   }
 }
 
-TEST_CASE("domain: what is none, and what would be right") {
+TEST_CASE("domain: other text is rejected with what is accepted instead") {
   const std::string any =
       "a name such as example.com, or .example.com for that name and all names below it; what is not ASCII is written "
       "as "
@@ -86,7 +86,7 @@ std::vector<std::uint32_t> Find(const DomainTable& table, std::string_view name)
   return found;
 }
 
-TEST_CASE("domain table: every domain that a name belongs to") {
+TEST_CASE("domain table: a lookup finds every domain of a name") {
   CHECK(DomainTable().empty());
   CHECK(Find(DomainTable(), "example.com").empty());
   const DomainTable table({{Of(".com"), 1},
@@ -133,7 +133,7 @@ TEST_CASE("domain table: every domain that a name belongs to") {
   }
 }
 
-TEST_CASE("domain table: a name of the longest kind, in as many domains as it can be") {
+TEST_CASE("domain table: a name of the maximum length is found in the maximum number of domains") {
   std::string name = "a";
   std::vector<DomainTable::Entry> entries{{Of(name + '.'), 0}};
   std::uint32_t count = 0;
@@ -150,7 +150,7 @@ TEST_CASE("domain table: a name of the longest kind, in as many domains as it ca
   CHECK(Find(table, std::string(100'000, 'a')).empty());
 }
 
-TEST_CASE("domain table: random names, against looking at each") {
+TEST_CASE("domain table: random names have the same domains as with a linear search") {
   for (std::uint32_t seed = 1; seed <= 100; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);

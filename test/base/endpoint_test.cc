@@ -21,7 +21,7 @@ IpAddress Ip(std::string_view text) {
   return *ip;
 }
 
-TEST_CASE("endpoint: addresses are read as inet_pton(3) reads them, and written in their one form") {
+TEST_CASE("endpoint: addresses are parsed as by inet_pton(3), and written in one form") {
   const struct {
     std::string_view text;
     std::string_view written;
@@ -52,7 +52,7 @@ TEST_CASE("endpoint: addresses are read as inet_pton(3) reads them, and written 
   }
 }
 
-TEST_CASE("endpoint: other texts are no addresses") {
+TEST_CASE("endpoint: other text is no address") {
   const std::string_view bad[] = {
       "",
       " ",
@@ -188,7 +188,7 @@ TEST_CASE("endpoint: classes of addresses end where their ranges end") {
   }
 }
 
-TEST_CASE("endpoint: an address with a port is read and written") {
+TEST_CASE("endpoint: an address with a port is parsed and written") {
   const struct {
     std::string_view text;
     std::string_view ip;
@@ -215,7 +215,7 @@ TEST_CASE("endpoint: an address with a port is read and written") {
   }
 }
 
-TEST_CASE("endpoint: other texts are no address with a port") {
+TEST_CASE("endpoint: other text is no address with a port") {
   const std::string_view bad[] = {
       "",
       ":",
@@ -328,7 +328,7 @@ TEST_CASE("endpoint: a range of ports is one port, or two in order with a dash b
   }
 }
 
-TEST_CASE("endpoint: names that can be asked of the DNS") {
+TEST_CASE("endpoint: host names are those that a name server can be asked for") {
   const std::string label63(63, 'a');
   const std::string name253 = label63 + '.' + label63 + '.' + label63 + '.' + std::string(61, 'b');
   REQUIRE(name253.size() == kNameBytesMax);
@@ -395,7 +395,7 @@ TEST_CASE("endpoint: names that can be asked of the DNS") {
   }
 }
 
-TEST_CASE("endpoint: a name field may hold the text of an address") {
+TEST_CASE("endpoint: the name in a request may be the text of an address") {
   const struct {
     std::string_view name;
     std::string_view ip;

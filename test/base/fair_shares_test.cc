@@ -14,7 +14,7 @@ std::size_t TakeAll(FairShares& shares, std::size_t share) {
   return taken;
 }
 
-TEST_CASE("fair shares: one client may have three quarters, and what it leaves is shared in the same way") {
+TEST_CASE("fair shares: one client can hold three quarters, and the next one three quarters of the rest") {
   FairShares shares(64);
   CHECK(TakeAll(shares, 0) == 48);
   CHECK(TakeAll(shares, 1) == 12);
@@ -24,7 +24,7 @@ TEST_CASE("fair shares: one client may have three quarters, and what it leaves i
   CHECK_FALSE(shares.MayTake(4));
 }
 
-TEST_CASE("fair shares: clients that take all they can, and return some now and then, end with equal parts") {
+TEST_CASE("fair shares: clients that take all they can, and return some, end with equal parts") {
   constexpr std::size_t kThings = 1'000;
   constexpr std::size_t kClients = 10;
   FairShares shares(kThings);
@@ -43,7 +43,7 @@ TEST_CASE("fair shares: clients that take all they can, and return some now and 
   for (const std::size_t its : held) CHECK(its == doctest::Approx(3 * kThings / 31).epsilon(0.05));
 }
 
-TEST_CASE("fair shares: of none nobody has one, and of one the first") {
+TEST_CASE("fair shares: of no object nobody gets one, and of one object the first client") {
   FairShares none(0);
   CHECK_FALSE(none.MayTake(0));
   FairShares one(1);
@@ -53,7 +53,7 @@ TEST_CASE("fair shares: of none nobody has one, and of one the first") {
   CHECK(one.MayTake(6));
 }
 
-TEST_CASE("fair shares: neighbours do not all share, whatever the key") {
+TEST_CASE("fair shares: neighbours in a network have different shares, whatever the key") {
   for (std::uint64_t bit = 1; bit != 0; bit <<= 1) {
     for (const std::uint64_t key : {bit, bit - 1, ~bit}) {
       CAPTURE(key);

@@ -15,7 +15,7 @@ namespace {
 IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 Prefix Block(std::string_view text) { return Prefix::Parse(text).value(); }
 
-TEST_CASE("prefix: what is a block, and how it is written") {
+TEST_CASE("prefix: blocks are parsed, and written in one form") {
   const struct {
     std::string_view text, written;
   } good[] = {
@@ -48,7 +48,7 @@ TEST_CASE("prefix: what is a block, and how it is written") {
   }
 }
 
-TEST_CASE("prefix: what is no block, and what would be right") {
+TEST_CASE("prefix: other text is rejected with what is accepted instead") {
   const std::string any = "an address such as 192.0.2.1 or 2001:db8::1, or a block such as 10.0.0.0/8 or 2001:db8::/32";
   const struct {
     std::string_view text;
@@ -91,7 +91,7 @@ TEST_CASE("prefix: what is no block, and what would be right") {
   }
 }
 
-TEST_CASE("prefix: a block contains its addresses, first and last, and no others") {
+TEST_CASE("prefix: a block contains its first and its last address, and none outside") {
   const struct {
     std::string_view block, before, first, last, after;
   } rows[] = {
@@ -117,7 +117,7 @@ TEST_CASE("prefix: a block contains its addresses, first and last, and no others
   }
 }
 
-TEST_CASE("prefix: IPv4 and IPv6 do not contain each other") {
+TEST_CASE("prefix: no IPv4 block contains an IPv6 one, nor the other way round") {
   CHECK_FALSE(Block("::/0").Contains(Ip("10.0.0.1")));
   CHECK_FALSE(Block("::/0").Contains(Ip("::ffff:10.0.0.1")));
   CHECK_FALSE(Block("::/0").Contains(Block("0.0.0.0/0")));
@@ -135,7 +135,7 @@ std::vector<std::uint32_t> Find(const PrefixTable& table, std::string_view addre
   return found;
 }
 
-TEST_CASE("prefix table: all blocks around an address, the smallest first") {
+TEST_CASE("prefix table: a lookup finds all blocks around an address, the smallest first") {
   CHECK(PrefixTable().empty());
   CHECK(Find(PrefixTable(), "10.0.0.1").empty());
   const PrefixTable table({{Block("10.1.0.0/16"), 3},
@@ -157,7 +157,7 @@ TEST_CASE("prefix table: all blocks around an address, the smallest first") {
   CHECK(Find(table, "2001:db8::1") == Values{8, 7});
 }
 
-TEST_CASE("prefix table: an address in blocks of every length") {
+TEST_CASE("prefix table: an address is found in blocks of every length") {
   std::vector<PrefixTable::Entry> entries;
   const IpAddress ones = Ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
   std::string text;
@@ -169,7 +169,7 @@ TEST_CASE("prefix table: an address in blocks of every length") {
   CHECK(Find(PrefixTable(entries), ones.ToString()).size() == PrefixTable::kMatchesMax);
 }
 
-TEST_CASE("prefix table: random blocks, against looking at each") {
+TEST_CASE("prefix table: random addresses have the same blocks as with a linear search") {
   for (std::uint32_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
@@ -209,7 +209,7 @@ TEST_CASE("prefix table: random blocks, against looking at each") {
 }
 
 // RFC 6052 section 2.4.
-TEST_CASE("translators: the IPv4 address inside, by each length of prefix") {
+TEST_CASE("translators: the embedded IPv4 address is found for each length of prefix") {
   const struct {
     std::string_view prefix, address;
   } rows[] = {

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("quantity: numbers are digits within their bounds") {
+TEST_CASE("quantity: numbers are digits within their limits") {
   CHECK(ParseNumber("0", 0, 10) == 0U);
   CHECK(ParseNumber("10", 0, 10) == 10U);
   CHECK(ParseNumber("007", 0, 10) == 7U);
@@ -24,7 +24,7 @@ TEST_CASE("quantity: numbers are digits within their bounds") {
   CHECK_FALSE(ParseNumber("5", 3, 4).has_value());
 }
 
-TEST_CASE("quantity: durations are read") {
+TEST_CASE("quantity: durations are parsed") {
   const struct {
     std::string_view text;
     std::chrono::milliseconds duration;
@@ -83,7 +83,7 @@ TEST_CASE("quantity: durations are read") {
   }
 }
 
-TEST_CASE("quantity: durations are written in their largest whole unit, and read back") {
+TEST_CASE("quantity: durations are written in their largest whole unit, and parsed back") {
   const struct {
     std::chrono::milliseconds duration;
     std::string_view text;
@@ -98,7 +98,7 @@ TEST_CASE("quantity: durations are written in their largest whole unit, and read
   }
 }
 
-TEST_CASE("quantity: rates are read") {
+TEST_CASE("quantity: rates are parsed") {
   const struct {
     std::string_view text;
     std::uint64_t rate;
@@ -169,7 +169,7 @@ TEST_CASE("quantity: rates are read") {
   }
 }
 
-TEST_CASE("quantity: rates are written in their largest whole unit, and read back") {
+TEST_CASE("quantity: rates are written in their largest whole unit, and parsed back") {
   const struct {
     std::uint64_t rate;
     std::string_view text;

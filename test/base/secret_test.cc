@@ -32,7 +32,7 @@ static_assert(!std::is_convertible_v<std::string_view, Secret> && !std::is_conve
 
 }  // namespace
 
-TEST_CASE("a secret is what it was made from, with a NUL behind it") {
+TEST_CASE("secret: a secret holds its text, NUL-terminated") {
   const Secret secret(std::string_view("open-sesame\0!", 13));
   CHECK(secret.size() == 13);
   CHECK(secret.Reveal() == std::string_view("open-sesame\0!", 13));
@@ -46,7 +46,7 @@ TEST_CASE("a secret is what it was made from, with a NUL behind it") {
   CHECK(Secret(std::string_view()).empty());
 }
 
-TEST_CASE("a secret moves, and nothing stays behind") {
+TEST_CASE("secret: a move leaves nothing behind") {
   Secret first(std::string_view("open-sesame"));
   const char* const bytes = first.c_str();
   Secret second(std::move(first));
@@ -61,7 +61,7 @@ TEST_CASE("a secret moves, and nothing stays behind") {
   CHECK(third.Reveal() == "open-sesame");
 }
 
-TEST_CASE("a secret is filled in place, and what is cut off is overwritten") {
+TEST_CASE("secret: a secret is filled in place, and Shorten overwrites the rest") {
   Secret secret = Secret::WithRoom(32);
   CHECK(secret.room().size() == 32);
   ::memcpy(secret.room().data(), "open-sesame and more", 20);
@@ -74,7 +74,7 @@ TEST_CASE("a secret is filled in place, and what is cut off is overwritten") {
   CHECK(secret.empty());
 }
 
-TEST_CASE("wiping leaves zeros") {
+TEST_CASE("secret: Wipe leaves zeros") {
   std::string text = "open-sesame";
   Wipe(std::span<char>(text).first(4));
   CHECK(text == std::string(4, '\0') + "-sesame");

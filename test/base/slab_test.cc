@@ -20,7 +20,7 @@ struct Thing {
   static inline int alive = 0;
 };
 
-TEST_CASE("slab: an object is made from its handle and found by it") {
+TEST_CASE("slab: an object is constructed with its handle, which resolves to it") {
   Slab<Thing> slab(10);
   Thing* const thing = slab.Acquire(7);
   REQUIRE(thing != nullptr);
@@ -29,7 +29,7 @@ TEST_CASE("slab: an object is made from its handle and found by it") {
   CHECK(slab.live() == 1);
 }
 
-TEST_CASE("slab: a handle goes stale when its object is released") {
+TEST_CASE("slab: a handle becomes stale when its object is released") {
   Slab<Thing> slab(1);
   const Handle first = slab.Acquire()->handle;
   slab.Release(first);
@@ -44,7 +44,7 @@ TEST_CASE("slab: a handle goes stale when its object is released") {
   CHECK(slab.Resolve(second) != nullptr);
 }
 
-TEST_CASE("slab: made-up handles resolve to nothing") {
+TEST_CASE("slab: invalid handles resolve to nothing") {
   Slab<Thing> slab(100);
   CHECK(slab.Resolve(Handle{}) == nullptr);
   CHECK(slab.Resolve({0, 0}) == nullptr);  // no slot exists yet
@@ -55,7 +55,7 @@ TEST_CASE("slab: made-up handles resolve to nothing") {
   CHECK(slab.Resolve({Handle::kNoSlot - 1, 0}) == nullptr);
 }
 
-TEST_CASE("slab: it holds exactly its capacity, with handles of their own") {
+TEST_CASE("slab: it holds exactly its capacity, and no two objects have one handle") {
   for (const std::size_t capacity : {0U, 1U, 63U, 64U, 65U, 200U}) {
     CAPTURE(capacity);
     Slab<Thing> slab(capacity);
@@ -94,7 +94,7 @@ TEST_CASE("slab: low slots are used first") {
   for (std::uint32_t slot = 0; slot < 130; ++slot) CHECK(slab.Acquire()->handle.slot == slot);
 }
 
-TEST_CASE("slab: every live object is visited once, and may be released then") {
+TEST_CASE("slab: ForEach visits every object once, and may release it") {
   Slab<Thing> slab(200);
   std::vector<Handle> handles;
   for (int i = 0; i < 150; ++i) handles.push_back(slab.Acquire(i)->handle);
@@ -117,7 +117,7 @@ TEST_CASE("slab: every live object is visited once, and may be released then") {
   CHECK(slab.live() == 50);
 }
 
-TEST_CASE("slab: live objects are visited some at a time, and those that go meanwhile are not") {
+TEST_CASE("slab: ForSome visits some objects at a time, but none that was released meanwhile") {
   Slab<Thing> slab(10'000);
   std::vector<Handle> handles;
   for (int i = 0; i < 10'000; ++i) handles.push_back(slab.Acquire(i)->handle);
@@ -140,7 +140,7 @@ TEST_CASE("slab: live objects are visited some at a time, and those that go mean
   CHECK(slab.live() == 0);
 }
 
-TEST_CASE("slab: memory of a crowd that has gone is given back, and its handles stay stale in new memory") {
+TEST_CASE("slab: empty chunks are freed, and old handles stay stale when a chunk is allocated again") {
   Slab<Thing> slab(100'000);
   std::vector<Handle> crowd{slab.Acquire(0)->handle};
   const std::size_t chunk = slab.slots();
@@ -158,7 +158,7 @@ TEST_CASE("slab: memory of a crowd that has gone is given back, and its handles 
   for (const Handle handle : crowd) CHECK((slab.Resolve(handle) != nullptr) == (handle == crowd.front()));
 }
 
-TEST_CASE("slab: coming and going at the edge of a chunk does not take and give back its memory each time") {
+TEST_CASE("slab: one empty chunk is kept, so that the next object does not allocate it again") {
   Slab<Thing> slab(100'000);
   slab.Acquire();
   const std::size_t chunk = slab.slots();
@@ -168,7 +168,7 @@ TEST_CASE("slab: coming and going at the edge of a chunk does not take and give 
   CHECK(slab.slots() == 2 * chunk);
 }
 
-TEST_CASE("slab: what still lives is destroyed with it") {
+TEST_CASE("slab: the destructor destroys all objects") {
   {
     Slab<Thing> slab(100);
     for (int i = 0; i < 70; ++i) slab.Acquire();
@@ -190,7 +190,7 @@ struct Reach {
 };
 template struct Reach<&Slab<Bare>::chunks_>;
 
-TEST_CASE("slab: generations fit 24 bits and begin again behind the last one") {
+TEST_CASE("slab: generations have 24 bits and wrap around") {
   Slab<Bare> slab(1);
   const Handle first = slab.Acquire()->handle;
   slab.Release(first);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kKnown[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
 
-TEST_CASE("suggest: a word with a typing error or two is recognised") {
+TEST_CASE("suggest: a word with one or two errors gets a suggestion") {
   const struct {
     std::string_view word, meant;
   } rows[] = {
@@ -35,7 +35,7 @@ TEST_CASE("suggest: a word with a typing error or two is recognised") {
   }
 }
 
-TEST_CASE("suggest: a word that is near to nothing gets no suggestion") {
+TEST_CASE("suggest: a word that is near to no known word gets no suggestion") {
   for (const std::string_view word : {"", "x", "to", "from", "destination", "po", "tttttt"}) {
     CAPTURE(word);
     CHECK_FALSE(Nearest(word, kKnown));
@@ -44,7 +44,7 @@ TEST_CASE("suggest: a word that is near to nothing gets no suggestion") {
   CHECK_FALSE(Nearest("target", {}));
 }
 
-TEST_CASE("suggest: the nearest one wins, the first of equals") {
+TEST_CASE("suggest: the nearest word is suggested, of equals the first") {
   constexpr std::string_view kAlike[] = {"bind-porta", "bind-ports", "bind-parts"};
   CHECK(Nearest("bind-part", kAlike) == "bind-parts");
   CHECK(Nearest("bind-port", kAlike) == "bind-porta");

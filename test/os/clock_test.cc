@@ -5,7 +5,7 @@
 namespace penstock {
 namespace {
 
-TEST_CASE("clock: the time stands still between two readings") {
+TEST_CASE("clock: now() changes only when the clock is read") {
   Clock clock;
   const TimePoint before = clock.now();
   while (std::chrono::steady_clock::now() == before) {

@@ -16,7 +16,7 @@ using unit::IsOpen;
 
 Fd Open() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-TEST_CASE("fd: it closes what it owns when it goes") {
+TEST_CASE("fd: the destructor closes the descriptor") {
   int number = -1;
   {
     const Fd fd = Open();
@@ -27,7 +27,7 @@ TEST_CASE("fd: it closes what it owns when it goes") {
   CHECK_FALSE(IsOpen(number));
 }
 
-TEST_CASE("fd: it closes once, so that a descriptor which took the number lives on") {
+TEST_CASE("fd: a descriptor is closed once, so another one that gets its number stays open") {
   Fd fd = Open();
   const int number = fd.get();
   fd.Close();
@@ -38,7 +38,7 @@ TEST_CASE("fd: it closes once, so that a descriptor which took the number lives 
   CHECK(IsOpen(number));
 }
 
-TEST_CASE("fd: moving hands over the descriptor") {
+TEST_CASE("fd: a move transfers the descriptor") {
   Fd from = Open();
   const int number = from.get();
   Fd to(std::move(from));
@@ -53,14 +53,14 @@ TEST_CASE("fd: moving hands over the descriptor") {
   CHECK(IsOpen(number));
 }
 
-TEST_CASE("fd: moving to itself keeps the descriptor") {
+TEST_CASE("fd: a move to itself keeps the descriptor") {
   Fd fd = Open();
   Fd& same = fd;
   fd = std::move(same);
   CHECK(IsOpen(fd.get()));
 }
 
-TEST_CASE("fd: one that owns nothing closes nothing") {
+TEST_CASE("fd: an empty Fd closes nothing") {
   Fd fd;
   CHECK_FALSE(fd.valid());
   fd.Close();

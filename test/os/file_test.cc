@@ -11,7 +11,7 @@
 
 namespace penstock {
 
-TEST_CASE("a file is read whole, up to a bound") {
+TEST_CASE("file: a file is read whole, up to the limit") {
   const test::TempDirectory directory;
   const std::string text(100'000, 'x');
   const std::string path = directory.Write("file", text);
@@ -22,7 +22,7 @@ TEST_CASE("a file is read whole, up to a bound") {
   CHECK(ReadFile(directory.Write("empty", ""), 0) == "");
 }
 
-TEST_CASE("what cannot be read says why, and does not block") {
+TEST_CASE("file: a file that cannot be read gives a reason and does not block") {
   const test::TempDirectory directory;
   std::string error;
   CHECK_FALSE(ReadFile(directory.PathOf("missing"), 10, &error));
@@ -36,7 +36,7 @@ TEST_CASE("what cannot be read says why, and does not block") {
   CHECK(error.ends_with("it is a pipe, and could not be read again; give a file"));
 }
 
-TEST_CASE("a private file is one that nobody but its owner may read or change") {
+TEST_CASE("file: a private file is readable and writable by its owner alone") {
   const test::TempDirectory directory;
   const std::string path = directory.Write("private", "open-sesame");
   std::string error;
@@ -66,7 +66,7 @@ TEST_CASE("a private file is one that nobody but its owner may read or change") 
   CHECK_FALSE(ReadPrivateFile(link, 11, &error));
 }
 
-TEST_CASE("a private file is a regular one") {
+TEST_CASE("file: a private file is a regular file") {
   const test::TempDirectory directory;
   std::string error;
   CHECK_FALSE(ReadPrivateFile(directory.PathOf("missing"), 10, &error));
@@ -81,7 +81,7 @@ TEST_CASE("a private file is a regular one") {
   CHECK(error.ends_with("it is no regular file"));
 }
 
-TEST_CASE("a stamp changes with the file") {
+TEST_CASE("file: the stamp changes when the file does") {
   const test::TempDirectory directory;
   const FileStamp missing = StampOf(directory.PathOf("file"));
   CHECK(missing == FileStamp{});

@@ -53,7 +53,7 @@ struct DefaultSigpipe {
   void (*before)(int);
 };
 
-TEST_CASE("io: faults are the errors that somebody acts on") {
+TEST_CASE("io: each errno has its fault") {
   const struct {
     int error;
     Fault fault;
@@ -108,12 +108,12 @@ void ReceiveTellsApart(Pair pair) {
   CHECK(read.bytes == 0);
 }
 
-TEST_CASE("io: a receive tells bytes, nothing yet, and the end apart") {
+TEST_CASE("io: a receive distinguishes bytes, an empty queue and the end of file") {
   ReceiveTellsApart(UnixPair());
   ReceiveTellsApart(TcpPair());
 }
 
-TEST_CASE("io: a send that fills the socket is short, and the next one is told to wait") {
+TEST_CASE("io: a send that fills the socket is short, and the next one returns kAgain") {
   const Pair pair = TcpPair(16 * 1024);
   const std::string much = unit::Pattern(4 * 1024 * 1024);
   const IoResult sent = Send(pair.near.get(), Bytes(much));
@@ -124,7 +124,7 @@ TEST_CASE("io: a send that fills the socket is short, and the next one is told t
   CHECK((more.status == kAgain || more.bytes < much.size()));
 }
 
-TEST_CASE("io: bytes that came before a reset are still received") {
+TEST_CASE("io: bytes that arrived before a reset are still received") {
   Pair pair = TcpPair();
   Send(pair.far.get(), Bytes("last words"));
   unit::Reset(pair.far);
@@ -138,7 +138,7 @@ TEST_CASE("io: bytes that came before a reset are still received") {
   CHECK(end.fault == Fault::kReset);
 }
 
-TEST_CASE("io: sending into a broken connection is a fault and no signal") {
+TEST_CASE("io: a send on a broken connection is a fault and raises no signal") {
   const DefaultSigpipe deadly;
   Pair pair = TcpPair();
   unit::Reset(pair.far);
@@ -153,13 +153,13 @@ TEST_CASE("io: sending into a broken connection is a fault and no signal") {
   CHECK(Send(closed.near.get(), Bytes("x")).fault == Fault::kReset);
 }
 
-TEST_CASE("io: sending after the end of sending is a fault") {
+TEST_CASE("io: a send after ShutdownSend is a fault") {
   const Pair pair = TcpPair();
   ShutdownSend(pair.near.get());
   CHECK(Send(pair.near.get(), Bytes("x")).fault == Fault::kReset);
 }
 
-TEST_CASE("io: a peek takes nothing, and a discard takes what was asked") {
+TEST_CASE("io: a peek leaves the bytes in the queue, and a discard drops as many as asked") {
   const Pair pair = TcpPair();
   std::array<std::uint8_t, 100> room;
   CHECK(Peek(pair.near.get(), room).status == kAgain);
@@ -205,7 +205,7 @@ TEST_CASE("io: splice carries bytes through a pipe, in order") {
   CHECK(SpliceIn(in.near.get(), pipe.write.get(), 65536).status == kEnd);
 }
 
-TEST_CASE("io: a splice into a full pipe is told to wait though bytes are there") {
+TEST_CASE("io: a splice into a full pipe returns kAgain although the socket has bytes") {
   const Pair in = TcpPair();
   const Pipes pipe;
   Send(in.far.get(), Bytes("x"));
@@ -226,7 +226,7 @@ TEST_CASE("io: a splice into a full socket leaves the rest in the pipe") {
   CHECK(unit::Readable(pipe.read.get()) == 3);
 }
 
-TEST_CASE("io: a splice out of a reset connection yields the bytes before it") {
+TEST_CASE("io: a splice from a reset connection moves the bytes before the reset") {
   Pair in = TcpPair();
   const Pipes pipe;
   Send(in.far.get(), Bytes("last words"));
@@ -238,7 +238,7 @@ TEST_CASE("io: a splice out of a reset connection yields the bytes before it") {
   CHECK(end.fault == Fault::kReset);
 }
 
-TEST_CASE("io: a splice into a broken connection is a fault, once SIGPIPE is ignored") {
+TEST_CASE("io: a splice into a broken connection is a fault if SIGPIPE is ignored") {
   void (*const before)(int) = ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   Pair out = TcpPair();
   const Pipes pipe;
@@ -253,7 +253,7 @@ TEST_CASE("io: a splice into a broken connection is a fault, once SIGPIPE is ign
   ::signal(SIGPIPE, before);
 }
 
-TEST_CASE("io: a descriptor that is none is a fault") {
+TEST_CASE("io: an invalid descriptor is a fault") {
   std::array<std::uint8_t, 8> room{};
   CHECK(Receive(-1, room).fault == Fault::kOther);
   CHECK(Send(-1, room).fault == Fault::kOther);

@@ -71,7 +71,7 @@ struct LogPipe {
 
 const std::string kStamp = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z )";
 
-TEST_CASE("log: a line is an event and its fields, in order") {
+TEST_CASE("log: a line has an event and its fields, in order") {
   CHECK(Text(Event()) == "event");
   const LogLine line = std::move(Event()
                                      .Address("client", unit::At("127.0.0.1:4711"))
@@ -85,13 +85,13 @@ TEST_CASE("log: a line is an event and its fields, in order") {
   CHECK(line.level() == LogLevel::kInfo);
 }
 
-TEST_CASE("log: seconds have three places") {
+TEST_CASE("log: seconds have three decimal places") {
   CHECK(Text(Event().Seconds("s", 0ns)) == "event s=0.000");
   CHECK(Text(Event().Seconds("s", 999'999ns)) == "event s=0.001");
   CHECK(Text(Event().Seconds("s", 36h)) == "event s=129600.000");
 }
 
-TEST_CASE("log: foreign bytes cannot forge a line or a field") {
+TEST_CASE("log: bytes of a client cannot forge a line or a field") {
   const struct {
     std::string foreign;
     std::string written;
@@ -120,7 +120,7 @@ TEST_CASE("log: foreign bytes cannot forge a line or a field") {
   }
 }
 
-TEST_CASE("log: a line is cut at its bound") {
+TEST_CASE("log: a line is cut at its limit") {
   const std::string much(3 * kLogLineBytes, 'x');
   LogLine line = Event();
   line.Text("name", much).Text("more", much).Number("n", 1);
@@ -133,7 +133,7 @@ TEST_CASE("log: a line is cut at its bound") {
   CHECK(escaped.text().find('\n') == std::string_view::npos);
 }
 
-TEST_CASE("log: every level has a name, and the loud ones come first") {
+TEST_CASE("log: every level has a name, and errors come first") {
   CHECK(Describe(LogLevel::kError) == "error");
   CHECK(Describe(LogLevel::kWarn) == "warn");
   CHECK(Describe(LogLevel::kNotice) == "notice");
@@ -159,7 +159,7 @@ TEST_CASE("log: a line is written with its time and level, and one above the lev
   CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "notice first\n" + kStamp + "error second n=7\n")), text);
 }
 
-TEST_CASE("log: another level holds from the next line on") {
+TEST_CASE("log: a new level applies from the next line on") {
   LogPipe pipe;
   {
     Log log(pipe.write.get(), LogLevel::kNotice);
@@ -174,7 +174,7 @@ TEST_CASE("log: another level holds from the next line on") {
   CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "info now\n")), text);
 }
 
-TEST_CASE("log: a line is written while the log lives, not only at its end") {
+TEST_CASE("log: a line is written at once, not only when the log ends") {
   const LogPipe pipe;
   Log log(pipe.write.get(), LogLevel::kInfo);
   for (const char* event : {"one", "two"}) {
@@ -184,7 +184,7 @@ TEST_CASE("log: a line is written while the log lives, not only at its end") {
   }
 }
 
-TEST_CASE("log: the descriptor stays as it was") {
+TEST_CASE("log: the flags of the descriptor do not change") {
   const LogPipe pipe;
   const int before = ::fcntl(pipe.write.get(), F_GETFL);
   { Log log(pipe.write.get(), LogLevel::kInfo); }
@@ -214,7 +214,7 @@ TEST_CASE("log: several threads write whole lines") {
   CHECK(std::regex_replace(text, lines, "").empty());
 }
 
-TEST_CASE("log: a reader slower than the lines gets whole lines in order, and the number of those it missed") {
+TEST_CASE("log: a slow reader gets whole lines in order, and the number of lost lines") {
   LogPipe pipe;
   pipe.Fill();
   const std::string pad(900, 'p');
@@ -261,7 +261,7 @@ TEST_CASE("log: a reader slower than the lines gets whole lines in order, and th
   CHECK(pipe.ReadUntil([](const std::string& so_far) { return so_far.ends_with("afterwards\n"); }) != "");
 }
 
-TEST_CASE("log: a reader that is stuck does not hold up the end") {
+TEST_CASE("log: a reader that stops does not delay the end") {
   const LogPipe pipe;
   pipe.Fill();
   const auto begin = std::chrono::steady_clock::now();
@@ -272,7 +272,7 @@ TEST_CASE("log: a reader that is stuck does not hold up the end") {
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
-TEST_CASE("log: a reader that is slow does not hold up the end either") {
+TEST_CASE("log: a slow reader does not delay the end") {
   const LogPipe pipe;
   REQUIRE(::fcntl(pipe.write.get(), F_SETPIPE_SZ, 4096) == 4096);
   const std::string pad(900, 'p');
@@ -293,7 +293,7 @@ TEST_CASE("log: a reader that is slow does not hold up the end either") {
   reader.join();
 }
 
-TEST_CASE("log: a write that does not return does not hold up the end") {
+TEST_CASE("log: a write that blocks does not delay the end") {
   Fd reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   REQUIRE(::grantpt(reader.get()) == 0);
   REQUIRE(::unlockpt(reader.get()) == 0);
@@ -329,7 +329,7 @@ struct FullDisk {
   std::unique_ptr<Log> log = std::make_unique<Log>(disk.get(), LogLevel::kInfo);
 };
 
-TEST_CASE("log: lines that could not be written are counted, and told when the log works again") {
+TEST_CASE("log: lines that cannot be written are counted, and reported when writing works again") {
   FullDisk full;
   full.Lose(3);
   full.Mend();
@@ -339,7 +339,7 @@ TEST_CASE("log: lines that could not be written are counted, and told when the l
       std::regex_match(text, std::regex(kStamp + "info afterwards\n" + kStamp + "warn log-dropped lines=3\n")), text);
 }
 
-TEST_CASE("log: lines that could not be written are told at the end, if nothing comes before") {
+TEST_CASE("log: lines that cannot be written are reported at the end, if no line is written before") {
   FullDisk full;
   full.Lose(2);
   full.Mend();
@@ -347,7 +347,7 @@ TEST_CASE("log: lines that could not be written are told at the end, if nothing 
   CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "warn log-dropped lines=2\n")), text);
 }
 
-TEST_CASE("log: a line that a full disk has cut is counted as lost, and not continued by another") {
+TEST_CASE("log: a line that a full disk cuts counts as lost, and the next one starts on a new line") {
   const test::TempDirectory directory;
   const std::string path = directory.Write("log", "");
   const Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
@@ -370,7 +370,7 @@ TEST_CASE("log: a line that a full disk has cut is counted as lost, and not cont
   CHECK_MESSAGE(std::regex_match(text, told), text);
 }
 
-TEST_CASE("log: a reader that is gone does not hold up anything") {
+TEST_CASE("log: a reader that has gone delays nothing") {
   void (*const before)(int) = ::signal(SIGPIPE, SIG_IGN);
   LogPipe pipe;
   pipe.read.Close();
@@ -383,7 +383,7 @@ TEST_CASE("log: a reader that is gone does not hold up anything") {
   ::signal(SIGPIPE, before);
 }
 
-TEST_CASE("log: what strangers can cause is logged once a second, one kind beside the other") {
+TEST_CASE("log pace: each event that clients can cause is logged once a second") {
   LogPace pace;
   const TimePoint now{1h};
   CHECK(pace.Due("garbage", now));
@@ -396,7 +396,7 @@ TEST_CASE("log: what strangers can cause is logged once a second, one kind besid
   CHECK(pace.Due("garbage", now + 1h));
 }
 
-TEST_CASE("log: what was suppressed is told by number, once, when a second is over") {
+TEST_CASE("log pace: the number of suppressed lines is logged once, after a second") {
   LogPipe pipe;
   const TimePoint now{1h};
   {

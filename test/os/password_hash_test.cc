@@ -31,7 +31,7 @@ const Known kKnown[] = {
 
 }  // namespace
 
-TEST_CASE("hashes of other programs are known and match their password only") {
+TEST_CASE("password hash: hashes of other programs are valid and match their password alone") {
   for (const Known& known : kKnown) {
     CAPTURE(known.kind);
     const Secret hash(known.hash);
@@ -42,7 +42,7 @@ TEST_CASE("hashes of other programs are known and match their password only") {
   }
 }
 
-TEST_CASE("hashes that are cut off, or that crypt(3) cannot check, are told") {
+TEST_CASE("password hash: a hash that is truncated, or that crypt(3) cannot verify, is rejected") {
   const auto usable = [](std::string_view text) { return IsPasswordHash(Secret(text)); };
   for (const Known& known : kKnown) {
     CAPTURE(known.kind);
@@ -62,7 +62,7 @@ TEST_CASE("hashes that are cut off, or that crypt(3) cannot check, are told") {
   CHECK_FALSE(usable("$sha1$4$" + std::string(400, 'x')));
 }
 
-TEST_CASE("no hash matches an empty password, or one with a NUL byte") {
+TEST_CASE("password hash: no hash matches an empty password or one with a NUL byte") {
   const Secret hash(kKnown[0].hash);
   CHECK_FALSE(HashMatches(Secret(), hash));
   CHECK_FALSE(HashMatches(Secret(std::string_view("open-sesame\0", 12)), hash));
@@ -73,13 +73,13 @@ TEST_CASE("no hash matches an empty password, or one with a NUL byte") {
   CHECK_FALSE(HashMatches(Secret(), of_nothing));
 }
 
-TEST_CASE("what crypt(3) cannot make sense of matches nothing") {
+TEST_CASE("password hash: text that is no hash matches nothing") {
   CHECK_FALSE(HashMatches(Secret(std::string_view("open-sesame")), Secret()));
   CHECK_FALSE(HashMatches(Secret(std::string_view("*0")), Secret(std::string_view("*0"))));
   CHECK_FALSE(HashMatches(Secret(std::string_view("*0")), Secret(std::string_view("$y$!!$salt$hash"))));
 }
 
-TEST_CASE("a hash that was made matches, and has its own salt") {
+TEST_CASE("password hash: a new hash matches its password and has a salt of its own") {
   const Secret password(std::string_view("open-sesame"));
   const auto first = MakePasswordHash(password);
   const auto second = MakePasswordHash(password);

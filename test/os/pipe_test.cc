@@ -25,7 +25,7 @@ using unit::NoDescriptors;
 
 const TimePoint kNow{1h};
 
-TEST_CASE("pipe: what is lent is empty, large, non-blocking and close-on-exec") {
+TEST_CASE("pipe: a lent pipe is empty, large, non-blocking and close-on-exec") {
   PipePool pool(1);
   auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
@@ -40,7 +40,7 @@ TEST_CASE("pipe: what is lent is empty, large, non-blocking and close-on-exec") 
   CHECK(pool.lent() == 0);
 }
 
-TEST_CASE("pipe: one that comes back empty is kept and lent again") {
+TEST_CASE("pipe: a pipe that is returned empty is kept and lent again") {
   PipePool pool(1);
   auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
@@ -56,7 +56,7 @@ TEST_CASE("pipe: one that comes back empty is kept and lent again") {
   pool.Return(std::move(pipe), true);
 }
 
-TEST_CASE("pipe: one that comes back with bytes inside is closed and never lent again") {
+TEST_CASE("pipe: a pipe that is returned with bytes inside is closed and never lent again") {
   PipePool pool(4);
   auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
@@ -76,7 +76,7 @@ TEST_CASE("pipe: one that comes back with bytes inside is closed and never lent 
   for (auto& each : lent) pool.Return(std::move(each), true);
 }
 
-TEST_CASE("pipe: no more are lent at a time than the bound") {
+TEST_CASE("pipe: the pool lends no more pipes than its maximum") {
   PipePool pool(2);
   auto first = pool.Lend(0, kNow);
   auto second = pool.Lend(1, kNow);
@@ -89,7 +89,7 @@ TEST_CASE("pipe: no more are lent at a time than the bound") {
   pool.Return(std::move(second), true);
 }
 
-TEST_CASE("pipe: a client whose readers are stuck leaves pipes to others") {
+TEST_CASE("pipe: a client with slow readers leaves pipes for other clients") {
   PipePool pool(16);
   std::vector<std::unique_ptr<Pipe>> stuck;
   while (auto pipe = pool.Lend(7, kNow)) stuck.push_back(std::move(pipe));
@@ -105,7 +105,7 @@ TEST_CASE("pipe: a client whose readers are stuck leaves pipes to others") {
   CHECK(pool.lent() == 0);
 }
 
-TEST_CASE("pipe: a pool that is to keep none closes what comes back") {
+TEST_CASE("pipe: a pool that keeps no idle pipes closes those that are returned") {
   PipePool pool(2, false);
   auto pipe = pool.Lend(0, kNow);
   REQUIRE(pipe != nullptr);
@@ -115,7 +115,7 @@ TEST_CASE("pipe: a pool that is to keep none closes what comes back") {
   CHECK_FALSE(IsOpen(read_end));
 }
 
-TEST_CASE("pipe: without descriptors none is lent, and the system is not asked again for a second") {
+TEST_CASE("pipe: without descriptors no pipe is lent, and the next attempt is a second later") {
   PipePool pool(4);
   {
     const NoDescriptors none;
@@ -129,7 +129,7 @@ TEST_CASE("pipe: without descriptors none is lent, and the system is not asked a
   pool.Return(std::move(pipe), true);
 }
 
-TEST_CASE("pipe: after a refusal, one that is closed makes the pool ask again, one that is kept is lent") {
+TEST_CASE("pipe: after a failure, a closed pipe permits the next attempt, and a kept one is lent") {
   PipePool pool(8);
   auto first = pool.Lend(0, kNow);
   auto second = pool.Lend(0, kNow);
@@ -179,7 +179,7 @@ std::size_t QuotaPipes() {
   return 2 * pipes + 100 > descriptors.rlim_cur ? 0 : pipes;
 }
 
-TEST_CASE("pipe: past its user's quota the pool refuses instead of lending pipes of two slots" *
+TEST_CASE("pipe: beyond the quota of the user the pool lends none rather than pipes with two slots" *
           doctest::skip(QuotaPipes() == 0)) {
   std::fflush(nullptr);  // or the child has a copy of what is not written yet
   const pid_t child = ::fork();

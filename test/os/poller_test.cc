@@ -22,7 +22,7 @@ using unit::Bytes;
 using unit::Pair;
 using unit::TcpPair;
 
-TEST_CASE("poller: a cookie survives packing") {
+TEST_CASE("poller: a cookie is the same after packing and unpacking") {
   const Cookie rows[] = {
       {0, {0, 0}},
       {255, {0xffffffff, 0xffffff}},
@@ -76,7 +76,7 @@ struct Watch {
   Pair pair;
 };
 
-TEST_CASE("poller: bytes are an edge, told once") {
+TEST_CASE("poller: bytes that arrive are one edge") {
   Watch watch;
   CHECK(watch.poller.Wait(0ns) == 0);
   for (const char* text : {"first", "second"}) {  // nobody reads in between
@@ -90,7 +90,7 @@ TEST_CASE("poller: bytes are an edge, told once") {
   }
 }
 
-TEST_CASE("poller: room in a socket that was full is an edge") {
+TEST_CASE("poller: room in a full socket is an edge") {
   Poller poller;
   const Pair pair = TcpPair(16 * 1024);
   REQUIRE(poller.Add(pair.near.get(), {}));
@@ -108,7 +108,7 @@ TEST_CASE("poller: room in a socket that was full is an edge") {
   }));
 }
 
-TEST_CASE("poller: a peer that finishes is closing, not broken") {
+TEST_CASE("poller: a peer that finishes sending is closing, not broken") {
   Watch watch;
   ShutdownSend(watch.pair.far.get());
   const Events events = watch.Next();
@@ -117,7 +117,7 @@ TEST_CASE("poller: a peer that finishes is closing, not broken") {
   CHECK_FALSE(events.broken);
 }
 
-TEST_CASE("poller: a socket whose both directions ended is broken") {
+TEST_CASE("poller: a socket whose directions have both ended is broken") {
   Watch watch;
   ShutdownSend(watch.pair.near.get());
   ShutdownSend(watch.pair.far.get());
@@ -136,7 +136,7 @@ TEST_CASE("poller: a reset is readable, writable, closing and broken") {
   CHECK(events.broken);
 }
 
-TEST_CASE("poller: an urgent byte is told") {
+TEST_CASE("poller: an urgent byte is an event") {
   Watch watch;
   REQUIRE(::send(watch.pair.far.get(), "!", 1, MSG_OOB) == 1);
   const Events events = watch.Until([](const Events& sum) { return sum.urgent && sum.readable; });
@@ -144,7 +144,7 @@ TEST_CASE("poller: an urgent byte is told") {
   CHECK(events.readable);
 }
 
-TEST_CASE("poller: what happened before a descriptor was added is told") {
+TEST_CASE("poller: what happened before Add is an event") {
   Poller poller;
   const Pair pair = TcpPair();
   Send(pair.far.get(), Bytes("x"));
@@ -155,7 +155,7 @@ TEST_CASE("poller: what happened before a descriptor was added is told") {
   CHECK(poller.At(0).events.writable);
 }
 
-TEST_CASE("poller: a descriptor that was closed is heard of no more") {
+TEST_CASE("poller: a closed descriptor has no events") {
   Poller poller;
   Pair pair = TcpPair();
   REQUIRE(poller.Add(pair.near.get(), {}));
@@ -163,7 +163,7 @@ TEST_CASE("poller: a descriptor that was closed is heard of no more") {
   CHECK(poller.Wait(0ns) == 0);
 }
 
-TEST_CASE("poller: what cannot be watched is refused") {
+TEST_CASE("poller: Add fails for a descriptor that epoll(7) does not support") {
   Poller poller;
   CHECK_FALSE(poller.Add(-1, {}));
   const Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
@@ -173,14 +173,14 @@ TEST_CASE("poller: what cannot be watched is refused") {
   CHECK_FALSE(poller.Add(pair.near.get(), {}));  // once is all
 }
 
-TEST_CASE("poller: a wait ends with its timeout, never before") {
+TEST_CASE("poller: a wait without events ends after its timeout, never before") {
   Poller poller;
   const auto begin = std::chrono::steady_clock::now();
   CHECK(poller.Wait(3'500'000ns) == 0);
   CHECK(std::chrono::steady_clock::now() - begin >= 3'500'000ns);
 }
 
-TEST_CASE("poller: a timeout of months is no timeout of nothing") {
+TEST_CASE("poller: a timeout of months is cut, not zero") {
   Poller poller;
   const Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   itimerspec soon{};
@@ -190,7 +190,7 @@ TEST_CASE("poller: a timeout of months is no timeout of nothing") {
   CHECK(poller.Wait(std::chrono::milliseconds(std::int64_t{1} << 32)) == 1);
 }
 
-TEST_CASE("poller: another thread ends a wait, however often it raises") {
+TEST_CASE("poller: another thread ends a wait, however often it calls Raise") {
   Poller poller;
   const WakeUp wake;
   REQUIRE(poller.Add(wake.fd(), {1, {}}));
@@ -213,7 +213,8 @@ TEST_CASE("poller: another thread ends a wait, however often it raises") {
 }
 
 // Not under a sanitizer: its checker of exceptions wants descriptors for itself.
-TEST_CASE("poller: without descriptors there is no poller and no wake-up" * doctest::skip(test::IsSanitized())) {
+TEST_CASE("poller: without descriptors, the constructors of Poller and WakeUp throw" *
+          doctest::skip(test::IsSanitized())) {
   const unit::NoDescriptors none;
   CHECK_THROWS_AS(Poller(), std::system_error);
   CHECK_THROWS_AS(WakeUp(), std::system_error);

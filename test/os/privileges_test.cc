@@ -36,7 +36,7 @@ std::string NameOfThisUser() {
 
 const bool kIsRoot = ::getuid() == 0;
 
-TEST_CASE("privileges: as another user nothing of root is left" * doctest::skip(!kIsRoot)) {
+TEST_CASE("privileges: after the change to another user nothing of root is left" * doctest::skip(!kIsRoot)) {
   const int failed = InChild([] {
     if (BecomeUser("nobody")) return 1;
     const passwd* const nobody = ::getpwnam("nobody");
@@ -59,11 +59,11 @@ TEST_CASE("privileges: as another user nothing of root is left" * doctest::skip(
   CHECK(failed == 0);
 }
 
-TEST_CASE("privileges: a user who does not exist is told by name") {
+TEST_CASE("privileges: the message about an unknown user has its name") {
   CHECK(BecomeUser("no-such-user-here") == "cannot run as no-such-user-here: there is no such user");
 }
 
-TEST_CASE("privileges: without root's rights there is no other user" * doctest::skip(!kIsRoot)) {
+TEST_CASE("privileges: without the privileges of root the change of user fails" * doctest::skip(!kIsRoot)) {
   const int failed = InChild([] {
     if (BecomeUser("nobody")) return 1;
     if (BecomeUser("nobody")) return 2;  // which it is already
@@ -72,13 +72,13 @@ TEST_CASE("privileges: without root's rights there is no other user" * doctest::
   CHECK(failed == 0);
 }
 
-TEST_CASE("privileges: to be who one is needs no rights" * doctest::skip(kIsRoot)) {
+TEST_CASE("privileges: the current user needs no privileges" * doctest::skip(kIsRoot)) {
   const std::string name = NameOfThisUser();
   REQUIRE_FALSE(name.empty());
   CHECK_FALSE(BecomeUser(name));
 }
 
-TEST_CASE("privileges: capabilities that a service manager granted go, though the user was the right one" *
+TEST_CASE("privileges: capabilities from a service manager are dropped, also if the user does not change" *
           doctest::skip(!kIsRoot)) {
   const int failed = InChild([] {
     const passwd* const nobody = ::getpwnam("nobody");
@@ -99,7 +99,7 @@ TEST_CASE("privileges: capabilities that a service manager granted go, though th
   CHECK(failed == 0);
 }
 
-TEST_CASE("privileges: a crash leaves no core file with passwords in it, unless it is allowed to") {
+TEST_CASE("privileges: a crash leaves no core file unless dumps are allowed") {
   const int failed = InChild([] {
     rlimit limit{};
     AllowDumps(false);
@@ -113,7 +113,7 @@ TEST_CASE("privileges: a crash leaves no core file with passwords in it, unless 
   CHECK(failed == 0);
 }
 
-TEST_CASE("privileges: what is executed later gets no new ones") {
+TEST_CASE("privileges: execve(2) grants no privileges") {
   const int now = InChild([] {
     ForbidNewPrivileges();
     return ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);

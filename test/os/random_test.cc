@@ -4,7 +4,7 @@
 
 namespace penstock {
 
-TEST_CASE("no two random keys are the same") {
+TEST_CASE("random: two keys differ") {
   const DigestKey first = RandomKey();
   CHECK_FALSE(first == RandomKey());
   CHECK_FALSE(first == DigestKey{});

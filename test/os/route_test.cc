@@ -46,14 +46,14 @@ std::vector<char> Error(int error) {
   return Message(NLMSG_ERROR, 7, 99, told);
 }
 
-TEST_CASE("route: the answer to another question, or to somebody else, is none") {
+TEST_CASE("route: an answer to another query, or to another socket, is ignored") {
   CHECK(ReadRouteAnswer(Route(RTN_UNICAST), 7, 99) == RouteKind::kElsewhere);
   CHECK_FALSE(ReadRouteAnswer(Route(RTN_UNICAST, 6), 7, 99));
   CHECK_FALSE(ReadRouteAnswer(Route(RTN_UNICAST, 7, 98), 7, 99));
   CHECK_FALSE(ReadRouteAnswer(std::vector<char>(sizeof(nlmsghdr) - 1), 7, 99));
 }
 
-TEST_CASE("route: an error that does not say \"no route\" is not taken for another host") {
+TEST_CASE("route: only an error that means \"no route\" is another host") {
   for (const int error : {ENETUNREACH, EHOSTUNREACH, ESRCH}) {
     CAPTURE(error);
     CHECK(ReadRouteAnswer(Error(-error), 7, 99) == RouteKind::kElsewhere);
@@ -64,7 +64,7 @@ TEST_CASE("route: an error that does not say \"no route\" is not taken for anoth
   }
 }
 
-TEST_CASE("route: a message that is cut short, or of another kind, is unknown") {
+TEST_CASE("route: a message that is truncated, or of another type, is unknown") {
   std::vector<char> route = Route(RTN_UNICAST);
   route.pop_back();
   CHECK(ReadRouteAnswer(route, 7, 99) == RouteKind::kUnknown);
@@ -78,7 +78,7 @@ TEST_CASE("route: a message that is cut short, or of another kind, is unknown") 
   CHECK(ReadRouteAnswer(Route(__RTN_MAX), 7, 99) == RouteKind::kUnknown);
 }
 
-TEST_CASE("route: what the kernel says of its own addresses, of neighbours, and of what it does not route" *
+TEST_CASE("route: the kinds of local addresses, of neighbours, and of addresses without a route" *
           doctest::skip(::geteuid() != 0)) {
   const int failed = test::InNetwork(
       "ip route add unreachable 10.2.0.0/16 && ip route add prohibit 10.3.0.0/16 && ip route add blackhole 10.4.0.0/16",
@@ -104,8 +104,7 @@ TEST_CASE("route: what the kernel says of its own addresses, of neighbours, and 
   CHECK(failed == 0);
 }
 
-TEST_CASE("route: an address that is this host's only from another source is found to be so" *
-          doctest::skip(::geteuid() != 0)) {
+TEST_CASE("route: the source decides whether an address is local" * doctest::skip(::geteuid() != 0)) {
   const int failed = test::InNetwork(
       "ip address add fd01::1/64 dev here nodad && ip route add local 10.9.0.0/16 dev here table 99 &&"
       "ip -6 route add local fd09::/16 dev lo table 99 && ip rule add from 10.1.0.1 table 99 &&"

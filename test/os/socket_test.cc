@@ -57,7 +57,7 @@ TEST_CASE("socket: a listener is non-blocking, close-on-exec, and shares its por
   CHECK(LocalEndpoint(second.get()) == at);
 }
 
-TEST_CASE("socket: a listener that cannot be made is a sentence with its address") {
+TEST_CASE("socket: the message about a failed Listen has the address") {
   std::string error;
   CHECK_FALSE(Listen(At("203.0.113.1:0"), &error).valid());
   CHECK(error == "cannot bind 203.0.113.1:0: Cannot assign requested address");
@@ -88,11 +88,13 @@ void ExpectAlone(const Endpoint& where) {
   CHECK_FALSE(Listen(at, &error).valid());
 }
 
-TEST_CASE("socket: a listener that is alone on its port shares it with nobody") { ExpectAlone(At("127.0.0.1:0")); }
+TEST_CASE("socket: ListenAlone does not share its port") { ExpectAlone(At("127.0.0.1:0")); }
 
-TEST_CASE("socket: the same over IPv6" * doctest::skip(!HasV6())) { ExpectAlone(At("[::1]:0")); }
+TEST_CASE("socket: ListenAlone does not share its port over IPv6" * doctest::skip(!HasV6())) {
+  ExpectAlone(At("[::1]:0"));
+}
 
-TEST_CASE("socket: why there is no listener") {
+TEST_CASE("socket: a failed ListenAlone has its fault") {
   Endpoint taken;
   const Fd bound = ClosedPort(At("127.0.0.1:0"), &taken);
   CHECK(ListenAlone(taken).fault == Fault::kOther);
@@ -101,7 +103,7 @@ TEST_CASE("socket: why there is no listener") {
   CHECK(ListenAlone(At("127.0.0.1:0")).fault == Fault::kExhausted);
 }
 
-TEST_CASE("socket: the address towards a target is one of this host, without a port") {
+TEST_CASE("socket: the address towards a target is a local one without a port") {
   const LocalAddress v4 = LocalAddressTowards(At("127.0.0.1:0").ip);
   CHECK(v4.fault == Fault::kNone);
   CHECK(v4.at == At("127.0.0.1:0"));
@@ -110,11 +112,11 @@ TEST_CASE("socket: the address towards a target is one of this host, without a p
   CHECK(LocalAddressTowards(At("127.0.0.1:0").ip).fault == Fault::kExhausted);
 }
 
-TEST_CASE("socket: the address towards an IPv6 target is one of this host" * doctest::skip(!HasV6())) {
+TEST_CASE("socket: the address towards an IPv6 target is a local one" * doctest::skip(!HasV6())) {
   CHECK(LocalAddressTowards(At("[::1]:0").ip).at == At("[::1]:0"));
 }
 
-TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side" * doctest::skip(!HasV6())) {
+TEST_CASE("socket: one program can listen on 0.0.0.0 and on :: with one port" * doctest::skip(!HasV6())) {
   const Fd v4 = MustListen(At("0.0.0.0:0"));
   Endpoint at = At("[::]:0");
   at.port = LocalEndpoint(v4.get()).port;
@@ -122,7 +124,7 @@ TEST_CASE("socket: 0.0.0.0 and :: are listened on side by side" * doctest::skip(
   CHECK(IntOption(v6.get(), IPPROTO_IPV6, IPV6_V6ONLY) == 1);
 }
 
-TEST_CASE("socket: an address is in use exactly while somebody listens on it") {
+TEST_CASE("socket: an address is in use exactly while a socket listens on it") {
   Fd listener = MustListen(At("127.0.0.1:0"));
   const Endpoint at = LocalEndpoint(listener.get());
   CHECK(InUse(at));
@@ -136,7 +138,7 @@ TEST_CASE("socket: an address is in use exactly while somebody listens on it") {
   CHECK_FALSE(InUse(at));  // a connection of the port is no listener
 }
 
-TEST_CASE("socket: a listener of another family does not make an address used" * doctest::skip(!HasV6())) {
+TEST_CASE("socket: a listener of the other family does not use an address" * doctest::skip(!HasV6())) {
   const Fd v6 = MustListen(At("[::1]:0"));
   Endpoint at = LocalEndpoint(v6.get());
   CHECK(InUse(at));
@@ -144,7 +146,7 @@ TEST_CASE("socket: a listener of another family does not make an address used" *
   CHECK_FALSE(InUse(at));
 }
 
-TEST_CASE("socket: an accepted socket has what the gateway needs") {
+TEST_CASE("socket: an accepted socket has the options of the gateway") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   CHECK(Accept(listener.get()).status == Accepted::Status::kNone);
   const Connecting client = Connect(LocalEndpoint(listener.get()));
@@ -164,7 +166,7 @@ TEST_CASE("socket: an accepted socket has what the gateway needs") {
   CHECK(Accept(listener.get()).status == Accepted::Status::kNone);
 }
 
-TEST_CASE("socket: without a descriptor whoever waits goes on waiting") {
+TEST_CASE("socket: without a descriptor a connection stays in the backlog") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const Connecting client = Connect(LocalEndpoint(listener.get()));
   REQUIRE(WaitFor(listener.get(), POLLIN));
@@ -186,11 +188,13 @@ void ExpectConnected(const Endpoint& where) {
   CHECK(ConnectFault(connecting.socket.get()) == Fault::kNone);
 }
 
-TEST_CASE("socket: a connect that succeeds has no fault") { ExpectConnected(At("127.0.0.1:0")); }
+TEST_CASE("socket: a connection that is established has no fault") { ExpectConnected(At("127.0.0.1:0")); }
 
-TEST_CASE("socket: neither has one over IPv6" * doctest::skip(!HasV6())) { ExpectConnected(At("[::1]:0")); }
+TEST_CASE("socket: a connection that is established over IPv6 has no fault" * doctest::skip(!HasV6())) {
+  ExpectConnected(At("[::1]:0"));
+}
 
-TEST_CASE("socket: a connect that is refused says so, once") {
+TEST_CASE("socket: a refused connection has the fault kRefused, once") {
   Endpoint closed;
   const Fd owner = ClosedPort(At("127.0.0.1:0"), &closed);
   const Connecting connecting = Connect(closed);
@@ -200,7 +204,7 @@ TEST_CASE("socket: a connect that is refused says so, once") {
   CHECK(ConnectFault(connecting.socket.get()) == Fault::kNone);
 }
 
-TEST_CASE("socket: a connection that breaks before anybody asks was not refused") {
+TEST_CASE("socket: a connection that is reset before ConnectFault is kReset, not kRefused") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const Connecting connecting = Connect(LocalEndpoint(listener.get()));
   REQUIRE(connecting.socket.valid());
@@ -212,7 +216,7 @@ TEST_CASE("socket: a connection that breaks before anybody asks was not refused"
   CHECK(ConnectFault(connecting.socket.get()) == Fault::kReset);
 }
 
-TEST_CASE("socket: a connect that cannot begin says why at once") {
+TEST_CASE("socket: a connection that fails at once has its fault") {
   const Connecting broadcast = Connect(At("255.255.255.255:80"));
   CHECK_FALSE(broadcast.socket.valid());
   CHECK(broadcast.fault != Fault::kNone);
@@ -224,7 +228,7 @@ TEST_CASE("socket: a connect that cannot begin says why at once") {
   CHECK(ConnectUdp(At("127.0.0.1:53")).fault == Fault::kExhausted);
 }
 
-TEST_CASE("socket: a connection comes from the source that was chosen") {
+TEST_CASE("socket: a connection has the address of its source") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const Endpoint at = LocalEndpoint(listener.get());
   const Source source{At("127.0.0.2:0").ip, {}, {}};
@@ -242,7 +246,7 @@ TEST_CASE("socket: a connection comes from the source that was chosen") {
   CHECK(Connect(at, &nothing).fault == Fault::kNone);
 }
 
-TEST_CASE("socket: a source of the other family, or one that is not this host's, is told apart") {
+TEST_CASE("socket: a source of the other family is kNoFamily, and one of another host kOther") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const Endpoint at = LocalEndpoint(listener.get());
   const Source v6{{}, At("[::1]:0").ip, {}};
@@ -256,7 +260,7 @@ TEST_CASE("socket: a source of the other family, or one that is not this host's,
   CHECK(LocalAddressTowards(at.ip, &no_interface).fault == Fault::kOther);
 }
 
-TEST_CASE("socket: an IPv6 source" * doctest::skip(!HasV6())) {
+TEST_CASE("socket: a connection has the IPv6 address of its source" * doctest::skip(!HasV6())) {
   const Fd listener = MustListen(At("[::1]:0"));
   const Source source{{}, At("[::1]:0").ip, "lo"};
   const Connecting connecting = Connect(LocalEndpoint(listener.get()), &source);
@@ -266,7 +270,7 @@ TEST_CASE("socket: an IPv6 source" * doctest::skip(!HasV6())) {
   CHECK(Connect(LocalEndpoint(listener.get()), &v4).fault == Fault::kNoFamily);
 }
 
-TEST_CASE("socket: a connection leaves by the interface that was chosen") {
+TEST_CASE("socket: a connection leaves by the interface of its source") {
   const Fd listener = MustListen(At("127.0.0.1:0"));
   const Source loopback{{}, {}, "lo"};
   const Connecting connecting = Connect(LocalEndpoint(listener.get()), &loopback);
@@ -279,14 +283,14 @@ TEST_CASE("socket: a connection leaves by the interface that was chosen") {
   CHECK(Accept(listener.get()).status == Accepted::Status::kTaken);
 }
 
-TEST_CASE("socket: the address towards a target is the source that was chosen") {
+TEST_CASE("socket: the address towards a target is that of the source") {
   const Source source{At("127.0.0.2:0").ip, {}, {}};
   const LocalAddress local = LocalAddressTowards(At("127.0.0.1:0").ip, &source);
   CHECK(local.fault == Fault::kNone);
   CHECK(local.at == At("127.0.0.2:0"));
 }
 
-TEST_CASE("socket: a UDP socket hears only from the address it sends to") {
+TEST_CASE("socket: a connected UDP socket receives only from the address that it sends to") {
   const Connecting server = ConnectUdp(At("127.0.0.1:9"));  // any: what counts is its own address
   REQUIRE(server.socket.valid());
   const Connecting client = ConnectUdp(LocalEndpoint(server.socket.get()));
@@ -309,7 +313,7 @@ TEST_CASE("socket: a UDP socket hears only from the address it sends to") {
   CHECK(unit::ReceiveSome(client.socket.get()) == "x");  // once
 }
 
-TEST_CASE("socket: an end of sending leaves the other direction open") {
+TEST_CASE("socket: ShutdownSend leaves the other direction open") {
   const Pair pair = TcpPair();
   ShutdownSend(pair.near.get());
   REQUIRE(WaitFor(pair.far.get(), POLLIN));
@@ -321,7 +325,7 @@ TEST_CASE("socket: an end of sending leaves the other direction open") {
   CHECK(unit::ReceiveSome(pair.near.get()) == "answer");
 }
 
-TEST_CASE("socket: closing is an end at the peer, and a reset after AbortOnClose") {
+TEST_CASE("socket: close sends FIN, and after AbortOnClose a reset") {
   std::array<std::uint8_t, 8> room;
   Pair clean = TcpPair();
   clean.near.Close();
@@ -335,7 +339,7 @@ TEST_CASE("socket: closing is an end at the peer, and a reset after AbortOnClose
   CHECK(Receive(aborted.far.get(), room).fault == Fault::kReset);
 }
 
-TEST_CASE("socket: unsent bytes are those the peer has not acknowledged") {
+TEST_CASE("socket: UnsentBytes counts what the peer has not acknowledged") {
   Pair pair = TcpPair(16 * 1024);
   CHECK(UnsentBytes(pair.near.get()) == 0);
   Send(pair.near.get(), Bytes("abc"));
@@ -352,7 +356,7 @@ TEST_CASE("socket: unsent bytes are those the peer has not acknowledged") {
   CHECK(UnsentBytes(-1) == 0);
 }
 
-TEST_CASE("socket: no byte is unsent of a connection that is gone, whatever was queued") {
+TEST_CASE("socket: UnsentBytes is 0 after a reset, whatever is queued") {
   Pair pair = TcpPair(16 * 1024);
   unit::SendSome(pair.near.get(), unit::Pattern(4 * 1024 * 1024));
   REQUIRE(UnsentBytes(pair.near.get()) > 0);
@@ -361,7 +365,7 @@ TEST_CASE("socket: no byte is unsent of a connection that is gone, whatever was 
   CHECK(UnsentBytes(pair.near.get()) == 0);
 }
 
-TEST_CASE("socket: a peer that reads, or does not, owes no answer") {
+TEST_CASE("socket: UnansweredFor is 0 for a peer that answers, whether or not it reads") {
   const Pair pair = TcpPair(16 * 1024);
   CHECK(UnansweredFor(pair.near.get()) == std::chrono::milliseconds(0));
   unit::SendSome(pair.near.get(), unit::Pattern(4 * 1024 * 1024));
@@ -369,7 +373,7 @@ TEST_CASE("socket: a peer that reads, or does not, owes no answer") {
   CHECK(UnansweredFor(-1) == std::chrono::milliseconds(0));
 }
 
-TEST_CASE("socket: keepalive is set as it was asked") {
+TEST_CASE("socket: keepalive has the given times") {
   const Pair pair = TcpPair();
   CHECK(IntOption(pair.near.get(), SOL_SOCKET, SO_KEEPALIVE) == 0);
   EnableKeepAlive(pair.near.get(), {std::chrono::seconds(77), std::chrono::seconds(13), 5});
@@ -379,14 +383,14 @@ TEST_CASE("socket: keepalive is set as it was asked") {
   CHECK(IntOption(pair.near.get(), IPPROTO_TCP, TCP_KEEPCNT) == 5);
 }
 
-TEST_CASE("socket: this host's addresses include its loopback, and some family can be dialled") {
+TEST_CASE("socket: the addresses of this host include loopback, and it has a family to dial") {
   const auto addresses = HostAddresses();
   CHECK(std::ranges::find(addresses, At("127.0.0.1:0").ip) != addresses.end());
   const Families families = HostFamilies();
   CHECK((families.v4 || families.v6));
 }
 
-TEST_CASE("socket: what is no socket has no name and no fault to act on") {
+TEST_CASE("socket: an invalid descriptor has no address, and its fault is kOther") {
   CHECK(LocalEndpoint(-1) == Endpoint{});
   CHECK(ConnectFault(-1) == Fault::kOther);
 }

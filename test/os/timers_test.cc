@@ -28,7 +28,7 @@ std::vector<std::uint32_t> Due(DeadlineQueue& queue, TimePoint now) {
 
 using Names = std::vector<std::uint32_t>;
 
-TEST_CASE("timers: deadlines expire in the order of their arming, not before they are due") {
+TEST_CASE("timers: deadlines expire in the order in which they were armed, and not early") {
   Named one(1), two(2), three(3);
   DeadlineQueue queue(milliseconds(100));
   CHECK(queue.duration() == milliseconds(100));
@@ -47,7 +47,7 @@ TEST_CASE("timers: deadlines expire in the order of their arming, not before the
   CHECK_FALSE(one.deadline.armed());
 }
 
-TEST_CASE("timers: an expired deadline yields its cookie, once") {
+TEST_CASE("timers: an expired deadline returns its cookie once") {
   Deadline deadline({7, {42, 0xabcdef}});
   DeadlineQueue queue(milliseconds(1));
   queue.Arm(deadline, kStart);
@@ -81,7 +81,7 @@ TEST_CASE("timers: arming again moves a deadline behind the others") {
   CHECK(Due(queue, After(12)) == Names{1});
 }
 
-TEST_CASE("timers: arming in another queue takes a deadline out of its first") {
+TEST_CASE("timers: arming in another queue removes a deadline from the first") {
   Named one(1);
   DeadlineQueue slow(milliseconds(100));
   DeadlineQueue fast(milliseconds(1));
@@ -93,7 +93,7 @@ TEST_CASE("timers: arming in another queue takes a deadline out of its first") {
   CHECK(Due(slow, After(100)).empty());
 }
 
-TEST_CASE("timers: a deadline may be armed again while the due ones are taken") {
+TEST_CASE("timers: a deadline may be armed again while others expire") {
   Named one(1), two(2);
   DeadlineQueue queue(milliseconds(10));
   queue.Arm(one.deadline, kStart);
@@ -107,7 +107,7 @@ TEST_CASE("timers: a deadline may be armed again while the due ones are taken") 
   CHECK(queue.next() == After(20));
 }
 
-TEST_CASE("timers: an armed deadline leaves its queue when it dies") {
+TEST_CASE("timers: the destructor of a deadline disarms it") {
   Named one(1), three(3);
   auto two = std::make_unique<Named>(2U);
   DeadlineQueue queue(milliseconds(10));
@@ -116,7 +116,7 @@ TEST_CASE("timers: an armed deadline leaves its queue when it dies") {
   CHECK(Due(queue, After(10)) == Names{1, 3});
 }
 
-TEST_CASE("timers: a queue that dies disarms its deadlines") {
+TEST_CASE("timers: the destructor of a queue disarms its deadlines") {
   Named one(1), two(2);
   {
     DeadlineQueue queue(milliseconds(10));

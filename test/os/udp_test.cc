@@ -83,7 +83,7 @@ TEST_CASE("udp: a socket is bound, non-blocking, close-on-exec, and of one famil
   CHECK(OpenUdp(At("127.0.0.1:0")).fault == Fault::kExhausted);
 }
 
-TEST_CASE("udp: many datagrams go and come with one call each") {
+TEST_CASE("udp: one call sends many datagrams, and one receives them") {
   const Fd near = MustOpen(At("127.0.0.1:0"));
   const Fd far = MustOpen(At("127.0.0.1:0"));
   Messages in(8);
@@ -105,7 +105,7 @@ TEST_CASE("udp: many datagrams go and come with one call each") {
   }
 }
 
-TEST_CASE("udp: a message that is cut into segments is received as one, or as several") {
+TEST_CASE("udp: a message with segments is received as one message or as several") {
   const Fd near = MustOpen(At("127.0.0.1:0"));
   const Fd far = MustOpen(At("127.0.0.1:0"));
   Messages out(1);
@@ -132,7 +132,7 @@ TEST_CASE("udp: a message that is cut into segments is received as one, or as se
   CHECK(several.At(2) == "cc");
 }
 
-TEST_CASE("udp: why the first message did not go") {
+TEST_CASE("udp: the status says why the first message was not sent") {
   const Fd far = MustOpen(At("127.0.0.1:0"));
   Messages out(2, 70'000);
   out.Put(0, "x", At("127.0.0.1:9"));
@@ -156,8 +156,7 @@ TEST_CASE("udp: why the first message did not go") {
   CHECK(SendMany(one.get(), unnamed.headers).status == Sent::Status::kFull);
 }
 
-TEST_CASE("udp: nobody fragments a segment, and a message with one that is too long does not go as it is" *
-          doctest::skip(!HasV6())) {
+TEST_CASE("udp: segments are not fragmented: a message with too long ones is kUnjoined" * doctest::skip(!HasV6())) {
   const Fd near = MustOpen(At("[::1]:0"));
   const Fd far = MustOpen(At("[::1]:0"));
   const int mtu = 1'280;  // of one socket's packets, for whoever may not change a device (ipv6(7))
