@@ -1,8 +1,8 @@
-// What one worker counts since it starts (Counters), how many of each thing it has now (Gauges), and their names.
-// Owned by the worker, whose thread alone writes; any thread reads at any time.
-// Invariant: a counter never goes down, so a reader that adds up the workers sees every event at most once. A gauge of
-// the worker's turn is exact while the worker waits for events; during a turn it is that of the turn before.
-// Deliberately not here: sums over workers, rates, and the text in which they are shown.
+// The counters and gauges of one worker, and their names: events since its start, and how many of each object it has.
+// Owned by the worker, whose thread alone writes; any thread may read.
+// Invariant: a counter never goes down, so a sum over the workers counts every event at most once. `sessions` follows
+// each state; the other gauges are set at the end of a turn, so they are exact while the worker waits for events.
+// Deliberately not here: sums over workers, rates, and the text that shows them.
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ struct Counters {
   Counter over_client_limit;  // refused: --max-connections-per-client
   Counter over_connect_rate;  // refused: --connect-rate
   Counter over_user_limit;    // refused: --max-connections-per-user
-  Counter client_floods;      // closed at once: twice as many, or as often
+  Counter client_floods;      // reset at once: above twice one of these limits
 
   // Handshakes.
   Counter not_socks5;
@@ -55,26 +55,26 @@ struct Counters {
   Counter handshake_expired;
   Counter logins_accepted;
   Counter logins_failed;
-  Counter logins_throttled;        // not looked at: see logins.h
-  Counter forbidden_later;         // sessions that a reload ended, because its rules or users do not allow them
-  Counter denied;                  // requests that a rule or the guard did not allow
+  Counter logins_throttled;        // rejected without a check (login/logins.h)
+  Counter forbidden_later;         // sessions that a reload ended, for its rules or users do not allow them
+  Counter denied;                  // requests that a rule or the guard denied
   std::array<Counter, 9> replies;  // by REP
 
   // BIND.
   Counter bind_waits;  // listeners opened for a peer
   Counter bind_admitted;
-  Counter bind_wrong;    // peers that were not the expected one, and were reset
-  Counter bind_expired;  // nobody came in time
-  Counter bind_paused;   // no descriptor or memory for a peer; it waited
+  Counter bind_wrong;    // peers other than the expected one, which were reset
+  Counter bind_expired;  // no peer connected in time
+  Counter bind_paused;   // no descriptor or memory for a peer, which stayed in the backlog
 
   // Relays.
   Counter relays_begun;
-  Counter relays_ended;  // both sides said goodbye
+  Counter relays_ended;  // both sides finished sending
   Counter relays_reset;  // a reset was passed on
   Counter relays_expired;
   Counter bytes_up;       // client to target
   Counter bytes_down;     // target to client
-  Counter pipes_missing;  // a bulk flow went on by copying
+  Counter pipes_missing;  // a bulk flow got no pipe and copied
 
   // UDP associations. A datagram is counted once: as carried or as dropped, by cause.
   Counter associations_begun;
@@ -89,9 +89,9 @@ struct Counters {
   Counter udp_denied;       // the client may not reach that target
   Counter udp_unsolicited;  // from an address that the client has not sent to
   Counter udp_nameless;     // the target's name has no address, or none that was found in time
-  Counter udp_queue_full;   // too many were waiting for names
+  Counter udp_queue_full;   // too many waited for the addresses of names
   Counter udp_too_long;     // an answer that does not fit a datagram with its header
-  Counter udp_full;         // no room in a socket's buffer
+  Counter udp_full;         // the send buffer of a socket was full
   Counter udp_over_limit;   // more than the bandwidth of its session or user
   Counter udp_unreachable;  // refused by the kernel: no route, no socket, a local firewall
 
