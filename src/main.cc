@@ -137,7 +137,7 @@ class Program {
                    .Text("timeout", FormatDuration(server_->settings().drain_timeout)));
     server_->Drain();
     WaitForStop(SteadyNow() + server_->settings().drain_timeout);
-    log_.Write(LogLine(LogLevel::kNotice, "stop").Number("cut-off", server_->sessions()));
+    log_.Write(LogLine(LogLevel::kNotice, "stop").Number("sessions", server_->sessions()));
     return kExitClean;
   }
 

@@ -58,8 +58,8 @@ std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* 
   if (asked > server->settings().connections_max) {
     log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
                   .Number("asked", asked)
-                  .Number("descriptors", RaiseDescriptorLimit())
-                  .Number("sessions", server->settings().connections_max));
+                  .Number("max-connections", server->settings().connections_max)
+                  .Number("open-files", RaiseDescriptorLimit()));
   }
   return server;
 }

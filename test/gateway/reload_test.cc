@@ -135,7 +135,7 @@ TEST_CASE("SIGTERM ends the program while a reload is still reading") {
   program.Signal(SIGHUP);
   program.Signal(SIGTERM);
   CHECK(program.Wait() == 0);
-  CHECK(program.LogText().find("notice stop cut-off=0") != std::string::npos);
+  CHECK(program.LogText().find("notice stop sessions=0") != std::string::npos);
   CHECK(program.LogText().find("notice reload") == std::string::npos);
 }
 

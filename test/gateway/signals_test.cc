@@ -29,7 +29,7 @@ TEST_CASE("a program without sessions ends at once at SIGTERM or SIGINT, with st
     Program program({});
     program.Signal(signal);
     CHECK(program.Wait() == 0);
-    CHECK(program.LogText().find("notice stop cut-off=0") != std::string::npos);
+    CHECK(program.LogText().find("notice stop sessions=0") != std::string::npos);
   }
 }
 
@@ -54,7 +54,7 @@ TEST_CASE("at SIGTERM the program refuses new clients, and ends with status 0 wh
   CHECK(client.ReceiveToEnd() == "answer");
   client.Close();
   CHECK(program.Wait() == 0);
-  CHECK(program.LogText().find("notice stop cut-off=0") != std::string::npos);
+  CHECK(program.LogText().find("notice stop sessions=0") != std::string::npos);
 }
 
 TEST_CASE("at a second SIGTERM the program cuts off its sessions with a reset, and ends with status 0") {
@@ -67,7 +67,7 @@ TEST_CASE("at a second SIGTERM the program cuts off its sessions with a reset, a
   CHECK(client.ReceiveToReset().empty());
   CHECK(target.ReceiveToReset().empty());
   CHECK(program.Wait() == 0);
-  CHECK(program.LogText().find("notice stop cut-off=1") != std::string::npos);
+  CHECK(program.LogText().find("notice stop sessions=1") != std::string::npos);
 }
 
 TEST_CASE("after the drain timeout the program cuts off its sessions with a reset, and ends with status 0") {
@@ -80,7 +80,7 @@ TEST_CASE("after the drain timeout the program cuts off its sessions with a rese
   CHECK(target.ReceiveToReset().empty());
   CHECK(program.Wait() == 0);
   CHECK(watch.elapsed() >= milliseconds(200));
-  CHECK(program.LogText().find("notice stop cut-off=1") != std::string::npos);
+  CHECK(program.LogText().find("notice stop sessions=1") != std::string::npos);
 }
 
 TEST_CASE("a SIGPIPE does not end the program") {
