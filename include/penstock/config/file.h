@@ -1,14 +1,14 @@
-// The text of a configuration: directives in the order in which they stand, those of included files in their place.
+// Reads a configuration file into directives, in order, with those of an included file in place of the include.
 // Used by config.h; any thread.
-// Invariant: a directive knows where it was written, and what comes out has a name of letters, digits and dashes and a
-// value without control bytes. A value may be a password, so there is no copy of it: it is a part of the text, and the
-// text is wiped when the ConfigFile goes.
+// Invariant: a directive knows where it stands; its name consists of letters, digits and dashes, and its value has no
+// control byte. A value may be a password, so it is not copied: it is a part of the text, which is wiped with the
+// ConfigFile.
 // Deliberately not here: which directives there are, and what their values mean (options.h).
 //
 //   # a comment, to the end of the line; within a line it begins after a blank
-//   listen 0.0.0.0:1080                       a name, blanks, and the rest of the line is the value
-//   include /etc/penstock.d/*.conf            a pattern of glob(7), relative to the file that it stands in; it may
-//                                             match nothing, but a folder that cannot be read is a mistake
+//   listen 0.0.0.0:1080                       a name, blanks, and the value: the rest of the line
+//   include /etc/penstock.d/*.conf            a glob(7) pattern, relative to the file in which it stands; it may match
+//                                             nothing, but a directory that cannot be read is a mistake
 #pragma once
 
 #include <optional>
@@ -23,8 +23,8 @@ namespace penstock {
 struct Directive {
   std::string_view name;  // these two lie in a text of the ConfigFile, or in the command line
   std::string_view value;
-  std::string where;  // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for one of the command line
-  std::string file;   // that it stands in; empty for the command line
+  std::string where;  // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for the command line
+  std::string file;   // in which it stands; empty for the command line
 };
 
 struct ConfigFile {
@@ -34,13 +34,13 @@ struct ConfigFile {
   std::vector<std::string> folders;  // that were searched for what a pattern matches
 };
 
-// What `name`, as the value of `directive`, means: relative to the file that the directive stands in.
+// The path that `name`, in the value of `directive`, means: relative to the file in which the directive stands.
 std::string PathIn(const Directive& directive, std::string_view name);
 
-// Adds the directives of the file at `path`. A mistake is a sentence that names the file and the line.
+// Appends the directives of the file at `path`. Returns a mistake, with file and line, or nothing.
 std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into);
 
-// The same for a text that stands in `path`, and outlives the directives. `depth`: how many files include it.
+// The same for the text of `path`, which must outlive the directives. `depth`: the number of files that include it.
 std::optional<std::string> ReadConfigText(std::string_view text, const std::string& path, std::size_t depth,
                                           ConfigFile* into);
 
