@@ -53,7 +53,11 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
              .logins = *shared.logins,
              .login_answers = login_answers_,
              .gauges = gauges_,
-             .flow = {{copy_room_.get(), kCopyBytes}, stashes_, pipes_, counters_, clock_}},
+             .flow = {.copy_room = {copy_room_.get(), kCopyBytes},
+                      .stashes = stashes_,
+                      .pipes = pipes_,
+                      .counters = counters_,
+                      .clock = clock_}},
       sessions_(settings.connections_max) {
   bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {

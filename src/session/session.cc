@@ -24,7 +24,7 @@ bool Session::Begin(const SessionTools& tools) {
     return false;
   }
   tools.deadlines.handshake.Arm(core_.deadline, tools.now());
-  tools.alive_in(core_.state()).Increment();
+  SessionCore::SessionsIn(core_.state(), tools).Increment();
   return true;
 }
 
@@ -145,7 +145,7 @@ void Session::Finish(const SessionTools& tools) {
   if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
-  tools.alive_in(core_.state()).Decrement();
+  SessionCore::SessionsIn(core_.state(), tools).Decrement();
   if (association_ == nullptr) return;
   association_->Release(tools.associations, tools.resolver, tools.counters());
   tools.associations.associations.Release(association_->self());
@@ -447,8 +447,16 @@ FlowTools Session::Flows(const SessionTools& tools) const {
 }
 
 AssociateTools Session::Associate(const SessionTools& tools) const {
-  return {tools.settings,     core_.access(tools), tools.poller, tools.resolver, tools.counters(),
-          tools.associations, tools.udp_ports,     core_.client, throttle_,      tools.now()};
+  return {.settings = tools.settings,
+          .access = core_.access(tools),
+          .poller = tools.poller,
+          .resolver = tools.resolver,
+          .counters = tools.counters(),
+          .pool = tools.associations,
+          .ports = tools.udp_ports,
+          .client = core_.client,
+          .throttle = throttle_,
+          .now = tools.now()};
 }
 
 void Session::LogEnd(const SessionTools& tools) const {

@@ -1,7 +1,7 @@
-// What all parts of a session share: how far it has come, its client, its deadlines, and what a worker lends to it.
+// What all parts of a session share: how far it has come, its client, what that asked for, and why it ended.
 // A SessionCore is a member of a Session; its worker's thread only.
 // Invariant: states only move forward, and `end` is set before a session is over.
-// Deliberately not here: what any state does (handshake.h, session.h).
+// Deliberately not here: what any state does (handshake.h, session.h), and what a worker lends to it (tools.h).
 //
 //              greeting              CONNECT                 target accepts
 //     NEGO ───────────────▶ REQUEST ─────────▶ CONNECTING ──────────────────▶ RELAY ──── both ended ────▶ over
@@ -17,7 +17,6 @@
 // Where there are users, AUTH stands between NEGO and REQUEST: name and password (RFC 1929), and the verdict on them.
 #pragma once
 
-#include <array>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -32,67 +31,16 @@
 #include "penstock/base/counters.h"
 #include "penstock/base/digest.h"
 #include "penstock/base/endpoint.h"
-#include "penstock/base/fair_shares.h"
-#include "penstock/base/limits.h"
 #include "penstock/base/slab.h"
-#include "penstock/login/logins.h"
-#include "penstock/login/users.h"
 #include "penstock/os/fd.h"
-#include "penstock/os/log.h"
 #include "penstock/os/poller.h"
 #include "penstock/os/timers.h"
 #include "penstock/policy/access.h"
-#include "penstock/policy/guard.h"
 #include "penstock/policy/limiter.h"
-#include "penstock/policy/policy.h"
-#include "penstock/policy/settings.h"
-#include "penstock/relay/flow.h"
-#include "penstock/relay/throttle.h"
-#include "penstock/udp/associate.h"
-#include "penstock/udp/port_pool.h"
+#include "penstock/session/tags.h"
+#include "penstock/session/tools.h"
 
 namespace penstock {
-
-class Handshake;
-class Resolver;
-
-// Whom an event, a deadline or the answer of the resolver is for.
-enum Tag : std::uint8_t {
-  kTagWake,          // the worker's eventfd
-  kTagListener,      // slot: which one
-  kTagNames,         // the resolver's sockets
-  kTagClient,        // a session's client socket
-  kTagDeadline,      // a session's deadline
-  kTagAttemptDelay,  // a session's dialer should start its next attempt, or its BIND accept again
-  kTagBindListener,  // a session's listener for the peer of its BIND
-  kTagThrottle,      // a session that had used up its bandwidth should look again
-  kTagTargetName,    // a session that waits for the name of its target
-  kTagDatagramName,  // a datagram that waits for the name of its target: of AssociationPool::waiting
-  kTagUdp,           // a session's UDP sockets: kTagUdp + n for side n of its association
-  // A session's socket towards its target; kTagTarget + n while attempt n is only an attempt.
-  kTagTarget = kTagUdp + Association::kSides,
-};
-static_assert(kTagTarget + kAddressesPerName <= 256);
-
-// The deadlines of one worker's sessions, a queue for each duration.
-struct SessionDeadlines {
-  explicit SessionDeadlines(const Settings& settings);
-
-  DeadlineQueue handshake;
-  DeadlineQueue connect;
-  DeadlineQueue bind;
-  DeadlineQueue attempt_delay;
-  DeadlineQueue relay_check;  // idle relays and dead peers are looked for this often: a byte costs no timer work
-  DeadlineQueue udp_check;    // the same for associations
-  DeadlineQueue linger;
-  DeadlineQueue reset_poll;
-  DeadlineQueue reset_poll_slow;
-  ThrottleTicks throttle;
-
-  const std::array<DeadlineQueue*, 11> all{&handshake,       &connect,       &bind,         &attempt_delay,
-                                           &relay_check,     &udp_check,     &linger,       &reset_poll,
-                                           &reset_poll_slow, &throttle.fast, &throttle.slow};
-};
 
 // In life order.
 enum class SessionState : std::uint8_t {
@@ -107,36 +55,6 @@ enum class SessionState : std::uint8_t {
   kResetting,   // a side broke, and the other has not had all of its bytes yet
 };
 static_assert(std::tuple_size_v<decltype(Gauges::sessions)> == static_cast<std::size_t>(SessionState::kResetting) + 1);
-
-// What a worker lends to the session whose turn it is.
-struct SessionTools {
-  const Settings& settings;
-  const Policy* policy;  // the one that holds now; another in a later turn
-  Guard& guard;
-  Log& log;
-  Poller& poller;
-  Resolver& resolver;
-  Slab<Handshake>& handshakes;
-  AssociationPool& associations;
-  Slab<Throttle>& throttles;
-  FairShares& further_attempts;  // of dialers
-  PortPool& bind_ports;
-  PortPool& udp_ports;
-  SessionDeadlines& deadlines;
-  LogPace& complaints;
-  Accounts& accounts;
-  Logins& logins;
-  LoginMailbox& login_answers;
-  Gauges& gauges;
-  FlowTools flow;
-
-  TimePoint now() const { return flow.clock.now(); }
-  Counters& counters() const { return flow.counters; }
-  Gauge& alive_in(SessionState state) const { return gauges.sessions[static_cast<std::size_t>(state)]; }
-
-  // Null when nobody has to log in.
-  const std::shared_ptr<const Users>& users() const { return policy->users; }
-};
 
 // Why a session is over.
 enum class SessionEnd : std::uint8_t {
@@ -174,9 +92,14 @@ struct SessionCore {
   SessionState state() const { return state_; }
   void Advance(SessionState to, const SessionTools& tools) {
     assert(to > state_);
-    tools.alive_in(state_).Decrement();
-    tools.alive_in(to).Increment();
+    SessionsIn(state_, tools).Decrement();
+    SessionsIn(to, tools).Increment();
     state_ = to;
+  }
+
+  // The worker's gauge of the sessions in `state`.
+  static Gauge& SessionsIn(SessionState state, const SessionTools& tools) {
+    return tools.gauges.sessions[static_cast<std::size_t>(state)];
   }
 
   // What this client may reach with the command that it gave. Not to be asked before it has given one.

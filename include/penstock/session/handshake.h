@@ -30,6 +30,7 @@
 #include "penstock/session/bind_wait.h"
 #include "penstock/session/core.h"
 #include "penstock/session/dialer.h"
+#include "penstock/session/tools.h"
 
 namespace penstock {
 
@@ -117,11 +118,19 @@ class Handshake {
   void KeepName(const TargetName& name, const SessionTools& tools);
 
   DialTools Dial(const SessionTools& tools) const {
-    return {tools.poller, tools.deadlines.attempt_delay, tools.flow.clock, tools.further_attempts, core_.share};
+    return {.poller = tools.poller,
+            .attempt_delays = tools.deadlines.attempt_delay,
+            .clock = tools.flow.clock,
+            .further_attempts = tools.further_attempts,
+            .share = core_.share};
   }
   BindTools Bind(const SessionTools& tools) const {
-    return {core_.access(tools), tools.poller,     tools.deadlines.attempt_delay,
-            tools.counters(),    tools.flow.clock, tools.bind_ports};
+    return {.access = core_.access(tools),
+            .poller = tools.poller,
+            .retries = tools.deadlines.attempt_delay,
+            .counters = tools.counters(),
+            .clock = tools.flow.clock,
+            .ports = tools.bind_ports};
   }
 
   const Handle self_;

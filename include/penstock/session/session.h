@@ -23,6 +23,8 @@
 #include "penstock/relay/throttle.h"
 #include "penstock/session/core.h"
 #include "penstock/session/handshake.h"
+#include "penstock/session/tags.h"
+#include "penstock/session/tools.h"
 #include "penstock/udp/associate.h"
 
 namespace penstock {
