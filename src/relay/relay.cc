@@ -1,5 +1,7 @@
 #include "penstock/relay/relay.h"
 
+#include <cassert>
+
 #include "penstock/os/socket.h"
 
 namespace penstock {
@@ -11,7 +13,28 @@ bool Relay::Begin(const Events& client, const Events& target, int target_socket,
   if (target.broken) down_.OnSourceBroken();
   if (!up_.Prime(target_socket, early, tools)) return false;
   if (!up_.open()) down_.OnSourceBroken();
+  CheckInvariants();
   return true;
+}
+
+void Relay::OnClient(const Events& events) {
+  OnSide(events, up_, down_, client_gone_);
+  CheckInvariants();
+}
+
+void Relay::OnTarget(const Events& events) {
+  OnSide(events, down_, up_, target_gone_);
+  CheckInvariants();
+}
+
+void Relay::OnClientDead(const FlowTools& tools) {
+  OnDead(up_, down_, client_gone_, tools);
+  CheckInvariants();
+}
+
+void Relay::OnTargetDead(const FlowTools& tools) {
+  OnDead(down_, up_, target_gone_, tools);
+  CheckInvariants();
 }
 
 void Relay::OnSide(const Events& events, Flow& from, Flow& to, bool& gone) {
@@ -39,10 +62,17 @@ Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools
   tools.counters.bytes_up.Add(up_.bytes() - up_before);
   tools.counters.bytes_down.Add(down_.bytes() - down_before);
 
-  if (up_.open() || down_.open()) {
-    return up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
-  }
-  return client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
+  Turn turn = client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
+  if (up_.open() || down_.open()) turn = up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
+  CheckInvariants();
+  // A side whose end was read and that then broke takes nothing any more.
+  assert(!client_gone_ || up_.open() || !down_.open());
+  assert(!target_gone_ || down_.open() || !up_.open());
+  // A truncated transfer never looks like a whole one.
+  assert(turn != Turn::kEnded || (up_.state() == FlowState::kEnded && down_.state() == FlowState::kEnded));
+  // Something will wake us: another turn, or else an edge for each direction that is open.
+  assert(turn == Turn::kUnfinished || (!up_.wants() && !down_.wants()));
+  return turn;
 }
 
 void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools) {
@@ -67,6 +97,14 @@ void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_
 void Relay::Release(const FlowTools& tools) {
   up_.Release(tools);
   down_.Release(tools);
+}
+
+void Relay::CheckInvariants() const {
+  // What broke has no sink any more; whose sink broke reads on to the error.
+  assert(up_.state() != FlowState::kBroken || !down_.open());
+  assert(down_.state() != FlowState::kBroken || !up_.open());
+  assert(up_.state() != FlowState::kAbandoned || down_.reads_to_end());
+  assert(down_.state() != FlowState::kAbandoned || up_.reads_to_end());
 }
 
 }  // namespace penstock

@@ -27,6 +27,7 @@ Allowance Throttle::Allow(const EachWay<bool>& wants, TimePoint now) {
   for (const Way way : kWays) {
     if (wants.of(way)) allowed.of(way) = AllowRelay(way, now);
   }
+  CheckInvariants();
   return allowed;
 }
 
@@ -54,7 +55,9 @@ bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& un
   TimePoint due = TimePoint::max();
   for (const Way way : kWays) {
     const bool had_its_turn = lanes_.of(way).turn <= now;
-    assert(had_its_turn || taken.of(way) == 0);
+    assert(taken.of(way) == 0 || had_its_turn);
+    assert(!queues() || taken.of(way) <= lanes_.of(way).quantum);
+    assert(!rates_.session.limited() || taken.of(way) <= rates_.session.QuantumIn(kThrottleQuantum));
     Pay(way, taken.of(way), now);
     if (had_its_turn) LeaveQueue(way, taken.of(way));
     if (!unfinished.of(way)) continue;
@@ -63,6 +66,9 @@ bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& un
   }
   const bool waits = due > now && due != TimePoint::max();
   if (waits) ticks.Arm(deadline_, due, now);
+  CheckInvariants();
+  // Something will wake us: the deadline, or a turn at once for a way that wants more and has not to wait.
+  assert(deadline_.armed() || due <= now || (!unfinished.up && !unfinished.down));
   return waits;
 }
 
@@ -76,6 +82,7 @@ bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
   } else {
     LeaveQueue(way, bytes);
   }
+  CheckInvariants();
   return true;
 }
 
@@ -91,12 +98,14 @@ void Throttle::SetRates(const Rates& rates) {
   if (rates == rates_) return;
   for (const Way way : kWays) LeaveQueue(way, 0);
   rates_ = rates;
+  CheckInvariants();
 }
 
 void Throttle::Pay(Way way, std::size_t taken, TimePoint now) {
   if (!rates_.session.limited() || taken == 0) return;
   TimePoint& paid_until = lanes_.of(way).paid_until;
   paid_until = std::max(paid_until, now - kThrottleCredit) + rates_.session.TimeFor(taken);
+  assert(paid_until > now - kThrottleCredit);
 }
 
 // The quantum was paid when it was queued for; here the user gets back what was not used of it.
@@ -105,6 +114,15 @@ void Throttle::LeaveQueue(Way way, std::size_t used) {
   if (lane.quantum == 0) return;
   bucket(way).GiveBack(used == 0 ? lane.cost : lane.cost - rates_.user.TimeFor(used));
   lane.quantum = 0;
+}
+
+void Throttle::CheckInvariants() const {
+  for (const Way way : kWays) {
+    [[maybe_unused]] const Lane& lane = lanes_.of(way);
+    assert(lane.quantum == 0 || queues());
+    assert(lane.quantum == 0 || !rates_.session.limited() ||
+           lane.quantum <= rates_.session.QuantumIn(kThrottleQuantum));
+  }
 }
 
 // --- Ticks ---------------------------------------------------------------------------------------------------------

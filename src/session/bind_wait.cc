@@ -35,10 +35,22 @@ Fault BindWait::Open(Endpoint at, const BindTools& tools) {
   listener_ = std::move(socket);
   port_ = std::move(lease);
   tools.counters.bind_waits.Add();
+  CheckInvariants();
   return Fault::kNone;
 }
 
 BindWait::Turn BindWait::Step(std::uint16_t port, const BindTools& tools) {
+  const Turn turn = AcceptPeers(port, tools);
+  CheckInvariants();
+  // The peer has come if it is here, and it is one of those named.
+  assert((turn == Turn::kCame) == peer_.socket.valid());
+  assert(turn != Turn::kCame || count_ == 0 || std::ranges::count(std::span(peers_).first(count_), peer_.peer.ip) > 0);
+  // Something will wake us: another turn, an edge of the listener, or the retry.
+  assert(turn != Turn::kWaiting || (listening() && (!ready_ || retry_.armed())));
+  return turn;
+}
+
+BindWait::Turn BindWait::AcceptPeers(std::uint16_t port, const BindTools& tools) {
   for (int i = 0; i < kBindPeersPerTurn; ++i) {
     if (!ready_ || retry_.armed()) return Turn::kWaiting;
     Accepted accepted = Accept(listener_.get());
@@ -74,6 +86,12 @@ bool BindWait::Expected(const IpAddress& peer, std::uint16_t port, const Access&
   const auto named = std::span(peers_).first(count_);
   if (named.empty()) return access.Judge({}, peer, port).allowed;
   return std::ranges::find(named, peer) != named.end();
+}
+
+void BindWait::CheckInvariants() const {
+  assert(count_ <= peers_.size());
+  assert(!listening() || !peer_.socket.valid());
+  assert(!retry_.armed() || listening());
 }
 
 }  // namespace penstock

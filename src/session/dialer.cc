@@ -129,9 +129,14 @@ void Dialer::EndAttempt(std::size_t attempt, const DialTools& tools) {
 void Dialer::NoteFault(Fault fault) { fault_ = MoreInformative(fault_, fault); }
 
 void Dialer::CheckInvariants() const {
+  assert(started_ <= count_ && under_way_ <= kAttemptsAtOnce);
+  assert(status_ != Status::kTrying || std::ranges::count_if(attempts_, &Fd::valid) == static_cast<long>(under_way_));
+  assert(status_ != Status::kConnected || under_way_ == 1);
+  assert(status_ != Status::kFailed || (under_way_ == 0 && fault_ != Fault::kNone));
+  assert(!delay_.armed() || (status_ == Status::kTrying && started_ < count_));
+  // Something will wake us: an attempt under way, and the delay if another one may start beside it.
   assert(status_ != Status::kTrying || under_way_ > 0);
-  assert(status_ != Status::kFailed || fault_ != Fault::kNone);
-  assert(!delay_.armed() || status_ == Status::kTrying);
+  assert(status_ != Status::kTrying || started_ == count_ || under_way_ == kAttemptsAtOnce || delay_.armed());
 }
 
 }  // namespace penstock

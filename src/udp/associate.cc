@@ -100,6 +100,7 @@ Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const A
   if (fault != Fault::kNone) return fault;
   if (!tools.poller.AddReader(sockets_[0].get(), {first_tag_, session_})) return Fault::kExhausted;
   named_port_ = named_port;
+  CheckInvariants();
   return Fault::kNone;
 }
 
@@ -113,11 +114,18 @@ Endpoint Association::Bound(const AssociateTools& tools) const {
 
 void Association::OnEvents(Side side, const Events& events) {
   if (events.readable) readable_ |= Bit(side);
+  CheckInvariants();
+}
+
+void Association::OnDropped() {
+  assert(waiting_ > 0);
+  --waiting_;
 }
 
 void Association::OnPolicy() {
   sent_to_.DoubtAll();
   may_move_.fill(true);
+  CheckInvariants();
 }
 
 Association::Turn Association::Step(const AssociateTools& tools) {
@@ -127,6 +135,11 @@ Association::Turn Association::Step(const AssociateTools& tools) {
       turn = Turn::kUnfinished;
     }
   }
+  CheckInvariants();
+  // At rest it holds no buffer: what was put into an outbox has left it.
+  assert(tools.pool.outboxes[0].empty() && tools.pool.outboxes[1].empty());
+  // Something will wake us: another turn as long as a latch is up, and else an edge.
+  assert((turn == Turn::kUnfinished) == (readable_ != 0));
   return turn;
 }
 
@@ -157,6 +170,7 @@ bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) co
 }
 
 void Association::Pin(std::uint16_t port, const AssociateTools& tools) {
+  assert(!has_client() || client_port_ != named_port_ || port == named_port_);  // it is pinned for good
   client_port_ = port;
   client_heard_ = tools.now;
 }
@@ -234,10 +248,13 @@ WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<co
 }
 
 void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools) {
+  assert(waiting_ > 0);
   --waiting_;
   const auto to = Choose(answer, datagram.name(), datagram.port, tools);
   if (to) ForwardTo(*to, datagram.data(), tools);
   FlushUp(tools);
+  CheckInvariants();
+  assert(tools.pool.outboxes[0].empty() && tools.pool.outboxes[1].empty());
 }
 
 // The first address that the client may reach, or nothing, and the datagram is counted. A connection tries one address
@@ -414,6 +431,17 @@ void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools
 void Association::FlushDown(const AssociateTools& tools) {
   const auto outcome = tools.pool.outboxes[0].Flush(sockets_[0].get(), joins_[0]);
   Count(outcome, down_, tools.counters.datagrams_down, tools.counters.datagram_bytes_down, tools.counters);
+}
+
+void Association::CheckInvariants() const {
+  assert(waiting_ <= kWaitingDatagramsPerAssociation);
+  for ([[maybe_unused]] const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
+    // A latch is about a socket that is there; towards targets there is none before somebody may be answered.
+    assert((readable_ & Bit(side)) == 0 || socket(side).valid());
+    assert(side == Side::kClient || !socket(side).valid() || has_client());
+  }
+  assert(sources_[0] == nullptr || socket(Side::kIpv4).valid());
+  assert(sources_[1] == nullptr || socket(Side::kIpv6).valid());
 }
 
 }  // namespace penstock

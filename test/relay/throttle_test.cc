@@ -191,6 +191,8 @@ TEST_CASE("throttle: a session that ends, or gets other limits, leaves the queue
   CHECK(a.Allow(Way::kUp, kStart) == 0);
   CHECK(a.throttle.Due(Way::kUp) == kStart + 5ms);
   CHECK(c.Allow(Way::kUp, kStart + 10ms) == 10'000);
+  c.throttle.SetRates({});
+  CHECK(c.Allow(Way::kUp, kStart + 10ms) == kNoLimit);
 }
 
 TEST_CASE("throttle: a user that rested has saved up nothing for its first session") {

@@ -103,6 +103,8 @@ class Flow {
   bool bulk() const { return open() && bulk_; }
   // True if a turn would use an allowance.
   bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
+  // Reads go on until the end or an error, whatever else they find; or they are over.
+  bool reads_to_end() const { return !open() || source_over_ || read_to_end_; }
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 
  private:

@@ -38,12 +38,12 @@ class Relay {
   [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
                            std::span<const std::uint8_t> early, const FlowTools& tools);
 
-  void OnClient(const Events& events) { OnSide(events, up_, down_, client_gone_); }
-  void OnTarget(const Events& events) { OnSide(events, down_, up_, target_gone_); }
+  void OnClient(const Events& events);
+  void OnTarget(const Events& events);
 
   // That side does not answer any more, and no error tells so: a break, as if the kernel had told of it.
-  void OnClientDead(const FlowTools& tools) { OnDead(up_, down_, client_gone_, tools); }
-  void OnTargetDead(const FlowTools& tools) { OnDead(down_, up_, target_gone_, tools); }
+  void OnClientDead(const FlowTools& tools);
+  void OnTargetDead(const FlowTools& tools);
 
   Turn Step(int client, int target, const FlowTools& tools) {
     Allowance any = kAnyAllowance;
@@ -75,6 +75,7 @@ class Relay {
   }
   static void OnSide(const Events& events, Flow& from, Flow& to, bool& gone);
   static void OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools);
+  void CheckInvariants() const;
   static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools);
 
   Flow up_;

@@ -78,6 +78,7 @@ class Throttle {
   std::size_t Ask(Way way, TimePoint now, TimePoint earliest);
   void Pay(Way way, std::size_t taken, TimePoint now);
   void LeaveQueue(Way way, std::size_t used);
+  void CheckInvariants() const;
 
   Handle self_;
   Deadline deadline_;

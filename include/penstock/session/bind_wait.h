@@ -71,7 +71,9 @@ class BindWait {
 
  private:
   Fault Open(Endpoint at, const BindTools& tools);
+  Turn AcceptPeers(std::uint16_t port, const BindTools& tools);
   bool Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const;
+  void CheckInvariants() const;
 
   std::array<IpAddress, kAddressesPerName> peers_;
   std::size_t count_ = 0;  // 0: anyone

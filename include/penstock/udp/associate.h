@@ -170,7 +170,7 @@ class Association {
 
   void OnEvents(Side side, const Events& events);
   void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
-  void OnDropped() { --waiting_; }  // one of its datagrams that wait makes room for another client's
+  void OnDropped();  // one of its datagrams that wait makes room for another client's
 
   Turn Step(const AssociateTools& tools);
 
@@ -224,6 +224,7 @@ class Association {
                     Counters& counters);
   void FlushUp(const AssociateTools& tools);
   void FlushDown(const AssociateTools& tools);
+  void CheckInvariants() const;
 
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
