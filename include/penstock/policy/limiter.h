@@ -67,7 +67,7 @@ class Limiter {
   // It has gone. `entry` is what Enter said.
   void Leave(const IpAddress& client, Entry entry, TimePoint now);
 
-  // How many clients are remembered.
+  // For tests: how many clients are remembered.
   std::size_t clients() const;
 
  private:
@@ -133,7 +133,7 @@ class Accounts {
   // bandwidth has still to be paid for.
   void Leave(std::string_view user, TimePoint now);
 
-  // How many users are remembered.
+  // For tests: how many users are remembered.
   std::size_t size() const;
 
  private:

@@ -82,7 +82,7 @@ class StashPool {
     if (spare_.size() < kSparesMax) spare_.push_back(std::move(stash));
   }
 
-  std::size_t lent() const { return loans_max_ - shares_.free(); }
+  std::size_t lent() const { return loans_max_ - shares_.free(); }  // for tests
 
  private:
   static constexpr std::size_t kSparesMax = 16;

@@ -74,7 +74,7 @@ class Server {
   // A counter or gauge, over all workers.
   std::uint64_t Sum(Counter Counters::*counter) const;
   std::uint64_t Sum(Gauge Gauges::*gauge) const;
-  std::uint64_t Replies(std::size_t rep) const;
+  std::uint64_t Replies(std::size_t rep) const;  // for tests
 
   std::size_t sessions() const;  // that are alive
   std::size_t sessions(SessionState state) const;

@@ -75,7 +75,7 @@ class Session {
   void Finish(const SessionTools& tools);
 
   Handle handle() const { return core_.handle; }
-  State state() const { return core_.state(); }
+  State state() const { return core_.state(); }  // for tests
   const Endpoint& client() const { return core_.client; }
   Entry entry() const { return core_.entry; }
 

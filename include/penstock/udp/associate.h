@@ -184,7 +184,6 @@ class Association {
   Handle self() const { return self_; }
   const Tally& up() const { return up_; }
   const Tally& down() const { return down_; }
-  bool has_client() const { return client_port_ != 0; }  // a valid datagram has come
 
  private:
   // A target that the client may reach, and from where; null: the kernel's choice.
@@ -226,6 +225,7 @@ class Association {
   void FlushDown(const AssociateTools& tools);
   void CheckInvariants() const;
 
+  bool has_client() const { return client_port_ != 0; }  // a valid datagram has come
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
   std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
