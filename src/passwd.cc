@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::size_t kLineBytesMax = 4096;  // of a terminal (termios(3), canonical mode)
 
-int Complain(int exit_code, const std::string& sentence) {
+int Warn(int exit_code, const std::string& sentence) {
   std::fprintf(stderr, "penstock: %s\n", sentence.c_str());
   return exit_code;
 }
@@ -165,29 +165,29 @@ std::string Fault(const Secret& password) {
 
 int PrintLine(const std::string& name, const Secret& password) {
   const auto hash = MakePasswordHash(password);
-  if (!hash) return Complain(kExitFailure, "crypt(3) cannot make a hash on this system");
+  if (!hash) return Warn(kExitFailure, "crypt(3) cannot make a hash on this system");
   const bool printed = std::printf("%s:%s\n", name.c_str(), hash->c_str()) > 0;
-  if (!printed || std::fflush(stdout) != 0) return Complain(kExitFailure, "cannot write to standard output");
+  if (!printed || std::fflush(stdout) != 0) return Warn(kExitFailure, "cannot write to standard output");
   return kExitClean;
 }
 
 // Without a terminal: one line of standard input, no questions.
 int TakeFromInput(const std::string& name) {
   const auto password = ReadInputLine();
-  if (!password) return Complain(kExitFailure, "there is no terminal, and no password on standard input");
+  if (!password) return Warn(kExitFailure, "there is no terminal, and no password on standard input");
   const std::string fault = Fault(*password);
-  return fault.empty() ? PrintLine(name, *password) : Complain(kExitFailure, fault);
+  return fault.empty() ? PrintLine(name, *password) : Warn(kExitFailure, fault);
 }
 
 int TakeFromTerminal(int terminal, const std::string& name) {
   const auto password = Ask(terminal, "Password for " + name + ": ");
-  if (!password) return Complain(kExitFailure, "no password was given");
+  if (!password) return Warn(kExitFailure, "no password was given");
   const std::string fault = Fault(*password);
-  if (!fault.empty()) return Complain(kExitFailure, fault);
+  if (!fault.empty()) return Warn(kExitFailure, fault);
   const auto again = Ask(terminal, "The same again: ");
-  if (!again) return Complain(kExitFailure, "no password was given");
+  if (!again) return Warn(kExitFailure, "no password was given");
   if (!SameInConstantTime(password->Reveal(), again->Reveal())) {
-    return Complain(kExitFailure, "the two passwords differ");
+    return Warn(kExitFailure, "the two passwords differ");
   }
   return PrintLine(name, *password);
 }
@@ -195,9 +195,9 @@ int TakeFromTerminal(int terminal, const std::string& name) {
 }  // namespace
 
 int RunPasswd(int count, char* const arguments[]) {
-  if (count != 3) return Complain(kExitUsage, "usage: penstock passwd NAME; it asks for the password");
+  if (count != 3) return Warn(kExitUsage, "usage: penstock passwd NAME; it asks for the password");
   const std::string name = arguments[2];
-  if (!IsUserName(name)) return Complain(kExitUsage, std::string(kUserNameRule));
+  if (!IsUserName(name)) return Warn(kExitUsage, std::string(kUserNameRule));
   const Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
   return terminal.valid() ? TakeFromTerminal(terminal.get(), name) : TakeFromInput(name);
 }

@@ -75,11 +75,11 @@ struct Connection {
 
 std::uint64_t answers = 0;  // so that nothing is left out as having no use
 
-void Judge(const RuleSet& rules, const IpAddress& client, const Connection& connection) {
+void Evaluate(const RuleSet& rules, const IpAddress& client, const Connection& connection) {
   Ask ask{client, {}, penstock::Command::kConnect, connection.name, nullptr, 443};
-  answers += static_cast<std::uint64_t>(rules.Judge(ask).answer);
+  answers += static_cast<std::uint64_t>(rules.Evaluate(ask).answer);
   ask.target = &connection.target;
-  answers += static_cast<std::uint64_t>(rules.Judge(ask).answer);
+  answers += static_cast<std::uint64_t>(rules.Evaluate(ask).answer);
 }
 
 double Nanoseconds(Clock::duration duration) { return std::chrono::duration<double, std::nano>(duration).count(); }
@@ -97,7 +97,7 @@ void Measure(const char* kind, const std::vector<std::pair<bool, std::string>>& 
   constexpr int kRounds = 50;
   const auto start = Clock::now();
   for (int round = 0; round < kRounds; ++round) {
-    for (const Connection& connection : connections) Judge(rules, client, connection);
+    for (const Connection& connection : connections) Evaluate(rules, client, connection);
   }
   const double ns = Nanoseconds(Clock::now() - start) / (kRounds * static_cast<double>(connections.size()));
 
@@ -106,7 +106,7 @@ void Measure(const char* kind, const std::vector<std::pair<bool, std::string>>& 
   for (std::size_t i = 0; i < kColdConnections; ++i) {
     for (std::size_t at = 0; at < others.size(); at += 64) ++others[at];
     const auto before = Clock::now();
-    Judge(rules, client, connections[i]);
+    Evaluate(rules, client, connections[i]);
     cold.push_back(Nanoseconds(Clock::now() - before));
   }
   const auto median = cold.begin() + static_cast<std::ptrdiff_t>(cold.size() / 2);

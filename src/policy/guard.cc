@@ -60,15 +60,15 @@ bool Guard::IsOpen(const IpAddress& target, const Source* source) {
 bool Guard::IsLocal(const IpAddress& target, const Source* source) {
   static const Source kAny;
   const Source& from = source == nullptr ? kAny : *source;
-  Judged& judged = judged_[Hash(target) % kRemembered];
-  if (judged.until <= clock_.now() || judged.target != target || judged.source != from) {
+  Evaluated& evaluated = evaluated_[Hash(target) % kCached];
+  if (evaluated.until <= clock_.now() || evaluated.target != target || evaluated.source != from) {
     const RouteKind kernels = routes_.KindOf(target);
     const RouteKind kind = source != nullptr ? routes_.KindOf(target, source) : kernels;
     const bool local =
         kind != RouteKind::kElsewhere || kernels == RouteKind::kThisHost || kernels == RouteKind::kEverybody;
-    judged = {target, from, clock_.now() + std::chrono::seconds(1), local};
+    evaluated = {target, from, clock_.now() + std::chrono::seconds(1), local};
   }
-  return judged.local;
+  return evaluated.local;
 }
 
 }  // namespace penstock

@@ -21,8 +21,8 @@ void Pay(TimePoint& paid_until, nanoseconds price, TimePoint now) { paid_until =
 
 // --- Clients -------------------------------------------------------------------------------------------------------
 
-Entry Limiter::Enter(const IpAddress& client, const Limits& limits, TimePoint now) {
-  if (!limits.on_clients()) return Entry::kUncounted;
+Admission Limiter::Admit(const IpAddress& client, const Limits& limits, TimePoint now) {
+  if (!limits.on_clients()) return Admission::kUncounted;
   const Digest digest = DigestOf(client);
   Shard& shard = ShardOf(digest);
   const std::lock_guard lock(shard.mutex);
@@ -31,40 +31,40 @@ Entry Limiter::Enter(const IpAddress& client, const Limits& limits, TimePoint no
     shard.sweep_at = std::max(kClientsSweepMin, 2 * shard.clients.size());
   }
   try {
-    return Judge(shard.clients[digest], limits, now);
+    return AdmitCounted(shard.clients[digest], limits, now);
   } catch (const std::bad_alloc&) {
-    return Entry::kFlood;  // it could not be counted
+    return Admission::kFlood;  // it could not be counted
   }
 }
 
-Entry Limiter::Judge(Client& client, const Limits& limits, TimePoint now) {
+Admission Limiter::AdmitCounted(Client& client, const Limits& limits, TimePoint now) {
   const std::uint64_t max = limits.connections_per_client_max.value_or(0);
   const std::uint64_t answered_max = max + (limits.few_refusals ? max / 2 : max);
-  if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Entry::kFlood;
+  if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Admission::kFlood;
   bool too_often = false;
   if (limits.connect_rate != 0) {
     const nanoseconds price = kSecond / limits.connect_rate;
-    if (!MayPay(client.answered_until, price / 2, now)) return Entry::kFlood;
+    if (!MayPay(client.answered_until, price / 2, now)) return Admission::kFlood;
     Pay(client.answered_until, price / 2, now);
     too_often = !MayPay(client.admitted_until, price, now);
   }
   if (too_often || (max != 0 && client.in >= max)) {
     ++client.over;
-    return too_often ? Entry::kOverRate : Entry::kOverConnections;
+    return too_often ? Admission::kOverRate : Admission::kOverConnections;
   }
   if (limits.connect_rate != 0) Pay(client.admitted_until, kSecond / limits.connect_rate, now);
   ++client.in;
-  return Entry::kIn;
+  return Admission::kAdmitted;
 }
 
-void Limiter::Leave(const IpAddress& client, Entry entry, TimePoint now) {
-  if (entry == Entry::kUncounted || entry == Entry::kFlood) return;
+void Limiter::Release(const IpAddress& client, Admission admission, TimePoint now) {
+  if (admission == Admission::kUncounted || admission == Admission::kFlood) return;
   const Digest digest = DigestOf(client);
   Shard& shard = ShardOf(digest);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.clients.find(digest);
   assert(found != shard.clients.end());
-  std::uint32_t& count = entry == Entry::kIn ? found->second.in : found->second.over;
+  std::uint32_t& count = admission == Admission::kAdmitted ? found->second.in : found->second.over;
   assert(count > 0);
   --count;
   if (found->second.forgettable(now)) shard.clients.erase(found);
@@ -84,7 +84,7 @@ Digest Limiter::DigestOf(const IpAddress& client) const { return SipHash(key_, C
 
 // --- Users ---------------------------------------------------------------------------------------------------------
 
-Accounts::Entered Accounts::Enter(std::string_view user, std::uint32_t max, TimePoint now) {
+Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, TimePoint now) {
   const std::lock_guard lock(mutex_);
   auto found = accounts_.find(user);
   if (found == accounts_.end()) {
@@ -104,7 +104,7 @@ Accounts::Entered Accounts::Enter(std::string_view user, std::uint32_t max, Time
   return {&account, false};
 }
 
-void Accounts::Leave(std::string_view user, TimePoint now) {
+void Accounts::Release(std::string_view user, TimePoint now) {
   const std::lock_guard lock(mutex_);
   const auto found = accounts_.find(user);
   assert(found != accounts_.end() && found->second.sessions_ > 0);

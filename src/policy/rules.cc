@@ -89,7 +89,7 @@ void RuleSet::LookUp(const Ask& ask, Facts& facts) const {
   }
 }
 
-Verdict RuleSet::JudgeByRules(const Ask& ask) const {
+RuleVerdict RuleSet::EvaluateRules(const Ask& ask) const {
   Facts facts;
   LookUp(ask, facts);
 
@@ -110,8 +110,8 @@ Verdict RuleSet::JudgeByRules(const Ask& ask) const {
 
   bool may_be_allowed = false;
   bool may_be_denied = false;
-  Verdict verdict;
-  verdict.answer = allows_by_default_ ? Verdict::Answer::kAllow : Verdict::Answer::kDeny;
+  RuleVerdict verdict;
+  verdict.answer = allows_by_default_ ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
   while (!walk.Done() && !(may_be_allowed && may_be_denied)) {
     const std::uint32_t rule = walk.Next();
     const Fit fit = FitOf(rule, ask, facts);
@@ -122,8 +122,8 @@ Verdict RuleSet::JudgeByRules(const Ask& ask) const {
     }
     (rules_[rule].allows ? may_be_allowed : may_be_denied) = true;
   }
-  const bool may_be_otherwise = verdict.answer == Verdict::Answer::kAllow ? may_be_denied : may_be_allowed;
-  return may_be_otherwise ? Verdict{Verdict::Answer::kNeedsAddress} : verdict;
+  const bool may_be_otherwise = verdict.answer == RuleVerdict::Answer::kAllow ? may_be_denied : may_be_allowed;
+  return may_be_otherwise ? RuleVerdict{RuleVerdict::Answer::kNeedsAddress} : verdict;
 }
 
 // A rule that was found through one of its conditions need not be asked for that one again. (Its target condition is
@@ -150,10 +150,10 @@ bool RuleSet::IsIn(std::uint32_t list, std::uint32_t rule) const {
   return std::binary_search(all + lists_[list].members, all + lists_[list].filed, rule);
 }
 
-Verdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
-  Verdict verdict;
+RuleVerdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
+  RuleVerdict verdict;
   verdict.rule = &notes_[rule];
-  verdict.answer = rules_[rule].allows ? Verdict::Answer::kAllow : Verdict::Answer::kDeny;
+  verdict.answer = rules_[rule].allows ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
   verdict.lifts_guard =
       rules_[rule].allows && std::ranges::any_of(facts.lifting, [&](std::uint32_t list) { return IsIn(list, rule); });
   verdict.by_name =

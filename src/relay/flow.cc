@@ -10,7 +10,7 @@
 
 namespace penstock {
 
-Flow::~Flow() { assert(pipe_ == nullptr && stash_ == nullptr); }
+Flow::~Flow() { assert(pipe_ == nullptr && pending_ == nullptr); }
 
 void Flow::OnSource(const Events& events) {
   source_ready_ |= events.readable;
@@ -69,29 +69,29 @@ void Flow::OnSourceDead() { source_over_ = source_broken_ = true; }
 
 void Flow::Release(const FlowTools& tools) {
   if (pipe_ != nullptr) tools.pipes.Return(std::move(pipe_), in_pipe_ == 0);
-  if (stash_ != nullptr) tools.stashes.Return(std::move(stash_));
+  if (pending_ != nullptr) tools.pending_buffers.Return(std::move(pending_));
   in_pipe_ = 0;
 }
 
 // True when nothing is held any more.
 bool Flow::Deliver(int sink, const FlowTools& tools) {
   if (!sink_ready_) return false;
-  return stash_ != nullptr ? DeliverStash(sink, tools) : DeliverPipe(sink, tools);
+  return pending_ != nullptr ? DeliverPending(sink, tools) : DeliverPipe(sink, tools);
 }
 
-bool Flow::DeliverStash(int sink, const FlowTools& tools) {
-  const IoResult sent = Send(sink, stash_->waiting());
+bool Flow::DeliverPending(int sink, const FlowTools& tools) {
+  const IoResult sent = Send(sink, pending_->waiting());
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
     return false;
   }
   bytes_ += sent.bytes;
-  stash_->Consume(sent.bytes);
-  if (!stash_->empty()) {
+  pending_->Consume(sent.bytes);
+  if (!pending_->empty()) {
     sink_ready_ = false;
     return false;
   }
-  tools.stashes.Return(std::move(stash_));
+  tools.pending_buffers.Return(std::move(pending_));
   return true;
 }
 
@@ -120,7 +120,7 @@ std::size_t Flow::Fetch(int source, int sink, std::size_t room, const FlowTools&
     tools.counters.pipes_missing.Add();
   }
   const auto buffer = tools.copy_room.first(std::min(tools.copy_room.size(), room));
-  if (tools.stashes.Ready(tools.share)) return FetchCopy(source, sink, buffer, tools);
+  if (tools.pending_buffers.Ready(tools.share)) return FetchCopy(source, sink, buffer, tools);
   return FetchPeeked(source, sink, buffer, tools);
 }
 
@@ -193,7 +193,7 @@ void Flow::NoteSplice(bool small) {
   run_ = 0;
 }
 
-// What a full sink would not take goes into a stash, of which StashPool::Ready() has spoken.
+// What a full sink would not take goes into a pending buffer, of which PendingBufferPool::Ready() has spoken.
 void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   const IoResult sent = Send(sink, bytes);
   if (sent.status == IoStatus::kFault) {
@@ -204,12 +204,12 @@ void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowT
   if (sent.bytes < bytes.size()) Keep(bytes.subspan(sent.bytes), tools);
 }
 
-// For a sink that is full. False when there is no stash.
+// For a sink that is full. False when there is no pending buffer.
 bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   sink_ready_ = false;
-  if (!tools.stashes.Ready(tools.share)) return false;
-  stash_ = tools.stashes.Lend(tools.share);
-  stash_->Fill(bytes);
+  if (!tools.pending_buffers.Ready(tools.share)) return false;
+  pending_ = tools.pending_buffers.Lend(tools.share);
+  pending_->Fill(bytes);
   return true;
 }
 
@@ -234,8 +234,8 @@ void Flow::NoteRead(const IoResult& result, std::size_t room) {
 
 void Flow::CheckInvariants() const {
   assert((in_pipe_ > 0) == (pipe_ != nullptr));
-  assert(stash_ == nullptr || !stash_->empty());
-  assert(stash_ == nullptr || pipe_ == nullptr);
+  assert(pending_ == nullptr || !pending_->empty());
+  assert(pending_ == nullptr || pipe_ == nullptr);
   assert(open() || !holds());
   // Something will wake us: an edge of the source, an edge of the sink, or the next turn.
   assert(!open() || unfinished_ || !source_ready_ || !sink_ready_);

@@ -28,7 +28,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       guard_(clock_, settings.guard, settings.udp_advertise),
       copy_room_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
-      stashes_(settings.stashes_max),
+      pending_buffers_(settings.pending_buffers_max),
       resolver_(settings.names, shared.name_files, poller_, clock_, counters_, kTagNames),
       handshakes_(settings.connections_max),
       associations_(settings.connections_max, kTagDatagramName),
@@ -48,13 +48,13 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
              .bind_ports = shared.bind_ports,
              .udp_ports = shared.udp_ports,
              .deadlines = deadlines_,
-             .complaints = complaints_,
+             .warnings = warnings_,
              .accounts = shared.accounts,
              .logins = *shared.logins,
              .login_answers = login_answers_,
              .gauges = gauges_,
              .flow = {.copy_room = {copy_room_.get(), kCopyBytes},
-                      .stashes = stashes_,
+                      .pending_buffers = pending_buffers_,
                       .pipes = pipes_,
                       .counters = counters_,
                       .clock = clock_}},
@@ -78,7 +78,7 @@ void Worker::Run() {
     if (phase == Phase::kStopping || (phase == Phase::kDraining && sessions_.live() == 0 && !listening())) break;
     Turn();
   }
-  complaints_.Tell(log_, TimePoint::max());
+  warnings_.Tell(log_, TimePoint::max());
   listeners_.clear();  // whether or not the last turn met the wake-up
   sessions_.ForEach([this](Session& session) {
     session.Stop();
@@ -96,7 +96,7 @@ void Worker::Turn() {
   DeliverNames();
   RunReadyList();
   ExpireDeadlines();
-  complaints_.Tell(log_, clock_.now());
+  warnings_.Tell(log_, clock_.now());
   AcceptAll();
   permits_.Settle();
   UpdateGauges();
@@ -112,7 +112,7 @@ void Worker::UpdateGauges() {
   gauges_.throttles.Set(throttles_.live());
   gauges_.pipes.Set(pipes_.lent());
   gauges_.pipes_idle.Set(pipes_.idle());
-  gauges_.pending_buffers.Set(stashes_.lent());
+  gauges_.pending_buffers.Set(pending_buffers_.lent());
   gauges_.datagrams_waiting.Set(associations_.waiting.live());
   resolver_.UpdateGauges(gauges_);
 }
@@ -125,7 +125,7 @@ std::optional<std::chrono::nanoseconds> Worker::Patience() const {
     if (candidate && (!next || *candidate < *next)) next = candidate;
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
-  consider(complaints_.next());
+  consider(warnings_.next());
   if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_again_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - SteadyNow()));
@@ -292,12 +292,12 @@ void Worker::AcceptFrom(Listener& listener) {
   for (int i = 0; i < kAcceptsPerTurn && listener.left != 0; ++i) {
     if (!TakePermit(listener)) return;
     Accepted accepted = Accept(listener.socket.get());
-    const Entry entry = Judge(accepted);
+    const Admission admission = AdmissionOf(accepted);
     const bool taken = accepted.status == Accepted::Status::kTaken;
     if (taken && listener.left) --*listener.left;
-    if (taken && entry != Entry::kFlood && Admit(accepted, entry)) continue;
+    if (taken && admission != Admission::kFlood && Admit(accepted, admission)) continue;
     permits_.Return();
-    if (entry == Entry::kFlood) continue;
+    if (admission == Admission::kFlood) continue;
     switch (accepted.status) {
       case Accepted::Status::kNone:
         listener.ready = false;
@@ -324,45 +324,45 @@ bool Worker::TakePermit(Listener& listener) {
 }
 
 // What the limits say of a connection. One that is one too many by far is reset at once.
-Entry Worker::Judge(const Accepted& accepted) {
-  if (accepted.status != Accepted::Status::kTaken) return Entry::kUncounted;
-  const Entry entry = shared_.limiter.Enter(accepted.peer.ip, policy_->limits, clock_.now());
-  switch (entry) {
-    case Entry::kUncounted:
-    case Entry::kIn:
+Admission Worker::AdmissionOf(const Accepted& accepted) {
+  if (accepted.status != Accepted::Status::kTaken) return Admission::kUncounted;
+  const Admission admission = shared_.limiter.Admit(accepted.peer.ip, policy_->limits, clock_.now());
+  switch (admission) {
+    case Admission::kUncounted:
+    case Admission::kAdmitted:
       break;
-    case Entry::kOverConnections:
+    case Admission::kOverConnections:
       counters_.over_client_limit.Add();
       break;
-    case Entry::kOverRate:
+    case Admission::kOverRate:
       counters_.over_connect_rate.Add();
       break;
-    case Entry::kFlood:
+    case Admission::kFlood:
       counters_.client_floods.Add();
       AbortOnClose(accepted.socket.get());
-      if (complaints_.Due("client-flood", clock_.now())) {
+      if (warnings_.Due("client-flood", clock_.now())) {
         log_.Write(LogLine(LogLevel::kWarn, "client-flood").Address("client", accepted.peer));
       }
       break;
   }
-  return entry;
+  return admission;
 }
 
 // Makes a session of a connection. False when there is no memory for it; then the connection is closed.
-bool Worker::Admit(Accepted& accepted, Entry entry) {
-  Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, entry, clock_.now());
+bool Worker::Admit(Accepted& accepted, Admission admission) {
+  Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, admission, clock_.now());
   if (session != nullptr && session->Begin(tools_)) {
     counters_.accepted.Add();
     return true;
   }
   if (session != nullptr) sessions_.Release(session->handle());
-  shared_.limiter.Leave(accepted.peer.ip, entry, clock_.now());
+  shared_.limiter.Release(accepted.peer.ip, admission, clock_.now());
   return false;
 }
 
 void Worker::NotePause(Counter& counter, std::string_view event) {
   counter.Add();
-  if (!complaints_.Due(event, clock_.now())) return;
+  if (!warnings_.Due(event, clock_.now())) return;
   log_.Write(LogLine(LogLevel::kWarn, event).Number("sessions", sessions_.live()));
 }
 
@@ -384,7 +384,7 @@ void Worker::After(Session& session, Session::Next next) {
 
 void Worker::Release(Session& session) {
   session.Finish(tools_);
-  shared_.limiter.Leave(session.client().ip, session.entry(), clock_.now());
+  shared_.limiter.Release(session.client().ip, session.admission(), clock_.now());
   sessions_.Release(session.handle());
   permits_.Return();
   counters_.ended.Add();

@@ -84,7 +84,7 @@ BindWait::Turn BindWait::AcceptPeers(std::uint16_t port, const BindTools& tools)
 // may not reach.
 bool BindWait::Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
   const auto named = std::span(peers_).first(count_);
-  if (named.empty()) return access.Judge({}, peer, port).allowed;
+  if (named.empty()) return access.EvaluateAddress({}, peer, port).allowed;
   return std::ranges::find(named, peer) != named.end();
 }
 

@@ -40,7 +40,7 @@ Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& 
   if (!resolving_) return Turn::kWaiting;
   resolving_ = false;
   const TargetName name{name_, answer.name};
-  if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).Foresee(name, core_.port), tools);
+  if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).EvaluateName(name, core_.port), tools);
   if (answer.status != NameStatus::kFound) return Refuse(Outcome::kNameNotFound, tools);
   if (!answer.name.empty()) KeepName(name, tools);
   return Reach(name, answer.list(), tools);
@@ -115,11 +115,11 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
       case Decoded::kNotSocks5:
         // Whatever it speaks, it would not understand an answer.
         tools.counters().not_socks5.Add();
-        Complain("not-socks5", tools);
+        Warn("not-socks5", tools);
         return RefusedAs(SessionEnd::kBadRequest);
       case Decoded::kMalformed:
         tools.counters().malformed.Add();
-        Complain("malformed-greeting", tools);
+        Warn("malformed-greeting", tools);
         core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
         return RefusedAs(SessionEnd::kBadRequest);
       case Decoded::kWhole:
@@ -150,7 +150,7 @@ Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
         tools.counters().malformed.Add();
-        Complain("malformed-login", tools);
+        Warn("malformed-login", tools);
         return RefuseLogin(SessionEnd::kBadRequest);
       case Decoded::kWhole:
         break;
@@ -239,7 +239,7 @@ Handshake::Turn Handshake::Refuse(Outcome outcome, const SessionTools& tools) {
   return RefusedAs(outcome == Outcome::kOverLimit ? SessionEnd::kOverLimit : SessionEnd::kRefused);
 }
 
-Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools) {
+Handshake::Turn Handshake::Deny(const AccessVerdict& ruling, const SessionTools& tools) {
   tools.counters().denied.Add();
   if (tools.log.wants(LogLevel::kInfo)) {
     LogLine line(LogLevel::kInfo, "denied");
@@ -262,7 +262,7 @@ Handshake::Turn Handshake::Deny(const Ruling& ruling, const SessionTools& tools)
 
 Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
   tools.counters().malformed.Add();
-  Complain("malformed-request", tools);
+  Warn("malformed-request", tools);
   switch (fault) {
     case socks5::RequestFault::kNone:  // the version
     case socks5::RequestFault::kEmptyName:
@@ -275,8 +275,8 @@ Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const Se
   return Refuse(Outcome::kMalformed, tools);
 }
 
-void Handshake::Complain(std::string_view event, const SessionTools& tools) const {
-  if (!tools.complaints.Due(event, tools.now())) return;
+void Handshake::Warn(std::string_view event, const SessionTools& tools) const {
+  if (!tools.warnings.Due(event, tools.now())) return;
   LogLine line(LogLevel::kWarn, event);
   line.Address("client", core_.client);
   if (core_.user != nullptr) line.Text("user", core_.user.get());
@@ -326,11 +326,11 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
       break;
     case LoginOutcome::kWrong:
       tools.counters().logins_failed.Add();
-      Complain("login-failed", tools);
+      Warn("login-failed", tools);
       return RefuseLogin(SessionEnd::kLoginFailed);
     case LoginOutcome::kThrottled:
       tools.counters().logins_throttled.Add();
-      Complain("login-throttled", tools);
+      Warn("login-throttled", tools);
       return RefuseLogin(SessionEnd::kLoginThrottled);
   }
   return Turn::kWaiting;
@@ -341,7 +341,7 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
 bool Handshake::OpenAccount(const SessionTools& tools) {
   const Limits& limits = tools.policy->limits;
   if (!limits.on_users() || tools.users() == nullptr) return true;
-  const auto entered = tools.accounts.Enter(core_.user.get(), limits.connections_per_user_max, tools.now());
+  const auto entered = tools.accounts.Admit(core_.user.get(), limits.connections_per_user_max, tools.now());
   core_.account = entered.account;
   user_is_full_ = entered.full;
   if (entered.full) tools.counters().over_user_limit.Add();
@@ -362,7 +362,7 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
   KeepName({request.name}, tools);
   // A reload may have come since the login, or since nobody was asked for one.
   if (!core_.login_holds(tools)) return Deny({}, tools);
-  const bool client_is_over = core_.entry == Entry::kOverConnections || core_.entry == Entry::kOverRate;
+  const bool client_is_over = core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
   if (client_is_over || user_is_full_) return Refuse(Outcome::kOverLimit, tools);
   switch (request.command) {
     case Command::kConnect:
@@ -374,7 +374,8 @@ Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionToo
       core_.Advance(SessionState::kBinding, tools);
       return FindTarget(request, tools);
     case Command::kUdpAssociate:
-      if (const Ruling ruling = core_.access(tools).ForeseeAnything(); !ruling.allowed) return Deny(ruling, tools);
+      if (const AccessVerdict ruling = core_.access(tools).EvaluateCommand(); !ruling.allowed)
+        return Deny(ruling, tools);
       return Turn::kAssociate;
   }
   return Refuse(Outcome::kCommandUnsupported, tools);
@@ -386,7 +387,8 @@ Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const Sess
   if (!address) return LookUp(request.name, tools);
   core_.target.ip = *address;
   if (core_.state() != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
-  if (const Ruling ruling = core_.access(tools).Foresee({}, core_.port); !ruling.allowed) return Deny(ruling, tools);
+  if (const AccessVerdict ruling = core_.access(tools).EvaluateName({}, core_.port); !ruling.allowed)
+    return Deny(ruling, tools);
   // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
   if (core_.name == nullptr) KeepName({address->ToString()}, tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
@@ -409,10 +411,10 @@ Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddre
   std::array<IpAddress, kAddressesPerName> allowed;
   std::array<const Source*, kAddressesPerName> all_sources;
   std::size_t count = 0;
-  Ruling denial;
+  AccessVerdict denial;
   const Access access = core_.access(tools);
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    const Ruling ruling = access.Judge(name, address, core_.port);
+    const AccessVerdict ruling = access.EvaluateAddress(name, address, core_.port);
     if (!ruling.allowed) {
       denial = ruling;
       continue;

@@ -12,8 +12,8 @@
 
 namespace penstock {
 
-Session::Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now)
-    : core_(handle, std::move(client), peer, entry), begun_(now), active_(now) {}
+Session::Session(Handle handle, Fd client, const Endpoint& peer, Admission admission, TimePoint now)
+    : core_(handle, std::move(client), peer, admission), begun_(now), active_(now) {}
 
 bool Session::Begin(const SessionTools& tools) {
   handshake_ = tools.handshakes.Acquire(core_);
@@ -125,8 +125,8 @@ bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->re
 bool Session::Forbidden(const SessionTools& tools) const {
   if (!core_.login_holds(tools)) return true;
   const Access access = core_.access(tools);
-  if (core_.command == Command::kUdpAssociate) return !access.ForeseeAnything().allowed;
-  return !access.Judge(core_.target_name(), core_.target.ip, core_.port).allowed;
+  if (core_.command == Command::kUdpAssociate) return !access.EvaluateCommand().allowed;
+  return !access.EvaluateAddress(core_.target_name(), core_.target.ip, core_.port).allowed;
 }
 
 // What is cut off shall not look whole.
@@ -142,7 +142,7 @@ void Session::Finish(const SessionTools& tools) {
   relay_.Release(tools.flow);
   if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
   throttle_ = nullptr;
-  if (core_.account != nullptr) tools.accounts.Leave(core_.user.get(), tools.now());
+  if (core_.account != nullptr) tools.accounts.Release(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   SessionCore::SessionsIn(core_.state(), tools).Decrement();

@@ -23,7 +23,7 @@ Endpoint AnyAddress(bool v4) {
 }
 
 // Denied by more than the default.
-bool IsClosed(const Ruling& ruling) { return !ruling.allowed && (ruling.rule != nullptr || ruling.by_guard); }
+bool IsClosed(const AccessVerdict& ruling) { return !ruling.allowed && (ruling.rule != nullptr || ruling.by_guard); }
 
 }  // namespace
 
@@ -208,7 +208,7 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
     if (!address) return ForwardToName(header, data, route, tools);
     to.ip = *address;
   }
-  const Ruling ruling = tools.access.Judge({}, to.ip, to.port);
+  const AccessVerdict ruling = tools.access.EvaluateAddress({}, to.ip, to.port);
   if (!ruling.allowed) return tools.counters.udp_denied.Add();
   if (ForwardTo({to, ruling.source()}, data, tools)) route = {datagram.first(header.size), to};
 }
@@ -271,7 +271,7 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   for (const bool v4 : {tools.client.ip.is_v4(), !tools.client.ip.is_v4()}) {
     for (const IpAddress& address : answer.list()) {
       if (address.is_v4() != v4) continue;
-      const Ruling ruling = tools.access.Judge({name, answer.name}, address, port);
+      const AccessVerdict ruling = tools.access.EvaluateAddress({name, answer.name}, address, port);
       const Destination destination{{address, port}, ruling.source(), true};
       if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
       if (!both_families || HasRoute(destination, tools)) return destination;
@@ -314,7 +314,7 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
   may_move(side) = false;
   sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   if (target.by_name && tools.access.rules.has_ports() &&
-      IsClosed(tools.access.Judge({}, target.to.ip, target.to.port))) {
+      IsClosed(tools.access.EvaluateAddress({}, target.to.ip, target.to.port))) {
     sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages, target.to.port);
   }
   return true;
@@ -392,7 +392,7 @@ Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools
   if (sent && !has_ports) return nullptr;
   const bool doubtful = !sent && sent_to_.Doubts(from.ip, tools.pool.key);
   if (!sent && !doubtful && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
-  const Ruling ruling = tools.access.Judge({}, from.ip, from.port);
+  const AccessVerdict ruling = tools.access.EvaluateAddress({}, from.ip, from.port);
   if (!ruling.allowed) {
     const bool sent_to_port = from.port != 0 && sent_to_.Contains(from.ip, tools.pool.key, from.port);
     return sent_to_port || (sent && !IsClosed(ruling)) ? nullptr : &tools.counters.udp_denied;

@@ -616,7 +616,7 @@ bool Allows(const Settings& settings, std::string_view target, std::uint16_t por
   const IpAddress client = *IpAddress::Parse("192.0.2.1");
   const IpAddress address = *IpAddress::Parse(target);
   const Ask ask{.client = client, .command = Command::kConnect, .target = &address, .port = port};
-  return settings.policy.rules->Judge(ask).answer == Verdict::Answer::kAllow;
+  return settings.policy.rules->Evaluate(ask).answer == RuleVerdict::Answer::kAllow;
 }
 
 TEST_CASE("config: rules of the command line are evaluated first, and sets may stand anywhere") {

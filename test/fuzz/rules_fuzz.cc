@@ -15,14 +15,14 @@ void Require(bool condition) {
 }
 
 void Ask(const penstock::RuleSet& rules, std::string_view name, std::string_view user) {
-  using Answer = penstock::Verdict::Answer;
+  using Answer = penstock::RuleVerdict::Answer;
   using penstock::Command;
   for (const std::string_view client : {"192.0.2.1", "::1"}) {
     const penstock::IpAddress from = *penstock::IpAddress::Parse(client);
-    const Answer before = rules.Judge({from, user, Command::kConnect, name, nullptr, 80}).answer;
+    const Answer before = rules.Evaluate({from, user, Command::kConnect, name, nullptr, 80}).answer;
     for (const std::string_view target : {"10.0.0.1", "127.0.0.1", "2001:db8::1", "64:ff9b::a00:1"}) {
       const penstock::IpAddress to = *penstock::IpAddress::Parse(target);
-      const penstock::Verdict after = rules.Judge({from, user, Command::kConnect, name, &to, 80});
+      const penstock::RuleVerdict after = rules.Evaluate({from, user, Command::kConnect, name, &to, 80});
       Require(after.answer != Answer::kNeedsAddress);
       Require(before == Answer::kNeedsAddress || before == after.answer);
       Require(!after.lifts_guard || (after.answer == Answer::kAllow && after.rule != nullptr));

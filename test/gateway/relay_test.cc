@@ -188,7 +188,7 @@ TEST_CASE("clients that do not read hold one pipe each at most") {
 
 TEST_CASE("without pending buffers, the bytes for a slow reader arrive exactly once") {
   Settings settings = TestSettings();
-  settings.stashes_max = 0;
+  settings.pending_buffers_max = 0;
   const TestGateway gateway(settings);
   const TargetListener listener;
   const auto first = gateway.Open(listener, kSlowReader);
@@ -204,10 +204,10 @@ TEST_CASE("without pending buffers, the bytes for a slow reader arrive exactly o
 }
 
 TEST_CASE("without pipes, bulk is copied and arrives exactly once") {
-  for (const std::size_t stashes_max : {kStashesPerWorker, std::size_t{0}}) {
-    CAPTURE(stashes_max);
+  for (const std::size_t pending_buffers_max : {kPendingBuffersPerWorker, std::size_t{0}}) {
+    CAPTURE(pending_buffers_max);
     Settings settings = TestSettings();
-    settings.stashes_max = stashes_max;
+    settings.pending_buffers_max = pending_buffers_max;
     const TestGateway gateway(settings);
     const TargetListener listener;
     const auto slow = gateway.Open(listener, kSlowReader);
@@ -222,7 +222,7 @@ TEST_CASE("without pipes, bulk is copied and arrives exactly once") {
     streams[0].EndAfter(kMiB);
     Exchange(streams);
     // Without pending buffers no read is a full copy, so bulk is never detected.
-    if (stashes_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
+    if (pending_buffers_max > 0) CHECK(gateway.Count(&Counters::pipes_missing) > 0);
   }
 }
 

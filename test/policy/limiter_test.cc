@@ -25,71 +25,71 @@ constexpr Limits kFourPerSecond{.connect_rate = 4};
 TEST_CASE("limiter: without limits on clients no client is stored") {
   Limiter limiter(kKey);
   for (const Limits& limits : {Limits{}, Limits{.connections_per_user_max = 1, .bandwidth = 1, .user_bandwidth = 1}}) {
-    for (int i = 0; i < 100; ++i) CHECK(limiter.Enter(kClient, limits, kStart) == Entry::kUncounted);
+    for (int i = 0; i < 100; ++i) CHECK(limiter.Admit(kClient, limits, kStart) == Admission::kUncounted);
     CHECK(limiter.clients() == 0);
-    for (int i = 0; i < 100; ++i) limiter.Leave(kClient, Entry::kUncounted, kStart);
+    for (int i = 0; i < 100; ++i) limiter.Release(kClient, Admission::kUncounted, kStart);
   }
 }
 
 TEST_CASE("limiter: a client has as many sessions as the limit and as many refusals, and no more") {
   Limiter limiter(kKey);
-  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kIn);
-  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kOverConnections);
-  for (int i = 0; i < 3; ++i) CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kFlood);
-  CHECK(limiter.Enter(kOther, kThree, kStart) == Entry::kIn);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kAdmitted);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kOverConnections);
+  for (int i = 0; i < 3; ++i) CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kFlood);
+  CHECK(limiter.Admit(kOther, kThree, kStart) == Admission::kAdmitted);
   CHECK(limiter.clients() == 2);
 
   // A served session that ends makes room for another, although refused ones have not ended.
-  limiter.Leave(kClient, Entry::kFlood, kStart);
-  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kFlood);
-  limiter.Leave(kClient, Entry::kIn, kStart);
-  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kIn);
-  limiter.Leave(kClient, Entry::kOverConnections, kStart);
-  CHECK(limiter.Enter(kClient, kThree, kStart) == Entry::kOverConnections);
+  limiter.Release(kClient, Admission::kFlood, kStart);
+  CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kFlood);
+  limiter.Release(kClient, Admission::kAdmitted, kStart);
+  CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kAdmitted);
+  limiter.Release(kClient, Admission::kOverConnections, kStart);
+  CHECK(limiter.Admit(kClient, kThree, kStart) == Admission::kOverConnections);
 
-  for (int i = 0; i < 3; ++i) limiter.Leave(kClient, Entry::kIn, kStart);
-  for (int i = 0; i < 3; ++i) limiter.Leave(kClient, Entry::kOverConnections, kStart);
-  limiter.Leave(kOther, Entry::kIn, kStart);
+  for (int i = 0; i < 3; ++i) limiter.Release(kClient, Admission::kAdmitted, kStart);
+  for (int i = 0; i < 3; ++i) limiter.Release(kClient, Admission::kOverConnections, kStart);
+  limiter.Release(kOther, Admission::kAdmitted, kStart);
   CHECK(limiter.clients() == 0);
 }
 
 TEST_CASE("limiter: with few_refusals a client has half as many refusals as sessions") {
   Limiter limiter(kKey);
   const Limits half{.connections_per_client_max = 4, .few_refusals = true};
-  for (int i = 0; i < 4; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kIn);
-  for (int i = 0; i < 2; ++i) CHECK(limiter.Enter(kClient, half, kStart) == Entry::kOverConnections);
-  CHECK(limiter.Enter(kClient, half, kStart) == Entry::kFlood);
-  CHECK(limiter.Enter(kOther, half, kStart) == Entry::kIn);
+  for (int i = 0; i < 4; ++i) CHECK(limiter.Admit(kClient, half, kStart) == Admission::kAdmitted);
+  for (int i = 0; i < 2; ++i) CHECK(limiter.Admit(kClient, half, kStart) == Admission::kOverConnections);
+  CHECK(limiter.Admit(kClient, half, kStart) == Admission::kFlood);
+  CHECK(limiter.Admit(kOther, half, kStart) == Admission::kAdmitted);
 }
 
 TEST_CASE("limiter: the smallest and the largest limit") {
   Limiter limiter(kKey);
   const Limits one{.connections_per_client_max = 1};
-  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kOverConnections);
-  CHECK(limiter.Enter(kClient, one, kStart) == Entry::kFlood);
+  CHECK(limiter.Admit(kClient, one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(kClient, one, kStart) == Admission::kOverConnections);
+  CHECK(limiter.Admit(kClient, one, kStart) == Admission::kFlood);
   Limiter large(kKey);
   const Limits most{.connections_per_client_max = 0xffffffff};
-  CHECK(large.Enter(kClient, most, kStart) == Entry::kIn);
-  CHECK(large.Enter(kClient, most, kStart) == Entry::kIn);
+  CHECK(large.Admit(kClient, most, kStart) == Admission::kAdmitted);
+  CHECK(large.Admit(kClient, most, kStart) == Admission::kAdmitted);
 }
 
 TEST_CASE("limiter: connections are admitted at the rate, with a burst of one second") {
   Limiter limiter(kKey);
   const auto admit = [&](TimePoint now) {
-    const Entry entry = limiter.Enter(kClient, kFourPerSecond, now);
-    limiter.Leave(kClient, entry, now);
-    return entry;
+    const Admission admission = limiter.Admit(kClient, kFourPerSecond, now);
+    limiter.Release(kClient, admission, now);
+    return admission;
   };
-  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Entry::kIn);
-  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Entry::kOverRate);
-  for (int i = 0; i < 9; ++i) CHECK(admit(kStart) == Entry::kFlood);
+  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Admission::kAdmitted);
+  for (int i = 0; i < 4; ++i) CHECK(admit(kStart) == Admission::kOverRate);
+  for (int i = 0; i < 9; ++i) CHECK(admit(kStart) == Admission::kFlood);
   // Floods do not count against the rate.
-  CHECK(admit(kStart + 125ms) == Entry::kOverRate);
-  CHECK(admit(kStart + 125ms) == Entry::kFlood);
-  CHECK(admit(kStart + 250ms) == Entry::kIn);
-  CHECK(admit(kStart + 250ms) == Entry::kFlood);
-  CHECK(admit(kStart + 5s) == Entry::kIn);
+  CHECK(admit(kStart + 125ms) == Admission::kOverRate);
+  CHECK(admit(kStart + 125ms) == Admission::kFlood);
+  CHECK(admit(kStart + 250ms) == Admission::kAdmitted);
+  CHECK(admit(kStart + 250ms) == Admission::kFlood);
+  CHECK(admit(kStart + 5s) == Admission::kAdmitted);
 }
 
 TEST_CASE("limiter: over a long time a client is admitted at the rate, however often it connects") {
@@ -99,11 +99,11 @@ TEST_CASE("limiter: over a long time a client is admitted at the rate, however o
       const Limits limits{.connect_rate = rate};
       std::uint64_t in = 0, over = 0, attempts = 0;
       for (TimePoint now = kStart; now < kStart + 20s; now += gap) {
-        const Entry entry = limiter.Enter(kClient, limits, now);
-        in += entry == Entry::kIn;
-        over += entry == Entry::kOverRate;
+        const Admission admission = limiter.Admit(kClient, limits, now);
+        in += admission == Admission::kAdmitted;
+        over += admission == Admission::kOverRate;
         ++attempts;
-        limiter.Leave(kClient, entry, now);
+        limiter.Release(kClient, admission, now);
       }
       CAPTURE(rate);
       CAPTURE(attempts);
@@ -117,23 +117,23 @@ TEST_CASE("limiter: over a long time a client is admitted at the rate, however o
 TEST_CASE("limiter: both limits apply together, and a refusal over one does not count against the other") {
   Limiter limiter(kKey);
   const Limits both{.connections_per_client_max = 1, .connect_rate = 2};
-  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kOverConnections);
-  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kFlood);
-  limiter.Leave(kClient, Entry::kOverConnections, kStart);
-  limiter.Leave(kClient, Entry::kIn, kStart);
-  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kIn);
-  limiter.Leave(kClient, Entry::kIn, kStart);
-  CHECK(limiter.Enter(kClient, both, kStart) == Entry::kOverRate);
+  CHECK(limiter.Admit(kClient, both, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(kClient, both, kStart) == Admission::kOverConnections);
+  CHECK(limiter.Admit(kClient, both, kStart) == Admission::kFlood);
+  limiter.Release(kClient, Admission::kOverConnections, kStart);
+  limiter.Release(kClient, Admission::kAdmitted, kStart);
+  CHECK(limiter.Admit(kClient, both, kStart) == Admission::kAdmitted);
+  limiter.Release(kClient, Admission::kAdmitted, kStart);
+  CHECK(limiter.Admit(kClient, both, kStart) == Admission::kOverRate);
 }
 
 TEST_CASE("limiter: a client without sessions is evicted once its connections no longer count") {
   Limiter limiter(kKey);
-  REQUIRE(limiter.Enter(kClient, kFourPerSecond, kStart) == Entry::kIn);
-  limiter.Leave(kClient, Entry::kIn, kStart + 249ms);
+  REQUIRE(limiter.Admit(kClient, kFourPerSecond, kStart) == Admission::kAdmitted);
+  limiter.Release(kClient, Admission::kAdmitted, kStart + 249ms);
   CHECK(limiter.clients() == 1);
-  REQUIRE(limiter.Enter(kClient, kFourPerSecond, kStart + 1s) == Entry::kIn);
-  limiter.Leave(kClient, Entry::kIn, kStart + 1s + 250ms);
+  REQUIRE(limiter.Admit(kClient, kFourPerSecond, kStart + 1s) == Admission::kAdmitted);
+  limiter.Release(kClient, Admission::kAdmitted, kStart + 1s + 250ms);
   CHECK(limiter.clients() == 0);
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("limiter: clients that connected once are evicted") {
                                               static_cast<std::uint8_t>(number)};
       const IpAddress client = IpAddress::FromV4(bytes);
       const TimePoint now = kStart + second * 1s + i * 100us;
-      limiter.Leave(client, limiter.Enter(client, kFourPerSecond, now), now);
+      limiter.Release(client, limiter.Admit(client, kFourPerSecond, now), now);
     }
     CHECK(limiter.clients() <= 30'000);
   }
@@ -156,28 +156,28 @@ TEST_CASE("limiter: clients that connected once are evicted") {
 TEST_CASE("limiter: an IPv6 client is its /64, an IPv4 client its address") {
   Limiter limiter(kKey);
   const Limits one{.connections_per_client_max = 1};
-  CHECK(limiter.Enter(Ip("2001:db8:0:1::1"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("2001:db8:0:1:ffff:ffff:ffff:ffff"), one, kStart) == Entry::kOverConnections);
-  CHECK(limiter.Enter(Ip("2001:db8:0:2::1"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("2001:db8:1:1::1"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("::1"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("0.0.0.0"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("10.0.0.1"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("10.0.0.2"), one, kStart) == Entry::kIn);
-  CHECK(limiter.Enter(Ip("::ffff:10.0.0.2"), one, kStart) == Entry::kOverConnections);
+  CHECK(limiter.Admit(Ip("2001:db8:0:1::1"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("2001:db8:0:1:ffff:ffff:ffff:ffff"), one, kStart) == Admission::kOverConnections);
+  CHECK(limiter.Admit(Ip("2001:db8:0:2::1"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("2001:db8:1:1::1"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("::1"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("0.0.0.0"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("10.0.0.1"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("10.0.0.2"), one, kStart) == Admission::kAdmitted);
+  CHECK(limiter.Admit(Ip("::ffff:10.0.0.2"), one, kStart) == Admission::kOverConnections);
   CHECK(limiter.clients() == 7);
 }
 
 TEST_CASE("limiter: counts stay right when limits are set and removed while sessions live") {
   Limiter limiter(kKey);
-  std::vector<Entry> entries;
+  std::vector<Admission> entries;
   const Limits all[] = {{}, kThree, kFourPerSecond, {.connections_per_client_max = 1, .connect_rate = 1}, {}, kThree};
   for (const Limits& limits : all) {
-    for (int i = 0; i < 5; ++i) entries.push_back(limiter.Enter(kClient, limits, kStart));
+    for (int i = 0; i < 5; ++i) entries.push_back(limiter.Admit(kClient, limits, kStart));
   }
-  for (const Entry entry : entries) limiter.Leave(kClient, entry, kStart + 10s);
+  for (const Admission admission : entries) limiter.Release(kClient, admission, kStart + 10s);
   CHECK(limiter.clients() == 0);
-  CHECK(limiter.Enter(kClient, kThree, kStart + 10s) == Entry::kIn);
+  CHECK(limiter.Admit(kClient, kThree, kStart + 10s) == Admission::kAdmitted);
 }
 
 TEST_CASE("limiter: many threads at once never admit too many and leave no count behind") {
@@ -192,12 +192,12 @@ TEST_CASE("limiter: many threads at once never admit too many and leave no count
       for (int i = 0; i < 5'000; ++i) {
         const auto which = static_cast<std::size_t>(i + t) % in.size();
         const IpAddress client = Ip("10.0.0." + std::to_string(which));
-        const Entry entry = limiter.Enter(client, limits, kStart);
-        if (entry == Entry::kIn) {
+        const Admission admission = limiter.Admit(client, limits, kStart);
+        if (admission == Admission::kAdmitted) {
           if (in[which].fetch_add(1) >= 2) too_many = true;
           in[which].fetch_sub(1);
         }
-        limiter.Leave(client, entry, kStart);
+        limiter.Release(client, admission, kStart);
       }
     });
   }
@@ -219,19 +219,19 @@ TEST_CASE("limits: on_clients, on_users and rates follow from the limits that ar
 
 TEST_CASE("accounts: a user has one account, whose address does not change") {
   Accounts accounts;
-  Account* const alice = accounts.Enter("alice", 0, kStart).account;
+  Account* const alice = accounts.Admit("alice", 0, kStart).account;
   REQUIRE(alice != nullptr);
-  Account* const nul = accounts.Enter(std::string_view("alice\0", 6), 0, kStart).account;
-  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Enter("user" + std::to_string(i), 0, kStart).account != nullptr);
-  CHECK(accounts.Enter("alice", 0, kStart).account == alice);
-  CHECK(accounts.Enter("Alice", 0, kStart).account != alice);
+  Account* const nul = accounts.Admit(std::string_view("alice\0", 6), 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Admit("user" + std::to_string(i), 0, kStart).account != nullptr);
+  CHECK(accounts.Admit("alice", 0, kStart).account == alice);
+  CHECK(accounts.Admit("Alice", 0, kStart).account != alice);
   CHECK(nul != alice);
 }
 
 TEST_CASE("accounts: a user has as many sessions as the limit, and a changed limit applies from the next one on") {
   Accounts accounts;
   const auto enters = [&](std::uint32_t max) {
-    const auto entered = accounts.Enter("alice", max, kStart);
+    const auto entered = accounts.Admit("alice", max, kStart);
     CHECK(entered.full == (entered.account == nullptr));
     return entered.account != nullptr;
   };
@@ -241,25 +241,25 @@ TEST_CASE("accounts: a user has as many sessions as the limit, and a changed lim
   CHECK(enters(0));  // no limit, but counted
   CHECK(enters(4));
   CHECK_FALSE(enters(2));
-  for (int i = 0; i < 3; ++i) accounts.Leave("alice", kStart);
+  for (int i = 0; i < 3; ++i) accounts.Release("alice", kStart);
   CHECK(enters(2));
   CHECK_FALSE(enters(2));
 }
 
 TEST_CASE("accounts: users without sessions are evicted once they have no bandwidth debt") {
   Accounts accounts;
-  for (int i = 0; i < 1'000; ++i) accounts.Enter("user" + std::to_string(i), 0, kStart);
-  Account* const alice = accounts.Enter("alice", 0, kStart).account;
-  for (int i = 0; i < 1'000; ++i) accounts.Leave("user" + std::to_string(i), kStart);
+  for (int i = 0; i < 1'000; ++i) accounts.Admit("user" + std::to_string(i), 0, kStart);
+  Account* const alice = accounts.Admit("alice", 0, kStart).account;
+  for (int i = 0; i < 1'000; ++i) accounts.Release("user" + std::to_string(i), kStart);
   CHECK(accounts.size() == 1);
 
   alice->buckets().down.Take(std::chrono::seconds(5), kStart);
-  accounts.Leave("alice", kStart);
-  CHECK(accounts.Enter("alice", 0, kStart).account == alice);  // a new session inherits the debt
-  accounts.Leave("alice", kStart);
+  accounts.Release("alice", kStart);
+  CHECK(accounts.Admit("alice", 0, kStart).account == alice);  // a new session inherits the debt
+  accounts.Release("alice", kStart);
   CHECK(accounts.size() == 1);
   const TimePoint later = kStart + std::chrono::seconds(5);
-  for (int i = 0; i < 10'000; ++i) accounts.Enter("user" + std::to_string(i), 0, later);
+  for (int i = 0; i < 10'000; ++i) accounts.Admit("user" + std::to_string(i), 0, later);
   CHECK(accounts.size() == 10'000);
 }
 
@@ -271,10 +271,10 @@ TEST_CASE("accounts: many threads at once never admit too many") {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 5'000; ++i) {
-        if (accounts.Enter("alice", 2, kStart).account == nullptr) continue;
+        if (accounts.Admit("alice", 2, kStart).account == nullptr) continue;
         if (++in > 2) too_many = true;
         --in;
-        accounts.Leave("alice", kStart);
+        accounts.Release("alice", kStart);
       }
     });
   }

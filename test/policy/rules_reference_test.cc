@@ -14,7 +14,7 @@
 namespace penstock {
 namespace {
 
-using Answer = Verdict::Answer;
+using Answer = RuleVerdict::Answer;
 
 // A small set of names and addresses, so that rules match often.
 constexpr std::string_view kAddresses[] = {
@@ -93,7 +93,7 @@ class World {
     return all;
   }
 
-  Verdict Expected(const Ask& ask) const {
+  RuleVerdict Expected(const Ask& ask) const {
     const bool some_allow = std::ranges::any_of(rules_, [](const Plain& rule) { return rule.allows; });
     for (const Plain& rule : rules_) {
       if (Matches(rule, ask)) {
@@ -251,7 +251,7 @@ TEST_CASE("rules: random rules have the verdicts of a reference that evaluates t
       CAPTURE(ask.port);
 
       const Translators translators;
-      const Verdict before = world.set().Judge(ask);
+      const RuleVerdict before = world.set().Evaluate(ask);
       bool some_allowed = false;
       bool some_denied = false;
       for (const std::string_view text : kAddresses) {
@@ -260,8 +260,8 @@ TEST_CASE("rules: random rules have the verdicts of a reference that evaluates t
         const auto inside = translators.Inside(target);
         ask.target = &target;
         ask.inside = inside ? &*inside : nullptr;
-        const Verdict expected = world.Expected(ask);
-        const Verdict verdict = world.set().Judge(ask);
+        const RuleVerdict expected = world.Expected(ask);
+        const RuleVerdict verdict = world.set().Evaluate(ask);
         // One CHECK for many verdicts, since each takes time.
         const bool same = verdict.answer == expected.answer && verdict.lifts_guard == expected.lifts_guard &&
                           (verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(ask);
@@ -272,8 +272,8 @@ TEST_CASE("rules: random rules have the verdicts of a reference that evaluates t
         }
         (expected.answer == Answer::kAllow ? some_allowed : some_denied) = true;
       }
-      const Verdict beforehand =
-          world.set().Judge({.client = client, .user = user, .command = command, .anything = true});
+      const RuleVerdict beforehand =
+          world.set().Evaluate({.client = client, .user = user, .command = command, .anything = true});
       if (beforehand.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (beforehand.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       // A verdict before resolution is right for every address; where addresses differ there is none.

@@ -10,7 +10,7 @@
 namespace penstock {
 namespace {
 
-using Answer = Verdict::Answer;
+using Answer = RuleVerdict::Answer;
 
 // Compiles lines as in a configuration file: allow, deny and set.
 RuleSet Compile(const std::vector<std::string>& lines) {
@@ -36,21 +36,21 @@ struct Question {
   std::uint16_t port = 443;
 };
 
-Verdict Judge(const RuleSet& rules, const Question& question) {
+RuleVerdict Evaluate(const RuleSet& rules, const Question& question) {
   const IpAddress client = IpAddress::Parse(question.client).value();
   const auto target = IpAddress::Parse(question.target);
   static const Translators translators;
   const auto inside = target ? translators.Inside(*target) : std::nullopt;
-  return rules.Judge({.client = client,
-                      .user = question.user,
-                      .command = question.command,
-                      .name = question.name,
-                      .target = target ? &*target : nullptr,
-                      .port = question.port,
-                      .inside = inside ? &*inside : nullptr});
+  return rules.Evaluate({.client = client,
+                         .user = question.user,
+                         .command = question.command,
+                         .name = question.name,
+                         .target = target ? &*target : nullptr,
+                         .port = question.port,
+                         .inside = inside ? &*inside : nullptr});
 }
 
-Answer AnswerTo(const RuleSet& rules, const Question& question) { return Judge(rules, question).answer; }
+Answer AnswerTo(const RuleSet& rules, const Question& question) { return Evaluate(rules, question).answer; }
 bool Allows(const RuleSet& rules, const Question& question) { return AnswerTo(rules, question) == Answer::kAllow; }
 
 TEST_CASE("rules: without rules everything is allowed") {
@@ -58,8 +58,8 @@ TEST_CASE("rules: without rules everything is allowed") {
     CHECK(rules.empty());
     CHECK(Allows(rules, {.target = "127.0.0.1"}));
     CHECK(Allows(rules, {.name = "example.com"}));
-    CHECK_FALSE(Judge(rules, {.target = "127.0.0.1"}).lifts_guard);
-    CHECK(Judge(rules, {.target = "127.0.0.1"}).rule == nullptr);
+    CHECK_FALSE(Evaluate(rules, {.target = "127.0.0.1"}).lifts_guard);
+    CHECK(Evaluate(rules, {.target = "127.0.0.1"}).rule == nullptr);
   }
 }
 
@@ -67,24 +67,24 @@ TEST_CASE("rules: if no rule matches, the request is denied if there is an allow
   CHECK(Allows(Compile({"deny target 10.0.0.1"}), {.target = "10.0.0.2"}));
   CHECK_FALSE(Allows(Compile({"allow target 10.0.0.1"}), {.target = "10.0.0.2"}));
   CHECK_FALSE(Allows(Compile({"deny target 10.0.0.1", "allow target 10.0.0.3"}), {.target = "10.0.0.2"}));
-  CHECK(Judge(Compile({"allow target 10.0.0.1"}), {.target = "10.0.0.2"}).rule == nullptr);
+  CHECK(Evaluate(Compile({"allow target 10.0.0.1"}), {.target = "10.0.0.2"}).rule == nullptr);
 }
 
 TEST_CASE("rules: the first rule that matches decides, and the verdict names it") {
   const RuleSet rules = Compile({"deny target 10.1.0.0/16", "allow target 10.0.0.0/8 source 192.0.2.9",
                                  "deny target 10.2.0.0/16", "allow client 192.0.2.1"});
-  const Verdict denied = Judge(rules, {.target = "10.1.0.1"});
+  const RuleVerdict denied = Evaluate(rules, {.target = "10.1.0.1"});
   CHECK(denied.answer == Answer::kDeny);
   REQUIRE(denied.rule != nullptr);
   CHECK(denied.rule->number == 1);
   CHECK(denied.rule->where == "test.conf:1");
-  const Verdict allowed = Judge(rules, {.target = "10.2.0.1"});
+  const RuleVerdict allowed = Evaluate(rules, {.target = "10.2.0.1"});
   CHECK(allowed.answer == Answer::kAllow);
   REQUIRE(allowed.rule != nullptr);
   CHECK(allowed.rule->number == 2);
   CHECK(allowed.rule->source.v4 == IpAddress::Parse("192.0.2.9"));
-  CHECK(Judge(rules, {.target = "10.2.0.1"}).rule == allowed.rule);
-  CHECK(Judge(rules, {.target = "8.8.8.8"}).rule->number == 4);
+  CHECK(Evaluate(rules, {.target = "10.2.0.1"}).rule == allowed.rule);
+  CHECK(Evaluate(rules, {.target = "8.8.8.8"}).rule->number == 4);
 }
 
 TEST_CASE("rules: a rule matches if all its conditions do") {
@@ -197,9 +197,8 @@ TEST_CASE("rules: without a target the verdict is kDeny if every target is denie
     CAPTURE(row.rules.front());
     const IpAddress client = *IpAddress::Parse("192.0.2.1");
     const RuleSet rules = Compile(row.rules);
-    CHECK(
-        rules.Judge({.client = client, .user = "alice", .command = Command::kUdpAssociate, .anything = true}).answer ==
-        row.answer);
+    CHECK(rules.Evaluate({.client = client, .user = "alice", .command = Command::kUdpAssociate, .anything = true})
+              .answer == row.answer);
   }
 }
 
@@ -254,7 +253,7 @@ TEST_CASE("rules: a NAT64 address is evaluated as the IPv4 address inside it") {
   CHECK_FALSE(Allows(Compile({"deny target 64:ff9b::/96"}), {.target = "64:ff9b::8.8.8.8"}));
   const RuleSet open = Compile({"allow target 127.0.0.1"});
   CHECK(Allows(open, {.target = "64:ff9b::127.0.0.1"}));
-  CHECK_FALSE(Judge(open, {.target = "64:ff9b::127.0.0.1"}).lifts_guard);  // the rule does not name this address
+  CHECK_FALSE(Evaluate(open, {.target = "64:ff9b::127.0.0.1"}).lifts_guard);  // the rule does not name this address
 }
 
 TEST_CASE("rules: only a rule that names an address, or blocks that the guard closes, lifts the guard") {
@@ -302,8 +301,8 @@ TEST_CASE("rules: only a rule that names an address, or blocks that the guard cl
     CAPTURE(row.rule);
     CAPTURE(row.target);
     const RuleSet rules = Compile({"set home 127.0.0.1", std::string(row.rule), "allow target 127.0.0.0/8"});
-    const Verdict verdict =
-        Judge(rules, {.user = "alice", .name = "www.example.com", .target = std::string(row.target)});
+    const RuleVerdict verdict =
+        Evaluate(rules, {.user = "alice", .name = "www.example.com", .target = std::string(row.target)});
     CHECK(verdict.rule->number == 1);
     CHECK(verdict.lifts_guard == row.lifts);
   }
@@ -372,8 +371,8 @@ TEST_CASE("rules: users and names may have any bytes") {
       std::string(255, '\0'), std::string(255, '.'), std::string(255, '\xff'), std::string(100'000, 'a'),
       ".example.com",         "..example.com",       "example.com.."};
   for (const std::string& text : hostile) {
-    Judge(rules, {.user = text, .name = text});
-    Judge(rules, {.user = text, .name = text, .target = "10.0.0.1"});
+    Evaluate(rules, {.user = text, .name = text});
+    Evaluate(rules, {.user = text, .name = text, .target = "10.0.0.1"});
     CHECK_FALSE(Allows(rules, {.user = text, .name = "example.com", .target = "8.8.8.8"}));
   }
   CHECK(Allows(rules, {.user = "alice", .name = "x." + std::string(63, '\xff') + ".example.com"}));
@@ -393,10 +392,10 @@ TEST_CASE("rules: conditions with blocks and domains of every length are evaluat
   lines.push_back("allow target any");
   const RuleSet rules = Compile(lines);
   const Question question{.client = "::", .user = "alice", .name = name, .target = "::"};
-  CHECK(Judge(rules, question).rule->number == lines.size());
+  CHECK(Evaluate(rules, question).rule->number == lines.size());
   Question unknown = question;
   unknown.target = "";
-  CHECK(Judge(rules, unknown).rule->number == lines.size());
+  CHECK(Evaluate(rules, unknown).rule->number == lines.size());
   CHECK_FALSE(Allows(rules, {.client = "::", .user = "bob", .target = "8.8.8.8"}));
 }
 
@@ -418,7 +417,7 @@ TEST_CASE("rules: each of thousands of rules and sets is found") {
     const std::string number = std::to_string(i);
     const std::string inside = std::to_string(i / 256 + 20) + '.' + std::to_string(i % 256) + ".1.2";
     CHECK(Allows(rules, {.target = inside}) == (i % 2 != 0));
-    CHECK(Judge(rules, {.target = inside}).rule->number == static_cast<std::uint32_t>(4 * i + 1));
+    CHECK(Evaluate(rules, {.target = inside}).rule->number == static_cast<std::uint32_t>(4 * i + 1));
     CHECK(Allows(rules, {.name = "www.d" + number + ".example", .target = "8.8.8.8"}) == (i % 2 != 0));
     CHECK(Allows(rules, {.user = "user" + number, .target = "203.0.113.9"}));
     CHECK_FALSE(Allows(rules, {.user = "user" + number + "x", .target = "203.0.113.9"}));

@@ -26,8 +26,8 @@ constexpr Events kWritable{.writable = true};
 
 // One flow: what `giver` sends can be read from `source`, and what is written to `sink` arrives at `taker`.
 struct Rig {
-  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t stashes_max = 8)
-      : tools(stashes_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)) {
+  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t pending_buffers_max = 8)
+      : tools(pending_buffers_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)) {
     REQUIRE(poller.Add(source(), {0, {}}));
     REQUIRE(poller.Add(sink(), {1, {}}));
     Look();
@@ -74,7 +74,7 @@ struct Rig {
   std::string FillUntilHeld() {
     const std::string much = Pattern(kWide);
     std::size_t sent = 0;
-    while (tools.stashes.lent() + tools.pipes.lent() == 0 || Look(1ms)) {
+    while (tools.pending_buffers.lent() + tools.pipes.lent() == 0 || Look(1ms)) {
       Pass(std::string_view(much).substr(sent, 4 * kCopyBytes));
       sent += 4 * kCopyBytes;
     }
@@ -238,7 +238,7 @@ TEST_CASE("flow: bytes that a full sink does not take are held, and no more are 
     if (bulk) rig.MakeBulk();
     const std::uint64_t before = rig.flow.bytes();
     const std::string sent = rig.FillUntilHeld();
-    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 1);
+    CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 1);
 
     const std::size_t unread = unit::Readable(rig.source());
     const std::uint64_t delivered = rig.flow.bytes();
@@ -250,7 +250,7 @@ TEST_CASE("flow: bytes that a full sink does not take are held, and no more are 
 
     CHECK((rig.Take(sent.size()) == sent));
     CHECK(rig.flow.bytes() == before + sent.size());
-    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+    CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
   }
 }
 
@@ -420,7 +420,7 @@ TEST_CASE("flow: a broken sink abandons it, and what was lent is returned") {
     REQUIRE(WaitFor(rig.sink(), POLLHUP));
     rig.Turn();
     CHECK(rig.flow.state() == FlowState::kAbandoned);
-    CHECK(rig.tools.stashes.lent() == 0);
+    CHECK(rig.tools.pending_buffers.lent() == 0);
     CHECK(rig.tools.pipes.lent() == 0);
     CHECK(rig.tools.pipes.idle() == (in_pipe && idle > 0 ? idle - 1 : idle));  // one with bytes inside is closed
     if (bulk) CHECK(in_pipe);
@@ -430,8 +430,8 @@ TEST_CASE("flow: a broken sink abandons it, and what was lent is returned") {
 }
 
 TEST_CASE("flow: an idle sink that breaks abandons it at the next bytes") {
-  for (const std::size_t stashes : {8U, 0U}) {
-    Rig rig(0, 0, stashes);
+  for (const std::size_t pending_buffers : {8U, 0U}) {
+    Rig rig(0, 0, pending_buffers);
     unit::Reset(rig.taker());
     REQUIRE(WaitFor(rig.sink(), POLLHUP));
     rig.Pass("nobody reads this");
@@ -444,7 +444,7 @@ TEST_CASE("flow: Abandon drops what it holds, and does not change a final state"
   rig.FillUntilHeld();
   rig.flow.Abandon(rig.tools.All());
   CHECK(rig.flow.state() == FlowState::kAbandoned);
-  CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+  CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
 
   Rig ended;
   ended.Finish();
@@ -567,8 +567,8 @@ TEST_CASE("flow: bytes behind an urgent byte are not lost if the end arrives bef
 }
 
 TEST_CASE("flow: bytes around an urgent byte keep their order in one read") {
-  for (const std::size_t stashes : {8U, 0U}) {
-    Rig rig(0, 0, stashes);
+  for (const std::size_t pending_buffers : {8U, 0U}) {
+    Rig rig(0, 0, pending_buffers);
     REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
     REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
     REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
@@ -695,7 +695,7 @@ TEST_CASE("flow: held bytes are already counted and are sent with an allowance o
           CHECK(rig.Step(0) == 0);
         },
         [&](const std::string& text) { return text.size() >= sent.size() - unread; });
-    CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+    CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
     CHECK((rig.flow.unfinished() || unread == 0));
     CHECK(unit::Readable(rig.source()) == unread);
     got += rig.Take(unread);

@@ -256,12 +256,12 @@ TEST_CASE("relay: a reset drops the bytes that were on their way to that side") 
       const Sides sides = way(rig);  // `from` resets while `to` sends
       CAPTURE(sides.client);
       rig.SendMuch(sides.to, Pattern(bulk ? 1'000'000 : 100'000));
-      REQUIRE(rig.tools.stashes.lent() + rig.tools.pipes.lent() > 0);
+      REQUIRE(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() > 0);
       unit::AbortNow(sides.from);
       CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
       CHECK(rig.relay.client_broken() == sides.client);
       CHECK(rig.relay.target_broken() == !sides.client);
-      CHECK(rig.tools.stashes.lent() + rig.tools.pipes.lent() == 0);
+      CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
     }
   }
 }

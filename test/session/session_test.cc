@@ -50,7 +50,7 @@ struct Rig {
   PortPool ports{PortRange()};
   Accounts accounts;
   SessionDeadlines deadlines{settings};
-  LogPace complaints;
+  LogPace warnings;
   WakeUp wake;
   LoginMailbox login_answers{wake};
   Logins logins{1};
@@ -68,14 +68,14 @@ struct Rig {
                              .bind_ports = ports,
                              .udp_ports = ports,
                              .deadlines = deadlines,
-                             .complaints = complaints,
+                             .warnings = warnings,
                              .accounts = accounts,
                              .logins = logins,
                              .login_answers = login_answers,
                              .gauges = gauges,
                              .flow = tools.All()};
   unit::Pair client = unit::TcpPair();
-  Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Entry::kUncounted,
+  Session session{Handle{0, 0}, std::move(client.near), LocalEndpoint(client.far.get()), Admission::kUncounted,
                   tools.clock.now()};
 };
 

@@ -17,7 +17,7 @@
 #include "penstock/os/pipe.h"
 #include "penstock/os/poller.h"
 #include "penstock/relay/flow.h"
-#include "penstock/relay/stash.h"
+#include "penstock/relay/pending_buffer.h"
 #include "test/support/sockets.h"
 
 namespace penstock::unit {
@@ -29,22 +29,22 @@ inline constexpr int kNarrow = 16 * 1024;
 // What a worker lends. With the pool without pipes every read of a bulk flow is counted as one without a pipe, which
 // shows a test whether the flow splices or copies.
 struct Tools {
-  explicit Tools(std::size_t stashes_max = 8) : stashes(stashes_max) {
+  explicit Tools(std::size_t pending_buffers_max = 8) : pending_buffers(pending_buffers_max) {
     ::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
     const NoDescriptors none;
     no_pipes.Lend(0, clock.now() + std::chrono::hours(1));
   }
   ~Tools() {
-    CHECK(stashes.lent() == 0);
+    CHECK(pending_buffers.lent() == 0);
     CHECK(pipes.lent() == 0);
   }
 
-  FlowTools With(PipePool& pool) { return {room, stashes, pool, counters, clock, kTurnBytes, 0}; }
+  FlowTools With(PipePool& pool) { return {room, pending_buffers, pool, counters, clock, kTurnBytes, 0}; }
   FlowTools All() { return With(pipes); }
   FlowTools NoPipes() { return With(no_pipes); }
 
   std::vector<std::uint8_t> room = std::vector<std::uint8_t>(kCopyBytes);
-  StashPool stashes;
+  PendingBufferPool pending_buffers;
   PipePool pipes{4};
   PipePool no_pipes{0};
   Counters counters;

@@ -137,12 +137,12 @@ inline constexpr std::uint8_t kBulkAfter = 2;
 inline constexpr std::uint8_t kCopyAfter = 8;
 inline constexpr std::size_t kSmallSplice = kCopyBytes / 2;
 
-// What a copy could not deliver waits in a stash, lent by the worker. Beyond the bound a slow reader costs one more
-// system call a turn instead of memory.
-inline constexpr std::size_t kStashBytes = kCopyBytes;
-inline constexpr std::size_t kStashesPerWorker = 1024;
-static_assert(kStashBytes >= kCopyBytes, "one read must fit one stash");
-static_assert(kStashBytes >= kHandshakeBytes, "what came early must fit one stash");
+// What a copy could not deliver waits in a pending buffer, lent by the worker. Beyond the bound a slow reader costs
+// one more system call a turn instead of memory.
+inline constexpr std::size_t kPendingBufferBytes = kCopyBytes;
+inline constexpr std::size_t kPendingBuffersPerWorker = 1024;
+static_assert(kPendingBufferBytes >= kCopyBytes, "one read must fit one pending buffer");
+static_assert(kPendingBufferBytes >= kHandshakeBytes, "what came early must fit one pending buffer");
 
 // A pipe has one slot for each 4 KiB of its nominal size, and a slot holds between 1,448 bytes and 32 KiB. If the quota
 // of pipe(7) does not allow kPipeBytes, kPipeBytesMin is still faster than a copy; a smaller pipe is not.

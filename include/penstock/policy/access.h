@@ -16,7 +16,7 @@
 
 namespace penstock {
 
-struct Ruling {
+struct AccessVerdict {
   bool allowed = false;
   bool by_guard = false;           // that it is not
   const RuleNote* rule = nullptr;  // that decided; null: none did
@@ -41,15 +41,15 @@ struct Access {
   Command command;
 
   // Not allowed: there is no target at all that the client may reach in this way.
-  Ruling ForeseeAnything() const;
+  AccessVerdict EvaluateCommand() const;
 
   // Not allowed: whatever the addresses of `name` are, none may be reached. No name stands for any address.
-  Ruling Foresee(const TargetName& name, std::uint16_t port) const;
+  AccessVerdict EvaluateName(const TargetName& name, std::uint16_t port) const;
 
-  Ruling Judge(const TargetName& name, const IpAddress& target, std::uint16_t port) const;
+  AccessVerdict EvaluateAddress(const TargetName& name, const IpAddress& target, std::uint16_t port) const;
 
  private:
-  Verdict AskRules(Ask ask, const TargetName& name) const;
+  RuleVerdict EvaluateRules(Ask ask, const TargetName& name) const;
 };
 
 // The names that the search list may make of what a client has asked for.

@@ -4,7 +4,7 @@
 // its link, itself) stays closed to everyone who does not come from this host's loopback; and to those as well where
 // the operator does not trust it, for behind a proxy on this host everybody comes from there. What counts as "itself"
 // is the kernel's answer, a second old at most, for hosts get and lose addresses.
-// Deliberately not here: names. Addresses are judged after resolution, so a name that resolves to 127.0.0.1 changes
+// Deliberately not here: names. Addresses are evaluated after resolution, so a name that resolves to 127.0.0.1 changes
 // nothing.
 #pragma once
 
@@ -58,22 +58,22 @@ class Guard {
         translators_named_(options.nat64_prefixes),
         more_own_(more_own) {}
 
-  // The IPv4 address that `target` means, if it means one. It is judged as well.
+  // The IPv4 address that `target` means, if it means one. It is evaluated as well.
   std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
 
   // True exactly when `client` may be connected to `target` from `source` (null: from where the kernel chooses). Costs
-  // two system calls for an address that it has not judged within a second, and up to five more with a source; none for
-  // clients on a trusted loopback.
+  // two system calls for an address that it has not evaluated within a second, and up to five more with a source; none
+  // for clients on a trusted loopback.
   bool Allows(const IpAddress& client, const IpAddress& target, const Source* source = nullptr);
 
  private:
-  struct Judged {
+  struct Evaluated {
     IpAddress target;
     Source source;
     TimePoint until{};
     bool local = false;
   };
-  static constexpr std::size_t kRemembered = 256;  // a power of two
+  static constexpr std::size_t kCached = 256;  // a power of two
 
   bool IsUnclear(const IpAddress& target) const;
   bool IsOpen(const IpAddress& target, const Source* source);
@@ -85,7 +85,7 @@ class Guard {
   const std::vector<Prefix> translators_named_;  // by the operator
   const std::span<const IpAddress> more_own_;
   RouteTable routes_;
-  std::array<Judged, kRemembered> judged_;
+  std::array<Evaluated, kCached> evaluated_;
 };
 
 }  // namespace penstock

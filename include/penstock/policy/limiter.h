@@ -1,8 +1,8 @@
 // How much one client, or one user, may have of the gateway: the numbers, and who has how many sessions right now.
 // A Limiter and an Accounts are owned by the server and shared by its workers; any thread. They are touched when a
 // session comes or goes, or a user logs in, and never for a byte.
-// Invariant: whoever was counted in is counted out, once, whatever happens to the limits in between: what Enter said is
-// what Leave is told. A client of whom there is nothing to remember takes no memory.
+// Invariant: whoever was counted in is counted out, once, whatever happens to the limits in between: what Admit said is
+// what Release is told. A client of whom there is nothing to remember takes no memory.
 // Deliberately not here: what a refused client is told (handshake.h), and how bytes are held back (throttle.h).
 //
 // A client is an IPv4 address, or the /64 that an IPv6 address is in: that is what one host or one household gets, and
@@ -47,9 +47,9 @@ struct Limits {
 };
 
 // What is to be done with a connection that came.
-enum class Entry : std::uint8_t {
+enum class Admission : std::uint8_t {
   kUncounted,        // no limit is set: serve it
-  kIn,               // serve it
+  kAdmitted,         // serve it
   kOverConnections,  // the client has as many as it may: answer its request with a refusal
   kOverRate,         // the client comes too often: the same
   kFlood,            // far too many, or twice as often: answering each would be a way to fill the gateway. Close it
@@ -62,10 +62,10 @@ class Limiter {
   Limiter& operator=(const Limiter&) = delete;
 
   // A connection of `client` has come. Without limits on clients this takes no lock and remembers nothing.
-  Entry Enter(const IpAddress& client, const Limits& limits, TimePoint now);
+  Admission Admit(const IpAddress& client, const Limits& limits, TimePoint now);
 
-  // It has gone. `entry` is what Enter said.
-  void Leave(const IpAddress& client, Entry entry, TimePoint now);
+  // It has gone. `admission` is what Admit said.
+  void Release(const IpAddress& client, Admission admission, TimePoint now);
 
   // For tests: how many clients are remembered.
   std::size_t clients() const;
@@ -91,7 +91,7 @@ class Limiter {
     std::size_t sweep_at = kClientsSweepMin;
   };
 
-  static Entry Judge(Client& client, const Limits& limits, TimePoint now);
+  static Admission AdmitCounted(Client& client, const Limits& limits, TimePoint now);
   Digest DigestOf(const IpAddress& client) const;
   Shard& ShardOf(const Digest& digest) { return shards_[digest.back() % shards_.size()]; }
 
@@ -121,17 +121,17 @@ class Accounts {
   Accounts(const Accounts&) = delete;
   Accounts& operator=(const Accounts&) = delete;
 
-  struct Entered {
+  struct Admitted {
     Account* account = nullptr;  // in which the session counts; null: it does not
     bool full = false;           // because there are `max` sessions of this user, or else because memory has run out
   };
 
   // Counts a session of `user` in, unless there are `max` of them (0: any number).
-  Entered Enter(std::string_view user, std::uint32_t max, TimePoint now);
+  Admitted Admit(std::string_view user, std::uint32_t max, TimePoint now);
 
   // It has gone, and nothing of it uses the account any more. The last one takes the account along, unless its
   // bandwidth has still to be paid for.
-  void Leave(std::string_view user, TimePoint now);
+  void Release(std::string_view user, TimePoint now);
 
   // For tests: how many users are remembered.
   std::size_t size() const;

@@ -57,7 +57,7 @@ struct RuleNote {
   Source source;
 };
 
-struct Verdict {
+struct RuleVerdict {
   enum class Answer : std::uint8_t { kAllow, kDeny, kNeedsAddress };
   Answer answer = Answer::kAllow;
 
@@ -90,7 +90,7 @@ class RuleSet {
   bool has_ports() const { return !ports_.empty(); }
 
   // Allocates nothing, and may be asked about anything: `name` and `user` are any bytes.
-  Verdict Judge(const Ask& ask) const { return empty() ? Verdict{} : JudgeByRules(ask); }
+  RuleVerdict Evaluate(const Ask& ask) const { return empty() ? RuleVerdict{} : EvaluateRules(ask); }
 
  private:
   friend class RuleCompiler;
@@ -129,11 +129,11 @@ class RuleSet {
   };
   using Users = std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>>;
 
-  Verdict JudgeByRules(const Ask& ask) const;
+  RuleVerdict EvaluateRules(const Ask& ask) const;
   void LookUp(const Ask& ask, Facts& facts) const;
   Fit FitOf(std::uint32_t number, const Ask& ask, const Facts& facts) const;
   bool IsIn(std::uint32_t list, std::uint32_t rule) const;
-  Verdict Conclude(std::uint32_t rule, const Facts& facts) const;
+  RuleVerdict Conclude(std::uint32_t rule, const Facts& facts) const;
 
   std::vector<Rule> rules_;
   std::vector<RuleNote> notes_;

@@ -50,7 +50,7 @@ struct Settings {
   std::size_t pipes_max = kPipesMax;                       // per worker, lent and idle
   std::size_t further_attempts_max = kFurtherAttemptsMax;  // per worker, of all dialers beside their first
   bool keep_idle_pipes = true;                             // a test that counts descriptors wants them closed
-  std::size_t stashes_max = kStashesPerWorker;
+  std::size_t pending_buffers_max = kPendingBuffersPerWorker;
 
   GuardOptions guard;
   ResolverSettings names;

@@ -8,7 +8,7 @@
 //            source_ready_                          sink_ready_
 //   source ───────────────▶ copy buffer, or pipe ───────────────▶ sink
 //                                   │
-//                              stash or pipe: what the sink would not take yet
+//                              pending buffer or pipe: what the sink would not take yet
 //
 // Nothing is read while the sink is full or while something is held, nor beyond what the caller allows: backpressure is
 // the source's own receive window.
@@ -39,19 +39,19 @@
 #include "penstock/os/io.h"
 #include "penstock/os/pipe.h"
 #include "penstock/os/poller.h"
-#include "penstock/relay/stash.h"
+#include "penstock/relay/pending_buffer.h"
 
 namespace penstock {
 
 // What a worker lends to the flow whose turn it is.
 struct FlowTools {
   std::span<std::uint8_t> copy_room;  // kCopyBytes, scratch
-  StashPool& stashes;
+  PendingBufferPool& pending_buffers;
   PipePool& pipes;
   Counters& counters;
   const Clock& clock;
   std::size_t quantum = kTurnBytes;  // what it may move before others have their turn
-  std::uint8_t share = 0;            // of its client, of stashes and pipes
+  std::uint8_t share = 0;            // of its client, of pending buffers and pipes
 };
 
 // In life order; all but the first are final.
@@ -72,8 +72,8 @@ class Flow {
   void OnSource(const Events& events);
   void OnSink(const Events& events);
 
-  // Bytes, kStashBytes at most, that were received before the flow began: they go first. False when there is nowhere to
-  // keep what the sink might not take.
+  // Bytes, kPendingBufferBytes at most, that were received before the flow began: they go first. False when there is
+  // nowhere to keep what the sink might not take.
   [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
 
   // Moves what can be moved, and takes no more than the quantum and `allowance` from the source. Returns how much it
@@ -108,9 +108,9 @@ class Flow {
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken
 
  private:
-  bool holds() const { return in_pipe_ > 0 || stash_ != nullptr; }
+  bool holds() const { return in_pipe_ > 0 || pending_ != nullptr; }
   bool Deliver(int sink, const FlowTools& tools);
-  bool DeliverStash(int sink, const FlowTools& tools);
+  bool DeliverPending(int sink, const FlowTools& tools);
   bool DeliverPipe(int sink, const FlowTools& tools);
   std::size_t Fetch(int source, int sink, std::size_t room, const FlowTools& tools);
   std::size_t FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools);
@@ -124,7 +124,7 @@ class Flow {
   void CheckInvariants() const;
 
   std::unique_ptr<Pipe> pipe_;
-  std::unique_ptr<Stash> stash_;
+  std::unique_ptr<PendingBuffer> pending_;
   std::uint64_t bytes_ = 0;
   std::uint32_t in_pipe_ = 0;
   FlowState state_ = FlowState::kOpen;

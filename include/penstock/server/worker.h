@@ -46,7 +46,7 @@
 #include "penstock/policy/limiter.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
-#include "penstock/relay/stash.h"
+#include "penstock/relay/pending_buffer.h"
 #include "penstock/relay/throttle.h"
 #include "penstock/server/permits.h"
 #include "penstock/session/session.h"
@@ -125,8 +125,8 @@ class Worker {
   void AcceptAll();
   void AcceptFrom(Listener& listener);
   bool TakePermit(Listener& listener);
-  Entry Judge(const Accepted& accepted);
-  bool Admit(Accepted& accepted, Entry entry);
+  Admission AdmissionOf(const Accepted& accepted);
+  bool Admit(Accepted& accepted, Admission admission);
   void NotePause(Counter& counter, std::string_view event);
   bool accepting_paused() const { return permits_.waiting() || accept_again_ > clock_.now(); }
 
@@ -152,14 +152,14 @@ class Worker {
   Guard guard_;
   std::unique_ptr<std::uint8_t[]> copy_room_;
   PipePool pipes_;
-  StashPool stashes_;
+  PendingBufferPool pending_buffers_;
   Resolver resolver_;
   Slab<Handshake> handshakes_;
   AssociationPool associations_;
   Slab<Throttle> throttles_;
   FairShares further_attempts_;
   SessionDeadlines deadlines_;
-  LogPace complaints_;
+  LogPace warnings_;
   SessionTools tools_;
   Slab<Session> sessions_;
   std::vector<Handle> ready_;  // the longest waiting first

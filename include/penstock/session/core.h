@@ -81,12 +81,12 @@ std::string_view Describe(SessionEnd end);
 std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
 
 struct SessionCore {
-  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Entry how_it_entered)
+  SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Admission its_admission)
       : handle(handle_of_session),
         deadline({kTagDeadline, handle_of_session}),
         client(client_endpoint),
         socket(std::move(client_socket)),
-        entry(how_it_entered) {}
+        admission(its_admission) {}
 
   // States only move forward, and the worker's gauges follow.
   SessionState state() const { return state_; }
@@ -135,7 +135,7 @@ struct SessionCore {
   std::optional<Outcome> reply;    // the last one
   std::optional<Command> command;  // since the request
   std::uint16_t port = 0;          // as asked
-  const Entry entry;               // what the limiter said, and is to be told in the end
+  const Admission admission;       // what the limiter said, and is to be told in the end
   std::uint8_t share = 0;          // of its client, of what clients share
 
  private:

@@ -97,9 +97,9 @@ class Handshake {
 
   Turn Refuse(Outcome outcome, const SessionTools& tools);
   bool OpenAccount(const SessionTools& tools);
-  Turn Deny(const Ruling& ruling, const SessionTools& tools);
+  Turn Deny(const AccessVerdict& ruling, const SessionTools& tools);
   Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
-  void Complain(std::string_view event, const SessionTools& tools) const;
+  void Warn(std::string_view event, const SessionTools& tools) const;
   Turn RefusedAs(SessionEnd end);
   Turn OverAs(SessionEnd end);
 

@@ -41,7 +41,7 @@ class Session {
     kRelease,  // it is over
   };
 
-  Session(Handle handle, Fd client, const Endpoint& peer, Entry entry, TimePoint now);
+  Session(Handle handle, Fd client, const Endpoint& peer, Admission admission, TimePoint now);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -77,7 +77,7 @@ class Session {
   Handle handle() const { return core_.handle; }
   State state() const { return core_.state(); }  // for tests
   const Endpoint& client() const { return core_.client; }
-  Entry entry() const { return core_.entry; }
+  Admission admission() const { return core_.admission; }
 
   // The worker's note.
   bool on_ready_list() const { return on_ready_list_; }

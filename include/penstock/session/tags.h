@@ -1,7 +1,6 @@
-// Whom an event, a deadline or the answer of the resolver is for: the tag of a cookie (poller.h), beside the handle of a session.
-// Plain numbers; any thread.
-// Invariant: within a worker a tag has one meaning, so a cookie names exactly one receiver, or one that is gone.
-// Deliberately not here: finding the receiver, and telling it (worker.h).
+// Whom an event, a deadline or the answer of the resolver is for: the tag of a cookie (poller.h), beside the handle of
+// a session. Plain numbers; any thread. Invariant: within a worker a tag has one meaning, so a cookie names exactly
+// one receiver, or one that is gone. Deliberately not here: finding the receiver, and telling it (worker.h).
 #pragma once
 
 #include <cstdint>

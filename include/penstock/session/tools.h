@@ -43,7 +43,7 @@ struct SessionTools {
   PortPool& bind_ports;
   PortPool& udp_ports;
   SessionDeadlines& deadlines;
-  LogPace& complaints;
+  LogPace& warnings;
   Accounts& accounts;
   Logins& logins;
   LoginMailbox& login_answers;

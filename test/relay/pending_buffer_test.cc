@@ -1,4 +1,4 @@
-#include "penstock/relay/stash.h"
+#include "penstock/relay/pending_buffer.h"
 
 #include <string>
 #include <vector>
@@ -12,34 +12,34 @@ namespace {
 
 using unit::Bytes;
 
-std::string Waiting(const Stash& stash) {
-  const auto waiting = stash.waiting();
+std::string Waiting(const PendingBuffer& buffer) {
+  const auto waiting = buffer.waiting();
   return {waiting.begin(), waiting.end()};
 }
 
 TEST_CASE("pending buffer: bytes wait in order until they are consumed") {
-  Stash stash;
-  CHECK(stash.empty());
-  stash.Fill(Bytes("abcdef"));
-  CHECK(Waiting(stash) == "abcdef");
-  stash.Consume(2);
-  CHECK(Waiting(stash) == "cdef");
-  CHECK_FALSE(stash.empty());
-  stash.Consume(4);
-  CHECK(stash.empty());
-  stash.Fill(Bytes("gh"));
-  CHECK(Waiting(stash) == "gh");
+  PendingBuffer buffer;
+  CHECK(buffer.empty());
+  buffer.Fill(Bytes("abcdef"));
+  CHECK(Waiting(buffer) == "abcdef");
+  buffer.Consume(2);
+  CHECK(Waiting(buffer) == "cdef");
+  CHECK_FALSE(buffer.empty());
+  buffer.Consume(4);
+  CHECK(buffer.empty());
+  buffer.Fill(Bytes("gh"));
+  CHECK(Waiting(buffer) == "gh");
 }
 
 TEST_CASE("pending buffer: it holds the largest read") {
   const std::string most = unit::Pattern(kCopyBytes);
-  Stash stash;
-  stash.Fill(Bytes(most));
-  CHECK(Waiting(stash) == most);
+  PendingBuffer buffer;
+  buffer.Fill(Bytes(most));
+  CHECK(Waiting(buffer) == most);
 }
 
 TEST_CASE("pending buffer: the pool never lends more than its limit") {
-  StashPool pool(2);
+  PendingBufferPool pool(2);
   REQUIRE(pool.Ready(0));
   auto first = pool.Lend(0);
   REQUIRE(pool.Ready(1));
@@ -54,40 +54,40 @@ TEST_CASE("pending buffer: the pool never lends more than its limit") {
 }
 
 TEST_CASE("pending buffer: a pool with a limit of 0 is never ready") {
-  StashPool pool(0);
+  PendingBufferPool pool(0);
   CHECK_FALSE(pool.Ready(0));
 }
 
 TEST_CASE("pending buffer: Ready does not lend") {
-  StashPool pool(1);
+  PendingBufferPool pool(1);
   for (int i = 0; i < 3; ++i) CHECK(pool.Ready(0));
   CHECK(pool.lent() == 0);
   pool.Return(pool.Lend(0));
 }
 
 TEST_CASE("pending buffer: all of many lent buffers can be returned") {
-  StashPool pool(100);
-  std::vector<std::unique_ptr<Stash>> lent;
+  PendingBufferPool pool(100);
+  std::vector<std::unique_ptr<PendingBuffer>> lent;
   while (pool.Ready(0)) lent.push_back(pool.Lend(0));
   CHECK(lent.size() == 75);  // another client gets one
   CHECK(pool.Ready(1));
-  for (auto& stash : lent) pool.Return(std::move(stash));
+  for (auto& buffer : lent) pool.Return(std::move(buffer));
   CHECK(pool.lent() == 0);
   CHECK(pool.Ready(0));
 }
 
 TEST_CASE("pending buffer: one that is returned with bytes inside is empty when it is lent again") {
-  StashPool pool(1);
+  PendingBufferPool pool(1);
   REQUIRE(pool.Ready(0));
-  auto stash = pool.Lend(0);
-  stash->Fill(Bytes("another session's"));
-  stash->Consume(8);
-  pool.Return(std::move(stash));
+  auto buffer = pool.Lend(0);
+  buffer->Fill(Bytes("another session's"));
+  buffer->Consume(8);
+  pool.Return(std::move(buffer));
   REQUIRE(pool.Ready(0));
-  stash = pool.Lend(0);
-  CHECK(stash->empty());
-  CHECK(Waiting(*stash) == "");
-  pool.Return(std::move(stash));
+  buffer = pool.Lend(0);
+  CHECK(buffer->empty());
+  CHECK(Waiting(*buffer) == "");
+  pool.Return(std::move(buffer));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// Where bytes wait that were received but could not be sent: a stash, and the pool that lends them.
-// The pool is owned by a worker, its own thread only; a stash is lent to one flow while bytes of that flow are inside.
+// Where bytes wait that were received but could not be sent: a buffer, and the pool that lends them.
+// The pool is owned by a worker, its own thread only; a buffer is lent to one flow while bytes of that flow are inside.
 // Invariant: the pool never has more than its bound on loan, and one client never all of that, so slow readers can take
-// neither the memory nor the stashes of others.
+// neither the memory nor the pending buffers of others.
 // Deliberately not here: deciding when bytes must wait (flow.h).
 #pragma once
 
@@ -21,11 +21,11 @@
 
 namespace penstock {
 
-class Stash {
+class PendingBuffer {
  public:
-  // Puts `bytes`, kStashBytes at most, into an empty stash.
+  // Puts `bytes`, kPendingBufferBytes at most, into an empty buffer.
   void Fill(std::span<const std::uint8_t> bytes) {
-    assert(empty() && bytes.size() <= kStashBytes);
+    assert(empty() && bytes.size() <= kPendingBufferBytes);
     std::copy(bytes.begin(), bytes.end(), bytes_.begin());
     begin_ = 0;
     end_ = bytes.size();
@@ -42,44 +42,44 @@ class Stash {
   bool empty() const { return begin_ == end_; }
 
  private:
-  friend class StashPool;
+  friend class PendingBufferPool;
 
   std::uint8_t share_ = 0;  // of the client to whom it is lent
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::array<std::uint8_t, kStashBytes> bytes_;
+  std::array<std::uint8_t, kPendingBufferBytes> bytes_;
 };
 
-class StashPool {
+class PendingBufferPool {
  public:
-  explicit StashPool(std::size_t loans_max) : loans_max_(loans_max), shares_(loans_max) {}
+  explicit PendingBufferPool(std::size_t loans_max) : loans_max_(loans_max), shares_(loans_max) {}
 
   // True when Lend() to a client of `share` will succeed: whoever is about to receive bytes that may have to wait asks
   // first.
   bool Ready(std::uint8_t share) {
     if (!shares_.MayTake(share)) return false;
     if (spare_.empty()) {
-      std::unique_ptr<Stash> made(new (std::nothrow) Stash);
+      std::unique_ptr<PendingBuffer> made(new (std::nothrow) PendingBuffer);
       if (made != nullptr) spare_.push_back(std::move(made));
     }
     return !spare_.empty();
   }
 
-  // An empty stash. Ready() must have said so.
-  std::unique_ptr<Stash> Lend(std::uint8_t share) {
+  // An empty buffer. Ready() must have said so.
+  std::unique_ptr<PendingBuffer> Lend(std::uint8_t share) {
     assert(!spare_.empty());
-    std::unique_ptr<Stash> stash = std::move(spare_.back());
+    std::unique_ptr<PendingBuffer> buffer = std::move(spare_.back());
     spare_.pop_back();
-    stash->share_ = share;
+    buffer->share_ = share;
     shares_.Take(share);
-    return stash;
+    return buffer;
   }
 
-  // Takes a stash back; what is inside is forgotten.
-  void Return(std::unique_ptr<Stash> stash) {
-    shares_.Return(stash->share_);
-    stash->Clear();
-    if (spare_.size() < kSparesMax) spare_.push_back(std::move(stash));
+  // Takes a buffer back; what is inside is forgotten.
+  void Return(std::unique_ptr<PendingBuffer> buffer) {
+    shares_.Return(buffer->share_);
+    buffer->Clear();
+    if (spare_.size() < kSparesMax) spare_.push_back(std::move(buffer));
   }
 
   std::size_t lent() const { return loans_max_ - shares_.free(); }  // for tests
@@ -89,7 +89,7 @@ class StashPool {
 
   const std::size_t loans_max_;
   FairShares shares_;
-  std::vector<std::unique_ptr<Stash>> spare_;
+  std::vector<std::unique_ptr<PendingBuffer>> spare_;
 };
 
 }  // namespace penstock
