@@ -80,8 +80,8 @@ struct WaitingDatagram {
 
 // What one worker's associations borrow.
 struct AssociationPool {
-  // `waiter_tag` is the cookie tag of the datagrams that wait; the handles beside it are those of `waiting`.
-  AssociationPool(std::size_t associations_max, std::uint8_t waiter_tag);
+  // `tag_of_waiters` is the cookie tag of waiting datagrams; their handles are those of `waiting`.
+  AssociationPool(std::size_t associations_max, std::uint8_t tag_of_waiters);
 
   // As which a datagram waits for the resolver.
   Cookie WaiterOf(const WaitingDatagram& datagram) const { return {waiter_tag, datagram.self}; }
