@@ -88,7 +88,7 @@ void Worker::Run() {
 }
 
 void Worker::Turn() {
-  const int count = poller_.Wait(Patience());
+  const int count = poller_.Wait(PollTimeout());
   clock_.Read();
   tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
@@ -117,8 +117,8 @@ void Worker::UpdateGauges() {
   resolver_.UpdateGauges(gauges_);
 }
 
-// How long nothing can happen but events. Nothing: for ever.
-std::optional<std::chrono::nanoseconds> Worker::Patience() const {
+// The timeout for epoll_wait: the time until the next deadline; nothing: none is armed.
+std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
   if (!ready_.empty() || policy_told_ != Handle::kNoSlot) return std::chrono::nanoseconds(0);
   std::optional<TimePoint> next = resolver_.next_deadline();
   const auto consider = [&](std::optional<TimePoint> candidate) {

@@ -1,5 +1,5 @@
 // Counts failed logins and makes the client wait after them.
-// Owned by Logins; any thread may call. A client is an IPv4 address or an IPv6 /64 (ClientNetwork).
+// Owned by Logins; any thread may call. A client is an IPv4 address or an IPv6 /64 (ClientBytes).
 // Invariants:
 //   - By client and name: two failures in a row are free. Each further failure starts a wait of 1 s, then twice the
 //     previous wait, up to 60 s.

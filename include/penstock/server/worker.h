@@ -106,7 +106,7 @@ class Worker {
 
   void Turn();
   void UpdateGauges();
-  std::optional<std::chrono::nanoseconds> Patience() const;
+  std::optional<std::chrono::nanoseconds> PollTimeout() const;
   void Dispatch(const Poller::Event& event);
   std::optional<Handle> LoneAssociation(int events) const;
   void LetBatchesFill(int events);
