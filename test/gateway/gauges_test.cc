@@ -1,4 +1,4 @@
-// What another thread sees of a running gateway: how many there are of what workers own.
+// The gauges of a running gateway, as another thread reads them.
 #include <doctest/doctest.h>
 
 #include "test/support/dns_server.h"

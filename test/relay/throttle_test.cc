@@ -28,21 +28,21 @@ struct Limited {
   explicit Limited(const Rates& rates, UserBuckets* user = nullptr, std::uint32_t slot = 0)
       : throttle({slot, 0}, {9, {slot, 0}}, rates, user, kStart) {}
 
-  // For one way that wants some.
+  // The allowance of one direction that has bytes to move.
   std::size_t Allow(Way way, TimePoint now) {
     EachWay<bool> wants;
     wants.of(way) = true;
     return throttle.Allow(wants, now).of(way);
   }
 
-  // For one way that took so much and wants no more.
+  // One direction moved `bytes` bytes and has no more.
   void Settle(Way way, std::size_t bytes, TimePoint now) {
     EachWay<std::size_t> taken;
     taken.of(way) = bytes;
     CHECK_FALSE(throttle.Settle(taken, {}, ticks, now));
   }
 
-  // Takes all that is allowed at `now`.
+  // Takes the whole allowance at `now`.
   std::size_t TakeAll(TimePoint now, Way way = Way::kUp) {
     const std::size_t allowed = Allow(way, now);
     Settle(way, allowed, now);
@@ -53,7 +53,7 @@ struct Limited {
   Throttle throttle;
 };
 
-TEST_CASE("throttle: bytes become time without overflow, and are never free") {
+TEST_CASE("rate: TimeFor does not overflow, and no byte takes no time") {
   const struct {
     std::uint64_t rate;
     std::size_t bytes;
@@ -81,14 +81,14 @@ TEST_CASE("throttle: bytes become time without overflow, and are never free") {
   CHECK_FALSE(kNone.limited());
 }
 
-TEST_CASE("throttle: a quantum is what comes in its time, within reason") {
+TEST_CASE("rate: a quantum is the bytes of its time, within limits") {
   CHECK(Rate(kMegabyte).QuantumIn(50ms) == 50'000);
   CHECK(Rate(65'536).QuantumIn(50ms) == 3'276);
   CHECK(Rate(1'000).QuantumIn(50ms) == kThrottleQuantumBytesMin);
   CHECK(Rate(100'000'000'000).QuantumIn(50ms) == kTurnBytes);
 }
 
-TEST_CASE("throttle: a session takes a quantum, and has to wait until that is paid") {
+TEST_CASE("throttle: a session takes a quantum and waits for the time that it costs") {
   Limited limited({Rate(kMegabyte), kNone});
   CHECK(limited.throttle.Due(Way::kUp) <= kStart);
   CHECK(limited.TakeAll(kStart) == 50'000);
@@ -99,7 +99,7 @@ TEST_CASE("throttle: a session takes a quantum, and has to wait until that is pa
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 100ms);
 }
 
-TEST_CASE("throttle: it is paid for what was taken, not for what was allowed") {
+TEST_CASE("throttle: a session waits for the bytes that it took, not for its allowance") {
   Limited limited({Rate(kMegabyte), kNone});
   REQUIRE(limited.Allow(Way::kUp, kStart) == 50'000);
   limited.Settle(Way::kUp, 1, kStart);
@@ -109,7 +109,7 @@ TEST_CASE("throttle: it is paid for what was taken, not for what was allowed") {
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 1us);
 }
 
-TEST_CASE("throttle: who wakes late finds the time it lost, up to a bound") {
+TEST_CASE("throttle: a session that wakes late is credited with the delay, up to kThrottleCredit") {
   Limited limited({Rate(kMegabyte), kNone});
   limited.TakeAll(kStart);
   CHECK(limited.TakeAll(kStart + 70ms) == 50'000);  // 20 ms late
@@ -118,7 +118,7 @@ TEST_CASE("throttle: who wakes late finds the time it lost, up to a bound") {
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 10s - kThrottleCredit + 50ms);
 }
 
-TEST_CASE("throttle: each way has its own limit") {
+TEST_CASE("throttle: each direction has its own limit") {
   UserBuckets user;
   Limited limited({Rate(kMegabyte), Rate(kMegabyte)}, &user);
   CHECK(limited.TakeAll(kStart, Way::kUp) > 0);
@@ -126,7 +126,7 @@ TEST_CASE("throttle: each way has its own limit") {
   CHECK(limited.TakeAll(kStart, Way::kDown) > 0);
 }
 
-TEST_CASE("throttle: what is not limited is not limited") {
+TEST_CASE("throttle: without a rate, or without a user for the user's rate, there is no limit") {
   UserBuckets user;
   Limited nothing({}, &user);
   Limited nobody({kNone, Rate(kMegabyte)}, nullptr);
@@ -140,7 +140,7 @@ TEST_CASE("throttle: what is not limited is not limited") {
   }
 }
 
-TEST_CASE("throttle: the sessions of a user queue, and none overtakes") {
+TEST_CASE("throttle: the sessions of a user take turns in order") {
   UserBuckets user;
   const Rates rates{kNone, Rate(kMegabyte)};  // a quantum is 5,000 bytes in 5 ms
   Limited a(rates, &user), b(rates, &user), c(rates, &user);
@@ -163,7 +163,7 @@ TEST_CASE("throttle: the sessions of a user queue, and none overtakes") {
   }
 }
 
-TEST_CASE("throttle: what a session did not use of its quantum goes back to its user") {
+TEST_CASE("throttle: the unused part of a quantum is returned to the user's bucket") {
   UserBuckets user;
   const Rates rates{kNone, Rate(kMegabyte)};
   Limited a(rates, &user), b(rates, &user);
@@ -176,7 +176,7 @@ TEST_CASE("throttle: what a session did not use of its quantum goes back to its 
   CHECK(a.Allow(Way::kUp, kStart + 1ms) == 5'000);
 }
 
-TEST_CASE("throttle: a session that ends, or gets other limits, leaves the queue") {
+TEST_CASE("throttle: a session that ends, or whose rates change, leaves the queue") {
   UserBuckets user;
   const Rates rates{kNone, Rate(kMegabyte)};
   Limited a(rates, &user), c(rates, &user);
@@ -195,19 +195,19 @@ TEST_CASE("throttle: a session that ends, or gets other limits, leaves the queue
   CHECK(c.Allow(Way::kUp, kStart + 10ms) == kNoLimit);
 }
 
-TEST_CASE("throttle: a user that rested has saved up nothing for its first session") {
+TEST_CASE("throttle: an idle user has no credit for its first session") {
   UserBuckets user;
   Limited a({kNone, Rate(kMegabyte)}, &user);
   CHECK(a.TakeAll(kStart + 10s) == 5'000);
   CHECK(a.TakeAll(kStart + 10s) == 0);
   CHECK(a.throttle.Due(Way::kUp) == kStart + 10s + 5ms);
-  // It has waited now, and what it lost by waking late it gets back.
+  // After it has waited, it is credited with the delay of its wake-up.
   CHECK(a.TakeAll(kStart + 10s + 25ms) == 5'000);
   for (int i = 0; i < 4; ++i) CHECK(a.TakeAll(kStart + 10s + 25ms) == 5'000);
   CHECK(a.TakeAll(kStart + 10s + 25ms) == 0);
 }
 
-TEST_CASE("throttle: a session that has used up its own rate does not queue") {
+TEST_CASE("throttle: a session that has used up its own rate does not queue for its user's") {
   UserBuckets user;
   Limited a({Rate(kMegabyte), Rate(2 * kMegabyte)}, &user);
   Limited b({kNone, Rate(2 * kMegabyte)}, &user);
@@ -218,7 +218,7 @@ TEST_CASE("throttle: a session that has used up its own rate does not queue") {
   CHECK(a.throttle.Due(Way::kUp) == kStart + 10ms);
 }
 
-TEST_CASE("throttle: a datagram passes whole and pays, or does not pass") {
+TEST_CASE("throttle: a datagram passes whole and costs its time, or is dropped") {
   UserBuckets user;
   const Rates rows[] = {{Rate(100'000), kNone}, {kNone, Rate(100'000)}, {Rate(100'000), Rate(100'000)}};
   for (const Rates& rates : rows) {
@@ -232,7 +232,7 @@ TEST_CASE("throttle: a datagram passes whole and pays, or does not pass") {
   }
 }
 
-TEST_CASE("throttle: a burst of datagrams after a rest passes") {
+TEST_CASE("throttle: after idle time a burst of datagrams passes") {
   UserBuckets user;
   const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(kMegabyte)}, {Rate(kMegabyte), Rate(kMegabyte)}};
   TimePoint now = kStart;
@@ -246,7 +246,7 @@ TEST_CASE("throttle: a burst of datagrams after a rest passes") {
   }
 }
 
-TEST_CASE("throttle: datagrams get their rate, whatever comes") {
+TEST_CASE("throttle: datagrams pass at the rate, however many arrive") {
   std::mt19937 random(7);
   for (const std::uint64_t rate : {std::uint64_t{65'536}, kMegabyte, 100 * kMegabyte}) {
     for (const bool of_user : {false, true}) {
@@ -255,7 +255,7 @@ TEST_CASE("throttle: datagrams get their rate, whatever comes") {
       UserBuckets user;
       Limited limited(of_user ? Rates{kNone, Rate(rate)} : Rates{Rate(rate), kNone}, &user);
       std::uint64_t passed = 0;
-      const nanoseconds gap = Rate(3 * rate).TimeFor(800);  // three times as much as may pass
+      const nanoseconds gap = Rate(3 * rate).TimeFor(800);  // three times the rate
       for (TimePoint now = kStart; now < kStart + 5s; now += gap) {
         const std::size_t bytes = random() % 1'600;
         if (limited.throttle.Pass(Way::kDown, bytes, now)) passed += bytes;
@@ -266,7 +266,7 @@ TEST_CASE("throttle: datagrams get their rate, whatever comes") {
   }
 }
 
-TEST_CASE("throttle: all that wait wake at the same ticks") {
+TEST_CASE("throttle: waiting sessions wake at common ticks") {
   ThrottleTicks ticks;
   Deadline first({9, {1, 0}}), second({9, {2, 0}}), far({9, {3, 0}});
   ticks.Arm(first, kStart + 10ms, kStart + 1ms);
@@ -286,7 +286,7 @@ TEST_CASE("throttle: all that wait wake at the same ticks") {
 
 // --- Simulation ----------------------------------------------------------------------------------------------------
 
-// Sessions of one worker that always have bytes, in a time of their own.
+// Sessions of one worker that always have bytes, in simulated time.
 struct Simulation {
   Simulation(std::size_t count, const Rates& rates, unsigned seed) : random(seed) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -297,7 +297,7 @@ struct Simulation {
     std::ranges::shuffle(ready, random);
   }
 
-  // What a session does for a relay that always wants, and whose source sometimes has less than is allowed.
+  // A session's turn with a relay that always has bytes, sometimes fewer than the allowance.
   void Turn(std::uint32_t slot) {
     Limited& limited = *sessions[slot];
     const std::size_t allowed = limited.Allow(Way::kUp, now);
@@ -319,7 +319,7 @@ struct Simulation {
       if (!ready.empty()) continue;
       TimePoint next = TimePoint::max();
       for (const DeadlineQueue* queue : {&ticks.fast, &ticks.slow}) next = std::min(next, queue->next().value_or(next));
-      // epoll_wait(2) wakes within the millisecond, and now and then the worker was busy.
+      // epoll_wait(2) wakes up to a millisecond late, and sometimes the worker is busy.
       now = std::max(now, next + std::chrono::microseconds(random() % 1'000));
       if (random() % 16 == 0) now += std::chrono::microseconds(random() % 10'000);
     }
@@ -357,7 +357,7 @@ TEST_CASE("throttle: over five seconds the rate of a session is within 3 % of it
   }
 }
 
-TEST_CASE("throttle: over five seconds the rate of a user is within 3 % of its limit, and its sessions get alike") {
+TEST_CASE("throttle: over five seconds the rate of a user is within 3 % of its limit, in fair shares") {
   for (const std::uint64_t rate : kRates) {
     for (const std::size_t count : {1U, 2U, 100U}) {
       CAPTURE(rate);
@@ -372,7 +372,7 @@ TEST_CASE("throttle: over five seconds the rate of a user is within 3 % of its l
   }
 }
 
-TEST_CASE("throttle: with both limits the tighter one holds") {
+TEST_CASE("throttle: of both limits the lower one applies") {
   Simulation user_tighter(10, {Rate(kMegabyte), Rate(2 * kMegabyte)}, 13);
   user_tighter.Run(5s);
   CHECK(static_cast<double>(user_tighter.total()) / 1e7 == doctest::Approx(1.0).epsilon(0.03));
@@ -381,7 +381,7 @@ TEST_CASE("throttle: with both limits the tighter one holds") {
   CHECK(static_cast<double>(session_tighter.total()) / 5e7 == doctest::Approx(1.0).epsilon(0.03));
 }
 
-TEST_CASE("throttle: a bucket that many threads share loses nothing") {
+TEST_CASE("throttle: a bucket that many threads share loses no time") {
   UserBuckets user;
   constexpr int kThreads = 4;
   std::vector<std::thread> threads;
@@ -401,7 +401,7 @@ TEST_CASE("throttle: a bucket that many threads share loses nothing") {
   for (std::thread& thread : threads) thread.join();
   nanoseconds all{0};
   for (const nanoseconds each : kept) all += each;
-  // When the queue is empty, a quantum may be given back before the next one is taken: never too much is paid.
+  // The bucket never charges more time than was taken and not given back.
   CHECK(user.up.Take(0ns, kStart) <= kStart + all);
   CHECK(user.up.Take(0ns, kStart) > kStart);
   CHECK(user.down.Take(0ns, kStart) == kStart);
@@ -426,7 +426,7 @@ struct RelayRig {
       event.cookie.tag == 0 ? relay.OnClient(event.events) : relay.OnTarget(event.events);
     }
   }
-  // As a session does it.
+  // The same as a session's step.
   Relay::Turn Step() {
     Look();
     const TimePoint now = tools.clock.now();
@@ -450,7 +450,7 @@ struct RelayRig {
   Limited limited;
 };
 
-TEST_CASE("throttle: a relay that has used up its limit waits for a tick, and nothing else is needed") {
+TEST_CASE("throttle: a relay that has used up its allowance needs nothing but a tick to continue") {
   UserBuckets user;
   const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(10 * kMegabyte)}};  // quanta of 50,000 bytes
   for (const Rates& rates : rows) {
@@ -482,7 +482,7 @@ TEST_CASE("throttle: a relay that has used up its limit waits for a tick, and no
   }
 }
 
-TEST_CASE("throttle: a relay within its limit does not wait") {
+TEST_CASE("throttle: a relay below its rate does not wait") {
   RelayRig rig({Rate(kMegabyte), kNone});
   for (int i = 0; i < 10; ++i) {
     rig.SendUp("a message");
@@ -501,7 +501,7 @@ TEST_CASE("throttle: a relay with nothing to move does not queue") {
   CHECK(other.Allow(Way::kUp, kStart) > 0);
 }
 
-TEST_CASE("throttle: one way that has to wait does not hold up the other") {
+TEST_CASE("throttle: a direction that waits does not delay the other") {
   RelayRig rig({Rate(kMegabyte), kNone});
   rig.SendUp(unit::Pattern(120'000));
   CHECK(rig.Step() == Relay::Turn::kWaiting);
@@ -512,7 +512,7 @@ TEST_CASE("throttle: one way that has to wait does not hold up the other") {
   CHECK(rig.limited.throttle.deadline().armed());
 }
 
-TEST_CASE("throttle: a relay that had to wait ends in its time, with its last bytes") {
+TEST_CASE("throttle: a relay that had to wait ends after its last bytes") {
   RelayRig rig({Rate(kMegabyte), kNone});
   rig.SendUp(unit::Pattern(60'000));
   ShutdownSend(rig.client.far.get());

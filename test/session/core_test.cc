@@ -9,7 +9,7 @@
 namespace penstock {
 namespace {
 
-TEST_CASE("session core: every end has a word of its own") {
+TEST_CASE("session core: every end has its own word") {
   using End = SessionEnd;
   std::vector<std::string_view> seen;
   for (const End end :

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("deadlines: idleness is looked for often enough to keep its deadline, and not more often") {
+TEST_CASE("deadlines: the interval of idle checks is a quarter of the shortest timeout, within limits") {
   Settings settings;
   const auto check_interval = [&](std::chrono::milliseconds half_close, std::chrono::milliseconds idle) {
     settings.half_close_timeout = half_close;
@@ -25,7 +25,7 @@ TEST_CASE("deadlines: idleness is looked for often enough to keep its deadline, 
   CHECK(check_interval(1ms, 1ms) == 10ms);
 }
 
-TEST_CASE("deadlines: the other durations are as the settings say") {
+TEST_CASE("deadlines: the other durations are those of the settings") {
   Settings settings;
   settings.handshake_timeout = 123ms;
   settings.connect_timeout = 456ms;
@@ -35,13 +35,13 @@ TEST_CASE("deadlines: the other durations are as the settings say") {
   CHECK(deadlines.connect.duration() == 456ms);
   CHECK(deadlines.bind.duration() == 789ms);
   CHECK(deadlines.attempt_delay.duration() == kAttemptDelay);
-  CHECK(deadlines.linger.duration() == 123ms);  // a refused client has no longer than one that is heard
+  CHECK(deadlines.linger.duration() == 123ms);  // not longer than the handshake timeout
   CHECK(deadlines.reset_poll.duration() == kResetPollInterval);
   settings.handshake_timeout = 10min;
   CHECK(SessionDeadlines(settings).linger.duration() == kLingerMax);
 }
 
-TEST_CASE("deadlines: every queue is among those that are looked at") {
+TEST_CASE("deadlines: `all` has every queue") {
   const SessionDeadlines deadlines{Settings()};
   for (const DeadlineQueue* queue :
        {&deadlines.handshake, &deadlines.connect, &deadlines.bind, &deadlines.attempt_delay, &deadlines.relay_check,

@@ -86,13 +86,13 @@ TEST_CASE("port_pool: each port of a small range is tried once") {
   CHECK(rig.attempts == 16);
 }
 
-TEST_CASE("port_pool: a returned port ends the memory that the range is full") {
+TEST_CASE("port_pool: after a failure a returned port makes Open try again at once") {
   Rig rig(4);
   CHECK(rig.Open() == Fault::kNone);
   rig.of_others = {40'000, 40'001, 40'002, 40'003};
   CHECK(rig.Open() == Fault::kOther);
   rig.of_others.clear();
-  CHECK(rig.Open() == Fault::kOther);  // still considered full
+  CHECK(rig.Open() == Fault::kOther);  // not tried again yet
   rig.CloseLast();
   CHECK(rig.Open() == Fault::kNone);
 }
