@@ -21,7 +21,7 @@ void Flow::OnSource(const Events& events) {
 
 void Flow::OnSink(const Events& events) { sink_ready_ |= events.writable; }
 
-bool Flow::Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools) {
+bool Flow::SendEarly(int sink, std::span<const std::uint8_t> early, const FlowTools& tools) {
   if (early.empty()) return true;
   const IoResult sent = Send(sink, early);
   if (sent.status == IoStatus::kFault) {
@@ -80,7 +80,7 @@ bool Flow::Deliver(int sink, const FlowTools& tools) {
 }
 
 bool Flow::DeliverPending(int sink, const FlowTools& tools) {
-  const IoResult sent = Send(sink, pending_->waiting());
+  const IoResult sent = Send(sink, pending_->unsent());
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
     return false;
@@ -119,7 +119,7 @@ std::size_t Flow::Fetch(int source, int sink, std::size_t room, const FlowTools&
     if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, room));
     tools.counters.pipes_missing.Add();
   }
-  const auto buffer = tools.copy_room.first(std::min(tools.copy_room.size(), room));
+  const auto buffer = tools.copy_buffer.first(std::min(tools.copy_buffer.size(), room));
   if (tools.pending_buffers.Ready(tools.share)) return FetchCopy(source, sink, buffer, tools);
   return FetchPeeked(source, sink, buffer, tools);
 }

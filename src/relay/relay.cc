@@ -11,7 +11,7 @@ bool Relay::Begin(const Events& client, const Events& target, int target_socket,
   OnClient(client);
   OnTarget(target);
   if (target.broken) down_.OnSourceBroken();
-  if (!up_.Prime(target_socket, early, tools)) return false;
+  if (!up_.SendEarly(target_socket, early, tools)) return false;
   if (!up_.open()) down_.OnSourceBroken();
   CheckInvariants();
   return true;
@@ -71,7 +71,7 @@ Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools
   // A truncated transfer never looks like a whole one.
   assert(turn != Turn::kEnded || (up_.state() == FlowState::kEnded && down_.state() == FlowState::kEnded));
   // Something will wake us: another turn, or else an edge for each direction that is open.
-  assert(turn == Turn::kUnfinished || (!up_.wants() && !down_.wants()));
+  assert(turn == Turn::kUnfinished || (!up_.wants_read() && !down_.wants_read()));
   return turn;
 }
 

@@ -77,7 +77,7 @@ void PermitLease::Collect() {
   ++unused_;
 }
 
-void PermitLease::Settle() {
+void PermitLease::ReturnUnused() {
   // Who begins to wait after this look raises the wake-up, and so there is another turn.
   if (unused_ == 0 || !permits_.wanted_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(permits_.mutex_);

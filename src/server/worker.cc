@@ -26,7 +26,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
       policy_(shared.policy.Take()),
       permits_(shared.permits, wake_, PermitBatch(settings)),
       guard_(clock_, settings.guard, settings.udp_advertise),
-      copy_room_(new std::uint8_t[kCopyBytes]),
+      copy_buffer_(new std::uint8_t[kCopyBytes]),
       pipes_(settings.pipes_max, settings.keep_idle_pipes),
       pending_buffers_(settings.pending_buffers_max),
       resolver_(settings.names, shared.name_files, poller_, clock_, counters_, kTagNames),
@@ -53,7 +53,7 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
              .logins = *shared.logins,
              .login_answers = login_answers_,
              .gauges = gauges_,
-             .flow = {.copy_room = {copy_room_.get(), kCopyBytes},
+             .flow = {.copy_buffer = {copy_buffer_.get(), kCopyBytes},
                       .pending_buffers = pending_buffers_,
                       .pipes = pipes_,
                       .counters = counters_,
@@ -98,7 +98,7 @@ void Worker::Turn() {
   ExpireDeadlines();
   warnings_.Tell(log_, clock_.now());
   AcceptAll();
-  permits_.Settle();
+  permits_.ReturnUnused();
   UpdateGauges();
   LetBatchesFill(count);
 }
@@ -207,7 +207,7 @@ void Worker::TakePolicy() {
 // Tells the sessions of another policy, some in each turn: whether it lets each of them go on may take system calls.
 void Worker::TellOfPolicy() {
   if (policy_told_ == Handle::kNoSlot) return;
-  policy_told_ = sessions_.ForSome(policy_told_, kSessionsToldPerTurn,
+  policy_told_ = sessions_.ForSome(policy_told_, kPolicyUpdatesPerTurn,
                                    [this](Session& session) { After(session, session.OnPolicy(tools_)); });
 }
 

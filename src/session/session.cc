@@ -213,7 +213,7 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
 // A turn within the limits: asks what may be taken, takes it, and pays for it.
 Relay::Turn Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) {
   const TimePoint now = lent.clock.now();
-  const Allowance allowed = throttle_->Allow(relay_.wants(), now);
+  const Allowance allowed = throttle_->Allow(relay_.wants_read(), now);
   Allowance left = allowed;
   const Relay::Turn turn = relay_.Step(core_.socket.get(), target_.get(), left, lent);
   const Allowance taken{allowed.up - left.up, allowed.down - left.down};
@@ -224,7 +224,7 @@ Relay::Turn Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) 
 // on it is dropped.
 Session::Next Session::StepAssociated(const SessionTools& tools) {
   for (std::size_t dropped = 0; core_.events.readable && dropped < kTurnBytes;) {
-    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_room);
+    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_buffer);
     if (read.status == IoStatus::kEnd) return OverAs(End::kClosed);
     if (read.status == IoStatus::kFault) return OverAs(End::kReset);
     if (read.status == IoStatus::kAgain) core_.events.readable = false;
@@ -240,7 +240,7 @@ Session::Next Session::StepAssociated(const SessionTools& tools) {
 // 2.17), so what still comes is read and dropped, for a bounded time and size.
 Session::Next Session::StepClosing(const SessionTools& tools) {
   while (core_.events.readable) {
-    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_room);
+    const IoResult read = Receive(core_.socket.get(), tools.flow.copy_buffer);
     if (read.status == IoStatus::kAgain) break;
     if (read.status != IoStatus::kDone) return Next::kRelease;
     lingered_bytes_ += static_cast<std::uint32_t>(read.bytes);

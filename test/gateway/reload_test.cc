@@ -219,7 +219,7 @@ TEST_CASE("reload-ends-denied: more denied sessions than one turn handles all en
   const TargetListener listener;
   const TargetListener other;
   std::vector<TestGateway::Session> denied;
-  for (std::uint32_t i = 0; i < 3 * kSessionsToldPerTurn; ++i) denied.push_back(gateway.Open(listener));
+  for (std::uint32_t i = 0; i < 3 * kPolicyUpdatesPerTurn; ++i) denied.push_back(gateway.Open(listener));
   const TestGateway::Session allowed = gateway.Open(other);
   RuleText text;
   REQUIRE_FALSE(text.AddRule(false, "port " + std::to_string(listener.at().port), "test"));

@@ -488,7 +488,7 @@ TEST_CASE("flow: early bytes are sent first") {
   Rig rig;
   REQUIRE(Send(rig.giver().get(), Bytes(" then the rest")).bytes == 14);
   unit::WaitUntilArrived(rig.giver());
-  REQUIRE(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  REQUIRE(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
   CHECK(rig.flow.bytes() == 5);
   CHECK(rig.Take(19) == "early then the rest");
 }
@@ -498,7 +498,7 @@ TEST_CASE("flow: early bytes that the sink does not take yet are held") {
   std::string filler = Pattern(kWide);
   filler.resize(unit::SendSome(rig.sink(), filler));
   const std::string early = Pattern(kHandshakeBytes);
-  REQUIRE(rig.flow.Prime(rig.sink(), Bytes(early), rig.tools.All()));
+  REQUIRE(rig.flow.SendEarly(rig.sink(), Bytes(early), rig.tools.All()));
   CHECK(rig.flow.open());
   rig.Pass("rest");
   const std::string all = filler + early + "rest";
@@ -507,18 +507,18 @@ TEST_CASE("flow: early bytes that the sink does not take yet are held") {
 
 TEST_CASE("flow: early bytes need a pending buffer only if the sink does not take them") {
   Rig rig(0, kNarrow, 0);
-  CHECK(rig.flow.Prime(rig.sink(), {}, rig.tools.All()));
-  CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.SendEarly(rig.sink(), {}, rig.tools.All()));
+  CHECK(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
   CHECK(rig.flow.bytes() == 5);
   unit::SendSome(rig.sink(), Pattern(kWide));
-  CHECK_FALSE(rig.flow.Prime(rig.sink(), Bytes("late"), rig.tools.All()));
+  CHECK_FALSE(rig.flow.SendEarly(rig.sink(), Bytes("late"), rig.tools.All()));
 }
 
 TEST_CASE("flow: early bytes for a broken sink abandon it") {
   Rig rig;
   unit::Reset(rig.taker());
   REQUIRE(WaitFor(rig.sink(), POLLHUP));
-  CHECK(rig.flow.Prime(rig.sink(), Bytes("early"), rig.tools.All()));
+  CHECK(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
   CHECK(rig.flow.state() == FlowState::kAbandoned);
 }
 
@@ -611,11 +611,11 @@ TEST_CASE("flow: no more is read than the allowance, and what is left needs no e
         taken += allowance;
         CHECK(rig.moved() == taken);
         CHECK(rig.flow.unfinished());
-        CHECK(rig.flow.wants());
+        CHECK(rig.flow.wants_read());
       }
       CHECK(rig.Step(allowance) == message.size() - taken);
       CHECK_FALSE(rig.flow.unfinished());
-      CHECK_FALSE(rig.flow.wants());
+      CHECK_FALSE(rig.flow.wants_read());
       CHECK((rig.Take(message.size()) == message));
     }
   }
@@ -628,7 +628,7 @@ TEST_CASE("flow: with an allowance of 0 nothing is read and nothing is lost") {
     CHECK(rig.Step(0) == 0);
     CHECK_FALSE(rig.flow.unfinished());  // there are no bytes
     rig.Send("message");
-    CHECK(rig.flow.wants());
+    CHECK(rig.flow.wants_read());
     for (int i = 0; i < 3; ++i) {
       CHECK(rig.Step(0) == 0);
       CHECK(rig.flow.unfinished());
@@ -707,7 +707,7 @@ TEST_CASE("flow: with a full sink it waits for the sink, not for an allowance") 
   Rig rig(kWide, kNarrow);
   rig.FillUntilHeld();
   rig.flow.OnSource(kReadable);
-  CHECK_FALSE(rig.flow.wants());
+  CHECK_FALSE(rig.flow.wants_read());
   CHECK(rig.Step(100) == 0);
   CHECK_FALSE(rig.flow.unfinished());  // the sink's edge will wake it
 }

@@ -12,30 +12,30 @@ namespace {
 
 using unit::Bytes;
 
-std::string Waiting(const PendingBuffer& buffer) {
-  const auto waiting = buffer.waiting();
-  return {waiting.begin(), waiting.end()};
+std::string Unsent(const PendingBuffer& buffer) {
+  const auto unsent = buffer.unsent();
+  return {unsent.begin(), unsent.end()};
 }
 
 TEST_CASE("pending buffer: bytes wait in order until they are consumed") {
   PendingBuffer buffer;
   CHECK(buffer.empty());
   buffer.Fill(Bytes("abcdef"));
-  CHECK(Waiting(buffer) == "abcdef");
+  CHECK(Unsent(buffer) == "abcdef");
   buffer.Consume(2);
-  CHECK(Waiting(buffer) == "cdef");
+  CHECK(Unsent(buffer) == "cdef");
   CHECK_FALSE(buffer.empty());
   buffer.Consume(4);
   CHECK(buffer.empty());
   buffer.Fill(Bytes("gh"));
-  CHECK(Waiting(buffer) == "gh");
+  CHECK(Unsent(buffer) == "gh");
 }
 
 TEST_CASE("pending buffer: it holds the largest read") {
   const std::string most = unit::Pattern(kCopyBytes);
   PendingBuffer buffer;
   buffer.Fill(Bytes(most));
-  CHECK(Waiting(buffer) == most);
+  CHECK(Unsent(buffer) == most);
 }
 
 TEST_CASE("pending buffer: the pool never lends more than its limit") {
@@ -86,7 +86,7 @@ TEST_CASE("pending buffer: one that is returned with bytes inside is empty when 
   REQUIRE(pool.Ready(0));
   buffer = pool.Lend(0);
   CHECK(buffer->empty());
-  CHECK(Waiting(*buffer) == "");
+  CHECK(Unsent(*buffer) == "");
   pool.Return(std::move(buffer));
 }
 

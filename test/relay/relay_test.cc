@@ -357,8 +357,8 @@ TEST_CASE("relay: each direction takes no more than its allowance, and returns w
   unit::WaitUntilArrived(rig.client());
   unit::WaitUntilArrived(rig.target());
   rig.Look();
-  CHECK(rig.relay.wants().up);
-  CHECK(rig.relay.wants().down);
+  CHECK(rig.relay.wants_read().up);
+  CHECK(rig.relay.wants_read().down);
 
   Allowance left{100, 6};
   CHECK(rig.Step(left) == Turn::kUnfinished);
@@ -366,7 +366,7 @@ TEST_CASE("relay: each direction takes no more than its allowance, and returns w
   CHECK(left.down == 0);
   CHECK_FALSE(rig.relay.unfinished().up);
   CHECK(rig.relay.unfinished().down);
-  CHECK_FALSE(rig.relay.wants().up);
+  CHECK_FALSE(rig.relay.wants_read().up);
 
   left = {100, 0};
   CHECK(rig.Step(left) == Turn::kUnfinished);

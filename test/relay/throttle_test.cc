@@ -430,7 +430,7 @@ struct RelayRig {
   Relay::Turn Step() {
     Look();
     const TimePoint now = tools.clock.now();
-    const Allowance allowed = limited.throttle.Allow(relay.wants(), now);
+    const Allowance allowed = limited.throttle.Allow(relay.wants_read(), now);
     Allowance left = allowed;
     const Relay::Turn turn = relay.Step(client.near.get(), target.near.get(), left, tools.All());
     const Allowance taken{allowed.up - left.up, allowed.down - left.down};

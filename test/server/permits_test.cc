@@ -28,7 +28,7 @@ struct Worker {
     wake.Clear();
     lease.Collect();
     for (int i = 0; i < connections; ++i) CHECK(lease.Take());
-    lease.Settle();
+    lease.ReturnUnused();
   }
 
   WakeUp wake;
@@ -46,7 +46,7 @@ TEST_CASE("permits: no more are taken than there are, and a worker that finds no
   CHECK_FALSE(worker.IsWoken());
 
   worker.lease.Return();
-  worker.lease.Settle();
+  worker.lease.ReturnUnused();
   worker.wake.Clear();
   worker.lease.Collect();
   CHECK_FALSE(worker.lease.waiting());
@@ -83,14 +83,14 @@ TEST_CASE("permits: the worker that has waited longest gets the next permit, who
 
   // Although the second worker waits, too.
   second.lease.Return();
-  second.lease.Settle();
+  second.lease.ReturnUnused();
   first.OnWake(1);
   CHECK_FALSE(first.lease.waiting());
   second.lease.Collect();
   CHECK(second.lease.waiting());
 
   third.lease.Return();
-  third.lease.Settle();
+  third.lease.ReturnUnused();
   second.lease.Collect();
   CHECK_FALSE(second.lease.waiting());
   CHECK(second.lease.Take());
@@ -107,11 +107,11 @@ TEST_CASE("permits: a granted permit that is not used goes to the next waiting w
   first.lease.Wait();
   second.lease.Wait();
   third.lease.Return();
-  third.lease.Settle();
+  third.lease.ReturnUnused();
   first.lease.Collect();
   CHECK(first.lease.Take());
   first.lease.Return();  // the backlog was empty
-  first.lease.Settle();
+  first.lease.ReturnUnused();
   second.lease.Collect();
   CHECK(second.lease.Take());
   second.lease.Return();
@@ -153,7 +153,7 @@ TEST_CASE("permits: many workers at once never hold too many permits, and none w
       const auto turn = [&] {
         worker.wake.Clear();
         worker.lease.Collect();
-        worker.lease.Settle();
+        worker.lease.ReturnUnused();
       };
       for (int i = 0; i < 2'000; ++i) {
         while (!worker.lease.Take()) {
@@ -163,7 +163,7 @@ TEST_CASE("permits: many workers at once never hold too many permits, and none w
               --in_use;
               --mine;
               worker.lease.Return();
-              worker.lease.Settle();
+              worker.lease.ReturnUnused();
             }
             pollfd woken{worker.wake.fd(), POLLIN, 0};
             if (::poll(&woken, 1, static_cast<int>(test::kTestTimeout.count())) != 1) {

@@ -45,7 +45,7 @@ namespace penstock {
 
 // What a worker lends to the flow whose turn it is.
 struct FlowTools {
-  std::span<std::uint8_t> copy_room;  // kCopyBytes, scratch
+  std::span<std::uint8_t> copy_buffer;  // kCopyBytes, scratch
   PendingBufferPool& pending_buffers;
   PipePool& pipes;
   Counters& counters;
@@ -74,7 +74,7 @@ class Flow {
 
   // Bytes, kPendingBufferBytes at most, that were received before the flow began: they go first. False when there is
   // nowhere to keep what the sink might not take.
-  [[nodiscard]] bool Prime(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
+  [[nodiscard]] bool SendEarly(int sink, std::span<const std::uint8_t> early, const FlowTools& tools);
 
   // Moves what can be moved, and takes no more than the quantum and `allowance` from the source. Returns how much it
   // took, which may be held now.
@@ -97,12 +97,12 @@ class Flow {
   FlowState state() const { return state_; }
   bool open() const { return state_ == FlowState::kOpen; }
   // The source has finished sending, although bytes of it may still be on their way to the sink.
-  bool finished() const { return !open() || source_ended_ || source_over_; }
+  bool source_finished() const { return !open() || source_ended_ || source_over_; }
   // The turn, or its allowance, ended before the work did: no edge will say so, the caller gives it another turn.
   bool unfinished() const { return open() && unfinished_; }
   bool bulk() const { return open() && bulk_; }
   // True if a turn would use an allowance.
-  bool wants() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
+  bool wants_read() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
   // Reads go on until the end or an error, whatever else they find; or they are over.
   bool reads_to_end() const { return !open() || source_over_ || read_to_end_; }
   std::uint64_t bytes() const { return bytes_; }  // that the sink has taken

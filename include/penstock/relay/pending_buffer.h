@@ -38,7 +38,7 @@ class PendingBuffer {
     begin_ += bytes;
   }
 
-  std::span<const std::uint8_t> waiting() const { return std::span(bytes_).subspan(begin_, end_ - begin_); }
+  std::span<const std::uint8_t> unsent() const { return std::span(bytes_).subspan(begin_, end_ - begin_); }
   bool empty() const { return begin_ == end_; }
 
  private:

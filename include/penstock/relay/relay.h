@@ -57,14 +57,14 @@ class Relay {
   void Release(const FlowTools& tools);
 
   bool bulk() const { return up_.bulk() || down_.bulk(); }
-  EachWay<bool> wants() const { return {up_.wants(), down_.wants()}; }
+  EachWay<bool> wants_read() const { return {up_.wants_read(), down_.wants_read()}; }
   EachWay<bool> unfinished() const { return {up_.unfinished(), down_.unfinished()}; }
 
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
 
   // One side will never send again, although its last bytes may still wait for the other.
-  bool half_closed() const { return client_gone_ || target_gone_ || up_.finished() || down_.finished(); }
+  bool half_closed() const { return client_gone_ || target_gone_ || up_.source_finished() || down_.source_finished(); }
 
   std::uint64_t bytes_up() const { return up_.bytes(); }
   std::uint64_t bytes_down() const { return down_.bytes(); }

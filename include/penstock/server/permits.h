@@ -45,7 +45,7 @@ class Permits {
 class PermitLease {
  public:
   // `wake` is raised when a permit that this lease waits for has been granted: call Collect then; and when others wait:
-  // Settle follows. Takes and returns `batch` permits at a time, one at least.
+  // ReturnUnused follows. Takes and returns `batch` permits at a time, one at least.
   PermitLease(Permits& permits, const WakeUp& wake, std::size_t batch);
   ~PermitLease();  // no session has a permit of this lease any more
   PermitLease(const PermitLease&) = delete;
@@ -64,7 +64,7 @@ class PermitLease {
   void Collect();
 
   // At the end of each turn: gives up what is not used when somebody waits.
-  void Settle();
+  void ReturnUnused();
 
   bool waiting() const { return waiting_; }
   std::size_t unused() const { return unused_; }

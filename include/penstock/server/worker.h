@@ -150,7 +150,7 @@ class Worker {
   std::optional<Handle> lone_association_;  // of the last turn
 
   Guard guard_;
-  std::unique_ptr<std::uint8_t[]> copy_room_;
+  std::unique_ptr<std::uint8_t[]> copy_buffer_;
   PipePool pipes_;
   PendingBufferPool pending_buffers_;
   Resolver resolver_;
