@@ -73,7 +73,7 @@ void Flow::Release(const FlowTools& tools) {
   in_pipe_ = 0;
 }
 
-// True when nothing is held any more.
+// True if nothing is held afterwards.
 bool Flow::Deliver(int sink, const FlowTools& tools) {
   if (!sink_ready_) return false;
   return pending_ != nullptr ? DeliverPending(sink, tools) : DeliverPipe(sink, tools);
@@ -112,36 +112,36 @@ bool Flow::DeliverPipe(int sink, const FlowTools& tools) {
   return true;
 }
 
-// Receives once, `room` bytes at most; the ways differ in where the bytes are kept. Returns how many came.
-std::size_t Flow::Fetch(int source, int sink, std::size_t room, const FlowTools& tools) {
+// Reads once, at most `bytes_max` bytes. Returns how many were taken from the source.
+std::size_t Flow::Fetch(int source, int sink, std::size_t bytes_max, const FlowTools& tools) {
   if (bulk_ && !urgent_) {
     if (pipe_ == nullptr) pipe_ = tools.pipes.Lend(tools.share, tools.clock.now());
-    if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, room));
+    if (pipe_ != nullptr) return FetchSplice(source, std::min(kSpliceBytes, bytes_max));
     tools.counters.pipes_missing.Add();
   }
-  const auto buffer = tools.copy_buffer.first(std::min(tools.copy_buffer.size(), room));
+  const auto buffer = tools.copy_buffer.first(std::min(tools.copy_buffer.size(), bytes_max));
   if (tools.pending_buffers.Ready(tools.share)) return FetchCopy(source, sink, buffer, tools);
   return FetchPeeked(source, sink, buffer, tools);
 }
 
-std::size_t Flow::FetchCopy(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools) {
-  const IoResult read = Receive(source, room);
-  NoteRead(read, room.size());
+std::size_t Flow::FetchCopy(int source, int sink, std::span<std::uint8_t> buffer, const FlowTools& tools) {
+  const IoResult read = Receive(source, buffer);
+  NoteRead(read, buffer.size());
   if (read.status != IoStatus::kDone) return 0;
-  NoteCopy(read.bytes == room.size(), sink);
-  SendOrKeep(sink, room.first(read.bytes), tools);
+  NoteCopy(read.bytes == buffer.size(), sink);
+  SendOrKeep(sink, buffer.first(read.bytes), tools);
   return read.bytes;
 }
 
-// With nowhere to keep bytes, they are taken from the source only once the sink has them: a third system call.
-std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> room, const FlowTools& tools) {
-  const IoResult seen = Peek(source, room);
+// Without a pending buffer bytes are taken from the source only after the sink has taken them: a third system call.
+std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> buffer, const FlowTools& tools) {
+  const IoResult seen = Peek(source, buffer);
   if (seen.status != IoStatus::kDone) {
-    NoteRead(seen, room.size());
+    NoteRead(seen, buffer.size());
     return 0;
   }
-  NoteCopy(seen.bytes == room.size(), sink);
-  const IoResult sent = Send(sink, room.first(seen.bytes));
+  NoteCopy(seen.bytes == buffer.size(), sink);
+  const IoResult sent = Send(sink, buffer.first(seen.bytes));
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
     return 0;
@@ -151,7 +151,7 @@ std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> room
   for (std::size_t left = sent.bytes; left > 0;) {
     const IoResult dropped = Discard(source, left);
     if (dropped.status != IoStatus::kDone) {
-      NoteRead(dropped, left);  // what is gone cannot come twice
+      NoteRead(dropped, left);  // the sink has these bytes, and no later read returns them
       break;
     }
     left -= dropped.bytes;
@@ -159,21 +159,21 @@ std::size_t Flow::FetchPeeked(int source, int sink, std::span<std::uint8_t> room
   return sent.bytes;
 }
 
-std::size_t Flow::FetchSplice(int source, std::size_t room) {
-  const IoResult read = SpliceIn(source, pipe_->write_end.get(), room);
+std::size_t Flow::FetchSplice(int source, std::size_t bytes_max) {
+  const IoResult read = SpliceIn(source, pipe_->write_end.get(), bytes_max);
   if (read.status == IoStatus::kAgain) {
-    source_ready_ = false;  // for the pipe is empty
+    source_ready_ = false;  // the pipe is empty, so it is the source that has no bytes
     return 0;
   }
   if (read.status != IoStatus::kDone) {
-    // No verdict: splice(2) also says "end" in front of an urgent byte whose edge has not been told yet, with bytes
-    // behind it. recv(2) will say what is true; but an error is told only once.
+    // recv(2) decides: splice(2) also returns 0 before an urgent byte whose edge has not been reported yet, with bytes
+    // behind it. An error is noted, for the kernel reports it once.
     if (read.status == IoStatus::kFault) OnSourceBroken();
     bulk_ = false;
     return 0;
   }
   in_pipe_ = static_cast<std::uint32_t>(read.bytes);
-  NoteSplice(read.bytes < std::min(kSmallSplice, room));
+  NoteSplice(read.bytes < std::min(kSmallSplice, bytes_max));
   return read.bytes;
 }
 
@@ -182,8 +182,8 @@ void Flow::NoteCopy(bool full, int sink) {
   if (run_ < kBulkAfter) return;
   bulk_ = true;
   run_ = 0;
-  if (!bounded_) BoundUnsent(sink, kUnsentBytes);
-  bounded_ = true;
+  if (!unsent_bounded_) BoundUnsent(sink, kUnsentBytes);
+  unsent_bounded_ = true;
 }
 
 void Flow::NoteSplice(bool small) {
@@ -193,7 +193,7 @@ void Flow::NoteSplice(bool small) {
   run_ = 0;
 }
 
-// What a full sink would not take goes into a pending buffer, of which PendingBufferPool::Ready() has spoken.
+// Puts what the sink does not take into a pending buffer. PendingBufferPool::Ready must have returned true.
 void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   const IoResult sent = Send(sink, bytes);
   if (sent.status == IoStatus::kFault) {
@@ -204,7 +204,7 @@ void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowT
   if (sent.bytes < bytes.size()) Keep(bytes.subspan(sent.bytes), tools);
 }
 
-// For a sink that is full. False when there is no pending buffer.
+// Holds `bytes` for a sink that is full. False if there is no pending buffer.
 bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   sink_ready_ = false;
   if (!tools.pending_buffers.Ready(tools.share)) return false;
@@ -213,11 +213,11 @@ bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   return true;
 }
 
-// Draws from a read of at most `room` bytes what it proves.
-void Flow::NoteRead(const IoResult& result, std::size_t room) {
+// Lowers the source's latch if a recv(2) of at most `bytes_max` bytes proves it empty.
+void Flow::NoteRead(const IoResult& result, std::size_t bytes_max) {
   switch (result.status) {
     case IoStatus::kDone:
-      if (result.bytes < room && !read_to_end_) source_ready_ = false;
+      if (result.bytes < bytes_max && !read_to_end_) source_ready_ = false;
       break;
     case IoStatus::kAgain:
       source_ready_ = false;

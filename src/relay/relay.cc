@@ -54,9 +54,9 @@ Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools
   const std::uint64_t down_before = down_.bytes();
   StepFlow(up_, down_, client, target, left.up, tools);
   StepFlow(down_, up_, target, client, left.down, tools);
-  // The second may have told the first, which had its turn already, that its source broke.
+  // The client broke during the turn of `down_`: `up_` reads it to the error.
   if (down_.state() == FlowState::kAbandoned) StepFlow(up_, down_, client, target, left.up, tools);
-  // A side whose end was read before it broke will show its break to nobody who only waits for the other side's bytes.
+  // After its end a side is read no more, and written only when the other side sends: its break would go unnoticed.
   if (client_gone_ && !up_.open()) down_.Abandon(tools);
   if (target_gone_ && !down_.open()) up_.Abandon(tools);
   tools.counters.bytes_up.Add(up_.bytes() - up_before);
@@ -65,12 +65,12 @@ Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools
   Turn turn = client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
   if (up_.open() || down_.open()) turn = up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
   CheckInvariants();
-  // A side whose end was read and that then broke takes nothing any more.
+  // A side whose end was read and that then broke is no sink any more.
   assert(!client_gone_ || up_.open() || !down_.open());
   assert(!target_gone_ || down_.open() || !up_.open());
-  // A truncated transfer never looks like a whole one.
+  // A truncated transfer never looks complete.
   assert(turn != Turn::kEnded || (up_.state() == FlowState::kEnded && down_.state() == FlowState::kEnded));
-  // Something will wake us: another turn, or else an edge for each direction that is open.
+  // Something will wake us: another turn, or an edge for each direction that is open.
   assert(turn == Turn::kUnfinished || (!up_.wants_read() && !down_.wants_read()));
   return turn;
 }
@@ -82,7 +82,7 @@ void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_
     case FlowState::kOpen:
       break;
     case FlowState::kEnded:
-      // When both have ended, closing the sockets says the same.
+      // If both have ended, close(2) sends the FIN.
       if (reverse.state() != FlowState::kEnded) ShutdownSend(sink);
       break;
     case FlowState::kBroken:
@@ -100,7 +100,7 @@ void Relay::Release(const FlowTools& tools) {
 }
 
 void Relay::CheckInvariants() const {
-  // What broke has no sink any more; whose sink broke reads on to the error.
+  // A broken side is no sink for the other direction. A sink that broke is read to the error.
   assert(up_.state() != FlowState::kBroken || !down_.open());
   assert(down_.state() != FlowState::kBroken || !up_.open());
   assert(up_.state() != FlowState::kAbandoned || down_.reads_to_end());

@@ -15,7 +15,7 @@ TimePoint Floor(TimePoint time, std::chrono::milliseconds step) { return time - 
 
 Throttle::Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, TimePoint now)
     : self_(handle), deadline_(cookie), rates_(rates), user_(user) {
-  for (const Way way : kWays) lanes_.of(way).paid_until = now;
+  for (const Way way : kWays) state_.of(way).paid_until = now;
 }
 
 Throttle::~Throttle() {
@@ -31,54 +31,55 @@ Allowance Throttle::Allow(const EachWay<bool>& wants, TimePoint now) {
   return allowed;
 }
 
-// Saved time is for who has waited for it, not for the first to come after a rest, which would get all of it.
+// The credit is for a session that wakes late for its turn. After a rest the first session to ask would get all of it,
+// so there is none.
 std::size_t Throttle::AllowRelay(Way way, TimePoint now) {
-  const bool rested = now - lanes_.of(way).turn >= 2 * kThrottleCredit;
-  return Ask(way, now, rested ? now : now - kThrottleCredit);
+  const bool rested = now - state_.of(way).turn >= 2 * kThrottleCredit;
+  return AllowFrom(way, now, rested ? now : now - kThrottleCredit);
 }
 
-std::size_t Throttle::Ask(Way way, TimePoint now, TimePoint earliest) {
-  Lane& lane = lanes_.of(way);
-  if (rates_.session.limited() && lane.paid_until > now) return 0;
+std::size_t Throttle::AllowFrom(Way way, TimePoint now, TimePoint earliest) {
+  State& state = state_.of(way);
+  if (rates_.session.limited() && state.paid_until > now) return 0;
   const std::size_t own = rates_.session.limited() ? rates_.session.QuantumIn(kThrottleQuantum) : kNoLimit;
   if (!queues()) return own;
-  if (lane.quantum == 0) {
-    lane.quantum = std::min(own, rates_.user.QuantumIn(kThrottleUserQuantum));
-    lane.cost = rates_.user.TimeFor(lane.quantum);
-    lane.turn = bucket(way).Take(lane.cost, earliest);
+  if (state.quantum == 0) {
+    state.quantum = std::min(own, rates_.user.QuantumIn(kThrottleUserQuantum));
+    state.cost = rates_.user.TimeFor(state.quantum);
+    state.turn = bucket(way).Take(state.cost, earliest);
   }
-  return lane.turn <= now ? std::min(own, lane.quantum) : 0;
+  return state.turn <= now ? std::min(own, state.quantum) : 0;
 }
 
 bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& unfinished, ThrottleTicks& ticks,
                       TimePoint now) {
   TimePoint due = TimePoint::max();
   for (const Way way : kWays) {
-    const bool had_its_turn = lanes_.of(way).turn <= now;
+    const bool had_its_turn = state_.of(way).turn <= now;
     assert(taken.of(way) == 0 || had_its_turn);
-    assert(!queues() || taken.of(way) <= lanes_.of(way).quantum);
+    assert(!queues() || taken.of(way) <= state_.of(way).quantum);
     assert(!rates_.session.limited() || taken.of(way) <= rates_.session.QuantumIn(kThrottleQuantum));
-    Pay(way, taken.of(way), now);
+    Charge(way, taken.of(way), now);
     if (had_its_turn) LeaveQueue(way, taken.of(way));
     if (!unfinished.of(way)) continue;
-    AllowRelay(way, now);  // queues
+    AllowRelay(way, now);  // queues for the next quantum
     due = std::min(due, Due(way));
   }
   const bool waits = due > now && due != TimePoint::max();
   if (waits) ticks.Arm(deadline_, due, now);
   CheckInvariants();
-  // Something will wake us: the deadline, or a turn at once for a way that wants more and has not to wait.
+  // Something will wake us: the deadline, or another turn at once for an unfinished way that need not wait.
   assert(deadline_.armed() || due <= now || (!unfinished.up && !unfinished.down));
   return waits;
 }
 
 bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
-  if (Ask(way, now, now - kThrottleCredit) == 0) return false;
-  Pay(way, bytes, now);
-  Lane& lane = lanes_.of(way);
-  if (lane.quantum > bytes) {  // its turn goes on
-    lane.quantum -= bytes;
-    lane.cost -= rates_.user.TimeFor(bytes);
+  if (AllowFrom(way, now, now - kThrottleCredit) == 0) return false;
+  Charge(way, bytes, now);
+  State& state = state_.of(way);
+  if (state.quantum > bytes) {  // its turn lasts
+    state.quantum -= bytes;
+    state.cost -= rates_.user.TimeFor(bytes);
   } else {
     LeaveQueue(way, bytes);
   }
@@ -87,10 +88,10 @@ bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
 }
 
 TimePoint Throttle::Due(Way way) const {
-  const Lane& lane = lanes_.of(way);
+  const State& state = state_.of(way);
   TimePoint due{};
-  if (rates_.session.limited()) due = lane.paid_until;
-  if (lane.quantum != 0) due = std::max(due, lane.turn);
+  if (rates_.session.limited()) due = state.paid_until;
+  if (state.quantum != 0) due = std::max(due, state.turn);
   return due;
 }
 
@@ -101,27 +102,27 @@ void Throttle::SetRates(const Rates& rates) {
   CheckInvariants();
 }
 
-void Throttle::Pay(Way way, std::size_t taken, TimePoint now) {
+void Throttle::Charge(Way way, std::size_t taken, TimePoint now) {
   if (!rates_.session.limited() || taken == 0) return;
-  TimePoint& paid_until = lanes_.of(way).paid_until;
+  TimePoint& paid_until = state_.of(way).paid_until;
   paid_until = std::max(paid_until, now - kThrottleCredit) + rates_.session.TimeFor(taken);
   assert(paid_until > now - kThrottleCredit);
 }
 
-// The quantum was paid when it was queued for; here the user gets back what was not used of it.
+// The quantum was charged when it was queued. Gives back what was not used of it.
 void Throttle::LeaveQueue(Way way, std::size_t used) {
-  Lane& lane = lanes_.of(way);
-  if (lane.quantum == 0) return;
-  bucket(way).GiveBack(used == 0 ? lane.cost : lane.cost - rates_.user.TimeFor(used));
-  lane.quantum = 0;
+  State& state = state_.of(way);
+  if (state.quantum == 0) return;
+  bucket(way).GiveBack(used == 0 ? state.cost : state.cost - rates_.user.TimeFor(used));
+  state.quantum = 0;
 }
 
 void Throttle::CheckInvariants() const {
   for (const Way way : kWays) {
-    [[maybe_unused]] const Lane& lane = lanes_.of(way);
-    assert(lane.quantum == 0 || queues());
-    assert(lane.quantum == 0 || !rates_.session.limited() ||
-           lane.quantum <= rates_.session.QuantumIn(kThrottleQuantum));
+    [[maybe_unused]] const State& state = state_.of(way);
+    assert(state.quantum == 0 || queues());
+    assert(state.quantum == 0 || !rates_.session.limited() ||
+           state.quantum <= rates_.session.QuantumIn(kThrottleQuantum));
   }
 }
 

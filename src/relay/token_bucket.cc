@@ -9,7 +9,7 @@ std::int64_t Count(TimePoint time) { return nanoseconds(time.time_since_epoch())
 
 }  // namespace
 
-// Relaxed: the number says all there is to know.
+// Relaxed: no other memory depends on the number.
 TimePoint TokenBucket::Take(nanoseconds cost, TimePoint earliest) {
   std::int64_t end = paid_until_.load(std::memory_order_relaxed);
   std::int64_t turn = 0;

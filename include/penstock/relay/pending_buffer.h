@@ -1,8 +1,8 @@
-// Where bytes wait that were received but could not be sent: a buffer, and the pool that lends them.
-// The pool is owned by a worker, its own thread only; a buffer is lent to one flow while bytes of that flow are inside.
-// Invariant: the pool never has more than its bound on loan, and one client never all of that, so slow readers can take
-// neither the memory nor the pending buffers of others.
-// Deliberately not here: deciding when bytes must wait (flow.h).
+// Buffers for bytes that were received and that the sink does not take yet, and the pool that lends them.
+// A pool is owned by a worker; its thread only. A buffer is lent to one flow while bytes of that flow are inside.
+// Invariant: the pool never lends more than its maximum, and never all of it to one client (base/fair_shares.h), so
+// slow readers can take neither the memory nor the pending buffers of others.
+// Does not: decide when bytes must wait (flow.h).
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace penstock {
 
 class PendingBuffer {
  public:
-  // Puts `bytes`, kPendingBufferBytes at most, into an empty buffer.
+  // Copies `bytes`, at most kPendingBufferBytes, into an empty buffer.
   void Fill(std::span<const std::uint8_t> bytes) {
     assert(empty() && bytes.size() <= kPendingBufferBytes);
     std::copy(bytes.begin(), bytes.end(), bytes_.begin());
@@ -31,8 +31,10 @@ class PendingBuffer {
     end_ = bytes.size();
   }
 
+  // Drops all bytes.
   void Clear() { begin_ = end_ = 0; }
 
+  // Drops the first `bytes`, which have been sent.
   void Consume(std::size_t bytes) {
     assert(bytes <= end_ - begin_);
     begin_ += bytes;
@@ -44,7 +46,7 @@ class PendingBuffer {
  private:
   friend class PendingBufferPool;
 
-  std::uint8_t share_ = 0;  // of the client to whom it is lent
+  std::uint8_t share_ = 0;  // of the client to which it is lent
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::array<std::uint8_t, kPendingBufferBytes> bytes_;
@@ -52,10 +54,11 @@ class PendingBuffer {
 
 class PendingBufferPool {
  public:
+  // Lends at most `loans_max` buffers at a time.
   explicit PendingBufferPool(std::size_t loans_max) : loans_max_(loans_max), shares_(loans_max) {}
 
-  // True when Lend() to a client of `share` will succeed: whoever is about to receive bytes that may have to wait asks
-  // first.
+  // True if the next Lend to a client of `share`, below kNameShares, will succeed; allocates a buffer if none is spare.
+  // Call it before receiving bytes that may have to wait. False: the share has its maximum, or there is no memory.
   bool Ready(std::uint8_t share) {
     if (!shares_.MayTake(share)) return false;
     if (spare_.empty()) {
@@ -65,7 +68,7 @@ class PendingBufferPool {
     return !spare_.empty();
   }
 
-  // An empty buffer. Ready() must have said so.
+  // Returns an empty buffer. Ready(share) must have returned true.
   std::unique_ptr<PendingBuffer> Lend(std::uint8_t share) {
     assert(!spare_.empty());
     std::unique_ptr<PendingBuffer> buffer = std::move(spare_.back());
@@ -75,7 +78,7 @@ class PendingBufferPool {
     return buffer;
   }
 
-  // Takes a buffer back; what is inside is forgotten.
+  // Takes a buffer back and drops the bytes inside.
   void Return(std::unique_ptr<PendingBuffer> buffer) {
     shares_.Return(buffer->share_);
     buffer->Clear();

@@ -1,16 +1,18 @@
 // Both directions between a client and its target, and what the end of one means for the other.
-// A member of Session; its worker's thread only. The sockets are borrowed for the length of a call.
-// Invariant: a clean end is passed on as a clean end (FIN after the last byte), a break as a break; a truncated
-// transfer never looks like a whole one.
-// Deliberately not here: closing the sockets, idleness, and waiting for bytes to leave before a reset (session.h).
+// Owned by Session, as a member; its worker's thread only. Sockets are borrowed for the length of a call.
+// Invariant: a clean end is passed on as a clean end (FIN after the last byte), a break as a break (RST), so a truncated
+// transfer never looks complete.
+// Does not: close sockets, notice idle relays, wait for bytes to be delivered before a reset (session.h).
 //
 //   up    client ──▶ target          down    target ──▶ client
 //
-//   source ended    -> shut down sending on the sink; the other direction goes on as long as it likes
-//   source broke    -> deliver what came before; the other direction has no sink any more
-//   sink broke      -> the other direction reads on to the error: bytes that came before a reset are still bytes
-//   source ended, and then its socket broke -> the other direction has no sink any more
-//   both are over   -> kEnded when both ended cleanly, else kBroken: the side that still stands gets a reset
+//   what happened              what follows
+//   a source ended             FIN to the sink after the last byte; the other direction continues
+//   a source broke             the bytes before are delivered, then the other direction is abandoned: it has no sink
+//   a sink broke               the other direction reads it to the error: bytes before a reset are delivered, too
+//   a source ended, and its    the direction towards it is abandoned
+//   socket broke later
+//   both directions are over   kEnded if both ended cleanly, else kBroken
 #pragma once
 
 #include <cstddef>
@@ -28,32 +30,35 @@ class Relay {
   enum class Turn : std::uint8_t {
     kWaiting,     // an edge will wake it
     kUnfinished,  // give it another turn
-    kEnded,       // close both
-    kBroken,      // reset whatever side is not broken itself, after what it was sent has arrived
+    kEnded,       // close both sockets
+    kBroken,      // reset each side that is not broken itself, once the bytes sent to it have been delivered
   };
 
-  // `client` and `target` say what is known of the sockets so far; what the poller has not told yet, it will. A target
-  // that has broken already told its error to whoever asked how connecting went, and tells it no more. `early` is what
-  // the client sent beyond its request. False when there was no memory for it.
+  // `client` and `target`: the events that were reported for the sockets so far. `early`: the bytes behind the client's
+  // request, at most kPendingBufferBytes; they are sent to `target_socket` first. False if the target does not take
+  // them and there is no pending buffer: then the session must end. The error of a target that is broken already has
+  // been consumed (ConnectFault), so its end counts as a break.
   [[nodiscard]] bool Begin(const Events& client, const Events& target, int target_socket,
                            std::span<const std::uint8_t> early, const FlowTools& tools);
 
+  // Raises latches. Call Step afterwards, or when the relay's turn comes.
   void OnClient(const Events& events);
   void OnTarget(const Events& events);
 
-  // That side does not answer any more, and no error tells so: a break, as if the kernel had told of it.
+  // The peer does not answer any more, although the kernel reports no error. Counts as a break.
   void OnClientDead(const FlowTools& tools);
   void OnTargetDead(const FlowTools& tools);
 
+  // A turn of both directions, each within the quantum of `tools`.
   Turn Step(int client, int target, const FlowTools& tools) {
     Allowance any = kAnyAllowance;
     return Step(client, target, any, tools);
   }
 
-  // The same, with what it took deducted from `left`. kUnfinished may mean that nothing was left.
+  // The same, within `left`, from which it deducts what it takes. kUnfinished also if nothing is left.
   Turn Step(int client, int target, Allowance& left, const FlowTools& tools);
 
-  // Gives back what is lent.
+  // Returns what is lent; bytes inside are dropped.
   void Release(const FlowTools& tools);
 
   bool bulk() const { return up_.bulk() || down_.bulk(); }
@@ -63,7 +68,7 @@ class Relay {
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
 
-  // One side will never send again, although its last bytes may still wait for the other.
+  // True if one side will never send again; its last bytes may still be on their way.
   bool half_closed() const { return client_gone_ || target_gone_ || up_.source_finished() || down_.source_finished(); }
 
   std::uint64_t bytes_up() const { return up_.bytes(); }
@@ -80,7 +85,8 @@ class Relay {
 
   Flow up_;
   Flow down_;
-  bool client_gone_ = false;  // altogether, though bytes from it may still have to be read
+  // HUP or ERR was reported, or the peer is dead: no bytes reach it. Bytes from it may still be unread.
+  bool client_gone_ = false;
   bool target_gone_ = false;
 };
 

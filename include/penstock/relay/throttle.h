@@ -1,14 +1,17 @@
-// A session's bandwidth limit: how many bytes it may take now, and when it should ask again if it may take none. A
-// Throttle is lent by a worker to a session that has a limit; its worker's thread only. The buckets of its user are
-// shared with the throttles of other workers, and outlive it. Invariant: in the long run no more bytes are taken than
-// the rate allows, however late a session wakes: what a turn took is paid for as time, and a late turn finds
-// kThrottleCredit of unused time at most. It holds a quantum of its user's bucket only while its user is limited, and
-// only until it is used, given back, or the throttle is destroyed. Deliberately not here: the relay, which its session
-// steps with what is allowed (session.h), and copying bytes: nothing is read beyond the allowance, so what is held
-// back waits in its sender (flow.h).
+// The bandwidth limit of one session: how many bytes it may take now, and when to ask again if it may take none.
+// Owned by its worker's slab, lent to a session that has a limit; its worker's thread only. The buckets of its user are
+// shared with the throttles of other workers, and outlive it.
+// Invariants:
+//   - In the long run no more bytes are taken than the rates allow: each turn is charged, as time, for what it took. A
+//     session that wakes late may still use kThrottleCredit of the time that has passed, and no more.
+//   - It holds a quantum of its user's bucket only while the user's rate is limited, and only until the quantum is
+//     used, given back, or the throttle is destroyed.
+// Does not: step the relay (its session does, session.h), hold bytes: what is not allowed is not read, and waits in its
+// sender (flow.h).
 //
-// A turn of a relay is Allow, then Relay::Step, then Settle. A session's own bucket is a plain number like that of
-// token_bucket.h: open when its time has come, for a quantum of kThrottleQuantum; then it is paid for what was taken.
+// A turn of a relay is Allow, then Relay::Step, then Settle. The session's own bucket is one number, as in
+// token_bucket.h: once its time has come it is open for a quantum (kThrottleQuantum), and then charged for what was
+// taken.
 #pragma once
 
 #include <chrono>
@@ -23,11 +26,11 @@
 
 namespace penstock {
 
-// When throttled sessions ask again. All that wait do so at the same ticks, so that a worker wakes once for each tick,
-// and not once for each session.
+// The ticks at which throttled sessions ask again. All sessions that wait share them, so a worker wakes once for each
+// tick, not once for each session.
 class ThrottleTicks {
  public:
-  // Sets `deadline` to the next tick: of the fast ones when `due` is near.
+  // Arms `deadline` for the next fast tick if `due` is less than half a slow tick away, else for the next slow one.
   void Arm(Deadline& deadline, TimePoint due, TimePoint now);
 
   DeadlineQueue fast{kThrottleTick};
@@ -36,38 +39,38 @@ class ThrottleTicks {
 
 class Throttle {
  public:
-  // `cookie` is what its deadline yields. `user` may be null, and then `rates.user` means nothing.
+  // `cookie` is what its deadline returns. `user` may be null; then `rates.user` is ignored.
   Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, TimePoint now);
   Throttle(const Throttle&) = delete;
   Throttle& operator=(const Throttle&) = delete;
-  ~Throttle();  // leaves the queue; the user's buckets are still there
+  ~Throttle();  // gives back what is queued; the user's buckets must still exist
 
-  // Before a turn: how many bytes it may take of each way that `wants` some: 0 is none yet, kNoLimit any number.
-  // Queues for the user's bucket. A way that does not want any is allowed 0.
+  // Before a turn: returns the maximum of bytes for each way; 0: none yet, or the way does not want any; kNoLimit: any
+  // number. A way that `wants` some queues for a quantum of the user's bucket.
   Allowance Allow(const EachWay<bool>& wants, TimePoint now);
 
-  // After that turn, with the same `now`: pays for what was `taken`, no more than was allowed, and gives back the rest
-  // of a quantum whose turn has come. A way that is `unfinished` queues for the next one. True if every such way has to
-  // wait: then the deadline is armed.
+  // After the turn, with the same `now`: charges what was `taken`, at most what Allow returned, and gives back the rest
+  // of each quantum whose turn has come. A way that is `unfinished` queues for its next quantum. True if there are
+  // unfinished ways and all of them have to wait; then the deadline is armed.
   bool Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& unfinished, ThrottleTicks& ticks, TimePoint now);
 
-  // For a datagram, which can neither be cut nor wait: takes all of it and pays, or returns false. Datagrams come in
-  // bursts, so they may use saved time even after a rest.
+  // For a datagram, which can neither be cut nor wait: charges all its bytes and returns true, or returns false: drop
+  // it. Datagrams come in bursts, so they may use the credit even after a rest.
   bool Pass(Way way, std::size_t bytes, TimePoint now);
 
-  // When it will be worth asking again: a time that has passed if it is at once. Public for tests.
+  // The time from which `way` may take bytes; not later than now if it may at once. Public for tests.
   TimePoint Due(Way way) const;
 
-  // Between two turns; a queued quantum is given back.
+  // Changes the limits, between two turns. A queued quantum is given back.
   void SetRates(const Rates& rates);
 
   Handle self() const { return self_; }
   Deadline& deadline() { return deadline_; }
 
  private:
-  struct Lane {
+  struct State {
     TimePoint paid_until;              // the session's own bucket
-    TimePoint turn;                    // when its quantum of the user's bucket may be used, or the last one could
+    TimePoint turn;                    // of its quantum in the queue of the user's bucket, or of its last one
     std::chrono::nanoseconds cost{0};  // of that quantum
     std::size_t quantum = 0;           // in bytes; 0: it is not in the queue
   };
@@ -75,8 +78,8 @@ class Throttle {
   TokenBucket& bucket(Way way) const { return user_->of(way); }
   bool queues() const { return user_ != nullptr && rates_.user.limited(); }
   std::size_t AllowRelay(Way way, TimePoint now);
-  std::size_t Ask(Way way, TimePoint now, TimePoint earliest);
-  void Pay(Way way, std::size_t taken, TimePoint now);
+  std::size_t AllowFrom(Way way, TimePoint now, TimePoint earliest);
+  void Charge(Way way, std::size_t taken, TimePoint now);
   void LeaveQueue(Way way, std::size_t used);
   void CheckInvariants() const;
 
@@ -84,7 +87,7 @@ class Throttle {
   Deadline deadline_;
   Rates rates_;
   UserBuckets* user_;
-  EachWay<Lane> lanes_;
+  EachWay<State> state_;
 };
 
 }  // namespace penstock

@@ -1,20 +1,22 @@
-// A bandwidth limit in numbers: a rate, and the token buckets that the sessions of one user share.
-// Rates are plain values. The buckets of a user are owned by its account (limiter.h) and are one atomic number each;
-// any thread.
-// Invariant: what is taken from a bucket and not given back takes its time, whoever took it: nothing is free, and
-// nothing is lost when two threads take at once.
-// Deliberately not here: a session's own bucket, and when a session asks (throttle.h).
+// Rates of bandwidth limits, and the token buckets that all sessions of one user share.
+// Rates are plain values. Buckets are owned by the account of their user (limiter.h); any thread: each is one atomic
+// number.
+// Invariant: bytes that are taken from a bucket and not given back cost their time, whichever session took them. When
+// two threads take at once, neither cost is lost.
+// Does not: hold the bucket of a single session, decide when a session asks (throttle.h).
 //
-// A bucket is one number, the time up to which it is paid (the "theoretical arrival time" of the GCRA):
+// A bucket is one number, the time until which it is paid (the "theoretical arrival time" of the GCRA, ITU-T I.371):
 //
-//                     kThrottleCredit                     n bytes
-//        ──────────────┬─────────────┬────────────────────────▶ time
-//                 never less        now: open while paid up to here
+//   now - kThrottleCredit       now               paid_until_
+//   ──────────┼──────────────────┼─────────────────────┼────────▶ time
+//             │                  └ open if paid_until_ is not later
+//             └ an earlier paid_until_ counts as this: unused time is lost, but for the credit
 //
-// If all sessions of a user looked at one such bucket, the first to look would take everything. So they queue: a
-// session that wants bytes takes a quantum at once, which moves the number on by the quantum's time, and its turn
-// comes when the number as it was before has passed. What it did not use goes back. Every session gets one quantum a
-// round, and none can overtake. The queue has no other memory than the number.
+// Bytes cost the time that the rate takes for them. Each Take advances paid_until_ by its cost.
+//
+// If the sessions of a user only looked whether the bucket is open, the first to look would take everything. So they
+// queue: a session takes a quantum at once, and its turn comes at the paid_until_ that it found. It gives back what it
+// does not use. So each session has one quantum a round, and none overtakes another. paid_until_ is the whole queue.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +31,7 @@
 
 namespace penstock {
 
-// Bytes per second; 0 is no limit.
+// Bytes per second; 0: no limit.
 class Rate {
  public:
   constexpr Rate() = default;
@@ -37,12 +39,13 @@ class Rate {
 
   constexpr bool limited() const { return bytes_per_second_ != 0; }
 
-  // How long `bytes`, fewer than 2^34, take; rounded up. The rate is limited.
+  // The time that `bytes`, fewer than 2^34, take, rounded up. The rate must be limited().
   constexpr std::chrono::nanoseconds TimeFor(std::size_t bytes) const {
     return std::chrono::nanoseconds((bytes * kNanosecondsPerSecond + bytes_per_second_ - 1) / bytes_per_second_);
   }
 
-  // The bytes of `time`, at most a second, but no fewer than are worth a turn and no more than fit one.
+  // The bytes that the rate brings in `time`, at most one second, but at least kThrottleQuantumBytesMin and at most
+  // kTurnBytes.
   constexpr std::size_t QuantumIn(std::chrono::nanoseconds time) const {
     const std::uint64_t milliseconds = static_cast<std::uint64_t>(time.count()) / 1'000'000;
     return std::clamp<std::uint64_t>(bytes_per_second_ * milliseconds / 1'000, kThrottleQuantumBytesMin, kTurnBytes);
@@ -56,25 +59,25 @@ class Rate {
   std::uint64_t bytes_per_second_ = 0;
 };
 
-// Each way.
+// The limits of a session. Each holds for both ways separately.
 struct Rates {
   Rate session;
-  Rate user;
+  Rate user;  // of all sessions of its user together
 
   bool limited() const { return session.limited() || user.limited(); }
   bool operator==(const Rates&) const = default;
 };
 
-// One number for all sessions of a user, one way: the end of their queue. Any thread.
+// The bucket of one user, one way. Any thread.
 class TokenBucket {
  public:
-  // Queues for a quantum that takes `cost`, and returns when its turn comes: never before `earliest`.
+  // Queues for a quantum that costs `cost`. Returns the time of its turn, which is not before `earliest`.
   TimePoint Take(std::chrono::nanoseconds cost, TimePoint earliest);
 
-  // Gives back what was taken and not used. A negative `unused` takes more.
+  // Gives back the cost of what was taken and not used. A negative `unused` takes more.
   void GiveBack(std::chrono::nanoseconds unused);
 
-  // The turn of the next session to queue, if it is later than now.
+  // The turn of the session that queues next, if that is later than now.
   TimePoint PaidUntil() const;
 
  private:

@@ -1,7 +1,7 @@
-// The two ways through a relay or an association, and a pair of values with one for each.
-// Plain values, owned by whoever holds them; any thread.
-// Invariant: a pair holds one value for every way, and no other.
-// Deliberately not here: what moves each way (relay.h, associate.h) and how much of it may (throttle.h).
+// The two ways through a relay or an association, and a pair of values, one for each way.
+// Plain values, owned by their holder; any thread.
+// Invariant: a pair holds exactly one value for each way.
+// Does not: know what moves each way (relay.h, associate.h) or how much of it may (throttle.h).
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ struct EachWay {
   constexpr const T& of(Way way) const { return way == Way::kUp ? up : down; }
 };
 
-// How many bytes a turn may take from either side: 0 is none, kNoLimit any number.
+// The maximum of bytes that a turn may take each way; kNoLimit: any number.
 using Allowance = EachWay<std::size_t>;
 inline constexpr Allowance kAnyAllowance{kNoLimit, kNoLimit};
 
