@@ -6,7 +6,7 @@
 
 namespace penstock {
 
-// Hands free permits to those who wait.
+// Grants free permits to the leases that wait, the longest waiting first.
 void Permits::GrantLocked() {
   while (free_ > 0 && !waiting_.empty()) {
     PermitLease& first = *waiting_.front();
@@ -18,7 +18,7 @@ void Permits::GrantLocked() {
   wanted_.store(!waiting_.empty(), std::memory_order_relaxed);
 }
 
-// One of them may have permits that it does not use.
+// Makes all other workers call ReturnUnused: one may have unused permits.
 void Permits::WakeOthersLocked(const PermitLease& waiting) const {
   for (const PermitLease* lease : leases_) {
     if (lease != &waiting) lease->wake_.Raise();
@@ -44,7 +44,7 @@ bool PermitLease::Take() {
   assert(!waiting_);
   if (unused_ == 0) {
     const std::lock_guard lock(permits_.mutex_);
-    unused_ = std::min(batch_, permits_.free_);  // none is free while somebody waits
+    unused_ = std::min(batch_, permits_.free_);  // 0 while a lease waits: GrantLocked leaves none
     permits_.free_ -= unused_;
   }
   if (unused_ == 0) return false;
@@ -57,7 +57,7 @@ void PermitLease::Wait() {
   const std::lock_guard lock(permits_.mutex_);
   waiting_ = true;
   permits_.waiting_.push_back(this);
-  permits_.GrantLocked();  // one may have come back since
+  permits_.GrantLocked();  // one may have been returned since Take
   if (permits_.wanted_.load(std::memory_order_relaxed)) permits_.WakeOthersLocked(*this);
 }
 
@@ -78,7 +78,7 @@ void PermitLease::Collect() {
 }
 
 void PermitLease::ReturnUnused() {
-  // Who begins to wait after this look raises the wake-up, and so there is another turn.
+  // Relaxed: a lease that begins to wait after this load raises the wake-up, so there is another turn.
   if (unused_ == 0 || !permits_.wanted_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(permits_.mutex_);
   permits_.free_ += std::exchange(unused_, 0);

@@ -27,13 +27,15 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 
 namespace {
 
-// Sets what the descriptors of this process allow. False, with a sentence in `*error`, when that is nothing.
+// Lowers the maxima of `settings` to what the descriptor limit allows. False if no session is left, with a sentence in
+// `*error`.
 bool FitToSystem(Settings& settings, std::string* error) {
   const std::size_t descriptors = RaiseDescriptorLimit();
   const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
   const std::size_t fit = budget.sessions;
   if (fit == 0) {
-    *error = "the limit of " + std::to_string(descriptors) + " open files leaves no room for a session; raise it " +
+    *error = "the limit of " + std::to_string(descriptors) +
+             " open files leaves no descriptor for a session; raise it " +
              "(ulimit -n, LimitNOFILE=) or use fewer workers";
     return false;
   }
@@ -49,12 +51,12 @@ bool FitToSystem(Settings& settings, std::string* error) {
 
 std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
   IgnoreBrokenPipes();
-  GiveBackBlocksFrom(kSlabChunkBytes);  // what a crowd of sessions took goes back when they have gone
+  GiveBackBlocksFrom(kSlabChunkBytes);  // memory of many sessions returns to the system when they have ended
   const std::size_t asked = settings.connections_max;
   if (!FitToSystem(settings, error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
   if (!server->Open(error)) return nullptr;
-  // Not before: the first line begins a thread, which would keep rights that Open gives up (privileges.h).
+  // After Open: the first line starts the log's thread, which would keep capabilities that Open drops (privileges.h).
   if (asked > server->settings().connections_max) {
     log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
                   .Number("asked", asked)
@@ -90,13 +92,14 @@ Server::~Server() {
   for (Thread& thread : threads_) thread.Join();
 }
 
-// Ports below 1024 need root; what is left of quotas without root is known only afterwards (pipe(7)).
+// Listens before it drops privileges, for ports below 1024 need root. Reads the quota of pipes afterwards, for it does
+// not hold for root (pipe(7)).
 bool Server::Open(std::string* error) try {
   std::vector<std::vector<Fd>> listeners(settings_.workers);
   if (!ListenEverywhere(&listeners, error)) return false;
   if (!settings_.run_as.empty()) {
-    if (const auto mistake = BecomeUser(settings_.run_as)) {
-      *error = *mistake;
+    if (const auto failure = BecomeUser(settings_.run_as)) {
+      *error = *failure;
       return false;
     }
   }
@@ -126,9 +129,10 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
   threads_.emplace_back("name-files", [this] { shared_.name_files.Run(); });
 }
 
-// Gives each worker a listener for each address. A port that the kernel picks for the first is used by all.
+// Gives each worker a listener for each address. A port that the kernel picks for the first worker is used by all.
 bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error) {
-  // All of them first: 0.0.0.0 and 127.0.0.1 may stand side by side, and would find each other.
+  // Checks all addresses first: the settings may have 0.0.0.0 and 127.0.0.1 with the same port, and after listening on
+  // one the other would be found in use.
   for (const Endpoint& at : settings_.listen) {
     if (at.port == 0 || !InUse(at)) continue;
     *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
@@ -146,7 +150,7 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
 }
 
 void Server::Reload(Policy policy) {
-  before_ = shared_.policy.Take();
+  previous_policy_ = shared_.policy.Take();
   shared_.policy.Put(WithDefaults(std::move(policy)));
   for (const auto& worker : workers_) worker->Wake();
 }
@@ -169,7 +173,7 @@ std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {
   return sum;
 }
 
-// Those that have ended are read first: a session that comes or goes meanwhile is counted as alive.
+// `ended` is read first: a session that begins or ends meanwhile counts as existing.
 std::size_t Server::sessions() const {
   const std::uint64_t ended = Sum(&Counters::ended);
   return static_cast<std::size_t>(Sum(&Counters::accepted) - ended);

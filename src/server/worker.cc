@@ -13,7 +13,7 @@
 namespace penstock {
 namespace {
 
-// Few enough that what one worker does not use is no matter to the others.
+// The permits of a batch: so few that those which one worker leaves unused are not missed by the others.
 std::size_t PermitBatch(const Settings& settings) {
   return std::clamp(settings.connections_max / settings.workers / 8, std::size_t{1}, kPermitsPerBatch);
 }
@@ -79,7 +79,7 @@ void Worker::Run() {
     Turn();
   }
   warnings_.Tell(log_, TimePoint::max());
-  listeners_.clear();  // whether or not the last turn met the wake-up
+  listeners_.clear();  // also if no wake-up came in the last turn
   sessions_.ForEach([this](Session& session) {
     session.Stop();
     Release(session);
@@ -92,7 +92,7 @@ void Worker::Turn() {
   clock_.Read();
   tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
-  TellOfPolicy();
+  ApplyPolicy();
   DeliverNames();
   RunReadyList();
   ExpireDeadlines();
@@ -100,10 +100,10 @@ void Worker::Turn() {
   AcceptAll();
   permits_.ReturnUnused();
   UpdateGauges();
-  LetBatchesFill(count);
+  YieldToFillBatches(count);
 }
 
-// Sets what has a count of its own elsewhere; gauges_.sessions follows each state.
+// Copies the counts that are kept elsewhere. Sessions update gauges_.sessions themselves when their state changes.
 void Worker::UpdateGauges() {
   gauges_.accepting_paused.Set(accepting_paused() ? 1 : 0);
   gauges_.permits_unused.Set(permits_.unused());
@@ -117,16 +117,16 @@ void Worker::UpdateGauges() {
   resolver_.UpdateGauges(gauges_);
 }
 
-// The timeout for epoll_wait: the time until the next deadline; nothing: none is armed.
+// The timeout for epoll_wait: the time until the next deadline; nothing if none is armed.
 std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
-  if (!ready_.empty() || policy_told_ != Handle::kNoSlot) return std::chrono::nanoseconds(0);
+  if (!ready_.empty() || policy_next_ != Handle::kNoSlot) return std::chrono::nanoseconds(0);
   std::optional<TimePoint> next = resolver_.next_deadline();
   const auto consider = [&](std::optional<TimePoint> candidate) {
     if (candidate && (!next || *candidate < *next)) next = candidate;
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
   consider(warnings_.next());
-  if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_again_);
+  if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_retry_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - SteadyNow()));
 }
@@ -142,18 +142,18 @@ void Worker::Dispatch(const Poller::Event& event) {
   Session* const session = sessions_.Resolve(handle);
   if (session == nullptr) return;  // it ended earlier in this turn
   if (tag == kTagClient) {
-    After(*session, session->OnClient(event.events, tools_));
+    Schedule(*session, session->OnClient(event.events, tools_));
   } else if (tag == kTagBindListener) {
-    After(*session, session->OnBindListener(tools_));
+    Schedule(*session, session->OnBindListener(tools_));
   } else if (tag < kTagTarget) {
-    After(*session, session->OnUdp(static_cast<Association::Side>(tag - kTagUdp), event.events, tools_));
+    Schedule(*session, session->OnUdp(static_cast<Association::Side>(tag - kTagUdp), event.events, tools_));
   } else {
-    After(*session, session->OnTarget(tag - kTagTarget, event.events, tools_));
+    Schedule(*session, session->OnTarget(tag - kTagTarget, event.events, tools_));
   }
 }
 
-// The session whose datagrams were all that the last wait told of.
-std::optional<Handle> Worker::LoneAssociation(int events) const {
+// The session to whose UDP sockets all events of the last wait belong; nothing if there is none.
+std::optional<Handle> Worker::OnlyAssociation(int events) const {
   if (events == 0) return std::nullopt;
   const Handle whose = poller_.At(0).cookie.handle;
   for (int i = 0; i < events; ++i) {
@@ -163,14 +163,14 @@ std::optional<Handle> Worker::LoneAssociation(int events) const {
   return whose;
 }
 
-// A yield returns at once when nobody waits for this core (0.3 us). With one association of 32 datagrams of 64 bytes
-// under way between programs of one host, batches grow from 3.6 datagrams to 15.
-void Worker::LetBatchesFill(int events) {
-  const auto lone = LoneAssociation(events);
-  if (lone && lone == lone_association_ && ready_.empty()) {
+// A yield takes 0.3 us if no other thread waits for this core. Measured with one association between programs of one
+// host, 32 datagrams of 64 bytes under way: batches grow from 3.6 datagrams to 15.
+void Worker::YieldToFillBatches(int events) {
+  const auto only = OnlyAssociation(events);
+  if (only && only == only_association_ && ready_.empty()) {
     for (int i = 0; i < kYieldsToFillBatches; ++i) YieldCpu();
   }
-  lone_association_ = lone;
+  only_association_ = only;
 }
 
 void Worker::OnWake() {
@@ -181,12 +181,12 @@ void Worker::OnWake() {
   if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
 }
 
-// Who is in the backlog has been told that it is connected: it still comes in, when there is room for it. Who comes
-// later is not waited for, and is reset when the listener is closed.
+// A client in the backlog is connected already, so it is still accepted, once there is a permit. Connections that come
+// later are reset when the listener is closed.
 void Worker::BeginDrain() {
   for (Listener& listener : listeners_) {
-    if (listener.left) continue;
-    listener.left = BacklogOf(listener.socket.get());
+    if (listener.backlog_left) continue;
+    listener.backlog_left = BacklogOf(listener.socket.get());
     listener.ready = true;
   }
 }
@@ -195,29 +195,29 @@ bool Worker::listening() const {
   return std::ranges::any_of(listeners_, [](const Listener& listener) { return listener.socket.valid(); });
 }
 
-// Between two events, so that no step meets two policies.
+// Called between two events, so that one step of a session uses one policy.
 void Worker::TakePolicy() {
   std::shared_ptr<const Policy> policy = shared_.policy.Take();
-  if (policy == policy_) return;  // it was for something else that the worker was woken
+  if (policy == policy_) return;  // the worker was woken for another reason
   policy_ = std::move(policy);
   tools_.policy = policy_.get();
-  policy_told_ = 0;
+  policy_next_ = 0;
 }
 
-// Tells the sessions of another policy, some in each turn: whether it lets each of them go on may take system calls.
-void Worker::TellOfPolicy() {
-  if (policy_told_ == Handle::kNoSlot) return;
-  policy_told_ = sessions_.ForSome(policy_told_, kPolicyUpdatesPerTurn,
-                                   [this](Session& session) { After(session, session.OnPolicy(tools_)); });
+// Applies a new policy to some sessions in each turn: evaluating whether a session may continue can take system calls.
+void Worker::ApplyPolicy() {
+  if (policy_next_ == Handle::kNoSlot) return;
+  policy_next_ = sessions_.ForSome(policy_next_, kPolicyUpdatesPerTurn,
+                                   [this](Session& session) { Schedule(session, session.OnPolicy(tools_)); });
 }
 
 void Worker::DeliverLogins() {
-  login_answers_.TakeAll(logins_now_);
-  for (const LoginAnswer& answer : logins_now_) {
+  login_answers_.TakeAll(login_batch_);
+  for (const LoginAnswer& answer : login_batch_) {
     Session* const session = sessions_.Resolve(answer.session);
-    if (session != nullptr) After(*session, session->OnLogin(answer, tools_));
+    if (session != nullptr) Schedule(*session, session->OnLogin(answer, tools_));
   }
-  logins_now_.clear();  // tables of users are not held any longer
+  login_batch_.clear();  // releases the tables of users
 }
 
 void Worker::DeliverNames() {
@@ -228,7 +228,7 @@ void Worker::DeliverNames() {
       continue;
     }
     Session* const session = sessions_.Resolve(handle);
-    if (session != nullptr) After(*session, session->OnName(finished->answer, tools_));
+    if (session != nullptr) Schedule(*session, session->OnName(finished->answer, tools_));
   }
 }
 
@@ -236,14 +236,15 @@ void Worker::DeliverToDatagram(Handle waiting, const NameAnswer& answer) {
   WaitingDatagram* const datagram = associations_.waiting.Resolve(waiting);
   if (datagram == nullptr) return;
   Session* const session = sessions_.Resolve(datagram->session);
-  assert(session != nullptr);  // what waits goes with its association
+  assert(session != nullptr);  // a waiting datagram ends with its association
   const Session::Next next = session->OnDatagramName(*datagram, answer, tools_);
-  // Before the session, which gives back all that still waits.
+  // Before Schedule, which may release the session with all its waiting datagrams.
   associations_.Release(*datagram);
-  After(*session, next);
+  Schedule(*session, next);
 }
 
-// Whoever finds kTurnBytes moved before it comes first in the next turn: new events are not to wait for all of them.
+// Gives sessions their turns until kTurnBytes have been moved, so that new events do not wait for the whole list. The
+// rest comes first in the next turn.
 void Worker::RunReadyList() {
   tools_.flow.quantum = kTurnBytes;
   const std::size_t count = ready_.size();
@@ -253,7 +254,7 @@ void Worker::RunReadyList() {
     Session* const session = sessions_.Resolve(ready_[done++]);
     if (session == nullptr) continue;
     session->set_on_ready_list(false);
-    After(*session, session->OnTurn(tools_));
+    Schedule(*session, session->OnTurn(tools_));
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(done));
 }
@@ -269,11 +270,11 @@ void Worker::ExpireDeadlines() {
       Session* const session = sessions_.Resolve(due->handle);
       if (session == nullptr) continue;
       if (due->tag == kTagAttemptDelay) {
-        After(*session, session->OnAttemptDelay(tools_));
+        Schedule(*session, session->OnAttemptDelay(tools_));
       } else if (due->tag == kTagThrottle) {
-        After(*session, session->OnTurn(tools_));
+        Schedule(*session, session->OnTurn(tools_));
       } else {
-        After(*session, session->OnDeadline(tools_));
+        Schedule(*session, session->OnDeadline(tools_));
       }
     }
   }
@@ -284,17 +285,17 @@ void Worker::ExpireDeadlines() {
 void Worker::AcceptAll() {
   for (Listener& listener : listeners_) {
     if (listener.ready && !accepting_paused()) AcceptFrom(listener);
-    if (listener.left && (listener.left == 0 || !listener.ready)) listener.socket.Close();
+    if (listener.backlog_left && (listener.backlog_left == 0 || !listener.ready)) listener.socket.Close();
   }
 }
 
 void Worker::AcceptFrom(Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn && listener.left != 0; ++i) {
+  for (int i = 0; i < kAcceptsPerTurn && listener.backlog_left != 0; ++i) {
     if (!TakePermit(listener)) return;
     Accepted accepted = Accept(listener.socket.get());
     const Admission admission = AdmissionOf(accepted);
     const bool taken = accepted.status == Accepted::Status::kTaken;
-    if (taken && listener.left) --*listener.left;
+    if (taken && listener.backlog_left) --*listener.backlog_left;
     if (taken && admission != Admission::kFlood && Admit(accepted, admission)) continue;
     permits_.Return();
     if (admission == Admission::kFlood) continue;
@@ -304,26 +305,26 @@ void Worker::AcceptFrom(Listener& listener) {
         return;
       case Accepted::Status::kGone:
         break;
-      case Accepted::Status::kTaken:  // and not admitted
+      case Accepted::Status::kTaken:  // no memory for its session
       case Accepted::Status::kExhausted:
-        // Until a session ends, or for a while. Nobody is turned away: who waits stays in the kernel's backlog.
-        accept_again_ = clock_.now() + kAcceptRetryDelay;
-        return NotePause(counters_.accept_exhausted, R"(accept-paused reason="out of descriptors or memory")");
+        // Pauses for kAcceptRetryDelay, or until a session ends. Clients stay in the backlog meanwhile.
+        accept_retry_ = clock_.now() + kAcceptRetryDelay;
+        return ReportPause(counters_.accept_exhausted, R"(accept-paused reason="out of descriptors or memory")");
     }
   }
 }
 
-// False when the gateway is full. If somebody waits, this worker queues for the next permit.
+// False if the gateway is full. Then queues for the next permit, unless the backlog is empty.
 bool Worker::TakePermit(Listener& listener) {
   if (permits_.Take()) return true;
   listener.ready = BacklogOf(listener.socket.get()) > 0;
   if (!listener.ready) return false;
   permits_.Wait();
-  NotePause(counters_.accept_full, "accept-paused reason=max-connections");
+  ReportPause(counters_.accept_full, "accept-paused reason=max-connections");
   return false;
 }
 
-// What the limits say of a connection. One that is one too many by far is reset at once.
+// The verdict of the limits on a connection. One that belongs to a flood will be reset when it is closed.
 Admission Worker::AdmissionOf(const Accepted& accepted) {
   if (accepted.status != Accepted::Status::kTaken) return Admission::kUncounted;
   const Admission admission = shared_.limiter.Admit(accepted.peer.ip, policy_->limits, clock_.now());
@@ -348,7 +349,7 @@ Admission Worker::AdmissionOf(const Accepted& accepted) {
   return admission;
 }
 
-// Makes a session of a connection. False when there is no memory for it; then the connection is closed.
+// Begins a session for a connection. False if there is no memory for it; then the connection is closed.
 bool Worker::Admit(Accepted& accepted, Admission admission) {
   Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, admission, clock_.now());
   if (session != nullptr && session->Begin(tools_)) {
@@ -360,13 +361,13 @@ bool Worker::Admit(Accepted& accepted, Admission admission) {
   return false;
 }
 
-void Worker::NotePause(Counter& counter, std::string_view event) {
+void Worker::ReportPause(Counter& counter, std::string_view event) {
   counter.Add();
   if (!warnings_.Due(event, clock_.now())) return;
   log_.Write(LogLine(LogLevel::kWarn, event).Number("sessions", sessions_.live()));
 }
 
-void Worker::After(Session& session, Session::Next next) {
+void Worker::Schedule(Session& session, Session::Next next) {
   session.CheckInvariants(next);
   switch (next) {
     case Session::Next::kWait:
@@ -388,7 +389,7 @@ void Worker::Release(Session& session) {
   sessions_.Release(session.handle());
   permits_.Return();
   counters_.ended.Add();
-  accept_again_ = {};  // there is room again
+  accept_retry_ = {};  // there are descriptors and memory again
 }
 
 }  // namespace penstock

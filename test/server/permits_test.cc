@@ -81,7 +81,7 @@ TEST_CASE("permits: the worker that has waited longest gets the next permit, who
   first.lease.Wait();
   second.lease.Wait();
 
-  // Although the second worker waits, too.
+  // The second worker also waits.
   second.lease.Return();
   second.lease.ReturnUnused();
   first.OnWake(1);
@@ -187,7 +187,7 @@ TEST_CASE("permits: many workers at once never hold too many permits, and none w
         --in_use;
         worker.lease.Return();
       }
-      // Until the other workers have finished, too.
+      // Until the other workers have also finished.
       for (--busy; busy > 0;) {
         turn();
         std::this_thread::yield();

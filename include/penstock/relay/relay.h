@@ -1,6 +1,6 @@
 // Both directions between a client and its target, and what the end of one means for the other.
 // Owned by Session, as a member; its worker's thread only. Sockets are borrowed for the length of a call.
-// Invariant: a clean end is passed on as a clean end (FIN after the last byte), a break as a break (RST), so a truncated
+// Invariant: a clean end is passed on as a clean end (FIN after the last byte), a break as a break (RST). A truncated
 // transfer never looks complete.
 // Does not: close sockets, notice idle relays, wait for bytes to be delivered before a reset (session.h).
 //

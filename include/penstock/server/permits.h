@@ -1,15 +1,15 @@
-// How many sessions may live at a time, over all workers: permits, as those of a counting semaphore.
+// The number of sessions that may exist at a time, over all workers: permits, as of a counting semaphore.
 // Permits is owned by the server; any thread. A PermitLease is owned by a worker; its own thread only.
-// Invariant: no more permits are out than there are. While a worker waits for one, no worker keeps permits that it does
-// not use beyond its turn, and the worker that has waited longest gets the next one.
-// Deliberately not here: who may come in (limiter.h), and accepting (worker.h).
+// Invariant: no more permits are in use than there are. While a worker waits for one, no other worker keeps unused
+// permits beyond the end of its turn, and the worker that has waited longest gets the next one.
+// Does not: limit a single client (limiter.h), accept connections (worker.h).
 //
-// A lease takes and returns permits in batches: in the steady state a connection that comes or goes writes to no memory
-// of other workers.
+// A lease takes and returns permits in batches, so a connection that begins or ends rarely writes to memory that other
+// workers share.
 //
 //   Permits ── a batch ──▶ PermitLease ── one each ──▶ sessions
 //      ▲                        │
-//      └── a batch; each one, while somebody waits
+//      └── a batch; all unused ones while a worker waits
 #pragma once
 
 #include <atomic>
@@ -38,32 +38,32 @@ class Permits {
   std::mutex mutex_;
   std::size_t free_;
   std::list<PermitLease*> leases_;
-  std::list<PermitLease*> waiting_;  // the one that has waited longest comes first
-  std::atomic<bool> wanted_{false};  // true exactly when somebody is in waiting_
+  std::list<PermitLease*> waiting_;  // the lease that has waited longest comes first
+  std::atomic<bool> wanted_{false};  // true exactly when waiting_ is not empty
 };
 
 class PermitLease {
  public:
-  // `wake` is raised when a permit that this lease waits for has been granted: call Collect then; and when others wait:
-  // ReturnUnused follows. Takes and returns `batch` permits at a time, one at least.
+  // `wake` is raised when this lease has been granted a permit for which it waits (then call Collect), and when another
+  // lease begins to wait (then call ReturnUnused). Takes and returns `batch` permits at a time, at least one.
   PermitLease(Permits& permits, const WakeUp& wake, std::size_t batch);
-  ~PermitLease();  // no session has a permit of this lease any more
+  ~PermitLease();  // all permits that Take gave have been returned
   PermitLease(const PermitLease&) = delete;
   PermitLease& operator=(const PermitLease&) = delete;
 
-  // A permit for one session, unless there is none. The lease is not waiting().
+  // Takes a permit for one session. False if none is free. The lease must not be waiting().
   [[nodiscard]] bool Take();
 
-  // After Take has said no: queues for the next permit that becomes free.
+  // After Take has returned false: queues for the next permit that becomes free.
   void Wait();
 
-  // Of a session that has ended, or has not begun.
+  // Returns the permit of a session that has ended or has not begun.
   void Return();
 
-  // Takes what has been granted while it waited, and waits no longer.
+  // Takes the permit that has been granted, and ends the wait. Without effect if none has been granted.
   void Collect();
 
-  // At the end of each turn: gives up what is not used when somebody waits.
+  // At the end of each turn: returns all unused permits if a lease waits.
   void ReturnUnused();
 
   bool waiting() const { return waiting_; }

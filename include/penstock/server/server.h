@@ -1,8 +1,8 @@
-// The whole gateway in one object: listeners, workers, their threads, and how it ends.
+// The whole gateway in one object: listeners, workers and their threads, from start to end.
 // Owned by main, or by a test; its functions are called from the thread that made it.
-// Invariant: while a Server exists its workers run, and when it is destroyed no thread, descriptor or session of it
-// is left.
-// Deliberately not here: signals and the command line (main, config.h).
+// Invariant: while a Server exists its workers run or have finished. After its destruction none of its threads,
+// descriptors and sessions is left.
+// Does not: handle signals (main.cc), read the command line (config.h).
 #pragma once
 
 #include <array>
@@ -25,60 +25,61 @@
 
 namespace penstock {
 
-// What the open files of a process are for: per worker so many sockets of name queries, so many attempts of dialers
-// beside the first of each and so many pipes at a time, and the rest for sessions (0 when there is none).
+// How the open files of the process are divided. All but `sessions` are maxima for each worker.
 struct DescriptorBudget {
-  std::size_t sessions = 0;
-  std::size_t name_attempts = 0;
-  std::size_t further_attempts = 0;
-  std::size_t pipes = 0;
+  std::size_t sessions = 0;          // of all workers together; 0: there are too few descriptors
+  std::size_t name_attempts = 0;     // sockets of queries to name servers
+  std::size_t further_attempts = 0;  // sockets of dialers beside the first of each
+  std::size_t pipes = 0;             // with two descriptors each
 };
+// Divides `descriptors` among `workers`, each with `listeners` listening sockets.
 DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners);
 
 class Server {
  public:
-  // Listens, gives up what rights it may have when the settings say so, and starts the workers. Null on failure; then
-  // `*error` is a sentence that names what stood in the way. `log` must outlive the server. A connections_max of 0, or
-  // one that the descriptor limit does not allow, becomes what it allows.
+  // Listens, drops privileges if the settings name a user, and starts the workers. On failure returns null, with a
+  // sentence that names the cause in `*error`. `log` must outlive the server. Sets connections_max to what the
+  // descriptor limit allows if it is 0 or more than that.
   static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error);
 
-  ~Server();  // Stop(), and waits for the threads
+  ~Server();  // Stop(), then joins the threads
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Where it listens, with the ports that the kernel picked, in the order of Settings::listen.
+  // The listening addresses in the order of Settings::listen, with the ports that the kernel picked for port 0.
   const std::vector<Endpoint>& listening() const { return settings_.listen; }
   const Settings& settings() const { return settings_; }
 
-  // True if one of these addresses is not loopback.
+  // True if any of these addresses is not loopback.
   bool listens_beyond_loopback() const;
 
-  // The limit of sessions per client when the policy has none: beyond loopback half of max-connections, so that no
-  // client keeps out the others. None on loopback: all users of this host are one client there.
+  // The default limit of sessions per client, for policies that set none: half of max-connections, so that no client
+  // locks out the others. No limit if all addresses are loopback, where all users of this host are one client.
   std::optional<std::uint32_t> connections_per_client_default() const;
 
-  // From now on, for all requests to come; sessions live on (but see Policy::reload_ends_denied).
+  // Replaces the policy. New requests are evaluated by it; existing sessions continue (but see
+  // Policy::reload_ends_denied).
   void Reload(Policy policy);
 
-  // Nobody new comes in; when the last session has ended, the workers end.
+  // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
 
-  // Sessions are cut off, and the workers end.
+  // Ends all sessions at once, relays with a reset. The workers finish.
   void Stop() { Enter(Phase::kStopping); }
 
-  // A descriptor that is readable once a worker has ended; finished() is true when all have.
+  // A descriptor that is readable when a worker has finished, until ClearFinished. finished(): all workers have.
   int finished_fd() const { return finished_.fd(); }
   void ClearFinished() const { finished_.Clear(); }
   bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
 
-  // A counter or gauge, over all workers.
+  // The sum of a counter or gauge over all workers.
   std::uint64_t Sum(Counter Counters::*counter) const;
   std::uint64_t Sum(Gauge Gauges::*gauge) const;
   std::uint64_t Replies(std::size_t rep) const;  // for tests
 
-  std::size_t sessions() const;  // that are alive
+  std::size_t sessions() const;  // that exist now
   std::size_t sessions(SessionState state) const;
-  std::size_t logins_waiting() const { return logins_->waiting(); }  // for a thread
+  std::size_t logins_waiting() const { return logins_->waiting(); }  // for a thread (Logins)
 
  private:
   Server(Settings settings, Log& log);
@@ -91,12 +92,14 @@ class Server {
   Settings settings_;
   Log& log_;
   WorkersShared shared_;
-  std::shared_ptr<const Policy> before_;  // lest a worker drops it in its turn: a large one takes many milliseconds
-  const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};  // else each association switches it
+  // Kept so that no worker frees it in its turn: a large one takes many milliseconds.
+  std::shared_ptr<const Policy> previous_policy_;
+  // Otherwise the kernel would enable UDP_GRO with the first association and disable it with the last (KeepUdpGro).
+  const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<Logins> logins_;  // goes before the workers, into whose mailboxes it answers
+  std::unique_ptr<Logins> logins_;  // destroyed before the workers: it puts answers into their mailboxes
   std::vector<Thread> threads_;
 };
 

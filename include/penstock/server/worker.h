@@ -1,23 +1,32 @@
-// One thread of the gateway: its listeners, its poller, its sessions and everything that it lends to them.
-// Owned by the Server; all of it belongs to the thread that runs Run(), but for Wake(), counters() and gauges().
-// Invariant: only the worker destroys sessions, and only after their step has returned; everybody else holds handles.
-// Nothing on the data path is shared with another worker.
-// Deliberately not here: what a session does with its turn (session.h), signals and threads (server.h).
+// One thread of the gateway: its listeners, its poller, its sessions, and all that it lends to them.
+// Owned by the Server; the thread of Run() only, except for Wake(), counters() and gauges().
+// Invariants:
+//   - Only the worker destroys a session, and only after the session's step has returned. All others hold handles.
+//   - No data of the data path is shared with another worker.
+//   - A session that stops although its latches are up is on the ready list or has a deadline: no edge will report what
+//     is left.
+// Does not: decide what a session does in its turn (session.h), start threads, handle signals (server.h, main.cc).
 //
 // A turn:
 //
-//   1. wait for events (not at all while the ready list has somebody), read the clock once
-//   2. each event: find whom it is for (a stale handle: nobody), raise latches, and drive, or put on the ready list who
-//      moves bulk; the wake-up's also means verdicts on logins, and another policy: some sessions are told of it in
-//      each turn until all have been
-//   3. names that were found: to the sessions that wait for them
-//   4. sessions on the ready list: one more turn each, until they have moved kTurnBytes; the others come first in the
-//      next turn. With edge triggering, whoever stops before "again" must be on the list.
-//   5. deadlines, and what the log has suppressed for a second
-//   6. accept, a bounded number, as long as there are permits for more sessions
-//   7. when the datagrams of one association are all there was, in this turn and the one before it: let whoever waits
-//      for this core go first. Programs of this host send datagram by datagram, and a worker that is quick carries each
-//      by itself; what comes while others run goes as one batch. With several associations batches fill without that.
+//   1. Wait      epoll_wait until the next deadline; without waiting if the ready list is not empty or a new policy has
+//                not been applied to all sessions. Read the clock once.
+//   2. Dispatch  Each event goes to the session of its handle; the event of a stale handle is dropped. The session
+//                raises its latches and moves up to kFirstBytes each way at once. If it moves bulk or is on the ready
+//                list, it only raises them and has its turn in step 4: short messages do not wait behind bulk.
+//                The wake-up brings a granted permit, the wish of another worker for one, answers to logins, a new
+//                phase, or a new policy. A policy is applied to kPolicyUpdatesPerTurn sessions in each turn.
+//   3. Names     Answers of the resolver go to the sessions and datagrams that wait for them.
+//   4. Ready     Each session on the ready list moves up to kTurnBytes each way, the longest waiting first. Once they
+//                have moved kTurnBytes together, the rest comes first in the next turn: however many sessions move
+//                bulk, new events wait for kTurnBytes and the rest of one session's quantum at most.
+//   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
+//   6. Accept    Up to kAcceptsPerTurn connections of each listener, while there are permits. Unused permits are
+//                returned if another worker waits for one.
+//   7. Yield     If all events of this turn and of the last one were datagrams of one and the same association, yield
+//                the core (sched_yield(2)). Programs on this host send one datagram at a time, and a fast worker would
+//                forward each by itself; what is sent during the yield is forwarded as one batch. The datagrams of
+//                several associations form batches without that.
 #pragma once
 
 #include <atomic>
@@ -58,11 +67,11 @@ namespace penstock {
 // In life order.
 enum class Phase : std::uint8_t {
   kServing,
-  kDraining,  // nobody new comes in; sessions go on
-  kStopping,  // sessions are cut off
+  kDraining,  // only the connections in the backlog are accepted; sessions continue
+  kStopping,  // all sessions end at once; relays are reset
 };
 
-// What all workers of a server share, besides constants. Touched when a session comes or goes, never for a byte.
+// What all workers of a server share, beside constants. Used when a session begins or ends, never for a byte.
 struct WorkersShared {
   WorkersShared(Policy first_policy, const Settings& settings)
       : policy(std::move(first_policy)),
@@ -84,14 +93,15 @@ struct WorkersShared {
 
 class Worker {
  public:
-  // `listeners` are non-blocking. Throws std::system_error when the system has no descriptor for its poller.
+  // `listeners` are non-blocking. `settings`, `log` and `shared` must outlive the worker. Throws std::system_error if
+  // the system has no descriptor or memory for its poller.
   Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
   ~Worker();
 
-  // Serves until the phase says otherwise: while draining, until the last session has ended.
+  // Serves until the phase is kStopping, or is kDraining and the backlog and all sessions have ended.
   void Run();
 
-  // Makes Run look at the phase and the policy. Any thread.
+  // Makes Run read the phase and the policy again. Any thread.
   void Wake() const { wake_.Raise(); }
 
   const Counters& counters() const { return counters_; }
@@ -99,20 +109,20 @@ class Worker {
 
  private:
   struct Listener {
-    Fd socket;                          // closed once it has drained
-    bool ready = true;                  // a latch: somebody may be waiting
-    std::optional<std::size_t> left{};  // draining: of those who were in the backlog when it began
+    Fd socket;                                  // closed once it has drained
+    bool ready = true;                          // latch: the backlog may not be empty
+    std::optional<std::size_t> backlog_left{};  // draining: connections still to accept, of the backlog at its start
   };
 
   void Turn();
   void UpdateGauges();
   std::optional<std::chrono::nanoseconds> PollTimeout() const;
   void Dispatch(const Poller::Event& event);
-  std::optional<Handle> LoneAssociation(int events) const;
-  void LetBatchesFill(int events);
+  std::optional<Handle> OnlyAssociation(int events) const;
+  void YieldToFillBatches(int events);
   void OnWake();
   void TakePolicy();
-  void TellOfPolicy();
+  void ApplyPolicy();
   void DeliverLogins();
   void DeliverNames();
   void DeliverToDatagram(Handle waiting, const NameAnswer& answer);
@@ -127,27 +137,27 @@ class Worker {
   bool TakePermit(Listener& listener);
   Admission AdmissionOf(const Accepted& accepted);
   bool Admit(Accepted& accepted, Admission admission);
-  void NotePause(Counter& counter, std::string_view event);
-  bool accepting_paused() const { return permits_.waiting() || accept_again_ > clock_.now(); }
+  void ReportPause(Counter& counter, std::string_view event);
+  bool accepting_paused() const { return permits_.waiting() || accept_retry_ > clock_.now(); }
 
-  void After(Session& session, Session::Next next);
+  void Schedule(Session& session, Session::Next next);
   void Release(Session& session);
 
   Log& log_;
   WorkersShared& shared_;
   std::shared_ptr<const Policy> policy_;
-  std::uint32_t policy_told_ = Handle::kNoSlot;  // the first session that has not been told of it; kNoSlot: all have
+  std::uint32_t policy_next_ = Handle::kNoSlot;  // the first session that still has the previous one; kNoSlot: none
   Counters counters_;
   Gauges gauges_;
   Clock clock_;
   Poller poller_;
   WakeUp wake_;
   LoginMailbox login_answers_{wake_};
-  std::vector<LoginAnswer> logins_now_;
+  std::vector<LoginAnswer> login_batch_;
   PermitLease permits_;
   std::vector<Listener> listeners_;
-  TimePoint accept_again_{};
-  std::optional<Handle> lone_association_;  // of the last turn
+  TimePoint accept_retry_{};                // no accept before this time
+  std::optional<Handle> only_association_;  // if all events of the last turn were its datagrams
 
   Guard guard_;
   std::unique_ptr<std::uint8_t[]> copy_buffer_;
@@ -162,7 +172,7 @@ class Worker {
   LogPace warnings_;
   SessionTools tools_;
   Slab<Session> sessions_;
-  std::vector<Handle> ready_;  // the longest waiting first
+  std::vector<Handle> ready_;  // sessions that get another turn, the longest waiting first
 };
 
 }  // namespace penstock
