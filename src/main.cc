@@ -1,4 +1,4 @@
-// Wiring only: command line, signals, server, and the exit status (os/process.h).
+// The program: connects the command line, signals and the server, and returns the exit status (os/process.h).
 
 #include <poll.h>
 #include <signal.h>
@@ -44,8 +44,8 @@ sigset_t Block(std::initializer_list<int> signals) {
   return set;
 }
 
-// The signals that mean something to the gateway, as a descriptor. Blocked before any thread exists, so that none gets
-// them.
+// Returns a signalfd(2) for the signals that the gateway handles, and blocks them. Called before any thread is started:
+// threads inherit the mask, so none of them is interrupted.
 Fd BlockSignals() {
   const sigset_t signals = Block({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
   return Fd(::signalfd(-1, &signals, SFD_CLOEXEC));
@@ -62,16 +62,16 @@ void LogStart(const Server& server, Log& log) {
   }
 }
 
-// Reads options in a thread of its own, beside the one that hears signals.
-class Reader {
+// Parses the command line again in a thread of its own, so that the main thread can handle signals meanwhile.
+class OptionReader {
  public:
-  ~Reader() {
+  ~OptionReader() {
     if (thread_.running()) thread_.Detach();
   }
 
-  // False when there is no thread to be had. Nothing is being read.
+  // False if no thread can be started. The reader must not be busy().
   bool Start(int count, char* const* arguments, const Running& running) try {
-    // The thread has a part in what it writes to, for it may be left behind.
+    // The thread shares the result, for it may be detached and outlive the reader.
     thread_ = Thread("reader", [count, arguments, running, read = read_] {
       try {
         read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
@@ -86,8 +86,9 @@ class Reader {
   }
 
   bool busy() const { return thread_.running(); }
-  int done_fd() const { return read_->done.fd(); }  // readable when Finish will not wait
+  int done_fd() const { return read_->done.fd(); }  // readable once Finish does not wait
 
+  // Waits for the thread and returns what it has parsed.
   CommandLine Finish() {
     thread_.Join();
     read_->done.Clear();
@@ -103,10 +104,10 @@ class Reader {
   Thread thread_;
 };
 
-// A program, its command line, and what it is doing.
+// The gateway as a program, from its parsed command line to its exit status.
 class Program {
  public:
-  // `arguments` as main gets them, and what they were found to mean.
+  // `arguments` as main gets them, and `line`, parsed from them.
   Program(int count, char* const* arguments, CommandLine line)
       : count_(count),
         arguments_(arguments),
@@ -124,12 +125,12 @@ class Program {
     LogStart(*server_, log_);
     if (line_.shows_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
-                     .Text("meaning", "everybody on this host can read it: use --users FILE"));
+                     .Text("meaning", "every user of this host can read it: use --users FILE"));
     }
-    WarnOfUnreadable();
-    WarnOfPrivate();
-    TellDefaults();
-    line_.settings.policy = {};  // which may be large, and is the server's now
+    WarnAboutUnreadable();
+    WarnAboutPrivateNetworks();
+    LogDefaultLimit();
+    line_.settings.policy = {};  // it may be large, and the server has its own
 
     WaitForStop(TimePoint::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
@@ -144,7 +145,7 @@ class Program {
   bool reading() const { return reader_.busy(); }
 
  private:
-  // Reloads, until another signal comes, or `deadline`, or the workers have ended.
+  // Returns at a signal other than SIGHUP, at `deadline`, or when all workers have finished. Reloads at SIGHUP.
   void WaitForStop(TimePoint deadline) {
     while (!server_->finished()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyNow());
@@ -164,8 +165,8 @@ class Program {
     }
   }
 
-  // Whom --run-as has made it may not read what root could.
-  void WarnOfUnreadable() {
+  // Files that root has read, and that the user of --run-as cannot read again.
+  void WarnAboutUnreadable() {
     for (const std::string& file : line_.files) WarnUnlessReadable(file, R_OK);
     for (const std::string& folder : line_.folders) WarnUnlessReadable(folder, R_OK | X_OK);
   }
@@ -174,11 +175,11 @@ class Program {
     if (::access(path.c_str(), mode) == 0) return;
     log_.Write(LogLine(LogLevel::kWarn, "unreadable-later")
                    .Text("file", path)
-                   .Text("meaning", "a reload will fail: let the user of --run-as read it"));
+                   .Text("meaning", "reloads will fail: make it readable for the user of --run-as"));
   }
 
-  // Whoever may use the gateway is in the networks that it is in, which are seldom meant to be lent.
-  void WarnOfPrivate() {
+  // The gateway gives its clients access to the networks of its host. For private networks that is rarely intended.
+  void WarnAboutPrivateNetworks() {
     std::string blocks;
     for (const Prefix& block : line_.settings.policy.rules->open_private()) {
       blocks += (blocks.empty() ? "" : ", ") + block.ToString();
@@ -187,39 +188,40 @@ class Program {
     if (blocks.empty() || !remote) return;
     log_.Write(LogLine(LogLevel::kWarn, "private-networks-open")
                    .Text("blocks", blocks)
-                   .Text("meaning", "remote clients may reach them: deny target private, or allow what they need"));
+                   .Text("meaning", "remote clients can reach them: deny target private, or allow what they need"));
   }
 
-  // A limit that nobody has chosen.
-  void TellDefaults() {
+  // A limit that is not in the configuration.
+  void LogDefaultLimit() {
     const auto limit = server_->connections_per_client_default();
     if (!limit || line_.settings.policy.limits.connections_per_client_max) return;
     log_.Write(
         LogLine(LogLevel::kNotice, "limit")
             .Number("max-connections-per-client", *limit)
-            .Text("meaning", "half of all, as none is given: clients whom a balancer or NAT hides are one client"));
+            .Text("meaning",
+                  "the default, half of max-connections: clients behind one load balancer or NAT are one client"));
   }
 
-  // What changes in a file that is being read would be read in part: at another SIGHUP all of it is read again.
+  // A file that changes while it is read may be read in part, so a SIGHUP during a reload causes another reload.
   void StartReload() {
     reload_wanted_ = false;
     const Running running{server_->listening(), server_->settings().guard.trust_loopback};
-    if (!reader_.Start(count_, arguments_, running)) RefuseReload("there is no thread to read the options");
+    if (!reader_.Start(count_, arguments_, running)) RefuseReload("cannot start a thread that reads the options");
   }
 
   void RefuseReload(std::string_view reason) {
     log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
   }
 
-  // A mistake changes nothing.
+  // After an error the policy is as before.
   void FinishReload(CommandLine line) {
     if (line.wish == CommandLine::Wish::kMistake) return RefuseReload(line.mistake);
     log_.set_level(line.settings.policy.log_level);
     server_->Reload(std::move(line.settings.policy));
-    LogLine told(LogLevel::kNotice, "reload");
+    LogLine reloaded(LogLevel::kNotice, "reload");
     const std::string restart = NeedsRestart(line_, line);
-    if (!restart.empty()) told.Text("needs-restart", restart);
-    log_.Write(told);
+    if (!restart.empty()) reloaded.Text("needs-restart", restart);
+    log_.Write(reloaded);
   }
 
   const int count_;
@@ -228,12 +230,12 @@ class Program {
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   std::unique_ptr<Server> server_;
-  Reader reader_;
+  OptionReader reader_;
   bool reload_wanted_ = false;
 };
 
 int Check(const CommandLine& line) {
-  std::printf("penstock: nothing is wrong with these options");
+  std::printf("penstock: no errors in the options");
   for (const std::string& file : line.files)
     std::printf("%s%s", &file == &line.files.front() ? " and " : ", ", file.c_str());
   std::printf("\n");
@@ -244,7 +246,7 @@ int Main(int count, char* arguments[]) {
   ForbidNewPrivileges();
   AllowDumps(false);  // passwords are about to be read
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
-  Block({SIGHUP});  // which waits until there is something to reload; the others end a program that is still starting
+  Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
   switch (line.wish) {
     case CommandLine::Wish::kHelp:
@@ -265,7 +267,7 @@ int Main(int count, char* arguments[]) {
   const int status = program->Run();
   const bool still_reads = program->reading();
   program.reset();
-  if (still_reads) std::_Exit(status);  // and not by way of destructors of what that thread may be using
+  if (still_reads) std::_Exit(status);  // without destructors: the thread may still use their objects
   return status;
 }
 

@@ -26,15 +26,15 @@
 namespace penstock {
 namespace {
 
-constexpr std::size_t kLineBytesMax = 4096;  // of a terminal (termios(3), canonical mode)
+constexpr std::size_t kLineBytesMax = 4096;  // the longest line of a terminal in canonical mode (termios(3))
 
 int Warn(int exit_code, const std::string& sentence) {
   std::fprintf(stderr, "penstock: %s\n", sentence.c_str());
   return exit_code;
 }
 
-// The signals that end or stop a program from its terminal. Blocked, they wait; as a descriptor, they are seen waiting;
-// unblocked, they do what they always do.
+// Blocks the signals that end or stop a program from its terminal. While they are blocked, fd() shows by signalfd(2)
+// that one is pending; the destructor unblocks them, and a pending one takes effect.
 class HeldSignals {
  public:
   HeldSignals() {
@@ -55,6 +55,7 @@ class HeldSignals {
   Fd waiting_;
 };
 
+// Turns the echo of a terminal off, and restores its settings.
 class SilentTerminal {
  public:
   explicit SilentTerminal(int terminal) : terminal_(terminal), silent_(::tcgetattr(terminal, &before_) == 0) {
@@ -77,7 +78,7 @@ class SilentTerminal {
   bool silent_;
 };
 
-void Say(int terminal, std::string_view text) {
+void Print(int terminal, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(terminal, text.data(), text.size());
     if (written < 0 && errno != EINTR) return;
@@ -85,15 +86,16 @@ void Say(int terminal, std::string_view text) {
   }
 }
 
-// The next line of standard input, without its end; nothing when there is none. What is longer than kLineBytesMax is
-// cut: it is too long for a password anyway.
+// The next line of standard input, without its newline; nothing at the end of the input. Cuts a line at kLineBytesMax,
+// which is more than a password may have.
 std::optional<Secret> ReadInputLine() {
   Secret line = Secret::WithRoom(kLineBytesMax);
   std::size_t size = 0;
   bool ended = false;
   while (!ended && size < kLineBytesMax) {
     char* const next = line.room().data() + size;
-    const ssize_t got = ::read(STDIN_FILENO, next, 1);  // a byte at a time: what is behind the line is not ours
+    // One byte at a time: what is behind the line is left for other programs.
+    const ssize_t got = ::read(STDIN_FILENO, next, 1);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 || (got == 0 && size == 0)) return std::nullopt;
     ended = got == 0 || *next == '\n';
@@ -103,8 +105,8 @@ std::optional<Secret> ReadInputLine() {
   return line;
 }
 
-// The line that a terminal has ready, without its end; nothing when it is at its end. It comes with one read(2), also
-// when Ctrl-D has ended it: to ask for more would be to wait, deaf to signals.
+// The line that a terminal has ready, without its newline; nothing at the end of the input. One read(2) returns the
+// whole line, also if Ctrl-D has ended it. Another read would block, with the signals blocked.
 std::optional<Secret> ReadTerminalLine(int terminal) {
   Secret line = Secret::WithRoom(kLineBytesMax);
   const ssize_t got = ::read(terminal, line.room().data(), kLineBytesMax);
@@ -114,47 +116,47 @@ std::optional<Secret> ReadTerminalLine(int terminal) {
   return line;
 }
 
-enum class Asked { kAnswered, kInterrupted, kFailed };
+enum class AskResult { kAnswered, kInterrupted, kFailed };
 
-// Asks once. Interrupted: a signal came instead of a line; one that ends the program has done so before this returns.
-Asked AskOnce(int terminal, const std::string& prompt, Secret& answer) {
+// Asks once. kInterrupted: a signal came before a line; if it ends the program, this does not return.
+AskResult AskOnce(int terminal, const std::string& prompt, Secret& answer) {
   const HeldSignals signals;
-  const SilentTerminal silent(terminal);  // goes first, so that the signals meet a terminal with echo
-  if (!silent.silent() || signals.fd() < 0) return Asked::kFailed;
-  Say(terminal, prompt);
+  const SilentTerminal silent(terminal);  // destroyed first: pending signals take effect with the echo restored
+  if (!silent.silent() || signals.fd() < 0) return AskResult::kFailed;
+  Print(terminal, prompt);
   for (;;) {
     pollfd waiting[] = {{terminal, POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-    if (::poll(waiting, 2, -1) < 0 && errno != EINTR) return Asked::kFailed;
+    if (::poll(waiting, 2, -1) < 0 && errno != EINTR) return AskResult::kFailed;
     if ((waiting[1].revents & POLLIN) != 0) {
-      Say(terminal, "\n");
-      return Asked::kInterrupted;
+      Print(terminal, "\n");
+      return AskResult::kInterrupted;
     }
     if (waiting[0].revents == 0) continue;
     auto line = ReadTerminalLine(terminal);
-    Say(terminal, "\n");
-    if (!line) return Asked::kFailed;
+    Print(terminal, "\n");
+    if (!line) return AskResult::kFailed;
     answer = std::move(*line);
-    return Asked::kAnswered;
+    return AskResult::kAnswered;
   }
 }
 
-// After a stop (Ctrl-Z) that has been continued the question is asked again.
+// Asks again after a stop (Ctrl-Z) and continuation.
 std::optional<Secret> Ask(int terminal, const std::string& prompt) {
   for (;;) {
     Secret answer;
     switch (AskOnce(terminal, prompt, answer)) {
-      case Asked::kAnswered:
+      case AskResult::kAnswered:
         return answer;
-      case Asked::kInterrupted:
+      case AskResult::kInterrupted:
         break;
-      case Asked::kFailed:
+      case AskResult::kFailed:
         return std::nullopt;
     }
   }
 }
 
-// What is wrong with a password; empty when nothing is.
-std::string Fault(const Secret& password) {
+// Why a password cannot be used; empty if it can.
+std::string PasswordError(const Secret& password) {
   if (password.empty()) return "the password is empty";
   if (password.size() > kPasswordBytesMax) {
     return "the password is longer than " + std::to_string(kPasswordBytesMax) + " bytes, which SOCKS5 cannot carry";
@@ -171,20 +173,20 @@ int PrintLine(const std::string& name, const Secret& password) {
   return kExitClean;
 }
 
-// Without a terminal: one line of standard input, no questions.
+// Without a terminal: reads one line of standard input, without a prompt.
 int TakeFromInput(const std::string& name) {
   const auto password = ReadInputLine();
   if (!password) return Warn(kExitFailure, "there is no terminal, and no password on standard input");
-  const std::string fault = Fault(*password);
-  return fault.empty() ? PrintLine(name, *password) : Warn(kExitFailure, fault);
+  const std::string error = PasswordError(*password);
+  return error.empty() ? PrintLine(name, *password) : Warn(kExitFailure, error);
 }
 
 int TakeFromTerminal(int terminal, const std::string& name) {
   const auto password = Ask(terminal, "Password for " + name + ": ");
   if (!password) return Warn(kExitFailure, "no password was given");
-  const std::string fault = Fault(*password);
-  if (!fault.empty()) return Warn(kExitFailure, fault);
-  const auto again = Ask(terminal, "The same again: ");
+  const std::string error = PasswordError(*password);
+  if (!error.empty()) return Warn(kExitFailure, error);
+  const auto again = Ask(terminal, "Repeat the password: ");
   if (!again) return Warn(kExitFailure, "no password was given");
   if (!SameInConstantTime(password->Reveal(), again->Reveal())) {
     return Warn(kExitFailure, "the two passwords differ");
@@ -195,7 +197,7 @@ int TakeFromTerminal(int terminal, const std::string& name) {
 }  // namespace
 
 int RunPasswd(int count, char* const arguments[]) {
-  if (count != 3) return Warn(kExitUsage, "usage: penstock passwd NAME; it asks for the password");
+  if (count != 3) return Warn(kExitUsage, "usage: penstock passwd NAME (it reads the password)");
   const std::string name = arguments[2];
   if (!IsUserName(name)) return Warn(kExitUsage, std::string(kUserNameRule));
   const Fd terminal(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));

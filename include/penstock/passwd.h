@@ -1,15 +1,15 @@
-// `penstock passwd NAME`: asks for a password and prints the line for a users file.
-// Used by main instead of running the gateway; one thread.
-// Invariant: the terminal's echo is as it was when this returns, and when a signal ends the program in between. The
+// `penstock passwd NAME`: reads a password and prints the line for a users file.
+// Called by main instead of running the gateway; one thread.
+// Invariant: the echo of the terminal is restored before this returns, and before a signal ends the program. The
 // password is neither printed nor left in memory.
-// Deliberately not here: the hash (password_hash.h), and changing a file.
+// Does not: compute the hash (password_hash.h), change a file.
 #pragma once
 
 namespace penstock {
 
-// `arguments` as main gets them, the first two being the program and "passwd". Returns the exit status
-// (process.h), with a sentence on standard error unless it is kExitClean: kExitFailure if there is no password,
-// kExitUsage for a mistake on the command line.
+// Takes the arguments of main: the program, "passwd", NAME. Returns the exit status (process.h): kExitClean after it
+// has printed the line; kExitFailure without a usable password, or if printing fails; kExitUsage for an error on the
+// command line. Except for kExitClean it has printed a sentence on standard error.
 int RunPasswd(int count, char* const arguments[]);
 
 }  // namespace penstock
