@@ -1,12 +1,12 @@
 # Penstock, a SOCKS5 gateway for Linux.  `make help` lists the targets.
 #
-# Everything that is built lands in $(BUILD)/FLAVOUR/.  A flavour is a set of compiler options:
+# All output goes to $(BUILD)/FLAVOUR/.  A flavour is a set of compiler options:
 #   release  what is installed            debug  assertions, used by `make test`
 #   asan     address + undefined          tsan   thread
 #   fuzz     clang's libFuzzer + address + undefined
 #
 # Variables: CXX, CPPFLAGS, CXXFLAGS, LDFLAGS and LDLIBS are appended to the project's own options.
-#   BUILD=DIR   build somewhere else       WERROR=1  treat warnings as errors (CI=true does so too)
+#   BUILD=DIR   the output directory       WERROR=1  treat warnings as errors (CI=true does so too)
 #   LTO=1       link-time optimisation     V=1       print whole commands
 #   PREFIX=DIR, DESTDIR=DIR                ARGS=, TEST_ARGS=, BENCH_FLAGS=, TIME= as described in `make help`
 
@@ -24,7 +24,7 @@ FLAVOURS := release debug asan tsan fuzz
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
-# All CPUs, unless the caller said how many jobs to run (a sub-make has a job server already).
+# One job for each CPU, unless the caller gives -j (a sub-make already has a job server).
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
   MAKEFLAGS += -j$(shell nproc)
 endif
@@ -54,7 +54,7 @@ endif
 
 COMMON_FLAGS := -std=c++20 -pthread $(WARNINGS)
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-# -Og and line tables: a third less to compile than -O1 -g, and reports say the same.
+# -Og -g1 compiles in two thirds of the time of -O1 -g, with the same reports.
 SANITIZER_FLAGS := -Og -g1 -fno-omit-frame-pointer -fno-optimize-sibling-calls
 
 ifeq ($(LTO),1)
@@ -67,7 +67,7 @@ release_FLAGS   := $(ERRORS) -O2 -g -DNDEBUG -fPIE -fno-plt $(HARDENING) $(LTO_F
 release_LDFLAGS := -pie -Wl,-z,relro,-z,now $(LTO_FLAGS)
 debug_FLAGS     := $(ERRORS) -Og -g -fPIE -D_GLIBCXX_ASSERTIONS
 debug_LDFLAGS   := -pie
-# No -Werror here: instrumented code makes the compilers warn about things that are not there.
+# Without -Werror: with instrumentation compilers give false warnings.
 asan_FLAGS      := $(SANITIZER_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all
 asan_LDFLAGS    := -fsanitize=address,undefined
 tsan_FLAGS      := $(SANITIZER_FLAGS) -fPIE -fsanitize=thread
@@ -76,19 +76,19 @@ fuzz_FLAGS      := $(SANITIZER_FLAGS) -fsanitize=fuzzer-no-link,address,undefine
 fuzz_LDFLAGS    := -fsanitize=fuzzer,address,undefined
 fuzz_CXX        := $(FUZZ_CXX)
 
-# The tests themselves are not optimised: with their many checks that takes several times as long to compile.
+# The tests are not optimised: with their many checks, that would take several times as long to compile.
 debug_TEST_FLAGS := -O0
 asan_TEST_FLAGS  := -O0
 tsan_TEST_FLAGS  := -O0
 
 PENSTOCK_LDLIBS := -lresolv -lcrypt
 
-# Records a text that some targets depend on: `$(call stamp,FILE,TEXT)` touches FILE when TEXT changed.
+# `$(call stamp,FILE,TEXT)` writes TEXT to FILE if it has changed; targets that depend on TEXT depend on FILE.
 stamp = @mkdir -p $(dir $(1)); printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $(1) || \
   printf '%s\n' '$(subst ','\'',$(2))' > $(1)
 
-# For the fuzz entry points only what they reach is built. `$(call modules_of,FILES)`: the modules that these files
-# include; `$(call closure,MODULES)`: these, what they include, and so on.
+# For the fuzz entry points, only the modules that they need are built. `$(call modules_of,FILES)`: the modules that
+# FILES include. `$(call closure,MODULES)`: MODULES and all that they include, directly or not.
 ifneq ($(filter fuzz%,$(MAKECMDGOALS)),)
 modules_of = $(if $(1),$(shell sed -n 's|^.include "penstock/\(.*\)[.]h".*|\1|p' $(1) | sort -u))
 closure = $(call widen,$(1),$(sort $(1) $(call modules_of,$(foreach m,$(1),$(wildcard src/$m.cc include/penstock/$m.h)))))
@@ -117,7 +117,8 @@ $$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
 
 $$($(1)_DIR)/obj/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
 
-# The archive is made afresh, and again when the list of its members changed. "q": rooms have files of the same name.
+# The archive is always rebuilt as a whole, also if the list of its members has changed. ar "q" keeps files of the
+# same name in different rooms; "r" would replace one with the other.
 $$($(1)_DIR)/libpenstock.a: $$($(1)_LIB_OBJS) $$($(1)_DIR)/members
 	$$(Q)rm -f $$@
 	$$(Q)$$($(1)_AR) qcs $$@ $$($(1)_LIB_OBJS)
@@ -155,13 +156,13 @@ $$($(1)_DIR)/test-members: FORCE
 $(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$(FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
 	@:
 
-# scripts/bench.d is a folder and no list of dependencies.
+# scripts/bench.d is a folder, not a list of dependencies.
 -include $$(filter-out %/bench.d,$$(wildcard $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d))
 endef
 
 $(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
 
-# All rooms above os/, and main, with a stub in the place of os/. Linked, never run.
+# All rooms above os/, and main, with a stub instead of os/. It is linked and never run.
 STUB_OBJS := $(patsubst %.cc,$(debug_DIR)/obj/%.o,$(filter-out src/os/%,$(LIB_SRCS)) src/main.cc test/stub/os.cc)
 $(debug_DIR)/test/stub-link: $(STUB_OBJS) $(debug_DIR)/members
 	@mkdir -p $(@D)
@@ -170,7 +171,7 @@ $(debug_DIR)/test/stub-link: $(STUB_OBJS) $(debug_DIR)/members
 
 debug-tests: $(debug_DIR)/test/stub-link
 
-# Objects stay, although some are only reached through pattern rules.
+# Keeps objects that only pattern rules build.
 .SECONDARY:
 
 .PHONY: FORCE
@@ -192,13 +193,13 @@ run: ## build the gateway and start it on 127.0.0.1:1080 (ARGS= passes options)
 	@$(MAKE) --no-print-directory release
 	$(BUILD)/release/penstock $(ARGS)
 
-# What scripts/test reads.
+# Read by scripts/test.
 export BUILD TEST_ARGS
 
 # --- tests ------------------------------------------------------------------------------------
 
 .PHONY: test asan tsan fuzz tests
-test: ## install what the tests need, run them all, end with `N passed, N failed` (TEST_ARGS= to doctest)
+test: ## install what the tests need and run them; ends with `N passed, N failed` (TEST_ARGS= to doctest)
 	@CXX='$(CXX)' scripts/deps test
 	@$(MAKE) --no-print-directory debug-tests release
 	@scripts/test debug
@@ -230,7 +231,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/test/fuzz/%_fuzz.o $(BUILD)
 .PHONY: fuzz-programs $(FUZZ_NAMES:%=fuzz-run-%)
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-fuzz: $(FUZZ_NAMES:%=fuzz-run-%) ## run each fuzz entry point for TIME=60 seconds; finds go to build/fuzz/
+fuzz: $(FUZZ_NAMES:%=fuzz-run-%) ## run each fuzz entry point for TIME=60 seconds; results go to build/fuzz/
 	@test -n '$(FUZZ_NAMES)' || { echo 'There is no test/fuzz/*_fuzz.cc.' >&2; exit 1; }
 
 # libFuzzer writes new inputs to the first directory and only reads the others.
@@ -249,7 +250,7 @@ LOAD_PARTS := load target stream datagrams
 $(BUILD)/bench/load: $(LOAD_PARTS:%=$(BUILD)/release/obj/scripts/bench.d/%.o)
 $(BUILD)/bench/rules: $(BUILD)/release/obj/scripts/bench.d/rules.o $(BUILD)/release/libpenstock.a
 
-# What scripts/bench runs beside the gateways; it makes them itself.
+# Programs that scripts/bench runs beside the gateways. It calls make for them.
 $(BUILD)/bench/load $(BUILD)/bench/rules:
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LINK $@')
@@ -267,18 +268,18 @@ bench: ## measure the gateway (BENCH_FLAGS= passes options to scripts/bench)
 format: ## rewrite the sources with clang-format
 	@$(CLANG_FORMAT) -i $(FORMAT_FILES)
 
-format-check: ## fail when clang-format would change a source file
+format-check: ## fail if clang-format would change a source file
 	@$(CLANG_FORMAT) --dry-run --Werror $(FORMAT_FILES)
 
-lint: ## run clang-tidy over src/ and shellcheck over the scripts; a warning is an error
+lint: ## run clang-tidy on src/, shellcheck on scripts and mandoc on manual pages; a warning is an error
 	@scripts/lint
 
-# Code is not made: warnings come with the syntax tree. The stamps say which files are as they were last time.
+# Only the syntax is checked, which gives all warnings. A stamp for each file skips those that have not changed.
 CLANG_CHECKED := $(patsubst %.cc,$(BUILD)/clang/%.ok,$(LIB_SRCS) src/main.cc $(SUPPORT_SRCS) $(UNIT_SRCS) $(GATEWAY_SRCS) \
                    $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) $(wildcard test/fuzz/replay.cc scripts/bench.d/*.cc))
 
 .PHONY: clang-check
-clang-check: $(CLANG_CHECKED) ## let clang read everything that g++ builds; a warning is an error
+clang-check: $(CLANG_CHECKED) ## check with clang++ all that g++ builds; a warning is an error
 
 $(BUILD)/clang/%.ok: %.cc
 	@mkdir -p $(@D)
@@ -288,10 +289,10 @@ $(BUILD)/clang/%.ok: %.cc
 
 -include $(filter-out %/bench.d,$(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d))
 
-stub-link: $(debug_DIR)/test/stub-link ## link all rooms above os/ without it, and check what they need from libc
+stub-link: $(debug_DIR)/test/stub-link ## link all rooms above os/ without it, and check which symbols they need
 	@scripts/floors --objects $(debug_DIR)
 
-floors: ## check rooms, floors and doors: who may include whom
+floors: ## check rooms, floors and doors: which files may include which
 	@scripts/floors
 
 # --- installation -----------------------------------------------------------------------------
