@@ -3,8 +3,7 @@
 // Invariants:
 //   - Only the worker destroys a session, and only after the session's step has returned. All others hold handles.
 //   - No data of the data path is shared with another worker.
-//   - A session that stops although its latches are up is on the ready list or has a deadline: no edge will report what
-//     is left.
+//   - A session that could make progress without another event is on the ready list: no edge will report what is left.
 // Does not: decide what a session does in its turn (session.h), start threads, handle signals (server.h, main.cc).
 //
 // A turn:
@@ -12,14 +11,14 @@
 //   1. Wait      epoll_wait until the next deadline; without waiting if the ready list is not empty or a new policy has
 //                not been applied to all sessions. Read the clock once.
 //   2. Dispatch  Each event goes to the session of its handle; the event of a stale handle is dropped. The session
-//                raises its latches and moves up to kFirstBytes each way at once. If it moves bulk or is on the ready
-//                list, it only raises them and has its turn in step 4: short messages do not wait behind bulk.
+//                raises its latches and has a turn at once, with a quantum of kFirstBytes each way. If it moves bulk or
+//                is on the ready list, its turn comes in step 4 instead: short messages do not wait behind bulk.
 //                The wake-up brings a granted permit, the wish of another worker for one, answers to logins, a new
 //                phase, or a new policy. A policy is applied to kPolicyUpdatesPerTurn sessions in each turn.
 //   3. Names     Answers of the resolver go to the sessions and datagrams that wait for them.
-//   4. Ready     Each session on the ready list moves up to kTurnBytes each way, the longest waiting first. Once they
-//                have moved kTurnBytes together, the rest comes first in the next turn: however many sessions move
-//                bulk, new events wait for kTurnBytes and the rest of one session's quantum at most.
+//   4. Ready     Each session on the ready list has a turn, the longest waiting first, with a quantum of kTurnBytes
+//                each way. Once they have moved kTurnBytes together, the rest comes first in the next turn: however
+//                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
 //   6. Accept    Up to kAcceptsPerTurn connections of each listener, while there are permits. Unused permits are
 //                returned if another worker waits for one.
