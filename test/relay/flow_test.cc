@@ -464,7 +464,7 @@ TEST_CASE("flow: Release returns what it holds; a pipe with bytes inside is clos
   CHECK(rig.tools.pipes.idle() == idle);
 }
 
-TEST_CASE("flow: a turn moves its budget and reports that it is unfinished" *
+TEST_CASE("flow: a turn moves its quantum and reports that it is unfinished" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
   Rig rig(kWide, kWide);
   const std::string much = Pattern(2 * kTurnBytes + 100'000);
@@ -712,7 +712,7 @@ TEST_CASE("flow: with a full sink it waits for the sink, not for an allowance") 
   CHECK_FALSE(rig.flow.unfinished());  // the sink's edge will wake it
 }
 
-TEST_CASE("flow: an allowance larger than a turn's budget does not make the turn longer" *
+TEST_CASE("flow: an allowance larger than the quantum does not make the turn longer" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
   Rig rig(kWide, kWide);
   const std::string much = Pattern(2 * kTurnBytes + 100'000);

@@ -282,7 +282,7 @@ TEST_CASE("relay: after a reset that a write finds first, the bytes before it ar
   }
 }
 
-TEST_CASE("relay: a target that answers, closes, and then resets because the client still sends") {
+TEST_CASE("relay: a target that answers, closes and then resets breaks the relay after its answer and its end") {
   Rig rig;
   SendTo(rig.client(), "question");
   CHECK(rig.Take(rig.target(), 8) == "question");
@@ -334,7 +334,7 @@ TEST_CASE("relay: a side that half-closes and then resets breaks the relay") {
   }
 }
 
-TEST_CASE("relay: more than a turn's budget is unfinished, and needs no edge" *
+TEST_CASE("relay: more than a turn's quantum is unfinished, and needs no edge" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
   for (const auto way : kBothWays) {
     Rig rig(kWide, kWide);

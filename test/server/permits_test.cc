@@ -71,7 +71,7 @@ TEST_CASE("permits: a worker that waits gets the unused permits of another") {
   for (int i = 0; i < 7; ++i) poor.lease.Return();
 }
 
-TEST_CASE("permits: the worker that has waited longest gets the next permit, whoever returns it") {
+TEST_CASE("permits: the worker that has waited longest gets the next permit, from whichever worker") {
   Permits permits(2);
   Worker first(permits, 1);
   Worker second(permits, 1);
