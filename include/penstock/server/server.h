@@ -57,8 +57,8 @@ class Server {
   // locks out the others. No limit if all addresses are loopback, where all users of this host are one client.
   std::optional<std::uint32_t> connections_per_client_default() const;
 
-  // Replaces the policy. New requests are evaluated by it; existing sessions continue (but see
-  // Policy::reload_ends_denied).
+  // Replaces the policy. New requests are evaluated by it. Existing sessions continue, with its bandwidth limits (but
+  // see Policy::reload_ends_denied).
   void Reload(Policy policy);
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
