@@ -70,13 +70,13 @@ class OptionReader {
   }
 
   // False if no thread can be started. The reader must not be busy().
-  bool Start(int count, char* const* arguments, const Running& running) try {
+  bool Start(int count, char* const* arguments, const RunningGateway& running) try {
     // The thread shares the result, for it may be detached and outlive the reader.
     thread_ = Thread("reader", [count, arguments, running, read = read_] {
       try {
         read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
       } catch (const std::bad_alloc&) {
-        read->line = {.wish = CommandLine::Wish::kMistake, .mistake = "there is not enough memory for the options"};
+        read->line = {.action = CommandLine::Action::kError, .error = "there is not enough memory for the options"};
       }
       read->done.Raise();
     });
@@ -123,7 +123,7 @@ class Program {
     }
     AllowDumps(line_.core_dumps);
     LogStart(*server_, log_);
-    if (line_.shows_password) {
+    if (line_.exposes_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
                      .Text("meaning", "every user of this host can read it: use --users FILE"));
     }
@@ -181,7 +181,7 @@ class Program {
   // The gateway gives its clients access to the networks of its host. For private networks that is rarely intended.
   void WarnAboutPrivateNetworks() {
     std::string blocks;
-    for (const Prefix& block : line_.settings.policy.rules->open_private()) {
+    for (const Prefix& block : line_.settings.policy.rules->exposed_private()) {
       blocks += (blocks.empty() ? "" : ", ") + block.ToString();
     }
     const bool remote = server_->listens_beyond_loopback() || !server_->settings().guard.trust_loopback;
@@ -205,7 +205,7 @@ class Program {
   // A file that changes while it is read may be read in part, so a SIGHUP during a reload causes another reload.
   void StartReload() {
     reload_wanted_ = false;
-    const Running running{server_->listening(), server_->settings().guard.trust_loopback};
+    const RunningGateway running{server_->listening(), server_->settings().guard.trust_loopback};
     if (!reader_.Start(count_, arguments_, running)) RefuseReload("cannot start a thread that reads the options");
   }
 
@@ -215,7 +215,7 @@ class Program {
 
   // After an error the policy is as before.
   void FinishReload(CommandLine line) {
-    if (line.wish == CommandLine::Wish::kMistake) return RefuseReload(line.mistake);
+    if (line.action == CommandLine::Action::kError) return RefuseReload(line.error);
     log_.set_level(line.settings.policy.log_level);
     server_->Reload(std::move(line.settings.policy));
     LogLine reloaded(LogLevel::kNotice, "reload");
@@ -248,19 +248,19 @@ int Main(int count, char* arguments[]) {
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
   Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
-  switch (line.wish) {
-    case CommandLine::Wish::kHelp:
+  switch (line.action) {
+    case CommandLine::Action::kHelp:
       std::fputs(HelpText().c_str(), stdout);
       return kExitClean;
-    case CommandLine::Wish::kVersion:
+    case CommandLine::Action::kVersion:
       std::printf("penstock %s\n", std::string(kProgramVersion).c_str());
       return kExitClean;
-    case CommandLine::Wish::kMistake:
-      std::fprintf(stderr, "penstock: %s\n", line.mistake.c_str());
+    case CommandLine::Action::kError:
+      std::fprintf(stderr, "penstock: %s\n", line.error.c_str());
       return kExitUsage;
-    case CommandLine::Wish::kCheck:
+    case CommandLine::Action::kCheck:
       return Check(line);
-    case CommandLine::Wish::kRun:
+    case CommandLine::Action::kRun:
       break;
   }
   auto program = std::make_unique<Program>(count, arguments, std::move(line));

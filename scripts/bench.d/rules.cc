@@ -22,8 +22,8 @@
 
 namespace {
 
-using penstock::Ask;
 using penstock::IpAddress;
+using penstock::RuleQuery;
 using penstock::RuleSet;
 using penstock::RuleText;
 using Clock = std::chrono::steady_clock;
@@ -62,9 +62,9 @@ std::string RandomName() {
   return name + (Random(2) == 0 ? ".com" : ".co.example");
 }
 
-void Must(const std::optional<std::string>& mistake) {
-  if (!mistake) return;
-  std::fprintf(stderr, "rules: %s\n", mistake->c_str());
+void Must(const std::optional<std::string>& error) {
+  if (!error) return;
+  std::fprintf(stderr, "rules: %s\n", error->c_str());
   std::exit(1);
 }
 
@@ -76,10 +76,10 @@ struct Connection {
 std::uint64_t answers = 0;  // so that nothing is left out as having no use
 
 void Evaluate(const RuleSet& rules, const IpAddress& client, const Connection& connection) {
-  Ask ask{client, {}, penstock::Command::kConnect, connection.name, nullptr, 443};
-  answers += static_cast<std::uint64_t>(rules.Evaluate(ask).answer);
-  ask.target = &connection.target;
-  answers += static_cast<std::uint64_t>(rules.Evaluate(ask).answer);
+  RuleQuery query{client, {}, penstock::Command::kConnect, connection.name, nullptr, 443};
+  answers += static_cast<std::uint64_t>(rules.Evaluate(query).answer);
+  query.target = &connection.target;
+  answers += static_cast<std::uint64_t>(rules.Evaluate(query).answer);
 }
 
 double Nanoseconds(Clock::duration duration) { return std::chrono::duration<double, std::nano>(duration).count(); }

@@ -130,7 +130,7 @@ Translators::Translators(std::span<const Prefix> more) {
 
 // The IPv4 address follows the prefix and skips byte 8, which is zero (RFC 6052 section 2.2): bytes 4-7 after /32; 5-7
 // and 9 after /40; 6-7 and 9-10 after /48; 7 and 9-11 after /56; 9-12 after /64; 12-15 after /96.
-std::optional<IpAddress> Translators::Inside(const IpAddress& address) const {
+std::optional<IpAddress> Translators::EmbeddedV4(const IpAddress& address) const {
   constexpr std::size_t kZeroByte = 8;
   std::size_t at = 0;
   table_.ForEach(address, [&](std::uint32_t bits) { at = at == 0 ? bits / 8 : at; });  // the longest prefix comes first

@@ -18,7 +18,7 @@
 namespace penstock {
 namespace {
 
-using Mistake = std::optional<std::string>;
+using Error = std::optional<std::string>;
 
 // What getopt_long(3) returns for the first option of the table; no letter has such a value.
 constexpr int kFirstOption = 256;
@@ -36,7 +36,7 @@ std::vector<option> LongOptions() {
 
 // What getopt_long stumbled over: optopt is the option's value when it knows the option, a letter when it does not know
 // the letter, and 0 for a long name that it does not know or that could be several.
-std::string Stumbled(int result, char* const arguments[]) {
+std::string GetoptError(int result, char* const arguments[]) {
   if (optopt >= kFirstOption) {
     const std::string name = Options()[static_cast<std::size_t>(optopt - kFirstOption)].name;
     return "option --" + name + (result == ':' ? " wants a value" : " takes no value") + "; see --help";
@@ -50,44 +50,44 @@ std::string Stumbled(int result, char* const arguments[]) {
 }
 
 // Reads options from the command line and then from the file, and checks them together.
-class Reading {
+class OptionReader {
  public:
-  Reading(std::size_t cpus, const Running& running) : running_(running) {
+  OptionReader(std::size_t cpus, const RunningGateway& running) : running_(running) {
     line_.settings.workers = std::min(cpus, kWorkersMax);
     line_.settings.login_threads = std::max(line_.settings.workers / 2, std::size_t{1});
   }
 
   CommandLine Finish(int count, char* const arguments[]) {
-    Mistake mistake = ReadCommandLine(count, arguments);
-    if (!mistake && !wants_no_more() && !line_.config.empty()) mistake = ReadFile();
-    if (!mistake && !wants_no_more()) mistake = Complete();
-    if (mistake) {
+    Error error = ReadCommandLine(count, arguments);
+    if (!error && !only_prints() && !line_.config.empty()) error = ReadFile();
+    if (!error && !only_prints()) error = Complete();
+    if (error) {
       line_ = {};
-      line_.wish = CommandLine::Wish::kMistake;
-      line_.mistake = std::move(*mistake);
+      line_.action = CommandLine::Action::kError;
+      line_.error = std::move(*error);
     }
     return std::move(line_);
   }
 
  private:
-  bool wants_no_more() const {
-    return line_.wish == CommandLine::Wish::kHelp || line_.wish == CommandLine::Wish::kVersion;
+  bool only_prints() const {
+    return line_.action == CommandLine::Action::kHelp || line_.action == CommandLine::Action::kVersion;
   }
 
-  Mistake ReadCommandLine(int count, char* const arguments[]) {
+  Error ReadCommandLine(int count, char* const arguments[]) {
     const std::vector<option> long_options = LongOptions();
     ::optind = 0;  // glibc: start afresh, for tests and reloads call this often
     ::opterr = 0;
     for (;;) {
       const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), nullptr);
       if (result == -1) break;
-      if (result == '?' || result == ':') return Stumbled(result, arguments);
+      if (result == '?' || result == ':') return GetoptError(result, arguments);
       const char* const name = result == 'h'   ? "help"
                                : result == 'V' ? "version"
                                                : Options()[static_cast<std::size_t>(result - kFirstOption)].name;
       const char* const value = optarg == nullptr ? "" : optarg;
-      if (auto mistake = Take(*FindOption(name), {name, value, std::string("--") + name, {}})) return mistake;
-      if (wants_no_more()) return std::nullopt;
+      if (auto error = Take(*FindOption(name), {name, value, std::string("--") + name, {}})) return error;
+      if (only_prints()) return std::nullopt;
       given_.insert(name);
     }
     if (optind == count) return std::nullopt;
@@ -95,8 +95,8 @@ class Reading {
   }
 
   // The command line has been read: it takes precedence.
-  Mistake ReadFile() {
-    if (auto mistake = ReadConfigFile(line_.config, &file_)) return mistake;
+  Error ReadFile() {
+    if (auto error = ReadConfigFile(line_.config, &file_)) return error;
     line_.files = file_.files;
     line_.folders = file_.folders;
     std::map<std::string, std::string> seen;  // where a directive stands that may stand only once
@@ -111,33 +111,33 @@ class Reading {
         if (!is_first) return directive.where + " is given a second time; the first is at " + first->second;
       }
       if (option->repeat != Option::Repeat::kAppends && given_.contains(directive.name)) continue;
-      if (auto mistake = Take(*option, directive)) return mistake;
+      if (auto error = Take(*option, directive)) return error;
     }
     return std::nullopt;
   }
 
-  Mistake Take(const Option& option, const Directive& directive) {
-    if (option.needs_restart()) line_.fixed[option.name].emplace_back(directive.value);
+  Error Take(const Option& option, const Directive& directive) {
+    if (option.needs_restart()) line_.startup_values[option.name].emplace_back(directive.value);
     return option.Take(directive, line_, policy_);
   }
 
   // What can only be said when everything has been read.
-  Mistake Complete() {
+  Error Complete() {
     Settings& settings = line_.settings;
     if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse(kListenDefault));
-    if (auto mistake = policy_.Finish()) return mistake;
+    if (auto error = policy_.Finish()) return error;
     settings.policy = std::move(policy_.policy());
     line_.files.insert(line_.files.end(), policy_.files().begin(), policy_.files().end());
-    line_.shows_password = policy_.shows_password();
+    line_.exposes_password = policy_.exposes_password();
     return RefuseOpenProxy();
   }
 
   // Nobody runs an open proxy by accident.
-  Mistake RefuseOpenProxy() const {
+  Error RefuseOpenProxy() const {
     const Settings& settings = line_.settings;
     if (settings.policy.users != nullptr || settings.policy.rules->names_clients()) return std::nullopt;
-    const Running next_start{settings.listen, settings.guard.trust_loopback};
-    for (const Running& gateway : {running_, next_start}) {
+    const RunningGateway next_start{settings.listen, settings.guard.trust_loopback};
+    for (const RunningGateway& gateway : {running_, next_start}) {
       for (const Endpoint& at : gateway.listening) {
         if (at.ip.is_loopback() && gateway.trust_loopback) continue;
         return "listen " + at.ToString() +
@@ -148,7 +148,7 @@ class Reading {
     return std::nullopt;
   }
 
-  const Running& running_;
+  const RunningGateway& running_;
   ConfigFile file_;  // in which the directives of the policy lie
   PolicyDraft policy_;
   CommandLine line_;
@@ -157,17 +157,18 @@ class Reading {
 
 }  // namespace
 
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const Running& running) {
-  return Reading(cpus, running).Finish(count, arguments);
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const RunningGateway& running) {
+  return OptionReader(cpus, running).Finish(count, arguments);
 }
 
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {
   std::string names;
   for (const Option& option : Options()) {
-    const auto was = running.fixed.find(option.name);
-    const auto is = later.fixed.find(option.name);
-    const bool same =
-        was == running.fixed.end() ? is == later.fixed.end() : is != later.fixed.end() && was->second == is->second;
+    const auto was = running.startup_values.find(option.name);
+    const auto is = later.startup_values.find(option.name);
+    const bool same = was == running.startup_values.end()
+                          ? is == later.startup_values.end()
+                          : is != later.startup_values.end() && was->second == is->second;
     if (!same) names += (names.empty() ? "" : ", ") + std::string(option.name);
   }
   return names;

@@ -43,10 +43,10 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
   std::vector<std::string> files;
   if (const auto failure = FindFiles(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
   for (const std::string& file : files) {
-    std::string error;
-    auto text = ReadSecretFile(file, kConfigBytesMax, &error);
-    if (!text) return directive.where + ": " + error;
-    if (auto mistake = TakeText(std::move(*text), file, depth + 1, into)) return mistake;
+    std::string read_error;
+    auto text = ReadSecretFile(file, kConfigBytesMax, &read_error);
+    if (!text) return directive.where + ": " + read_error;
+    if (auto error = TakeText(std::move(*text), file, depth + 1, into)) return error;
   }
   return std::nullopt;
 }
@@ -92,7 +92,7 @@ std::optional<std::string> ReadConfigText(std::string_view text, const std::stri
   into->files.push_back(path);
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::string_view line = TakeLine(text);
-    if (auto mistake = TakeDirective(line, path + ":" + std::to_string(number), path, depth, into)) return mistake;
+    if (auto error = TakeDirective(line, path + ":" + std::to_string(number), path, depth, into)) return error;
   }
   return std::nullopt;
 }

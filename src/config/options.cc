@@ -16,15 +16,15 @@
 namespace penstock {
 namespace {
 
-using Mistake = Option::Mistake;
+using Error = Option::Error;
 using Repeat = Option::Repeat;
 
-Mistake NotAccepted(const Directive& directive, const std::string& accepted) {
+Error NotAccepted(const Directive& directive, const std::string& accepted) {
   return directive.where + ": '" + std::string(directive.value) + "' is not accepted; give " + accepted;
 }
 
 template <class Number>
-Mistake TakeNumber(const Directive& directive, Number low, Number high, Number& into) {
+Error TakeNumber(const Directive& directive, Number low, Number high, Number& into) {
   const auto number = ParseNumber(directive.value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
   if (!number) return NotAccepted(directive, "a number from " + std::to_string(low) + " to " + std::to_string(high));
   into = static_cast<Number>(*number);
@@ -32,7 +32,7 @@ Mistake TakeNumber(const Directive& directive, Number low, Number high, Number& 
 }
 
 template <class Duration>
-Mistake TakeDuration(const Directive& directive, Duration& into) {
+Error TakeDuration(const Directive& directive, Duration& into) {
   const auto duration = ParseDuration(directive.value);
   const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
   if (!duration || rounded != *duration) {
@@ -45,15 +45,15 @@ Mistake TakeDuration(const Directive& directive, Duration& into) {
 }
 
 // tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
-Mistake TakeKeepAliveTime(const Directive& directive, std::chrono::seconds& into) {
-  auto mistake = TakeDuration(directive, into);
-  if (!mistake && into > std::chrono::seconds(32'767)) {
-    mistake = NotAccepted(directive, "a time such as 60s or 5m, up to 32767 seconds");
+Error TakeKeepAliveTime(const Directive& directive, std::chrono::seconds& into) {
+  auto error = TakeDuration(directive, into);
+  if (!error && into > std::chrono::seconds(32'767)) {
+    error = NotAccepted(directive, "a time such as 60s or 5m, up to 32767 seconds");
   }
-  return mistake;
+  return error;
 }
 
-Mistake TakeListen(const Directive& directive, Settings& settings) {
+Error TakeListen(const Directive& directive, Settings& settings) {
   const auto endpoint = Endpoint::Parse(directive.value);
   if (!endpoint) {
     return NotAccepted(directive,
@@ -66,19 +66,19 @@ Mistake TakeListen(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Mistake TakeRunAs(const Directive& directive, Settings& settings) {
+Error TakeRunAs(const Directive& directive, Settings& settings) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a user");
   settings.run_as = directive.value;
   return std::nullopt;
 }
 
-Mistake TakeUdpFilter(const Directive& directive, Settings& settings) {
+Error TakeUdpFilter(const Directive& directive, Settings& settings) {
   if (directive.value != "open" && directive.value != "address") return NotAccepted(directive, "open or address");
   settings.udp_filter = directive.value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
   return std::nullopt;
 }
 
-Mistake TakeUdpAdvertise(const Directive& directive, Settings& settings) {
+Error TakeUdpAdvertise(const Directive& directive, Settings& settings) {
   const auto address = IpAddress::Parse(directive.value);
   if (!address || address->is_unspecified()) {
     return NotAccepted(directive, "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5");
@@ -90,7 +90,7 @@ Mistake TakeUdpAdvertise(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Mistake TakeNat64Prefix(const Directive& directive, Settings& settings) {
+Error TakeNat64Prefix(const Directive& directive, Settings& settings) {
   const auto block = Prefix::Parse(directive.value);
   if (!block || !Translators::IsPrefix(*block)) {
     return NotAccepted(directive, "an IPv6 block of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96");
@@ -99,7 +99,7 @@ Mistake TakeNat64Prefix(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Mistake TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
+Error TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
   for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
     if (directive.value == Describe(level)) {
       draft.policy().log_level = level;
@@ -109,31 +109,31 @@ Mistake TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
   return NotAccepted(directive, "one of error, warn, notice, info");
 }
 
-Mistake TakeFile(const Directive& directive, std::string& into) {
+Error TakeFile(const Directive& directive, std::string& into) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a file");
   into = PathIn(directive, directive.value);
   return std::nullopt;
 }
 
-Mistake TakeConfig(const Directive& directive, CommandLine& line) {
+Error TakeConfig(const Directive& directive, CommandLine& line) {
   if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
   return TakeFile(directive, line.config);
 }
 
-Mistake TakeYesOrNo(const Directive& directive, bool& into) {
+Error TakeYesOrNo(const Directive& directive, bool& into) {
   if (directive.value != "yes" && directive.value != "no") return NotAccepted(directive, "yes or no");
   into = directive.value == "yes";
   return std::nullopt;
 }
 
 // The same for what the table has more than once.
-template <CommandLine::Wish kWish>
-Mistake TakeWish(const Directive&, CommandLine& line) {
-  line.wish = kWish;
+template <CommandLine::Action kAction>
+Error TakeAction(const Directive&, CommandLine& line) {
+  line.action = kAction;
   return std::nullopt;
 }
 template <auto Member>
-Mistake TakeTime(const Directive& directive, Settings& settings) {
+Error TakeTime(const Directive& directive, Settings& settings) {
   return TakeDuration(directive, settings.*Member);
 }
 template <auto Member>
@@ -141,18 +141,18 @@ std::string ShowTime(const Settings& settings) {
   return FormatDuration(settings.*Member);
 }
 template <auto Member>
-Mistake TakePorts(const Directive& directive, Settings& settings) {
+Error TakePorts(const Directive& directive, Settings& settings) {
   const auto range = PortRange::Parse(directive.value);
   if (!range) return NotAccepted(directive, "a range of ports such as 40000-49999");
   settings.*Member = *range;
   return std::nullopt;
 }
 template <auto Member>
-Mistake TakeThreads(const Directive& directive, Settings& settings) {
+Error TakeThreads(const Directive& directive, Settings& settings) {
   return TakeNumber(directive, std::size_t{1}, kWorkersMax, settings.*Member);
 }
 template <auto Member>
-Mistake TakeRate(const Directive& directive, PolicyDraft& draft) {
+Error TakeRate(const Directive& directive, PolicyDraft& draft) {
   const auto rate = ParseRate(directive.value);
   if (!rate) {
     return NotAccepted(directive,
@@ -162,7 +162,7 @@ Mistake TakeRate(const Directive& directive, PolicyDraft& draft) {
   return std::nullopt;
 }
 template <bool kAllows>
-Mistake TakeRule(const Directive& directive, PolicyDraft& draft) {
+Error TakeRule(const Directive& directive, PolicyDraft& draft) {
   draft.AddRule(kAllows, directive);
   return std::nullopt;
 }
@@ -172,7 +172,8 @@ constexpr std::uint32_t kConnectionsMax = 100'000'000;
 
 constexpr Option kOptions[] = {
     {"config", "FILE", "Read options from FILE, too; the command line takes precedence", TakeConfig},
-    {"check", nullptr, "Check the options and the files that they name, and exit", TakeWish<CommandLine::Wish::kCheck>},
+    {"check", nullptr, "Check the options and the files that they name, and exit",
+     TakeAction<CommandLine::Action::kCheck>},
     {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", TakeListen,
      [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
     {"workers", "N", "Number of worker threads (one per usable CPU)", TakeThreads<&Settings::workers>},
@@ -182,7 +183,7 @@ constexpr Option kOptions[] = {
     {"allow-core-dumps", nullptr, "Allow core files, which hold all memory of the process, passwords included",
      [](const Directive&, CommandLine& line) {
        line.core_dumps = true;
-       return Mistake();
+       return Error();
      }},
     {"max-connections", "N", "Maximum number of sessions; more wait in the backlog (as many as open files allow)",
      [](const Directive& d, Settings& s) {
@@ -263,13 +264,13 @@ constexpr Option kOptions[] = {
      [](const Settings& s) { return s.names.hosts_file; }},
     {"log-level", "LEVEL", "error, warn, notice or info, which adds a line for each session (%)", TakeLogLevel,
      [](const Settings& s) { return std::string(Describe(s.policy.log_level)); }},
-    {"help", nullptr, "Print this help and exit", TakeWish<CommandLine::Wish::kHelp>},
-    {"version", nullptr, "Print the version and exit", TakeWish<CommandLine::Wish::kVersion>},
+    {"help", nullptr, "Print this help and exit", TakeAction<CommandLine::Action::kHelp>},
+    {"version", nullptr, "Print the version and exit", TakeAction<CommandLine::Action::kVersion>},
 };
 
 }  // namespace
 
-Mistake Option::Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const {
+Error Option::Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const {
   if (const auto* const take_policy = std::get_if<TakePolicy>(&take)) return (*take_policy)(directive, draft);
   if (const auto* const take_setting = std::get_if<TakeSetting>(&take)) {
     return (*take_setting)(directive, line.settings);
@@ -300,14 +301,14 @@ std::string HelpText() {
       "Usage: penstock [OPTION]...\n"
       "       penstock passwd NAME    read a password and print a line for a users file\n"
       "A SOCKS5 gateway: it connects clients to IPv4 addresses, IPv6 addresses and names.\n\n";
-  const Settings standard;
+  const Settings defaults;
   for (const Option& entry : kOptions) {
     std::string left = std::string("  --") + entry.name;
     if (entry.value != nullptr) left += std::string(" ") + entry.value;
     left.resize(std::max(kColumn, left.size() + 1), ' ');
     std::string help = entry.help;
     if (const auto percent = help.find('%'); percent != std::string::npos) {
-      help.replace(percent, 1, entry.standard(standard));
+      help.replace(percent, 1, entry.show_default(defaults));
     }
     text += left + help + '\n';
   }
@@ -317,7 +318,7 @@ std::string HelpText() {
          "TIME is a number with ms, s, m or h, or a number of seconds.\n"
          "RATE is bytes per second with k, M or G (powers of 1000) or Ki, Mi, Gi (of 1024).\n"
          "SIGHUP reloads. SIGTERM and SIGINT stop accepting and drain; a second one ends the remaining sessions.\n"
-         "Exit status: 0 after a stop, 1 if it cannot run, 2 for a mistake on the command line or in a file.\n";
+         "Exit status: 0 after a stop, 1 if it cannot run, 2 for an error on the command line or in a file.\n";
 }
 
 }  // namespace penstock

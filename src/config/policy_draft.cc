@@ -18,35 +18,35 @@ Users::Draft NewUsers() {
   return Users::Draft(kKey);
 }
 
-PolicyDraft::Mistake At(const Directive& directive, const PolicyDraft::Mistake& mistake) {
-  return mistake ? directive.where + ": " + *mistake : mistake;
+PolicyDraft::Error At(const Directive& directive, const PolicyDraft::Error& error) {
+  return error ? directive.where + ": " + *error : error;
 }
 
 }  // namespace
 
-PolicyDraft::Mistake PolicyDraft::AddUsersFile(const Directive& directive) {
+PolicyDraft::Error PolicyDraft::AddUsersFile(const Directive& directive) {
   if (!users_) users_ = NewUsers();
   files_.push_back(PathIn(directive, directive.value));
   std::string error;
-  return users_->AddFile(files_.back(), &error) ? std::nullopt : Mistake(error);
+  return users_->AddFile(files_.back(), &error) ? std::nullopt : Error(error);
 }
 
 // A file of options that holds a password must be its owner's alone.
-PolicyDraft::Mistake PolicyDraft::AddUser(const Directive& directive) {
+PolicyDraft::Error PolicyDraft::AddUser(const Directive& directive) {
   if (!users_) users_ = NewUsers();
   std::string error;
   const bool unchecked = !directive.file.empty() && private_files_.insert(directive.file).second;
   if (unchecked && !ReadPrivateFile(directive.file, kConfigBytesMax, &error)) return error;
-  shows_password_ = shows_password_ || directive.file.empty();
-  return users_->AddPair(SecretView(directive.value), directive.where, &error) ? std::nullopt : Mistake(error);
+  exposes_password_ = exposes_password_ || directive.file.empty();
+  return users_->AddPair(SecretView(directive.value), directive.where, &error) ? std::nullopt : Error(error);
 }
 
-PolicyDraft::Mistake PolicyDraft::AddSet(const Directive& directive) {
+PolicyDraft::Error PolicyDraft::AddSet(const Directive& directive) {
   return At(directive, text_.AddSet(directive.value));
 }
 
 // NAME FILE
-PolicyDraft::Mistake PolicyDraft::AddSetFile(const Directive& directive) {
+PolicyDraft::Error PolicyDraft::AddSetFile(const Directive& directive) {
   std::string_view rest = directive.value;
   const std::string_view name = TakeWord(rest);
   const std::string_view path = Trimmed(rest);
@@ -55,11 +55,11 @@ PolicyDraft::Mistake PolicyDraft::AddSetFile(const Directive& directive) {
   return At(directive, text_.AddSetFile(name, files_.back()));
 }
 
-PolicyDraft::Mistake PolicyDraft::Finish() {
+PolicyDraft::Error PolicyDraft::Finish() {
   for (const Rule& rule : rules_) {
     const Directive& directive = rule.directive;
-    auto mistake = text_.AddRule(rule.allows, directive.value, directive.where);
-    if (mistake) return At(directive, mistake);
+    auto error = text_.AddRule(rule.allows, directive.value, directive.where);
+    if (error) return At(directive, error);
   }
   policy_.rules = std::make_shared<const RuleSet>(text_);
   if (users_) policy_.users = users_->Finish();

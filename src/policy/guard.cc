@@ -39,8 +39,8 @@ bool IsClosed(const Prefix& block) {
 
 bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Source* source) {
   if (trusts_loopback_ && client.is_loopback()) return true;
-  const auto inside = Inside(target);
-  return IsOpen(target, source) && (!inside || IsOpen(*inside, nullptr));
+  const auto embedded = EmbeddedV4(target);
+  return IsOpen(target, source) && (!embedded || IsOpen(*embedded, nullptr));
 }
 
 // RFC 8215 leaves the length of prefixes in this block to each site, and with it where the IPv4 address stands.

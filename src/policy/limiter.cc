@@ -27,7 +27,7 @@ Admission Limiter::Admit(const IpAddress& client, const Limits& limits, TimePoin
   Shard& shard = ShardOf(digest);
   const std::lock_guard lock(shard.mutex);
   if (shard.clients.size() >= shard.sweep_at) {
-    std::erase_if(shard.clients, [now](const auto& item) { return item.second.forgettable(now); });
+    std::erase_if(shard.clients, [now](const auto& item) { return item.second.evictable(now); });
     shard.sweep_at = std::max(kClientsSweepMin, 2 * shard.clients.size());
   }
   try {
@@ -39,7 +39,7 @@ Admission Limiter::Admit(const IpAddress& client, const Limits& limits, TimePoin
 
 Admission Limiter::AdmitCounted(Client& client, const Limits& limits, TimePoint now) {
   const std::uint64_t max = limits.connections_per_client_max.value_or(0);
-  const std::uint64_t answered_max = max + (limits.few_refusals ? max / 2 : max);
+  const std::uint64_t answered_max = max + (limits.half_refusals ? max / 2 : max);
   if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Admission::kFlood;
   bool too_often = false;
   if (limits.connect_rate != 0) {
@@ -67,7 +67,7 @@ void Limiter::Release(const IpAddress& client, Admission admission, TimePoint no
   std::uint32_t& count = admission == Admission::kAdmitted ? found->second.in : found->second.over;
   assert(count > 0);
   --count;
-  if (found->second.forgettable(now)) shard.clients.erase(found);
+  if (found->second.evictable(now)) shard.clients.erase(found);
 }
 
 std::size_t Limiter::clients() const {
@@ -89,7 +89,7 @@ Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, Tim
   auto found = accounts_.find(user);
   if (found == accounts_.end()) {
     if (accounts_.size() >= sweep_at_) {
-      std::erase_if(accounts_, [now](const auto& item) { return Forgettable(item.second, now); });
+      std::erase_if(accounts_, [now](const auto& item) { return IsEvictable(item.second, now); });
       sweep_at_ = std::max(kClientsSweepMin, 2 * accounts_.size());
     }
     try {
@@ -109,7 +109,7 @@ void Accounts::Release(std::string_view user, TimePoint now) {
   const auto found = accounts_.find(user);
   assert(found != accounts_.end() && found->second.sessions_ > 0);
   --found->second.sessions_;
-  if (Forgettable(found->second, now)) accounts_.erase(found);
+  if (IsEvictable(found->second, now)) accounts_.erase(found);
 }
 
 std::size_t Accounts::size() const {
@@ -117,7 +117,7 @@ std::size_t Accounts::size() const {
   return accounts_.size();
 }
 
-bool Accounts::Forgettable(const Account& account, TimePoint now) {
+bool Accounts::IsEvictable(const Account& account, TimePoint now) {
   return account.sessions_ == 0 && account.buckets_.up.PaidUntil() <= now && account.buckets_.down.PaidUntil() <= now;
 }
 

@@ -15,7 +15,7 @@
 namespace penstock {
 namespace {
 
-using Mistake = std::optional<std::string>;
+using Error = std::optional<std::string>;
 
 constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
 constexpr const char* kCommandsAccepted = "connect, bind or udp-associate";
@@ -37,21 +37,21 @@ std::string NotAccepted(std::string_view word, std::span<const std::string_view>
   return '\'' + std::string(word) + "' is not accepted; did you mean " + std::string(*nearest) + '?';
 }
 
-Mistake TakePorts(std::string_view word, std::vector<PortRange>& into) {
+Error TakePorts(std::string_view word, std::vector<PortRange>& into) {
   const auto range = PortRange::Parse(word);
   if (!range) return NotAccepted(word, "a port such as 443, or a range such as 8000-8999");
   into.push_back(*range);
   return std::nullopt;
 }
 
-Mistake TakeCommand(std::string_view word, std::uint8_t& into) {
+Error TakeCommand(std::string_view word, std::uint8_t& into) {
   const auto* const found = std::ranges::find(kCommandWords, word == "udp" ? "udp-associate" : word);
   if (found == std::end(kCommandWords)) return NotAccepted(word, kCommandWords, kCommandsAccepted);
   into |= CommandBit(static_cast<Command>(found - kCommandWords));
   return std::nullopt;
 }
 
-Mistake TakeSource(std::string_view word, Source& into) {
+Error TakeSource(std::string_view word, Source& into) {
   const auto address = IpAddress::Parse(word);
   if (!address || address->is_unspecified() || address->is_multicast() || address->is_broadcast()) {
     return NotAccepted(word, "an address of this host such as 192.0.2.1 or 2001:db8::1");
@@ -63,7 +63,7 @@ Mistake TakeSource(std::string_view word, Source& into) {
 }
 
 // As the kernel checks it: dev_valid_name().
-Mistake TakeInterface(std::string_view word, std::string& into) {
+Error TakeInterface(std::string_view word, std::string& into) {
   const bool good = !word.empty() && word.size() < IFNAMSIZ && word != "." && word != ".." &&
                     word.find_first_of(std::string_view("/:\0", 3)) == std::string_view::npos;
   if (!good)
@@ -88,14 +88,14 @@ struct RuleText::Reader {
     return rest.empty();
   }
 
-  // Words with commas between them. `take` says whether each is a mistake.
+  // Words with commas between them. `take` says whether each is an error.
   template <class Take>
-  Mistake List(std::string_view example, Take take) {
+  Error List(std::string_view example, Take take) {
     do {
       const std::string_view word = Word();
       if (word.empty() && rest.empty()) return "something is missing at the end; give " + std::string(example);
       if (word.empty()) return NotAccepted(",", std::string(example));
-      if (auto mistake = take(word)) return mistake;
+      if (auto error = take(word)) return error;
     } while (Comma());
     return std::nullopt;
   }
@@ -118,7 +118,7 @@ RuleText::RuleText() {
 
 // --- Rules ---------------------------------------------------------------------------------------------------------
 
-Mistake RuleText::AddRule(bool allows, std::string_view text, std::string where) {
+Error RuleText::AddRule(bool allows, std::string_view text, std::string where) {
   if (rules_.size() == kRulesMax) return "there are too many rules; " + std::to_string(kRulesMax) + " are accepted";
   WrittenRule rule;
   rule.allows = allows;
@@ -135,7 +135,7 @@ Mistake RuleText::AddRule(bool allows, std::string_view text, std::string where)
       return std::string(keyword) + " is given twice; give it once, with commas between what it lists";
     }
     seen.push_back(keyword);
-    if (auto mistake = TakePart(keyword, reader, rule)) return std::string(keyword) + ": " + *mistake;
+    if (auto error = TakePart(keyword, reader, rule)) return std::string(keyword) + ": " + *error;
   }
   if (!allows && rule.source.named()) {
     return "source says where an allowed connection comes from; a deny rule has none";
@@ -145,7 +145,7 @@ Mistake RuleText::AddRule(bool allows, std::string_view text, std::string where)
   return std::nullopt;
 }
 
-Mistake RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule& rule) const {
+Error RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule& rule) const {
   if (keyword == "client") return TakeItems(reader, true, rule.client);
   if (keyword == "target") return TakeItems(reader, false, rule.target);
   if (keyword == "port") {
@@ -158,7 +158,7 @@ Mistake RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule
   if (keyword == "user") {
     return reader.List("the name of a user", [&](std::string_view word) {
       rule.users.emplace_back(word);
-      return Mistake();
+      return Error();
     });
   }
   if (keyword == "source") {
@@ -167,14 +167,14 @@ Mistake RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule
   return TakeInterface(reader.Word(), rule.source.interface);
 }
 
-Mistake RuleText::TakeItems(Reader& reader, bool client, std::optional<RuleItems>& into) const {
+Error RuleText::TakeItems(Reader& reader, bool client, std::optional<RuleItems>& into) const {
   into.emplace();
   return reader.List(client ? "an address, a block such as 10.0.0.0/8, or a set"
                             : "an address, a block such as 10.0.0.0/8, a name, or a set",
                      [&](std::string_view word) { return TakeItem(word, client, *into); });
 }
 
-Mistake RuleText::TakeItem(std::string_view word, bool client, RuleItems& into) const {
+Error RuleText::TakeItem(std::string_view word, bool client, RuleItems& into) const {
   std::string accepted;
   if (word.find_first_of("/:") != std::string_view::npos || IpAddress::Parse(word)) {
     const auto block = Prefix::Parse(word, &accepted);
@@ -203,37 +203,37 @@ std::string RuleText::UnknownSet(std::string_view word, bool client) const {
   for (const auto& [name, number] : numbers_) names.emplace_back(name);
   const std::string name(word);
   const bool is_name = !client && Domain::Parse(word);
-  const std::string mistake = "unknown set '" + name + "'; ";
+  const std::string error = "unknown set '" + name + "'; ";
   if (const auto nearest = Nearest(word, names)) {
-    return mistake + "did you mean " + std::string(*nearest) +
+    return error + "did you mean " + std::string(*nearest) +
            (is_name ? ", or the host name '" + name + ".', with the final dot of one that has no others?" : "?");
   }
-  return mistake + "a set is defined before it is used" +
+  return error + "a set is defined before it is used" +
          (is_name ? ", and a host name without dots has a final one: '" + name + ".'" : "");
 }
 
 // --- Sets ----------------------------------------------------------------------------------------------------------
 
-Mistake RuleText::AddSet(std::string_view text) {
+Error RuleText::AddSet(std::string_view text) {
   Reader reader{text};
   const std::string_view name = reader.Word();
-  if (auto mistake = CheckSetName(name)) return mistake;
+  if (auto error = CheckSetName(name)) return error;
   RuleItems items;
   if (reader.Done()) return "set " + std::string(name) + " is empty; give an address, a block, a name or a set";
   while (!reader.Done()) {
-    auto mistake = reader.List("an address, a block, a name or a set",
-                               [&](std::string_view word) { return TakeItem(word, false, items); });
-    if (mistake) return "set " + std::string(name) + ": " + *mistake;
+    auto error = reader.List("an address, a block, a name or a set",
+                             [&](std::string_view word) { return TakeItem(word, false, items); });
+    if (error) return "set " + std::string(name) + ": " + *error;
   }
   return Grow(name, std::move(items));
 }
 
-Mistake RuleText::AddSetFile(std::string_view name, const std::string& path) {
-  if (auto mistake = CheckSetName(name)) return mistake;
+Error RuleText::AddSetFile(std::string_view name, const std::string& path) {
+  if (auto error = CheckSetName(name)) return error;
   if (path.empty()) return "set-file " + std::string(name) + " has no file; give its path";
-  std::string error;
-  const auto content = ReadFile(path, kSetFileBytesMax, &error);
-  if (!content) return error;
+  std::string read_error;
+  const auto content = ReadFile(path, kSetFileBytesMax, &read_error);
+  if (!content) return read_error;
 
   RuleItems items;
   std::string_view rest = *content;
@@ -241,12 +241,12 @@ Mistake RuleText::AddSetFile(std::string_view name, const std::string& path) {
     const std::string_view written = TakeLine(rest);
     const std::string_view word = Trimmed(written.substr(0, written.find('#')));
     if (word.empty()) continue;
-    if (auto mistake = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *mistake;
+    if (auto error = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *error;
   }
   return Grow(name, std::move(items));
 }
 
-Mistake RuleText::CheckSetName(std::string_view name) const {
+Error RuleText::CheckSetName(std::string_view name) const {
   const auto good = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
@@ -261,7 +261,7 @@ Mistake RuleText::CheckSetName(std::string_view name) const {
   return std::nullopt;
 }
 
-Mistake RuleText::Grow(std::string_view name, RuleItems more) {
+Error RuleText::Grow(std::string_view name, RuleItems more) {
   const auto found = numbers_.find(name);
   const auto number = found != numbers_.end() ? found->second : static_cast<std::uint32_t>(sets_.size());
   if (number == sets_.size()) {

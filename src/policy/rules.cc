@@ -34,7 +34,7 @@ struct Few {
 struct RuleSet::Facts {
   Few<std::uint32_t, PrefixTable::kMatchesMax> client;
   Few<std::uint32_t, 2 * PrefixTable::kMatchesMax> target;  // its own blocks, and those of the address inside it
-  Few<std::uint32_t, PrefixTable::kMatchesMax> lifting;     // of its own blocks
+  Few<std::uint32_t, PrefixTable::kMatchesMax> overriding;  // of its own blocks
   Few<std::uint32_t, DomainTable::kMatchesMax> name;
   std::uint32_t user = kNoList;
   bool has_address = false;
@@ -70,36 +70,36 @@ struct RuleSet::Walk {
   Few<Rest, kListsMax> lists;
 };
 
-void RuleSet::LookUp(const Ask& ask, Facts& facts) const {
-  facts.has_address = ask.target != nullptr;
-  clients_.ForEach(ask.client, [&](std::uint32_t list) { facts.client.Add(list); });
-  if (ask.target != nullptr && !targets_.empty()) {
-    targets_.ForEach(*ask.target, [&](std::uint32_t value) {
+void RuleSet::LookUp(const RuleQuery& query, Facts& facts) const {
+  facts.has_address = query.target != nullptr;
+  clients_.ForEach(query.client, [&](std::uint32_t list) { facts.client.Add(list); });
+  if (query.target != nullptr && !targets_.empty()) {
+    targets_.ForEach(*query.target, [&](std::uint32_t value) {
       facts.target.Add(value / 2);
-      if (value % 2 != 0) facts.lifting.Add(value / 2);
+      if (value % 2 != 0) facts.overriding.Add(value / 2);
     });
-    if (ask.inside != nullptr) {
-      targets_.ForEach(*ask.inside, [&](std::uint32_t value) { facts.target.Add(value / 2); });
+    if (query.embedded != nullptr) {
+      targets_.ForEach(*query.embedded, [&](std::uint32_t value) { facts.target.Add(value / 2); });
     }
   }
-  names_.ForEach(ask.name, [&](std::uint32_t list) { facts.name.Add(list); });
-  if (!users_.empty() && !ask.user.empty()) {
-    const auto found = users_.find(ask.user);
+  names_.ForEach(query.name, [&](std::uint32_t list) { facts.name.Add(list); });
+  if (!users_.empty() && !query.user.empty()) {
+    const auto found = users_.find(query.user);
     if (found != users_.end()) facts.user = found->second;
   }
 }
 
-RuleVerdict RuleSet::EvaluateRules(const Ask& ask) const {
+RuleVerdict RuleSet::EvaluateRules(const RuleQuery& query) const {
   Facts facts;
-  LookUp(ask, facts);
+  LookUp(query, facts);
 
   Walk walk;
   const auto add = [&](std::uint32_t number) {
     if (number == kNoList) return;
     const List& list = lists_[number];
     const auto* const all = numbers_.data();
-    walk.Add(all + list.filed, all + list.maybes);
-    if (!facts.has_address) walk.Add(all + list.maybes, all + list.end);
+    walk.Add(all + list.indexed, all + list.candidates);
+    if (!facts.has_address) walk.Add(all + list.candidates, all + list.end);
   };
   std::ranges::for_each(facts.target, add);
   std::ranges::for_each(facts.name, add);
@@ -114,9 +114,9 @@ RuleVerdict RuleSet::EvaluateRules(const Ask& ask) const {
   verdict.answer = allows_by_default_ ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
   while (!walk.Done() && !(may_be_allowed && may_be_denied)) {
     const std::uint32_t rule = walk.Next();
-    const Fit fit = FitOf(rule, ask, facts);
-    if (fit == Fit::kNo) continue;
-    if (fit == Fit::kYes) {
+    const Match match = MatchOf(rule, query, facts);
+    if (match == Match::kNo) continue;
+    if (match == Match::kYes) {
       verdict = Conclude(rule, facts);
       break;
     }
@@ -128,34 +128,35 @@ RuleVerdict RuleSet::EvaluateRules(const Ask& ask) const {
 
 // A rule that was found through one of its conditions need not be asked for that one again. (Its target condition is
 // asked again while the address is unknown, for it may have been found through another then.)
-RuleSet::Fit RuleSet::FitOf(std::uint32_t number, const Ask& ask, const Facts& facts) const {
+RuleSet::Match RuleSet::MatchOf(std::uint32_t number, const RuleQuery& query, const Facts& facts) const {
   const Rule& rule = rules_[number];
   const auto is_in = [&](std::uint32_t list) { return IsIn(list, number); };
-  if ((rule.commands & CommandBit(ask.command)) == 0) return Fit::kNo;
+  if ((rule.commands & CommandBit(query.command)) == 0) return Match::kNo;
   const auto ports = std::span(ports_).subspan(rule.ports, rule.port_count);
-  const auto in_range = [&](const PortRange& range) { return range.low <= ask.port && ask.port <= range.high; };
-  if (!ports.empty() && !ask.anything && std::ranges::none_of(ports, in_range)) return Fit::kNo;
-  if (rule.has_client && rule.filed != Key::kClient && std::ranges::none_of(facts.client, is_in)) return Fit::kNo;
-  if (rule.has_user && rule.filed != Key::kUser && !is_in(facts.user)) return Fit::kNo;
-  if (ask.anything) return rule.has_target || !ports.empty() ? Fit::kMaybe : Fit::kYes;
-  if (!rule.has_target || (facts.has_address && rule.filed == Key::kTarget)) return Fit::kYes;
-  if (std::ranges::any_of(facts.name, is_in)) return Fit::kYes;
-  if (!facts.has_address) return rule.has_blocks ? Fit::kMaybe : Fit::kNo;
-  return std::ranges::any_of(facts.target, is_in) ? Fit::kYes : Fit::kNo;
+  const auto in_range = [&](const PortRange& range) { return range.low <= query.port && query.port <= range.high; };
+  if (!ports.empty() && !query.any_target && std::ranges::none_of(ports, in_range)) return Match::kNo;
+  if (rule.has_client && rule.indexed_by != Key::kClient && std::ranges::none_of(facts.client, is_in))
+    return Match::kNo;
+  if (rule.has_user && rule.indexed_by != Key::kUser && !is_in(facts.user)) return Match::kNo;
+  if (query.any_target) return rule.has_target || !ports.empty() ? Match::kMaybe : Match::kYes;
+  if (!rule.has_target || (facts.has_address && rule.indexed_by == Key::kTarget)) return Match::kYes;
+  if (std::ranges::any_of(facts.name, is_in)) return Match::kYes;
+  if (!facts.has_address) return rule.has_blocks ? Match::kMaybe : Match::kNo;
+  return std::ranges::any_of(facts.target, is_in) ? Match::kYes : Match::kNo;
 }
 
 bool RuleSet::IsIn(std::uint32_t list, std::uint32_t rule) const {
   if (list == kNoList) return false;
   const auto* const all = numbers_.data();
-  return std::binary_search(all + lists_[list].members, all + lists_[list].filed, rule);
+  return std::binary_search(all + lists_[list].members, all + lists_[list].indexed, rule);
 }
 
 RuleVerdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
   RuleVerdict verdict;
-  verdict.rule = &notes_[rule];
+  verdict.rule = &infos_[rule];
   verdict.answer = rules_[rule].allows ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
-  verdict.lifts_guard =
-      rules_[rule].allows && std::ranges::any_of(facts.lifting, [&](std::uint32_t list) { return IsIn(list, rule); });
+  verdict.overrides_guard = rules_[rule].allows &&
+                            std::ranges::any_of(facts.overriding, [&](std::uint32_t list) { return IsIn(list, rule); });
   verdict.by_name =
       rules_[rule].has_target && std::ranges::any_of(facts.name, [&](std::uint32_t list) { return IsIn(list, rule); });
   return verdict;
@@ -180,15 +181,15 @@ class RuleCompiler {
   struct Draft {
     Key key;
     Numbers members;
-    Numbers filed;
-    Numbers maybes;
+    Numbers indexed;
+    Numbers candidates;
   };
 
   // One kind of condition.
   struct Condition {
     std::vector<Numbers> rules_of_group;
     std::map<Numbers, std::uint32_t> drafts;  // for groups that share something
-    std::vector<std::size_t> crowds;          // for each rule: how long the longest of its lists is
+    std::vector<std::size_t> list_sizes;      // for each rule: how long the longest of its lists is
   };
 
   // What a list of items holds, as bits.
@@ -206,15 +207,15 @@ class RuleCompiler {
   const RuleItems& ItemsOf(std::uint32_t group, Key key) const;
 
   void TakeRule(std::uint32_t number);
-  void ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target);
+  void CheckPrivate(const WrittenRule& written, unsigned client, unsigned target);
   unsigned TakeItems(Key key, std::uint32_t rule, const RuleItems& items);
   void MakeTables();
   PrefixTable MakeBlocks(Key key);
   template <class Name, class Take>
   void ForEachName(Key key, Grouped<Name> grouped, Take take);
   std::uint32_t DraftFor(Key key, const Numbers& groups);
-  void File();
-  Key MostTelling(std::uint32_t number, bool with_target);
+  void BuildIndex();
+  Key MostSelective(std::uint32_t number, bool with_target);
   bool IsFirstOfItsKind(std::uint32_t number);
   void Write();
 
@@ -222,7 +223,7 @@ class RuleCompiler {
   RuleSet& set_;
   std::vector<unsigned> traits_;         // of the sets
   unsigned closed_private_ = 0;          // bits from kPrivate on: what rules so far have closed
-  unsigned open_private_ = 0;            // or have opened
+  unsigned exposed_private_ = 0;         // or have opened
   std::array<Condition, 3> conditions_;  // by Key; kNothing has none
   std::vector<Draft> drafts_;
 
@@ -238,7 +239,7 @@ RuleCompiler::RuleCompiler(const RuleText& text, RuleSet& into) : text_(text), s
   for (const RuleItems& items : text.sets()) traits_.push_back(TraitsOf(items));
   for (Condition& condition : conditions_) {
     condition.rules_of_group.resize(text.sets().size() + text.rules().size());
-    condition.crowds.resize(text.rules().size());
+    condition.list_sizes.resize(text.rules().size());
   }
 }
 
@@ -253,14 +254,14 @@ void RuleCompiler::Compile() {
   }
   set_.allows_by_default_ = !allows_some;
   set_.names_clients_ = allows_some && !allows_anyone;
-  if (set_.allows_by_default_) open_private_ |= kPrivateBlocks & ~closed_private_;
+  if (set_.allows_by_default_) exposed_private_ |= kPrivateBlocks & ~closed_private_;
   for (unsigned bit = kPrivate; const Prefix& block : text_.private_blocks()) {
-    if ((open_private_ & bit) != 0) set_.open_private_.push_back(block);
+    if ((exposed_private_ & bit) != 0) set_.exposed_private_.push_back(block);
     bit *= 2;
   }
   if (set_.empty()) return;
   MakeTables();
-  File();
+  BuildIndex();
   Write();
 }
 
@@ -285,19 +286,19 @@ void RuleCompiler::TakeRule(std::uint32_t number) {
     rule.has_target = (target & kEverything) != kEverything;
     rule.has_blocks = (target & kBlocks) != 0;
   }
-  ReckonWithPrivate(written, client, target);
+  CheckPrivate(written, client, target);
   rule.has_user = !written.users.empty();
   if (rule.has_user) condition(Key::kUser).rules_of_group[OwnGroup(number)].push_back(number);
   set_.rules_.push_back(rule);
-  set_.notes_.push_back({number + 1, written.where, written.source});
+  set_.infos_.push_back({number + 1, written.where, written.source});
 }
 
 // The first rule that lets some clients into a private network without naming it opens it, unless one before it closes
 // it: by name, or for everybody.
-void RuleCompiler::ReckonWithPrivate(const WrittenRule& written, unsigned client, unsigned target) {
+void RuleCompiler::CheckPrivate(const WrittenRule& written, unsigned client, unsigned target) {
   const unsigned around = target / (kAround / kPrivate) & kPrivateBlocks;
   if (written.allows) {
-    if ((client & kBeyondLoopback) != 0) open_private_ |= around & ~closed_private_;
+    if ((client & kBeyondLoopback) != 0) exposed_private_ |= around & ~closed_private_;
     return;
   }
   const bool for_some = !written.target && (written.client || !written.users.empty());
@@ -404,43 +405,44 @@ std::uint32_t RuleCompiler::DraftFor(Key key, const Numbers& groups) {
   std::ranges::sort(draft.members);
   draft.members.erase(std::unique(draft.members.begin(), draft.members.end()), draft.members.end());
   for (const std::uint32_t rule : draft.members) {
-    of.crowds[rule] = std::max(of.crowds[rule], draft.members.size());
+    of.list_sizes[rule] = std::max(of.list_sizes[rule], draft.members.size());
   }
   return found->second;
 }
 
-// Decides where each rule is found. While the target is unknown, a rule that is filed under it is not found there.
+// Decides where each rule is found. While the target is unknown, a rule that is indexed under it is not found there.
 // Whether it may match is all that counts then, and so it is enough to find, by what else it is, the first of the rules
 // that differ in nothing but their targets.
-void RuleCompiler::File() {
+void RuleCompiler::BuildIndex() {
   constexpr auto kNowhere = static_cast<Key>(0xff);
   std::vector<Key> maybe(set_.rules_.size(), kNowhere);
   for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
     RuleSet::Rule& rule = set_.rules_[number];
-    rule.filed = MostTelling(number, true);
-    if (rule.filed == Key::kTarget && IsFirstOfItsKind(number)) {
-      maybe[number] = MostTelling(number, false);
+    rule.indexed_by = MostSelective(number, true);
+    if (rule.indexed_by == Key::kTarget && IsFirstOfItsKind(number)) {
+      maybe[number] = MostSelective(number, false);
     }
   }
   set_.others_ = static_cast<std::uint32_t>(drafts_.size());
   drafts_.push_back({Key::kNothing, {}, {}, {}});
   for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
-    if (set_.rules_[number].filed == Key::kNothing) drafts_.back().filed.push_back(number);
-    if (maybe[number] == Key::kNothing) drafts_.back().maybes.push_back(number);
+    if (set_.rules_[number].indexed_by == Key::kNothing) drafts_.back().indexed.push_back(number);
+    if (maybe[number] == Key::kNothing) drafts_.back().candidates.push_back(number);
   }
   for (Draft& draft : drafts_) {
     for (const std::uint32_t number : draft.members) {
-      if (set_.rules_[number].filed == draft.key) draft.filed.push_back(number);
-      if (maybe[number] == draft.key) draft.maybes.push_back(number);
+      if (set_.rules_[number].indexed_by == draft.key) draft.indexed.push_back(number);
+      if (maybe[number] == draft.key) draft.candidates.push_back(number);
     }
   }
 }
 
-RuleCompiler::Key RuleCompiler::MostTelling(std::uint32_t number, bool with_target) {
+RuleCompiler::Key RuleCompiler::MostSelective(std::uint32_t number, bool with_target) {
   const RuleSet::Rule& rule = set_.rules_[number];
   Key best = Key::kNothing;
   const auto compare = [&](bool has, Key key) {
-    if (has && (best == Key::kNothing || condition(key).crowds[number] < condition(best).crowds[number])) best = key;
+    if (has && (best == Key::kNothing || condition(key).list_sizes[number] < condition(best).list_sizes[number]))
+      best = key;
   };
   compare(rule.has_target && with_target, Key::kTarget);
   compare(rule.has_client, Key::kClient);
@@ -474,10 +476,10 @@ void RuleCompiler::Write() {
     RuleSet::List& list = set_.lists_.emplace_back();
     list.members = place();
     append(draft.members);
-    list.filed = place();
-    append(draft.filed);
-    list.maybes = place();
-    append(draft.maybes);
+    list.indexed = place();
+    append(draft.indexed);
+    list.candidates = place();
+    append(draft.candidates);
     list.end = place();
   }
 }

@@ -82,7 +82,7 @@ Policy Server::WithDefaults(Policy policy) const {
   Limits& limits = policy.limits;
   if (limits.connections_per_client_max) return policy;
   limits.connections_per_client_max = connections_per_client_default();
-  limits.few_refusals = true;
+  limits.half_refusals = true;
   return policy;
 }
 

@@ -468,8 +468,8 @@ Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
 }
 
 void Handshake::KeepName(const TargetName& name, const SessionTools& tools) {
-  if (name.asked.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
-  core_.name = Kept(name.asked, name.found);
+  if (name.requested.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
+  core_.name = Kept(name.requested, name.completed);
 }
 
 Outcome OutcomeOf(Fault fault) {

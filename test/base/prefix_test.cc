@@ -227,11 +227,11 @@ TEST_CASE("translators: the embedded IPv4 address is found for each length of pr
     CAPTURE(row.prefix);
     const Prefix prefix = Prefix::Parse(row.prefix).value();
     CHECK(Translators::IsPrefix(prefix));
-    CHECK(Translators({&prefix, 1}).Inside(Ip(row.address)) == Ip("192.0.2.33"));
+    CHECK(Translators({&prefix, 1}).EmbeddedV4(Ip(row.address)) == Ip("192.0.2.33"));
   }
   for (const std::string_view text : {"10.1.2.3", "64:ff9b:2::10.1.2.3", "64:ff9b::1:10.1.2.3", "::10.1.2.3", "::"}) {
     CAPTURE(text);
-    CHECK_FALSE(Translators().Inside(Ip(text)));
+    CHECK_FALSE(Translators().EmbeddedV4(Ip(text)));
   }
   for (const std::string_view text : {"10.0.0.0/8", "2001:db8::/33", "2001:db8::1", "::/0", "2001:db8::/104"}) {
     CAPTURE(text);

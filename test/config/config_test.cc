@@ -29,9 +29,9 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-using Wish = CommandLine::Wish;
+using Action = CommandLine::Action;
 
-CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const Running& running = {}) {
+CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const RunningGateway& running = {}) {
   words.insert(words.begin(), "penstock");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -42,22 +42,22 @@ CommandLine Parse(std::vector<std::string> words, std::size_t cpus = 4, const Ru
 
 Settings Good(std::vector<std::string> words) {
   const CommandLine line = Parse(std::move(words));
-  CHECK_MESSAGE(line.wish == Wish::kRun, line.mistake);
-  CHECK(line.mistake == "");
+  CHECK_MESSAGE(line.action == Action::kRun, line.error);
+  CHECK(line.error == "");
   return line.settings;
 }
 
-std::string MistakeIn(std::vector<std::string> words) {
+std::string ErrorIn(std::vector<std::string> words) {
   const CommandLine line = Parse(std::move(words));
-  CHECK(line.wish == Wish::kMistake);
-  return line.mistake;
+  CHECK(line.action == Action::kError);
+  return line.error;
 }
 
 bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 TEST_CASE("config: without options it listens on loopback with a worker for each CPU") {
   const CommandLine line = Parse({}, 6);
-  CHECK(line.wish == Wish::kRun);
+  CHECK(line.action == Action::kRun);
   REQUIRE(line.settings.listen.size() == 1);
   CHECK(line.settings.listen[0].ToString() == "127.0.0.1:1080");
   CHECK(line.settings.workers == 6);
@@ -240,13 +240,13 @@ TEST_CASE("config: an error about a value names the option, the value and what i
   for (const auto& row : bad) {
     CAPTURE(row.option);
     CAPTURE(row.value);
-    CHECK(MistakeIn({"--" + row.option + "=" + row.value}) ==
+    CHECK(ErrorIn({"--" + row.option + "=" + row.value}) ==
           "--" + row.option + ": '" + row.value + "' is not accepted; give " + row.accepted);
   }
 }
 
 TEST_CASE("config: too many addresses to listen on are an error") {
-  const std::string sentence = MistakeIn(std::vector<std::string>(kListenersMax + 1, "--listen=127.0.0.1:0"));
+  const std::string sentence = ErrorIn(std::vector<std::string>(kListenersMax + 1, "--listen=127.0.0.1:0"));
   CHECK(Contains(sentence, "at most 64 addresses"));
 }
 
@@ -270,30 +270,30 @@ TEST_CASE("config: an unknown option is an error that names it") {
   };
   for (const auto& row : bad) {
     CAPTURE(row.words[0]);
-    CHECK(MistakeIn(row.words) == row.sentence);
+    CHECK(ErrorIn(row.words) == row.sentence);
   }
 }
 
 TEST_CASE("config: a value for an option that takes none is not an unknown option") {
   for (const char* word : {"--help=me", "--version=2"}) {
     CAPTURE(word);
-    CHECK_FALSE(Contains(MistakeIn({word}), "unknown"));
+    CHECK_FALSE(Contains(ErrorIn({word}), "unknown"));
   }
 }
 
 TEST_CASE("config: an error in one call does not affect the next") {
-  MistakeIn({"--frobnicate", "--workers=2"});
-  MistakeIn({"-xyz"});
+  ErrorIn({"--frobnicate", "--workers=2"});
+  ErrorIn({"-xyz"});
   CHECK(Good({"--workers=2"}).workers == 2);
 }
 
 TEST_CASE("config: --help and --version are recognised behind valid options") {
-  CHECK(Parse({"--help"}).wish == Wish::kHelp);
-  CHECK(Parse({"-h"}).wish == Wish::kHelp);
-  CHECK(Parse({"--version"}).wish == Wish::kVersion);
-  CHECK(Parse({"-V"}).wish == Wish::kVersion);
-  CHECK(Parse({"--workers=2", "--help"}).wish == Wish::kHelp);
-  CHECK(Parse({"--workers=none", "--help"}).wish == Wish::kMistake);  // the first counts
+  CHECK(Parse({"--help"}).action == Action::kHelp);
+  CHECK(Parse({"-h"}).action == Action::kHelp);
+  CHECK(Parse({"--version"}).action == Action::kVersion);
+  CHECK(Parse({"-V"}).action == Action::kVersion);
+  CHECK(Parse({"--workers=2", "--help"}).action == Action::kHelp);
+  CHECK(Parse({"--workers=none", "--help"}).action == Action::kError);  // the first counts
 }
 
 TEST_CASE("config: the help has a line for every option, with its default") {
@@ -340,7 +340,7 @@ TEST_CASE("config: the help has a line for every option, with its default") {
 TEST_CASE("config: core files are allowed on the command line alone") {
   CHECK_FALSE(Parse({}).core_dumps);
   CHECK(Parse({"--allow-core-dumps"}).core_dumps);
-  CHECK(Contains(MistakeIn({"--allow-core-dumps=yes"}), "takes no value"));
+  CHECK(Contains(ErrorIn({"--allow-core-dumps=yes"}), "takes no value"));
 }
 
 TEST_CASE("config: UsableCpus is at least 1") { CHECK(UsableCpus() >= 1); }
@@ -364,23 +364,22 @@ TEST_CASE("config: the options of UDP ASSOCIATE") {
   CHECK(Good({"--udp-filter=address"}).udp_filter == UdpFilter::kAddress);
   for (const char* const bad : {"", "-", "0-5", "5-4", "1-65536", "5-", "-5", "a-b", "1-2-3", "1 - 2"}) {
     CAPTURE(bad);
-    CHECK(Contains(MistakeIn({std::string("--udp-ports=") + bad}), "a range of ports such as"));
+    CHECK(Contains(ErrorIn({std::string("--udp-ports=") + bad}), "a range of ports such as"));
   }
-  CHECK(Contains(MistakeIn({"--udp-filter=port"}), "open or address"));
-  CHECK(Contains(MistakeIn({"--udp-advertise=0.0.0.0"}), "an IPv4 or IPv6 address"));
-  CHECK(Contains(MistakeIn({"--udp-advertise=example.org"}), "an IPv4 or IPv6 address"));
-  CHECK(Contains(MistakeIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
+  CHECK(Contains(ErrorIn({"--udp-filter=port"}), "open or address"));
+  CHECK(Contains(ErrorIn({"--udp-advertise=0.0.0.0"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(ErrorIn({"--udp-advertise=example.org"}), "an IPv4 or IPv6 address"));
+  CHECK(Contains(ErrorIn({"--udp-advertise=10.0.0.1", "--udp-advertise=10.0.0.2"}), "one address of each family"));
 }
 
 TEST_CASE("config: with --trust-loopback=no a gateway on loopback needs users or named clients, too") {
   CHECK(Good({}).guard.trust_loopback);
   CHECK(Good({"--trust-loopback=yes"}).guard.trust_loopback);
-  CHECK(
-      Contains(MistakeIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: everybody who reaches this address could"));
-  CHECK(Contains(MistakeIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "everybody"));
+  CHECK(Contains(ErrorIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: everybody who reaches this address could"));
+  CHECK(Contains(ErrorIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "everybody"));
   CHECK_FALSE(Good({"--trust-loopback=no", "--allow", "client 127.0.0.2"}).guard.trust_loopback);
   CHECK_FALSE(Good({"--trust-loopback=no", "--user", "alice:secret"}).guard.trust_loopback);
-  CHECK(Contains(MistakeIn({"--trust-loopback=maybe"}), "yes or no"));
+  CHECK(Contains(ErrorIn({"--trust-loopback=maybe"}), "yes or no"));
 }
 
 TEST_CASE("config: the values of --nat64-prefix") {
@@ -390,7 +389,7 @@ TEST_CASE("config: the values of --nat64-prefix") {
   CHECK(s.guard.nat64_prefixes[1].ToString() == "2001:db8:1::/48");
   for (const char* const bad : {"", "10.0.0.0/8", "2001:db8::/33", "2001:db8::", "2001:db8::1/96", "64"}) {
     CAPTURE(bad);
-    CHECK(Contains(MistakeIn({std::string("--nat64-prefix=") + bad}), "an IPv6 block of 32, 40, 48, 56, 64 or 96"));
+    CHECK(Contains(ErrorIn({std::string("--nat64-prefix=") + bad}), "an IPv6 block of 32, 40, 48, 56, 64 or 96"));
   }
 }
 
@@ -448,7 +447,7 @@ TEST_CASE("config: paths in a file are relative to the file") {
 TEST_CASE("config: an error in a file names the file, the line, the word and what is accepted") {
   const struct {
     std::string text;
-    std::string mistake;
+    std::string error;
   } bad[] = {
       {"workers 2\nidle-timeout soon\n",
        ":2: idle-timeout: 'soon' is not accepted; give a time such as 250ms, 10s, 5m or 2h, up to 365 days"},
@@ -464,27 +463,26 @@ TEST_CASE("config: an error in a file names the file, the line, the word and wha
   for (const auto& row : bad) {
     CAPTURE(row.text);
     const File file(row.text);
-    CHECK(MistakeIn(file.With({})) == file.path + row.mistake);
+    CHECK(ErrorIn(file.With({})) == file.path + row.error);
   }
-  CHECK(MistakeIn({"--config=/none/such"}) == "cannot read /none/such: No such file or directory");
-  CHECK(MistakeIn({"--config=a", "--config=b"}) ==
-        "--config: 'b' is not accepted; give one file; it may include others");
+  CHECK(ErrorIn({"--config=/none/such"}) == "cannot read /none/such: No such file or directory");
+  CHECK(ErrorIn({"--config=a", "--config=b"}) == "--config: 'b' is not accepted; give one file; it may include others");
 }
 
 TEST_CASE("config: a repeated option is an error that names both places") {
   const File file("workers 1\nlisten 127.0.0.1:1\nlisten 127.0.0.1:2\nworkers 2\n");
-  CHECK(MistakeIn(file.With({})) ==
+  CHECK(ErrorIn(file.With({})) ==
         file.path + ":4: workers is given a second time; the first is at " + file.path + ":1: workers");
 }
 
 TEST_CASE("config: --check finds the same errors") {
   const File good("workers 1\n");
-  CHECK(Parse(good.With({"--check"})).wish == Wish::kCheck);
-  CHECK(Parse({"--check", "--workers=1"}).wish == Wish::kCheck);
-  CHECK(Parse({"--check", "--workers=0"}).wish == Wish::kMistake);
-  CHECK(Parse({"--check", "--help"}).wish == Wish::kHelp);
+  CHECK(Parse(good.With({"--check"})).action == Action::kCheck);
+  CHECK(Parse({"--check", "--workers=1"}).action == Action::kCheck);
+  CHECK(Parse({"--check", "--workers=0"}).action == Action::kError);
+  CHECK(Parse({"--check", "--help"}).action == Action::kHelp);
   const File bad("workers 0\n");
-  CHECK(Parse(bad.With({"--check"})).wish == Wish::kMistake);
+  CHECK(Parse(bad.With({"--check"})).action == Action::kError);
 }
 
 TEST_CASE("config: changed options that need a restart are listed by name") {
@@ -505,7 +503,7 @@ TEST_CASE("config: users of options and of files are in one table") {
   const std::string path = folder.Write("penstock.conf", "users users\nuser bob:open-sesame-2 #3\n");
   std::filesystem::permissions(path, std::filesystem::perms(0600));
   const CommandLine line = Parse({"--config=" + path, "--user=carol:open-sesame:4"});
-  CHECK(line.mistake == "");
+  CHECK(line.error == "");
   const auto& made = line.settings.policy.users;
   REQUIRE(made != nullptr);
   CHECK(made->size() == 3);
@@ -518,8 +516,8 @@ TEST_CASE("config: users of options and of files are in one table") {
   CHECK(matches("carol", "open-sesame:4"));
   CHECK_FALSE(matches("alice", "open-sesame-2"));
   CHECK(line.files == std::vector<std::string>{path, users});
-  CHECK(line.shows_password);
-  CHECK_FALSE(Parse({"--users=" + users}).shows_password);
+  CHECK(line.exposes_password);
+  CHECK_FALSE(Parse({"--users=" + users}).exposes_password);
   CHECK(Parse({}).settings.policy.users == nullptr);
 }
 
@@ -577,11 +575,11 @@ TEST_CASE("config: nothing of a password is left in memory except its digest") {
   const std::string wrong = write("wrong", {filler, "include more\nworkers none\n", filler});
   for (int i = 0; i < 2; ++i) {
     const CommandLine line = Parse({"--config=" + path});
-    CHECK(line.mistake == "");
+    CHECK(line.error == "");
     REQUIRE(line.settings.policy.users != nullptr);
     CHECK(line.settings.policy.users->size() == 6);
     CHECK(TimesInHeap(kPassword) == 0);
-    CHECK(Parse({"--config=" + wrong}).wish == Wish::kMistake);
+    CHECK(Parse({"--config=" + wrong}).action == Action::kError);
     CHECK(TimesInHeap(kPassword) == 0);
   }
 }
@@ -604,7 +602,7 @@ TEST_CASE("config: an error about users contains no password") {
   };
   for (const auto& row : bad) {
     CAPTURE(row.words[0]);
-    const std::string sentence = MistakeIn(row.words);
+    const std::string sentence = ErrorIn(row.words);
     CHECK_MESSAGE(Contains(sentence, row.part), sentence);
     CHECK_FALSE(Contains(sentence, "sesame"));
   }
@@ -615,8 +613,8 @@ TEST_CASE("config: an error about users contains no password") {
 bool Allows(const Settings& settings, std::string_view target, std::uint16_t port) {
   const IpAddress client = *IpAddress::Parse("192.0.2.1");
   const IpAddress address = *IpAddress::Parse(target);
-  const Ask ask{.client = client, .command = Command::kConnect, .target = &address, .port = port};
-  return settings.policy.rules->Evaluate(ask).answer == RuleVerdict::Answer::kAllow;
+  const RuleQuery query{.client = client, .command = Command::kConnect, .target = &address, .port = port};
+  return settings.policy.rules->Evaluate(query).answer == RuleVerdict::Answer::kAllow;
 }
 
 TEST_CASE("config: rules of the command line are evaluated first, and sets may stand anywhere") {
@@ -648,7 +646,7 @@ TEST_CASE("config: an error in a rule or a set names its place") {
   for (const auto& row : bad) {
     CAPTURE(row.text);
     const File file(row.text);
-    const std::string sentence = MistakeIn(file.With({}));
+    const std::string sentence = ErrorIn(file.With({}));
     CAPTURE(sentence);
     CHECK(sentence.starts_with(file.path + row.place));
     CHECK(Contains(sentence, row.part));
@@ -666,16 +664,16 @@ TEST_CASE("config: an address beyond loopback without users or named clients is 
   };
   for (const auto& words : open) {
     CAPTURE(words.back());
-    const std::string sentence = MistakeIn(words);
+    const std::string sentence = ErrorIn(words);
     CHECK(Contains(sentence, "--users FILE"));
     CHECK(Contains(sentence, "--allow 'client 10.0.0.0/8'"));
   }
-  const Running running{{*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")}};
-  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).mistake, "listen 192.0.2.1:1080: everybody"));
-  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, running).mistake == "");
-  const Running behind_a_proxy{{*Endpoint::Parse("127.0.0.1:1")}, false};
-  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).mistake, "listen 127.0.0.1:1: everybody"));
-  CHECK(Parse({"--trust-loopback=yes"}, 4, Running{{*Endpoint::Parse("127.0.0.1:1")}}).mistake == "");
+  const RunningGateway running{{*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")}};
+  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).error, "listen 192.0.2.1:1080: everybody"));
+  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, running).error == "");
+  const RunningGateway behind_a_proxy{{*Endpoint::Parse("127.0.0.1:1")}, false};
+  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).error, "listen 127.0.0.1:1: everybody"));
+  CHECK(Parse({"--trust-loopback=yes"}, 4, RunningGateway{{*Endpoint::Parse("127.0.0.1:1")}}).error == "");
   Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
   Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});
   Good({"--listen=0.0.0.0:1080", "--allow=client any"});  // explicitly open

@@ -14,12 +14,12 @@ namespace {
 
 ConfigFile Read(std::string_view text) {
   ConfigFile file;
-  const auto mistake = ReadConfigText(text, "/etc/p.conf", 0, &file);
-  CHECK_MESSAGE(!mistake, *mistake);
+  const auto error = ReadConfigText(text, "/etc/p.conf", 0, &file);
+  CHECK_MESSAGE(!error, *error);
   return file;
 }
 
-std::string MistakeIn(std::string_view text) {
+std::string ErrorIn(std::string_view text) {
   ConfigFile file;
   return ReadConfigText(text, "/etc/p.conf", 0, &file).value_or("none");
 }
@@ -49,17 +49,17 @@ TEST_CASE("config file: a comment begins a line or follows a blank") {
 }
 
 TEST_CASE("config file: a line that is no directive is an error with its place") {
-  CHECK(MistakeIn("workers 2\n--listen 1\n") ==
+  CHECK(ErrorIn("workers 2\n--listen 1\n") ==
         "/etc/p.conf:2: '--listen' is no directive; give a name as in --help, without dashes before it");
-  CHECK(MistakeIn("Listen 1") ==
+  CHECK(ErrorIn("Listen 1") ==
         "/etc/p.conf:1: 'Listen' is no directive; give a name as in --help, without dashes before it");
-  CHECK(MistakeIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is no directive"));
-  CHECK(MistakeIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is no directive"));
-  CHECK(MistakeIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is no directive"));
-  CHECK(MistakeIn(std::string("\n\nlisten a\0b\n", 12)) ==
+  CHECK(ErrorIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is no directive"));
+  CHECK(ErrorIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is no directive"));
+  CHECK(ErrorIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is no directive"));
+  CHECK(ErrorIn(std::string("\n\nlisten a\0b\n", 12)) ==
         "/etc/p.conf:3: there is a control byte in this line; give printable text");
-  CHECK(MistakeIn("listen \x1b[2J").starts_with("/etc/p.conf:1: there is a control byte"));
-  CHECK(MistakeIn("include") == "/etc/p.conf:1: include wants a value: the name of a file");
+  CHECK(ErrorIn("listen \x1b[2J").starts_with("/etc/p.conf:1: there is a control byte"));
+  CHECK(ErrorIn("include") == "/etc/p.conf:1: include wants a value: the name of a file");
 }
 
 TEST_CASE("config file: files are included at their place, by paths relative to the including file") {
@@ -98,19 +98,19 @@ TEST_CASE("config file: a pattern whose directory cannot be read is an error, no
   const test::TempDirectory folder;
   std::filesystem::create_symlink("loop", folder.PathOf("loop"));
   const std::string file = folder.Write("file", "");
-  const auto mistake_in = [&](const std::string& pattern) {
+  const auto error_in = [&](const std::string& pattern) {
     ConfigFile into;
     return ReadConfigFile(folder.Write("main", "include " + pattern), &into).value_or("none");
   };
   const std::string where = folder.PathOf("main") + ":1: include: cannot read ";
   const std::string why = ": Too many levels of symbolic links";
-  CHECK(mistake_in("loop/*.conf") == where + folder.PathOf("loop") + why);
-  CHECK(mistake_in("*/x.conf") == where + folder.PathOf("loop") + why);
-  CHECK(mistake_in("none/*.conf") == "none");
-  CHECK(mistake_in("file/*.conf") == where + folder.PathOf("file") + ": Not a directory");
-  CHECK(mistake_in("*/*.conf") == where + folder.PathOf("loop") + why);
+  CHECK(error_in("loop/*.conf") == where + folder.PathOf("loop") + why);
+  CHECK(error_in("*/x.conf") == where + folder.PathOf("loop") + why);
+  CHECK(error_in("none/*.conf") == "none");
+  CHECK(error_in("file/*.conf") == where + folder.PathOf("file") + ": Not a directory");
+  CHECK(error_in("*/*.conf") == where + folder.PathOf("loop") + why);
   std::filesystem::remove(folder.PathOf("loop"));
-  CHECK(mistake_in("*/*.conf") == "none");  // "file" is no directory, and need not be one
+  CHECK(error_in("*/*.conf") == "none");  // "file" is no directory, and need not be one
 }
 
 TEST_CASE("config file: a file that does not exist, or that includes itself, is an error at the line that names it") {
@@ -120,9 +120,9 @@ TEST_CASE("config file: a file that does not exist, or that includes itself, is 
   CHECK(ReadConfigFile(main, &file) ==
         main + ":2: include: cannot read " + folder.PathOf("none") + ": No such file or directory");
   const std::string round = folder.Write("round", "include round\n");
-  const auto mistake = ReadConfigFile(round, &file);
-  REQUIRE(mistake);
-  CHECK(*mistake ==
+  const auto error = ReadConfigFile(round, &file);
+  REQUIRE(error);
+  CHECK(*error ==
         round + ":1: include: 'round' is the 16th file in a row that another one includes; does one include itself?");
   CHECK(ReadConfigFile(folder.PathOf("none"), &file) ==
         "cannot read " + folder.PathOf("none") + ": No such file or directory");
@@ -136,9 +136,9 @@ TEST_CASE("config file: more than 1,024 files are an error") {
   folder.Write("more", "include leaf*\n");
   for (int i = 0; i < 40; ++i) folder.Write("leaf" + std::to_string(i), "# nothing\n");
   ConfigFile file;
-  const auto mistake = ReadConfigFile(main, &file);
-  REQUIRE(mistake);
-  CHECK(mistake->find("there are more than 1024 files of configuration") != std::string::npos);
+  const auto error = ReadConfigFile(main, &file);
+  REQUIRE(error);
+  CHECK(error->find("there are more than 1024 files of configuration") != std::string::npos);
 }
 
 }  // namespace

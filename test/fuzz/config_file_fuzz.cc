@@ -30,8 +30,8 @@ void TakeDirective(const penstock::Directive& directive, penstock::CommandLine& 
   Require(directive.where.starts_with("/nowhere/conf:"));
   const penstock::Option* const option = penstock::FindOption(directive.name);
   if (option == nullptr || directive.name == "users" || directive.name == "set-file") return;  // files are no input
-  const auto mistake = option->Take(directive, line, draft);
-  Require(!mistake || !mistake->empty());
+  const auto error = option->Take(directive, line, draft);
+  Require(!error || !error->empty());
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (text.find("include") != std::string_view::npos) return 0;  // it would read files
   penstock::ConfigFile file;
-  const auto mistake = penstock::ReadConfigText(text, "/nowhere/conf", 0, &file);
-  Require(!mistake || mistake->starts_with("/nowhere/conf:"));
+  const auto error = penstock::ReadConfigText(text, "/nowhere/conf", 0, &file);
+  Require(!error || error->starts_with("/nowhere/conf:"));
   penstock::CommandLine line;
   penstock::PolicyDraft draft;
   for (const penstock::Directive& directive : file.directives) TakeDirective(directive, line, draft);

@@ -47,10 +47,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 
-  using Wish = penstock::CommandLine::Wish;
+  using Action = penstock::CommandLine::Action;
   const auto line = penstock::ParseCommandLine(static_cast<int>(words.size()), arguments.data(), 4);
-  Require(line.mistake.empty() == (line.wish != Wish::kMistake));
-  if (line.wish == Wish::kRun) TakeSettings(line.settings);
+  Require(line.error.empty() == (line.action != Action::kError));
+  if (line.action == Action::kRun) TakeSettings(line.settings);
 
   if (const auto duration = penstock::ParseDuration(text)) {
     Require(penstock::ParseDuration(penstock::FormatDuration(*duration)) == duration);

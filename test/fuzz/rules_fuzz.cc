@@ -25,7 +25,7 @@ void Ask(const penstock::RuleSet& rules, std::string_view name, std::string_view
       const penstock::RuleVerdict after = rules.Evaluate({from, user, Command::kConnect, name, &to, 80});
       Require(after.answer != Answer::kNeedsAddress);
       Require(before == Answer::kNeedsAddress || before == after.answer);
-      Require(!after.lifts_guard || (after.answer == Answer::kAllow && after.rule != nullptr));
+      Require(!after.overrides_guard || (after.answer == Answer::kAllow && after.rule != nullptr));
     }
   }
 }

@@ -53,9 +53,9 @@ TEST_CASE("limiter: a client has as many sessions as the limit and as many refus
   CHECK(limiter.clients() == 0);
 }
 
-TEST_CASE("limiter: with few_refusals a client has half as many refusals as sessions") {
+TEST_CASE("limiter: with half_refusals a client has half as many refusals as sessions") {
   Limiter limiter(kKey);
-  const Limits half{.connections_per_client_max = 4, .few_refusals = true};
+  const Limits half{.connections_per_client_max = 4, .half_refusals = true};
   for (int i = 0; i < 4; ++i) CHECK(limiter.Admit(kClient, half, kStart) == Admission::kAdmitted);
   for (int i = 0; i < 2; ++i) CHECK(limiter.Admit(kClient, half, kStart) == Admission::kOverConnections);
   CHECK(limiter.Admit(kClient, half, kStart) == Admission::kFlood);

@@ -67,7 +67,7 @@ TEST_CASE("rule text: conditions may stand in any order, with blanks around comm
 
 TEST_CASE("rule text: an error names the word and what is accepted, and changes nothing") {
   const struct {
-    std::string_view text, mistake;
+    std::string_view text, error;
   } bad[] = {
       {"tagret 10.0.0.1", "'tagret' is not accepted; did you mean target?"},
       {"clients 10.0.0.1", "'clients' is not accepted; did you mean client?"},
@@ -154,7 +154,7 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
   RuleText all;
   for (const auto& row : bad) {
     CAPTURE(row.text);
-    CHECK(all.AddRule(true, row.text, "here").value_or("") == row.mistake);
+    CHECK(all.AddRule(true, row.text, "here").value_or("") == row.error);
   }
   CHECK(all.AddRule(false, "source 192.0.2.1", "here") ==
         "source says where an allowed connection comes from; a deny rule has none");
@@ -181,7 +181,7 @@ TEST_CASE("rule text: an error in a set names the word and what is accepted") {
   REQUIRE_FALSE(all.AddSet("office 10.0.0.0/8"));
   REQUIRE_FALSE(all.AddSet("sites .example.com"));
   const struct {
-    std::string_view text, mistake;
+    std::string_view text, error;
   } bad[] = {
       {"", "set: '' is not accepted; give a name of letters, digits, '-' and '_'"},
       {"10 10.0.0.1", "set: '10' is not accepted; give a name of letters, digits, '-' and '_'"},
@@ -200,7 +200,7 @@ TEST_CASE("rule text: an error in a set names the word and what is accepted") {
   };
   for (const auto& row : bad) {
     CAPTURE(row.text);
-    CHECK(all.AddSet(row.text).value_or("") == row.mistake);
+    CHECK(all.AddSet(row.text).value_or("") == row.error);
   }
   CHECK(all.AddRule(true, "target new", ""));  // the set does not exist
 }
@@ -259,17 +259,17 @@ TEST_CASE("rule text: the time for a long set is linear in its length") {
 TEST_CASE("rule text: an error in the file of a set names file and line, and nothing of the file is added") {
   const test::TempDirectory directory;
   RuleText all;
-  const auto mistake = [&](std::string_view content) {
+  const auto error = [&](std::string_view content) {
     const std::string path = directory.Write("list", content);
     const std::string found = all.AddSetFile("new", path).value_or("");
     CHECK(found.starts_with(path));
     return found.substr(std::min(path.size(), found.size()));
   };
-  CHECK(mistake("10.0.0.1\n\n10.0.0.1/8\n") ==
+  CHECK(error("10.0.0.1\n\n10.0.0.1/8\n") ==
         ":3: '10.0.0.1/8' is not accepted; give 10.0.0.0/8, or 10.0.0.1 for that address alone");
-  CHECK(mistake("0.0.0.0 ads.example.com").starts_with(":1: '0.0.0.0 ads.example.com' is not accepted; give a name"));
-  CHECK(mistake("a.example, b.example").starts_with(":1: 'a.example, b.example' is not accepted"));
-  CHECK(mistake("lopback").starts_with(":1: unknown set 'lopback'; did you mean loopback"));
+  CHECK(error("0.0.0.0 ads.example.com").starts_with(":1: '0.0.0.0 ads.example.com' is not accepted; give a name"));
+  CHECK(error("a.example, b.example").starts_with(":1: 'a.example, b.example' is not accepted"));
+  CHECK(error("lopback").starts_with(":1: unknown set 'lopback'; did you mean loopback"));
   CHECK(all.AddRule(true, "target new", ""));
 
   CHECK(all.AddSetFile("new", directory.PathOf("missing")) ==

@@ -93,13 +93,13 @@ class World {
     return all;
   }
 
-  RuleVerdict Expected(const Ask& ask) const {
+  RuleVerdict Expected(const RuleQuery& query) const {
     const bool some_allow = std::ranges::any_of(rules_, [](const Plain& rule) { return rule.allows; });
     for (const Plain& rule : rules_) {
-      if (Matches(rule, ask)) {
+      if (Matches(rule, query)) {
         const bool lifts =
             rule.allows && rule.target && std::ranges::any_of(rule.target->blocks, [&](const Prefix& block) {
-              return block.Contains(*ask.target) && (block.is_address() || InClosed(block));
+              return block.Contains(*query.target) && (block.is_address() || InClosed(block));
             });
         return {rule.allows ? Answer::kAllow : Answer::kDeny, lifts, nullptr};
       }
@@ -108,9 +108,9 @@ class World {
   }
 
   // The number of the rule, from 1, or 0.
-  std::uint32_t ExpectedNumber(const Ask& ask) const {
+  std::uint32_t ExpectedNumber(const RuleQuery& query) const {
     for (std::size_t i = 0; i < rules_.size(); ++i) {
-      if (Matches(rules_[i], ask)) return static_cast<std::uint32_t>(i + 1);
+      if (Matches(rules_[i], query)) return static_cast<std::uint32_t>(i + 1);
     }
     return 0;
   }
@@ -125,19 +125,19 @@ class World {
     return false;
   }
 
-  static bool Matches(const Plain& rule, const Ask& ask) {
-    if (rule.client && !Holds(*rule.client, ask.client)) return false;
-    if (!rule.users.empty() && std::ranges::find(rule.users, ask.user) == rule.users.end()) return false;
-    const auto command = static_cast<std::size_t>(ask.command);
+  static bool Matches(const Plain& rule, const RuleQuery& query) {
+    if (rule.client && !Holds(*rule.client, query.client)) return false;
+    if (!rule.users.empty() && std::ranges::find(rule.users, query.user) == rule.users.end()) return false;
+    const auto command = static_cast<std::size_t>(query.command);
     if (!rule.commands.empty() && std::ranges::find(rule.commands, command) == rule.commands.end()) return false;
     if (!rule.ports.empty() && std::ranges::none_of(rule.ports, [&](const PortRange& range) {
-          return range.low <= ask.port && ask.port <= range.high;
+          return range.low <= query.port && query.port <= range.high;
         })) {
       return false;
     }
     if (!rule.target) return true;
-    if (!ask.name.empty() && Holds(*rule.target, ask.name)) return true;
-    return Holds(*rule.target, *ask.target) || (ask.inside != nullptr && Holds(*rule.target, *ask.inside));
+    if (!query.name.empty() && Holds(*rule.target, query.name)) return true;
+    return Holds(*rule.target, *query.target) || (query.embedded != nullptr && Holds(*rule.target, *query.embedded));
   }
 
   void Include(Meaning& into, const Meaning& more) {
@@ -219,8 +219,8 @@ class World {
       rule.ports = {{port, port}, {443, 8000}};
       rule.text += " port " + std::to_string(port) + ",443-8000";
     }
-    const auto mistake = text_.AddRule(rule.allows, rule.text, "here");
-    REQUIRE_MESSAGE(!mistake, rule.text);
+    const auto error = text_.AddRule(rule.allows, rule.text, "here");
+    REQUIRE_MESSAGE(!error, rule.text);
     rules_.push_back(rule);
   }
 
@@ -243,44 +243,44 @@ TEST_CASE("rules: random rules have the verdicts of a reference that evaluates t
       const std::string_view name = world.Random(3) == 0 ? std::string_view() : world.One(kNames);
       const std::string_view user = world.Random(3) == 0 ? std::string_view() : world.One(kUsers);
       const auto command = static_cast<Command>(world.Random(3));
-      Ask ask{client, user, command, name, nullptr, world.One(kPorts)};
+      RuleQuery query{client, user, command, name, nullptr, world.One(kPorts)};
       CAPTURE(client.ToString());
       CAPTURE(name);
       CAPTURE(user);
       CAPTURE(static_cast<int>(command));
-      CAPTURE(ask.port);
+      CAPTURE(query.port);
 
       const Translators translators;
-      const RuleVerdict before = world.set().Evaluate(ask);
+      const RuleVerdict before = world.set().Evaluate(query);
       bool some_allowed = false;
       bool some_denied = false;
       for (const std::string_view text : kAddresses) {
         CAPTURE(text);
         const IpAddress target = *IpAddress::Parse(text);
-        const auto inside = translators.Inside(target);
-        ask.target = &target;
-        ask.inside = inside ? &*inside : nullptr;
-        const RuleVerdict expected = world.Expected(ask);
-        const RuleVerdict verdict = world.set().Evaluate(ask);
+        const auto embedded = translators.EmbeddedV4(target);
+        query.target = &target;
+        query.embedded = embedded ? &*embedded : nullptr;
+        const RuleVerdict expected = world.Expected(query);
+        const RuleVerdict verdict = world.set().Evaluate(query);
         // One CHECK for many verdicts, since each takes time.
-        const bool same = verdict.answer == expected.answer && verdict.lifts_guard == expected.lifts_guard &&
-                          (verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(ask);
+        const bool same = verdict.answer == expected.answer && verdict.overrides_guard == expected.overrides_guard &&
+                          (verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(query);
         if (!same) {
           CHECK(static_cast<int>(verdict.answer) == static_cast<int>(expected.answer));
-          CHECK(verdict.lifts_guard == expected.lifts_guard);
-          CHECK((verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(ask));
+          CHECK(verdict.overrides_guard == expected.overrides_guard);
+          CHECK((verdict.rule == nullptr ? 0 : verdict.rule->number) == world.ExpectedNumber(query));
         }
         (expected.answer == Answer::kAllow ? some_allowed : some_denied) = true;
       }
       const RuleVerdict beforehand =
-          world.set().Evaluate({.client = client, .user = user, .command = command, .anything = true});
+          world.set().Evaluate({.client = client, .user = user, .command = command, .any_target = true});
       if (beforehand.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (beforehand.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       // A verdict before resolution is right for every address; where addresses differ there is none.
       if (before.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (before.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       if (some_allowed && some_denied) CHECK(before.answer == Answer::kNeedsAddress);
-      CHECK_FALSE(before.lifts_guard);
+      CHECK_FALSE(before.overrides_guard);
     }
   }
 }

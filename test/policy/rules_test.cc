@@ -20,9 +20,9 @@ RuleSet Compile(const std::vector<std::string>& lines) {
     const std::string where = "test.conf:" + std::to_string(++number);
     const std::size_t blank = std::min(line.find(' '), line.size());
     const std::string word = line.substr(0, blank);
-    const auto mistake =
+    const auto error =
         word == "set" ? text.AddSet(line.substr(blank)) : text.AddRule(word == "allow", line.substr(blank), where);
-    REQUIRE_MESSAGE(!mistake, mistake.value_or(""));
+    REQUIRE_MESSAGE(!error, error.value_or(""));
   }
   return RuleSet(text);
 }
@@ -40,14 +40,14 @@ RuleVerdict Evaluate(const RuleSet& rules, const Question& question) {
   const IpAddress client = IpAddress::Parse(question.client).value();
   const auto target = IpAddress::Parse(question.target);
   static const Translators translators;
-  const auto inside = target ? translators.Inside(*target) : std::nullopt;
+  const auto embedded = target ? translators.EmbeddedV4(*target) : std::nullopt;
   return rules.Evaluate({.client = client,
                          .user = question.user,
                          .command = question.command,
                          .name = question.name,
                          .target = target ? &*target : nullptr,
                          .port = question.port,
-                         .inside = inside ? &*inside : nullptr});
+                         .embedded = embedded ? &*embedded : nullptr});
 }
 
 Answer AnswerTo(const RuleSet& rules, const Question& question) { return Evaluate(rules, question).answer; }
@@ -58,7 +58,7 @@ TEST_CASE("rules: without rules everything is allowed") {
     CHECK(rules.empty());
     CHECK(Allows(rules, {.target = "127.0.0.1"}));
     CHECK(Allows(rules, {.name = "example.com"}));
-    CHECK_FALSE(Evaluate(rules, {.target = "127.0.0.1"}).lifts_guard);
+    CHECK_FALSE(Evaluate(rules, {.target = "127.0.0.1"}).overrides_guard);
     CHECK(Evaluate(rules, {.target = "127.0.0.1"}).rule == nullptr);
   }
 }
@@ -197,7 +197,7 @@ TEST_CASE("rules: without a target the verdict is kDeny if every target is denie
     CAPTURE(row.rules.front());
     const IpAddress client = *IpAddress::Parse("192.0.2.1");
     const RuleSet rules = Compile(row.rules);
-    CHECK(rules.Evaluate({.client = client, .user = "alice", .command = Command::kUdpAssociate, .anything = true})
+    CHECK(rules.Evaluate({.client = client, .user = "alice", .command = Command::kUdpAssociate, .any_target = true})
               .answer == row.answer);
   }
 }
@@ -253,7 +253,7 @@ TEST_CASE("rules: a NAT64 address is evaluated as the IPv4 address inside it") {
   CHECK_FALSE(Allows(Compile({"deny target 64:ff9b::/96"}), {.target = "64:ff9b::8.8.8.8"}));
   const RuleSet open = Compile({"allow target 127.0.0.1"});
   CHECK(Allows(open, {.target = "64:ff9b::127.0.0.1"}));
-  CHECK_FALSE(Evaluate(open, {.target = "64:ff9b::127.0.0.1"}).lifts_guard);  // the rule does not name this address
+  CHECK_FALSE(Evaluate(open, {.target = "64:ff9b::127.0.0.1"}).overrides_guard);  // the rule does not name this address
 }
 
 TEST_CASE("rules: only a rule that names an address, or blocks that the guard closes, lifts the guard") {
@@ -304,7 +304,7 @@ TEST_CASE("rules: only a rule that names an address, or blocks that the guard cl
     const RuleVerdict verdict =
         Evaluate(rules, {.user = "alice", .name = "www.example.com", .target = std::string(row.target)});
     CHECK(verdict.rule->number == 1);
-    CHECK(verdict.lifts_guard == row.lifts);
+    CHECK(verdict.overrides_guard == row.lifts);
   }
 }
 
@@ -360,7 +360,7 @@ TEST_CASE("rules: private networks that remote clients may reach although no rul
   for (const auto& row : rows) {
     const RuleSet rules = Compile(row.rules);
     std::string open;
-    for (const Prefix& block : rules.open_private()) open += block.ToString() + ' ';
+    for (const Prefix& block : rules.exposed_private()) open += block.ToString() + ' ';
     CHECK_MESSAGE(open == row.open, row.rules.front());
   }
 }

@@ -118,7 +118,7 @@ class Translators {
   explicit Translators(std::span<const Prefix> more = {});
 
   // The IPv4 address that is embedded in `address`; nothing if it has none of the prefixes.
-  std::optional<IpAddress> Inside(const IpAddress& address) const;
+  std::optional<IpAddress> EmbeddedV4(const IpAddress& address) const;
 
  private:
   PrefixTable table_;  // the values are the lengths

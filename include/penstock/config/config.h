@@ -19,28 +19,29 @@ namespace penstock {
 inline constexpr std::string_view kProgramVersion = "0.1.0";
 
 struct CommandLine {
-  enum class Wish { kRun, kCheck, kHelp, kVersion, kMistake };
-  Wish wish = Wish::kRun;
+  enum class Action { kRun, kCheck, kHelp, kVersion, kError };
+  Action action = Action::kRun;
   Settings settings;                 // for kRun and kCheck
   std::string config;                // the file of --config
   bool core_dumps = false;           // --allow-core-dumps
-  std::string mistake;               // for kMistake: where it is, the offending word, and what is accepted
+  std::string error;                 // for kError: where it is, the offending word, and what is accepted
   std::vector<std::string> files;    // that were read
   std::vector<std::string> folders;  // that were searched for files to include
-  std::map<std::string, std::vector<std::string>> fixed;  // by option, the values that hold until the program ends
-  bool shows_password = false;                            // to everybody, in the process list
+  std::map<std::string, std::vector<std::string>>
+      startup_values;             // by option, the values that hold until the program ends
+  bool exposes_password = false;  // to everybody, in the process list
 };
 
 // A running gateway, as far as no reload changes it.
-struct Running {
+struct RunningGateway {
   std::vector<Endpoint> listening;
   bool trust_loopback = true;
 };
 
 // `arguments` as main gets them. The default number of workers is `cpus`. The command line takes precedence over the
-// file of --config. It is a mistake if the options would make an open proxy, of the gateway that they describe or of
+// file of --config. It is an error if the options would make an open proxy, of the gateway that they describe or of
 // the one that is `running`.
-CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const Running& running = {});
+CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const RunningGateway& running = {});
 
 // The options that `later` changes and that need a restart: "listen, workers"; empty for none.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);

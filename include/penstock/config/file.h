@@ -8,7 +8,7 @@
 //   # a comment, to the end of the line; within a line it begins after a blank
 //   listen 0.0.0.0:1080                       a name, blanks, and the value: the rest of the line
 //   include /etc/penstock.d/*.conf            a glob(7) pattern, relative to the file in which it stands; it may match
-//                                             nothing, but a directory that cannot be read is a mistake
+//                                             nothing, but a directory that cannot be read is an error
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ namespace penstock {
 struct Directive {
   std::string_view name;  // these two lie in a text of the ConfigFile, or in the command line
   std::string_view value;
-  std::string where;  // what a mistake begins with: "FILE:LINE: NAME", or "--NAME" for the command line
+  std::string where;  // what an error begins with: "FILE:LINE: NAME", or "--NAME" for the command line
   std::string file;   // in which it stands; empty for the command line
 };
 
@@ -37,7 +37,7 @@ struct ConfigFile {
 // The path that `name`, in the value of `directive`, means: relative to the file in which the directive stands.
 std::string PathIn(const Directive& directive, std::string_view name);
 
-// Appends the directives of the file at `path`. Returns a mistake, with file and line, or nothing.
+// Appends the directives of the file at `path`. Returns an error, with file and line, or nothing.
 std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* into);
 
 // The same for the text of `path`, which must outlive the directives. `depth`: the number of files that include it.

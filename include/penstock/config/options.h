@@ -25,14 +25,14 @@ inline constexpr std::string_view kListenDefault = "127.0.0.1:1080";
 
 struct Option {
   // Each takes the directive's value, or returns a sentence that says where it is and what is accepted.
-  using Mistake = std::optional<std::string>;
-  using TakeCommandLine = Mistake (*)(const Directive& directive, CommandLine& line);  // not accepted in a file
-  using TakeSetting = Mistake (*)(const Directive& directive, Settings& settings);     // holds until the program ends
-  using TakePolicy = Mistake (*)(const Directive& directive, PolicyDraft& draft);      // a reload reads it again
+  using Error = std::optional<std::string>;
+  using TakeCommandLine = Error (*)(const Directive& directive, CommandLine& line);  // not accepted in a file
+  using TakeSetting = Error (*)(const Directive& directive, Settings& settings);     // holds until the program ends
+  using TakePolicy = Error (*)(const Directive& directive, PolicyDraft& draft);      // a reload reads it again
 
   // What it means to give the option more than once.
   enum class Repeat : std::uint8_t {
-    kNever,     // a mistake in a file; on the command line, the last one holds
+    kNever,     // an error in a file; on the command line, the last one holds
     kReplaces,  // a list; one on the command line replaces the one in the file
     kAppends,   // a list; the command line's part comes first, the file's follows
   };
@@ -41,13 +41,13 @@ struct Option {
   bool needs_restart() const { return std::holds_alternative<TakeSetting>(take); }
 
   // Takes the value into `line` or `draft`, whichever holds it.
-  Mistake Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const;
+  Error Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const;
 
   const char* name;
   const char* value;  // what the help calls its value; null: it takes none
   const char* help;   // "%" stands for the default; what ends the line in brackets is the default
   std::variant<TakeCommandLine, TakeSetting, TakePolicy> take;
-  std::string (*standard)(const Settings& settings) = nullptr;
+  std::string (*show_default)(const Settings& settings) = nullptr;
   Repeat repeat = Repeat::kNever;
 };
 

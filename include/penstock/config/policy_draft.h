@@ -20,24 +20,24 @@ namespace penstock {
 
 class PolicyDraft {
  public:
-  using Mistake = std::optional<std::string>;
+  using Error = std::optional<std::string>;
 
   // All but users and rules, which Finish adds.
   Policy& policy() { return policy_; }
 
   // Each takes the directive's value, or returns a sentence that says where it is and what is accepted. The text of a
   // rule must outlive the draft.
-  Mistake AddUsersFile(const Directive& directive);
-  Mistake AddUser(const Directive& directive);
-  Mistake AddSet(const Directive& directive);
-  Mistake AddSetFile(const Directive& directive);
+  Error AddUsersFile(const Directive& directive);
+  Error AddUser(const Directive& directive);
+  Error AddSet(const Directive& directive);
+  Error AddSetFile(const Directive& directive);
   void AddRule(bool allows, const Directive& directive) { rules_.push_back({allows, directive}); }
 
   // All has been given: reads the rules and completes policy(). The draft is of no further use.
-  Mistake Finish();
+  Error Finish();
 
   const std::vector<std::string>& files() const { return files_; }  // that users and sets were read from
-  bool shows_password() const { return shows_password_; }           // on the command line
+  bool exposes_password() const { return exposes_password_; }       // on the command line
 
  private:
   struct Rule {
@@ -51,7 +51,7 @@ class PolicyDraft {
   std::vector<Rule> rules_;
   std::vector<std::string> files_;
   std::set<std::string> private_files_;  // of options, that hold passwords
-  bool shows_password_ = false;
+  bool exposes_password_ = false;
 };
 
 }  // namespace penstock

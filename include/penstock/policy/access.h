@@ -19,7 +19,7 @@ namespace penstock {
 struct AccessVerdict {
   bool allowed = false;
   bool by_guard = false;           // that it is not
-  const RuleNote* rule = nullptr;  // that decided; null: none did
+  const RuleInfo* rule = nullptr;  // that decided; null: none did
 
   // Where to connect from; null: the kernel's choice.
   const Source* source() const { return rule != nullptr && rule->source.named() ? &rule->source : nullptr; }
@@ -29,8 +29,8 @@ struct AccessVerdict {
 // first rule that matches with one of them denies it by that name, the target is denied. Else the earlier of the two
 // rules decides.
 struct TargetName {
-  std::string_view asked;  // empty: the client asked for an address
-  std::string_view found;  // by way of the search list; empty: the name as it was asked for
+  std::string_view requested;  // empty: the client asked for an address
+  std::string_view completed;  // by way of the search list; empty: the name as it was asked for
 };
 
 struct Access {
@@ -49,21 +49,21 @@ struct Access {
   AccessVerdict EvaluateAddress(const TargetName& name, const IpAddress& target, std::uint16_t port) const;
 
  private:
-  RuleVerdict EvaluateRules(Ask ask, const TargetName& name) const;
+  RuleVerdict EvaluateRules(RuleQuery query, const TargetName& name) const;
 };
 
 // The names that the search list may make of what a client has asked for.
 class AllowedNames final : public NameFilter {
  public:
   // The references must outlive it.
-  AllowedNames(const Access& access, std::string_view asked, std::uint16_t port)
-      : access_(access), asked_(asked), port_(port) {}
+  AllowedNames(const Access& access, std::string_view requested, std::uint16_t port)
+      : access_(access), requested_(requested), port_(port) {}
 
   bool Allows(std::string_view name) const override;
 
  private:
   const Access& access_;
-  std::string_view asked_;
+  std::string_view requested_;
   std::uint16_t port_;
 };
 

@@ -59,7 +59,7 @@ class Guard {
         more_own_(more_own) {}
 
   // The IPv4 address that `target` means, if it means one. It is evaluated as well.
-  std::optional<IpAddress> Inside(const IpAddress& target) const { return translators_.Inside(target); }
+  std::optional<IpAddress> EmbeddedV4(const IpAddress& target) const { return translators_.EmbeddedV4(target); }
 
   // True exactly when `client` may be connected to `target` from `source` (null: from where the kernel chooses). Costs
   // two system calls for an address that it has not evaluated within a second, and up to five more with a source; none

@@ -38,7 +38,7 @@ struct Limits {
 
   // The connections of a client that may be refused are as many again; half as many where its limit is the server's
   // choice, for together they must not fill the gateway.
-  bool few_refusals = false;
+  bool half_refusals = false;
 
   bool on_clients() const { return connections_per_client_max.value_or(0) != 0 || connect_rate != 0; }
   bool on_users() const { return connections_per_user_max != 0 || user_bandwidth != 0; }
@@ -78,7 +78,7 @@ class Limiter {
     TimePoint admitted_until{};  // connections that came in are paid until then
     TimePoint answered_until{};  // the same for all that were not closed at once, at twice the rate
 
-    bool forgettable(TimePoint now) const {
+    bool evictable(TimePoint now) const {
       return in == 0 && over == 0 && admitted_until <= now && answered_until <= now;
     }
   };
@@ -139,7 +139,7 @@ class Accounts {
  private:
   using Map = std::map<std::string, Account, std::less<>>;
 
-  static bool Forgettable(const Account& account, TimePoint now);
+  static bool IsEvictable(const Account& account, TimePoint now);
 
   mutable std::mutex mutex_;
   Map accounts_;

@@ -1,6 +1,6 @@
 // What an operator writes about who may reach what: rules and sets, taken word by word.
 // Filled before anything runs, or before a reload, by one thread; rules.h makes what judges of it.
-// Invariant: what has been taken is valid. A mistake changes nothing, and is one sentence that names the word and tells
+// Invariant: what has been taken is valid. An error changes nothing, and is one sentence that names the word and tells
 // what would be right.
 // Deliberately not here: lines, comments and flags (config.h), and judging (rules.h).
 //
@@ -65,7 +65,7 @@ class RuleText {
  public:
   RuleText();
 
-  // Each returns a mistake, or nothing. `where` is for the log.
+  // Each returns an error, or nothing. `where` is for the log.
   std::optional<std::string> AddRule(bool allows, std::string_view text, std::string where);
   std::optional<std::string> AddSet(std::string_view text);  // NAME ITEM...; a set that is there already grows
   std::optional<std::string> AddSetFile(std::string_view name, const std::string& path);  // an item a line, # comments
