@@ -22,10 +22,10 @@ AccessVerdict Access::EvaluateAddress(const TargetName& name, const IpAddress& t
                                              .embedded = embedded ? &*embedded : nullptr},
                                             name);
   if (verdict.answer != RuleVerdict::Answer::kAllow) return {false, false, verdict.rule};
-  AccessVerdict ruling{true, false, verdict.rule};
-  ruling.allowed = verdict.overrides_guard || guard.Allows(client, target, ruling.source());
-  ruling.by_guard = !ruling.allowed;
-  return ruling;
+  AccessVerdict access{true, false, verdict.rule};
+  access.allowed = verdict.overrides_guard || guard.Allows(client, target, access.source());
+  access.by_guard = !access.allowed;
+  return access;
 }
 
 RuleVerdict Access::EvaluateRules(RuleQuery query, const TargetName& name) const {
@@ -45,7 +45,7 @@ RuleVerdict Access::EvaluateRules(RuleQuery query, const TargetName& name) const
   return as_requested.rule->number <= as_completed.rule->number ? as_requested : as_completed;
 }
 
-// A domain makes a name longer, so what is not longer is the name itself.
+// The search list appends a domain: a candidate that is not longer is the requested name itself.
 bool AllowedNames::Allows(std::string_view name) const {
   return access_.EvaluateName({requested_, name.size() > requested_.size() ? name : std::string_view()}, port_).allowed;
 }

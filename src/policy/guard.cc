@@ -9,7 +9,7 @@
 namespace penstock {
 namespace {
 
-// What no route is needed to know. A block's value is its number of shared bits.
+// All closed blocks. The value of a block is the length of its prefix.
 PrefixTable ClosedBlocks() {
   std::vector<PrefixTable::Entry> entries;
   const auto add = [&](std::string_view text) {
@@ -18,7 +18,7 @@ PrefixTable ClosedBlocks() {
     entries.push_back({block, block.shared_bits()});
   };
   for (const BlockGroup& group : kClosedGroups) std::ranges::for_each(group.blocks, add);
-  add(kClosedBesides);
+  add(kClosedAmazonServices);
   return PrefixTable(std::move(entries));
 }
 
@@ -43,32 +43,33 @@ bool Guard::Allows(const IpAddress& client, const IpAddress& target, const Sourc
   return IsOpen(target, source) && (!embedded || IsOpen(*embedded, nullptr));
 }
 
-// RFC 8215 leaves the length of prefixes in this block to each site, and with it where the IPv4 address stands.
-bool Guard::IsUnclear(const IpAddress& target) const {
+// 64:ff9b:1::/48 is for local use (RFC 8215): each site chooses the length of its prefix, and so the place of the IPv4
+// address. Without a configured prefix that address is unknown.
+bool Guard::HasUnknownNat64Prefix(const IpAddress& target) const {
   static const Prefix kLocalUse = Prefix::Parse("64:ff9b:1::/48").value();
-  const auto holds = [&](const Prefix& named) { return named.Contains(target); };
-  return kLocalUse.Contains(target) && std::ranges::none_of(translators_named_, holds);
+  const auto contains_target = [&](const Prefix& prefix) { return prefix.Contains(target); };
+  return kLocalUse.Contains(target) && std::ranges::none_of(configured_nat64_, contains_target);
 }
 
 bool Guard::IsOpen(const IpAddress& target, const Source* source) {
-  return !IsClosed(Prefix(target)) && !IsUnclear(target) && std::ranges::find(more_own_, target) == more_own_.end() &&
-         !IsLocal(target, source);
+  return !IsClosed(Prefix(target)) && !HasUnknownNat64Prefix(target) &&
+         std::ranges::find(external_, target) == external_.end() && !IsLocal(target, source);
 }
 
-// An address that is this host's by its own choice of route stays closed, whatever the source makes of it. That there
-// is no answer without the source (the main table may end in a black hole) says nothing when there is one with it.
+// An address that is local on the default route stays closed, whatever route its source has. A failed query without the
+// source (the main table may end in a blackhole) does not count if the query with the source succeeds.
 bool Guard::IsLocal(const IpAddress& target, const Source* source) {
   static const Source kAny;
   const Source& from = source == nullptr ? kAny : *source;
-  Evaluated& evaluated = evaluated_[Hash(target) % kCached];
-  if (evaluated.until <= clock_.now() || evaluated.target != target || evaluated.source != from) {
-    const RouteKind kernels = routes_.KindOf(target);
-    const RouteKind kind = source != nullptr ? routes_.KindOf(target, source) : kernels;
+  CachedRoute& cached = cache_[Hash(target) % kCached];
+  if (cached.valid_until <= clock_.now() || cached.target != target || cached.source != from) {
+    const RouteKind by_default = routes_.KindOf(target);
+    const RouteKind kind = source != nullptr ? routes_.KindOf(target, source) : by_default;
     const bool local =
-        kind != RouteKind::kElsewhere || kernels == RouteKind::kThisHost || kernels == RouteKind::kEverybody;
-    evaluated = {target, from, clock_.now() + std::chrono::seconds(1), local};
+        kind != RouteKind::kElsewhere || by_default == RouteKind::kThisHost || by_default == RouteKind::kEverybody;
+    cached = {target, from, clock_.now() + std::chrono::seconds(1), local};
   }
-  return evaluated.local;
+  return cached.local;
 }
 
 }  // namespace penstock

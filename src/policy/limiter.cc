@@ -13,9 +13,9 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kSecond = std::chrono::seconds(1);
 
-// One number for how often something may happen, as in token_bucket.h: a second's worth may come at once.
-bool MayPay(TimePoint paid_until, nanoseconds price, TimePoint now) { return paid_until <= now + (kSecond - price); }
-void Pay(TimePoint& paid_until, nanoseconds price, TimePoint now) { paid_until = std::max(paid_until, now) + price; }
+// A token bucket as one number, the time up to which it is paid (token_bucket.h). The burst is one second's worth.
+bool CanTake(TimePoint paid_until, nanoseconds cost, TimePoint now) { return paid_until <= now + (kSecond - cost); }
+void Take(TimePoint& paid_until, nanoseconds cost, TimePoint now) { paid_until = std::max(paid_until, now) + cost; }
 
 }  // namespace
 
@@ -33,27 +33,27 @@ Admission Limiter::Admit(const IpAddress& client, const Limits& limits, TimePoin
   try {
     return AdmitCounted(shard.clients[digest], limits, now);
   } catch (const std::bad_alloc&) {
-    return Admission::kFlood;  // it could not be counted
+    return Admission::kFlood;  // it cannot be counted
   }
 }
 
 Admission Limiter::AdmitCounted(Client& client, const Limits& limits, TimePoint now) {
   const std::uint64_t max = limits.connections_per_client_max.value_or(0);
   const std::uint64_t answered_max = max + (limits.half_refusals ? max / 2 : max);
-  if (max != 0 && std::uint64_t{client.in} + client.over >= answered_max) return Admission::kFlood;
-  bool too_often = false;
+  if (max != 0 && std::uint64_t{client.admitted} + client.refused >= answered_max) return Admission::kFlood;
+  bool over_rate = false;
   if (limits.connect_rate != 0) {
-    const nanoseconds price = kSecond / limits.connect_rate;
-    if (!MayPay(client.answered_until, price / 2, now)) return Admission::kFlood;
-    Pay(client.answered_until, price / 2, now);
-    too_often = !MayPay(client.admitted_until, price, now);
+    const nanoseconds cost = kSecond / limits.connect_rate;
+    if (!CanTake(client.answered_paid_until, cost / 2, now)) return Admission::kFlood;
+    Take(client.answered_paid_until, cost / 2, now);
+    over_rate = !CanTake(client.admitted_paid_until, cost, now);
   }
-  if (too_often || (max != 0 && client.in >= max)) {
-    ++client.over;
-    return too_often ? Admission::kOverRate : Admission::kOverConnections;
+  if (over_rate || (max != 0 && client.admitted >= max)) {
+    ++client.refused;
+    return over_rate ? Admission::kOverRate : Admission::kOverConnections;
   }
-  if (limits.connect_rate != 0) Pay(client.admitted_until, kSecond / limits.connect_rate, now);
-  ++client.in;
+  if (limits.connect_rate != 0) Take(client.admitted_paid_until, kSecond / limits.connect_rate, now);
+  ++client.admitted;
   return Admission::kAdmitted;
 }
 
@@ -64,7 +64,7 @@ void Limiter::Release(const IpAddress& client, Admission admission, TimePoint no
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.clients.find(digest);
   assert(found != shard.clients.end());
-  std::uint32_t& count = admission == Admission::kAdmitted ? found->second.in : found->second.over;
+  std::uint32_t& count = admission == Admission::kAdmitted ? found->second.admitted : found->second.refused;
   assert(count > 0);
   --count;
   if (found->second.evictable(now)) shard.clients.erase(found);
@@ -79,7 +79,7 @@ std::size_t Limiter::clients() const {
   return sum;
 }
 
-// Its length is part of the digest, so no IPv4 address is taken for an IPv6 one.
+// The length of the bytes is part of the digest, so an IPv4 and an IPv6 client never share one.
 Digest Limiter::DigestOf(const IpAddress& client) const { return SipHash(key_, ClientBytes(client)); }
 
 // --- Users ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ using Error = std::optional<std::string>;
 constexpr std::string_view kKeywords[] = {"client", "user", "command", "target", "port", "source", "source-interface"};
 constexpr const char* kCommandsAccepted = "connect, bind or udp-associate";
 
-// The built-in sets beside kClosedGroups.
+// The predefined sets beside kClosedGroups.
 constexpr BlockGroup kOpenGroups[] = {
     {"any", {"0.0.0.0/0", "::/0"}},
     {"private", {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"}},
@@ -62,7 +62,7 @@ Error TakeSource(std::string_view word, Source& into) {
   return std::nullopt;
 }
 
-// As the kernel checks it: dev_valid_name().
+// The kernel's rule: dev_valid_name() in net/core/dev.c.
 Error TakeInterface(std::string_view word, std::string& into) {
   const bool good = !word.empty() && word.size() < IFNAMSIZ && word != "." && word != ".." &&
                     word.find_first_of(std::string_view("/:\0", 3)) == std::string_view::npos;
@@ -74,9 +74,9 @@ Error TakeInterface(std::string_view word, std::string& into) {
 
 }  // namespace
 
-// Takes a text apart.
+// Splits a text into words and commas.
 struct RuleText::Reader {
-  // Blank when there is none, or a comma stands in its place.
+  // The next word; empty at the end of the text or before a comma.
   std::string_view Word() { return TakeWord(rest, kBlanksAndComma); }
   bool Comma() {
     if (Done() || !rest.starts_with(',')) return false;
@@ -88,12 +88,12 @@ struct RuleText::Reader {
     return rest.empty();
   }
 
-  // Words with commas between them. `take` says whether each is an error.
+  // A list of words, separated by commas. `take(word)` returns an error or nothing.
   template <class Take>
   Error List(std::string_view example, Take take) {
     do {
       const std::string_view word = Word();
-      if (word.empty() && rest.empty()) return "something is missing at the end; give " + std::string(example);
+      if (word.empty() && rest.empty()) return "unexpected end; give " + std::string(example);
       if (word.empty()) return NotAccepted(",", std::string(example));
       if (auto error = take(word)) return error;
     } while (Comma());
@@ -106,7 +106,7 @@ struct RuleText::Reader {
 RuleText::RuleText() {
   const auto add = [this](const BlockGroup& group) {
     RuleItems& set = sets_.emplace_back();
-    numbers_.emplace(group.name, built_in_++);
+    numbers_.emplace(group.name, predefined_++);
     for (const std::string_view block : group.blocks) {
       if (!block.empty()) set.blocks.push_back(*Prefix::Parse(block));
     }
@@ -119,8 +119,8 @@ RuleText::RuleText() {
 // --- Rules ---------------------------------------------------------------------------------------------------------
 
 Error RuleText::AddRule(bool allows, std::string_view text, std::string where) {
-  if (rules_.size() == kRulesMax) return "there are too many rules; " + std::to_string(kRulesMax) + " are accepted";
-  WrittenRule rule;
+  if (rules_.size() == kRulesMax) return "there are more than " + std::to_string(kRulesMax) + " rules";
+  ParsedRule rule;
   rule.allows = allows;
   rule.where = std::move(where);
   Reader reader{text};
@@ -132,20 +132,20 @@ Error RuleText::AddRule(bool allows, std::string_view text, std::string where) {
                          "client, user, command, target, port, source or source-interface");
     }
     if (std::ranges::find(seen, keyword) != seen.end()) {
-      return std::string(keyword) + " is given twice; give it once, with commas between what it lists";
+      return std::string(keyword) + " is given twice; give it once, with commas between its values";
     }
     seen.push_back(keyword);
-    if (auto error = TakePart(keyword, reader, rule)) return std::string(keyword) + ": " + *error;
+    if (auto error = TakeCondition(keyword, reader, rule)) return std::string(keyword) + ": " + *error;
   }
   if (!allows && rule.source.named()) {
-    return "source says where an allowed connection comes from; a deny rule has none";
+    return "a deny rule cannot have a source; give it in an allow rule";
   }
   if (rule.client) MarkForClients(*rule.client);
   rules_.push_back(std::move(rule));
   return std::nullopt;
 }
 
-Error RuleText::TakePart(std::string_view keyword, Reader& reader, WrittenRule& rule) const {
+Error RuleText::TakeCondition(std::string_view keyword, Reader& reader, ParsedRule& rule) const {
   if (keyword == "client") return TakeItems(reader, true, rule.client);
   if (keyword == "target") return TakeItems(reader, false, rule.target);
   if (keyword == "port") {
@@ -186,13 +186,14 @@ Error RuleText::TakeItem(std::string_view word, bool client, RuleItems& into) co
     const auto found = numbers_.find(word);
     if (found == numbers_.end()) return UnknownSet(word, client);
     if (client && HoldsDomains({{}, {}, {found->second}})) {
-      return NotAccepted(word, "a set without names in it: a client is known by its address");
+      return NotAccepted(word, "a set without names: a client is matched by its address");
     }
     into.sets.push_back(found->second);
     return std::nullopt;
   }
   auto domain = Domain::Parse(word, &accepted);
-  if (domain && client) accepted = "an address, a block such as 10.0.0.0/8, or a set: a client is known by its address";
+  if (domain && client)
+    accepted = "an address, a block such as 10.0.0.0/8, or a set: a client is matched by its address";
   if (!domain || client) return NotAccepted(word, accepted);
   into.domains.push_back(std::move(*domain));
   return std::nullopt;
@@ -206,10 +207,10 @@ std::string RuleText::UnknownSet(std::string_view word, bool client) const {
   const std::string error = "unknown set '" + name + "'; ";
   if (const auto nearest = Nearest(word, names)) {
     return error + "did you mean " + std::string(*nearest) +
-           (is_name ? ", or the host name '" + name + ".', with the final dot of one that has no others?" : "?");
+           (is_name ? ", or the host name '" + name + ".', which needs its final dot?" : "?");
   }
-  return error + "a set is defined before it is used" +
-         (is_name ? ", and a host name without dots has a final one: '" + name + ".'" : "");
+  return error + "define a set before it is used" +
+         (is_name ? ", or write a host name without dots with a final one: '" + name + ".'" : "");
 }
 
 // --- Sets ----------------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ Error RuleText::AddSet(std::string_view text) {
                              [&](std::string_view word) { return TakeItem(word, false, items); });
     if (error) return "set " + std::string(name) + ": " + *error;
   }
-  return Grow(name, std::move(items));
+  return AddToSet(name, std::move(items));
 }
 
 Error RuleText::AddSetFile(std::string_view name, const std::string& path) {
@@ -243,25 +244,25 @@ Error RuleText::AddSetFile(std::string_view name, const std::string& path) {
     if (word.empty()) continue;
     if (auto error = TakeItem(word, false, items)) return path + ':' + std::to_string(line) + ": " + *error;
   }
-  return Grow(name, std::move(items));
+  return AddToSet(name, std::move(items));
 }
 
 Error RuleText::CheckSetName(std::string_view name) const {
   const auto good = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
-  const bool all_digits = name.find_first_not_of("0123456789") == std::string_view::npos;  // or empty
+  const bool all_digits = name.find_first_not_of("0123456789") == std::string_view::npos;  // also if empty
   if (all_digits || !std::ranges::all_of(name, good)) {
     return "set: " + NotAccepted(name, "a name of letters, digits, '-' and '_'");
   }
   const auto found = numbers_.find(name);
-  if (found != numbers_.end() && found->second < built_in_) {
-    return "set: '" + std::string(name) + "' is built in and stays as it is; give another name";
+  if (found != numbers_.end() && found->second < predefined_) {
+    return "set: '" + std::string(name) + "' is predefined and cannot be changed; give another name";
   }
   return std::nullopt;
 }
 
-Error RuleText::Grow(std::string_view name, RuleItems more) {
+Error RuleText::AddToSet(std::string_view name, RuleItems more) {
   const auto found = numbers_.find(name);
   const auto number = found != numbers_.end() ? found->second : static_cast<std::uint32_t>(sets_.size());
   if (number == sets_.size()) {
@@ -271,30 +272,31 @@ Error RuleText::Grow(std::string_view name, RuleItems more) {
   }
   if (for_clients_[number]) {
     if (HoldsDomains(more)) {
-      return "set " + std::string(name) + " is a rule's client; give addresses, for a client has no name";
+      return "set " + std::string(name) +
+             " is used for clients and cannot contain names: a client is matched by its address";
     }
     MarkForClients(more);
   }
   RuleItems& set = sets_[number];
-  const auto move_over = [](auto& from, auto& to) {
+  const auto append = [](auto& from, auto& to) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   };
-  move_over(more.blocks, set.blocks);
-  move_over(more.domains, set.domains);
-  move_over(more.sets, set.sets);
+  append(more.blocks, set.blocks);
+  append(more.domains, set.domains);
+  append(more.sets, set.sets);
   return std::nullopt;
 }
 
 std::vector<std::uint32_t> RuleText::SetsWithin(const RuleItems& items) const {
   std::vector<std::uint32_t> found;
-  std::vector<std::uint32_t> open = items.sets;
-  while (!open.empty()) {
-    const std::uint32_t set = open.back();
-    open.pop_back();
+  std::vector<std::uint32_t> pending = items.sets;
+  while (!pending.empty()) {
+    const std::uint32_t set = pending.back();
+    pending.pop_back();
     const auto place = std::ranges::lower_bound(found, set);
     if (place != found.end() && *place == set) continue;
     found.insert(place, set);
-    open.insert(open.end(), sets_[set].sets.begin(), sets_[set].sets.end());
+    pending.insert(pending.end(), sets_[set].sets.begin(), sets_[set].sets.end());
   }
   return found;
 }

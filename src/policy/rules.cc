@@ -12,7 +12,7 @@
 namespace penstock {
 namespace {
 
-// Some values, at most `kMax`.
+// An array of up to `kMax` values.
 template <class Value, std::size_t kMax>
 struct Few {
   void Add(Value value) {
@@ -24,24 +24,24 @@ struct Few {
   auto end() { return values.begin() + count; }
   auto end() const { return values.begin() + count; }
 
-  std::array<Value, kMax> values;  // the first `count`; the rest is not even cleared
+  std::array<Value, kMax> values;  // the first `count` are valid; the others are not initialised
   std::size_t count = 0;
 };
 
 }  // namespace
 
-// What holds in an ask: lists.
+// The lists that a query is in.
 struct RuleSet::Facts {
   Few<std::uint32_t, PrefixTable::kMatchesMax> client;
-  Few<std::uint32_t, 2 * PrefixTable::kMatchesMax> target;  // its own blocks, and those of the address inside it
-  Few<std::uint32_t, PrefixTable::kMatchesMax> overriding;  // of its own blocks
+  Few<std::uint32_t, 2 * PrefixTable::kMatchesMax> target;  // by the target, and by the address embedded in it
+  Few<std::uint32_t, PrefixTable::kMatchesMax> overriding;  // by blocks of the target itself that override the guard
   Few<std::uint32_t, DomainTable::kMatchesMax> name;
   std::uint32_t user = kNoList;
   bool has_address = false;
 };
 
-// Lists of rules, walked side by side: a heap, the list with the next rule in front.
-struct RuleSet::Walk {
+// Merges lists of rules in the order of the rules: a heap, with the list of the next rule at the front.
+struct RuleSet::Merge {
   struct Rest {
     const std::uint32_t* next;
     const std::uint32_t* end;
@@ -70,7 +70,7 @@ struct RuleSet::Walk {
   Few<Rest, kListsMax> lists;
 };
 
-void RuleSet::LookUp(const RuleQuery& query, Facts& facts) const {
+void RuleSet::CollectFacts(const RuleQuery& query, Facts& facts) const {
   facts.has_address = query.target != nullptr;
   clients_.ForEach(query.client, [&](std::uint32_t list) { facts.client.Add(list); });
   if (query.target != nullptr && !targets_.empty()) {
@@ -91,33 +91,33 @@ void RuleSet::LookUp(const RuleQuery& query, Facts& facts) const {
 
 RuleVerdict RuleSet::EvaluateRules(const RuleQuery& query) const {
   Facts facts;
-  LookUp(query, facts);
+  CollectFacts(query, facts);
 
-  Walk walk;
+  Merge merge;
   const auto add = [&](std::uint32_t number) {
     if (number == kNoList) return;
     const List& list = lists_[number];
     const auto* const all = numbers_.data();
-    walk.Add(all + list.indexed, all + list.candidates);
-    if (!facts.has_address) walk.Add(all + list.candidates, all + list.end);
+    merge.Add(all + list.indexed, all + list.candidates);
+    if (!facts.has_address) merge.Add(all + list.candidates, all + list.end);
   };
   std::ranges::for_each(facts.target, add);
   std::ranges::for_each(facts.name, add);
   std::ranges::for_each(facts.client, add);
   add(facts.user);
   add(others_);
-  walk.Start();
+  merge.Start();
 
   bool may_be_allowed = false;
   bool may_be_denied = false;
   RuleVerdict verdict;
   verdict.answer = allows_by_default_ ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
-  while (!walk.Done() && !(may_be_allowed && may_be_denied)) {
-    const std::uint32_t rule = walk.Next();
+  while (!merge.Done() && !(may_be_allowed && may_be_denied)) {
+    const std::uint32_t rule = merge.Next();
     const Match match = MatchOf(rule, query, facts);
     if (match == Match::kNo) continue;
     if (match == Match::kYes) {
-      verdict = Conclude(rule, facts);
+      verdict = VerdictOf(rule, facts);
       break;
     }
     (rules_[rule].allows ? may_be_allowed : may_be_denied) = true;
@@ -126,8 +126,8 @@ RuleVerdict RuleSet::EvaluateRules(const RuleQuery& query) const {
   return may_be_otherwise ? RuleVerdict{RuleVerdict::Answer::kNeedsAddress} : verdict;
 }
 
-// A rule that was found through one of its conditions need not be asked for that one again. (Its target condition is
-// asked again while the address is unknown, for it may have been found through another then.)
+// The condition by which a rule is indexed holds if the rule has been found, and is not checked again. The exception is
+// a target condition while the address is unknown: the rule may have been found by another condition then.
 RuleSet::Match RuleSet::MatchOf(std::uint32_t number, const RuleQuery& query, const Facts& facts) const {
   const Rule& rule = rules_[number];
   const auto is_in = [&](std::uint32_t list) { return IsIn(list, number); };
@@ -151,7 +151,7 @@ bool RuleSet::IsIn(std::uint32_t list, std::uint32_t rule) const {
   return std::binary_search(all + lists_[list].members, all + lists_[list].indexed, rule);
 }
 
-RuleVerdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
+RuleVerdict RuleSet::VerdictOf(std::uint32_t rule, const Facts& facts) const {
   RuleVerdict verdict;
   verdict.rule = &infos_[rule];
   verdict.answer = rules_[rule].allows ? RuleVerdict::Answer::kAllow : RuleVerdict::Answer::kDeny;
@@ -164,8 +164,9 @@ RuleVerdict RuleSet::Conclude(std::uint32_t rule, const Facts& facts) const {
 
 // --- Compiling -----------------------------------------------------------------------------------------------------
 
-// A rule's condition is made of groups: sets of the operator's, and one more of what the rule lists itself. What stands
-// in several groups leads to a list of its own, and so ten thousand blocks of one set share one list.
+// Builds a RuleSet. The condition of a rule consists of groups: the sets that it uses, and a group of its own for the
+// items that the rule itself lists. All items that are in the same groups share one list of rules, so ten thousand
+// blocks of one set have one list.
 class RuleCompiler {
  public:
   RuleCompiler(const RuleText& text, RuleSet& into);
@@ -176,7 +177,7 @@ class RuleCompiler {
   using Key = RuleSet::Key;
   using Numbers = std::vector<std::uint32_t>;
   template <class Name>
-  using Grouped = std::vector<std::pair<Name, std::uint32_t>>;  // names, each with a group that it is in
+  using Grouped = std::vector<std::pair<Name, std::uint32_t>>;  // (name, a group that contains it)
 
   struct Draft {
     Key key;
@@ -185,20 +186,20 @@ class RuleCompiler {
     Numbers candidates;
   };
 
-  // One kind of condition.
+  // The rules by one kind of condition.
   struct Condition {
     std::vector<Numbers> rules_of_group;
-    std::map<Numbers, std::uint32_t> drafts;  // for groups that share something
-    std::vector<std::size_t> list_sizes;      // for each rule: how long the longest of its lists is
+    std::map<Numbers, std::uint32_t> drafts;  // groups -> index into drafts_
+    std::vector<std::size_t> list_sizes;      // by rule: the length of the longest of its lists
   };
 
-  // What a list of items holds, as bits.
+  // What items contain, as bits.
   static constexpr unsigned kAllV4 = 1;
   static constexpr unsigned kAllV6 = 2;
   static constexpr unsigned kBlocks = 4;
-  static constexpr unsigned kBeyondLoopback = 8;  // some address of it
-  static constexpr unsigned kPrivate = 16;        // and the bits above: the first block of `private`, the second...
-  static constexpr unsigned kAround = 256;        // the same for blocks that are larger
+  static constexpr unsigned kRemote = 8;             // an address outside loopback
+  static constexpr unsigned kPrivate = 16;           // and the next bits: the first block of `private`, the second...
+  static constexpr unsigned kContainsPrivate = 256;  // the same: a block that contains it and is larger
   static constexpr unsigned kPrivateBlocks = kPrivate | 2 * kPrivate | 4 * kPrivate | 8 * kPrivate;
   unsigned TraitsOf(const RuleItems& items) const;
 
@@ -207,7 +208,7 @@ class RuleCompiler {
   const RuleItems& ItemsOf(std::uint32_t group, Key key) const;
 
   void TakeRule(std::uint32_t number);
-  void CheckPrivate(const WrittenRule& written, unsigned client, unsigned target);
+  void CheckPrivate(const ParsedRule& parsed, unsigned client, unsigned target);
   unsigned TakeItems(Key key, std::uint32_t rule, const RuleItems& items);
   void MakeTables();
   PrefixTable MakeBlocks(Key key);
@@ -216,18 +217,19 @@ class RuleCompiler {
   std::uint32_t DraftFor(Key key, const Numbers& groups);
   void BuildIndex();
   Key MostSelective(std::uint32_t number, bool with_target);
-  bool IsFirstOfItsKind(std::uint32_t number);
+  bool IsFirstOfKind(std::uint32_t number);
   void Write();
 
   const RuleText& text_;
   RuleSet& set_;
   std::vector<unsigned> traits_;         // of the sets
-  unsigned closed_private_ = 0;          // bits from kPrivate on: what rules so far have closed
-  unsigned exposed_private_ = 0;         // or have opened
+  unsigned closed_private_ = 0;          // bits from kPrivate: closed by a rule so far
+  unsigned exposed_private_ = 0;         // the same: opened by a rule, and not closed before
   std::array<Condition, 3> conditions_;  // by Key; kNothing has none
   std::vector<Draft> drafts_;
 
-  // What rules are, their targets aside (but for whether there are blocks in them: only then may a name match or not).
+  // The rules that are indexed by their target, without the target: only whether it has blocks, since only then may a
+  // name match or not.
   std::set<std::tuple<bool, bool, std::vector<Prefix>, Numbers, std::vector<std::string>, std::uint8_t,
                       std::vector<std::pair<std::uint16_t, std::uint16_t>>>>
       kinds_;
@@ -247,9 +249,9 @@ void RuleCompiler::Compile() {
   bool allows_some = false;
   bool allows_anyone = false;
   for (std::uint32_t number = 0; number < text_.rules().size(); ++number) {
-    const WrittenRule& written = text_.rules()[number];
-    allows_some = allows_some || written.allows;
-    allows_anyone = allows_anyone || (written.allows && !written.client);
+    const ParsedRule& parsed = text_.rules()[number];
+    allows_some = allows_some || parsed.allows;
+    allows_anyone = allows_anyone || (parsed.allows && !parsed.client);
     TakeRule(number);
   }
   set_.allows_by_default_ = !allows_some;
@@ -266,44 +268,45 @@ void RuleCompiler::Compile() {
 }
 
 void RuleCompiler::TakeRule(std::uint32_t number) {
-  const WrittenRule& written = text_.rules()[number];
+  const ParsedRule& parsed = text_.rules()[number];
   RuleSet::Rule rule;
-  rule.allows = written.allows;
-  rule.commands = written.commands;
+  rule.allows = parsed.allows;
+  rule.commands = parsed.commands;
   rule.ports = static_cast<std::uint32_t>(set_.ports_.size());
-  rule.port_count = static_cast<std::uint32_t>(written.ports.size());
-  set_.ports_.insert(set_.ports_.end(), written.ports.begin(), written.ports.end());
-  // All of IPv4 and all of IPv6 is no condition.
+  rule.port_count = static_cast<std::uint32_t>(parsed.ports.size());
+  set_.ports_.insert(set_.ports_.end(), parsed.ports.begin(), parsed.ports.end());
+  // All of IPv4 and all of IPv6 together always hold.
   constexpr unsigned kEverything = kAllV4 | kAllV6;
-  unsigned client = kBeyondLoopback;
-  unsigned target = kPrivateBlocks * (kAround / kPrivate);
-  if (written.client) {
-    client = TakeItems(Key::kClient, number, *written.client);
+  unsigned client = kRemote;
+  unsigned target = kPrivateBlocks * (kContainsPrivate / kPrivate);
+  if (parsed.client) {
+    client = TakeItems(Key::kClient, number, *parsed.client);
     rule.has_client = (client & kEverything) != kEverything;
   }
-  if (written.target) {
-    target = TakeItems(Key::kTarget, number, *written.target);
+  if (parsed.target) {
+    target = TakeItems(Key::kTarget, number, *parsed.target);
     rule.has_target = (target & kEverything) != kEverything;
     rule.has_blocks = (target & kBlocks) != 0;
   }
-  CheckPrivate(written, client, target);
-  rule.has_user = !written.users.empty();
+  CheckPrivate(parsed, client, target);
+  rule.has_user = !parsed.users.empty();
   if (rule.has_user) condition(Key::kUser).rules_of_group[OwnGroup(number)].push_back(number);
   set_.rules_.push_back(rule);
-  set_.infos_.push_back({number + 1, written.where, written.source});
+  set_.infos_.push_back({number + 1, parsed.where, parsed.source});
 }
 
-// The first rule that lets some clients into a private network without naming it opens it, unless one before it closes
-// it: by name, or for everybody.
-void RuleCompiler::CheckPrivate(const WrittenRule& written, unsigned client, unsigned target) {
-  const unsigned around = target / (kAround / kPrivate) & kPrivateBlocks;
-  if (written.allows) {
-    if ((client & kBeyondLoopback) != 0) exposed_private_ |= around & ~closed_private_;
+// A private block is exposed by an `allow` rule that includes remote clients and the block without naming it, unless an
+// earlier rule closes the block: a `deny` rule for all ports and commands whose target includes it, or which has no
+// target and is for all clients and users.
+void RuleCompiler::CheckPrivate(const ParsedRule& parsed, unsigned client, unsigned target) {
+  const unsigned contained = target / (kContainsPrivate / kPrivate) & kPrivateBlocks;
+  if (parsed.allows) {
+    if ((client & kRemote) != 0) exposed_private_ |= contained & ~closed_private_;
     return;
   }
-  const bool for_some = !written.target && (written.client || !written.users.empty());
-  const bool in_part = !written.ports.empty() || written.commands != kAllCommands;
-  if (!for_some && !in_part) closed_private_ |= around | (target & kPrivateBlocks);
+  const bool for_some = !parsed.target && (parsed.client || !parsed.users.empty());
+  const bool in_part = !parsed.ports.empty() || parsed.commands != kAllCommands;
+  if (!for_some && !in_part) closed_private_ |= contained | (target & kPrivateBlocks);
 }
 
 unsigned RuleCompiler::TraitsOf(const RuleItems& items) const {
@@ -312,18 +315,18 @@ unsigned RuleCompiler::TraitsOf(const RuleItems& items) const {
   for (const Prefix& block : items.blocks) {
     if (block == kEveryV4) traits |= kAllV4;
     if (block == Prefix()) traits |= kAllV6;
-    if (!block.address().is_loopback()) traits |= kBeyondLoopback;
-    constexpr unsigned kLongest = 96 + 16;  // of a block that has a private one in it
+    if (!block.address().is_loopback()) traits |= kRemote;
+    constexpr unsigned kLongest = 96 + 16;  // the length of the longest private block, 192.168.0.0/16
     if (block.shared_bits() > kLongest) continue;
-    for (unsigned bit = kPrivate; const Prefix& inside : text_.private_blocks()) {
-      if (block.Contains(inside)) traits |= block == inside ? bit : bit * (kAround / kPrivate);
+    for (unsigned bit = kPrivate; const Prefix& private_block : text_.private_blocks()) {
+      if (block.Contains(private_block)) traits |= block == private_block ? bit : bit * (kContainsPrivate / kPrivate);
       bit *= 2;
     }
   }
   return traits;
 }
 
-// Puts the rule into the groups that its condition is made of. Returns the traits of all of them.
+// Adds the rule to the groups of its condition. Returns the traits of all of them.
 unsigned RuleCompiler::TakeItems(Key key, std::uint32_t rule, const RuleItems& items) {
   unsigned traits = TraitsOf(items);
   for (const std::uint32_t set : text_.SetsWithin(items)) {
@@ -336,11 +339,11 @@ unsigned RuleCompiler::TakeItems(Key key, std::uint32_t rule, const RuleItems& i
 
 const RuleItems& RuleCompiler::ItemsOf(std::uint32_t group, Key key) const {
   if (group < traits_.size()) return text_.sets()[group];
-  const WrittenRule& rule = text_.rules()[group - traits_.size()];
+  const ParsedRule& rule = text_.rules()[group - traits_.size()];
   return key == Key::kClient ? *rule.client : *rule.target;
 }
 
-// The tables, and a draft of each list that they lead to, its members only.
+// Builds the tables, and a draft of each list, with its members only.
 void RuleCompiler::MakeTables() {
   set_.clients_ = MakeBlocks(Key::kClient);
   set_.targets_ = MakeBlocks(Key::kTarget);
@@ -374,13 +377,13 @@ PrefixTable RuleCompiler::MakeBlocks(Key key) {
   }
   std::vector<PrefixTable::Entry> entries;
   ForEachName(key, std::move(blocks), [&](const Prefix& block, std::uint32_t list) {
-    const bool lifts = block.is_address() || IsClosed(block);
-    entries.push_back({block, key == Key::kClient ? list : 2 * list + (lifts ? 1 : 0)});
+    const bool overrides = block.is_address() || IsClosed(block);
+    entries.push_back({block, key == Key::kClient ? list : 2 * list + (overrides ? 1 : 0)});
   });
   return PrefixTable(std::move(entries));
 }
 
-// Calls `take` with each name, once, and its list.
+// Calls `take(name, list)` once for each name.
 template <class Name, class Take>
 void RuleCompiler::ForEachName(Key key, Grouped<Name> grouped, Take take) {
   std::ranges::sort(grouped);
@@ -410,29 +413,29 @@ std::uint32_t RuleCompiler::DraftFor(Key key, const Numbers& groups) {
   return found->second;
 }
 
-// Decides where each rule is found. While the target is unknown, a rule that is indexed under it is not found there.
-// Whether it may match is all that counts then, and so it is enough to find, by what else it is, the first of the rules
-// that differ in nothing but their targets.
+// Chooses the condition by which each rule is indexed. While the target is unknown, a rule that is indexed by its
+// target is not found there. Then only whether it may match counts, so of the rules that differ only in their targets,
+// the first is made a candidate in a list of another condition.
 void RuleCompiler::BuildIndex() {
   constexpr auto kNowhere = static_cast<Key>(0xff);
-  std::vector<Key> maybe(set_.rules_.size(), kNowhere);
+  std::vector<Key> candidate_by(set_.rules_.size(), kNowhere);
   for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
     RuleSet::Rule& rule = set_.rules_[number];
     rule.indexed_by = MostSelective(number, true);
-    if (rule.indexed_by == Key::kTarget && IsFirstOfItsKind(number)) {
-      maybe[number] = MostSelective(number, false);
+    if (rule.indexed_by == Key::kTarget && IsFirstOfKind(number)) {
+      candidate_by[number] = MostSelective(number, false);
     }
   }
   set_.others_ = static_cast<std::uint32_t>(drafts_.size());
   drafts_.push_back({Key::kNothing, {}, {}, {}});
   for (std::uint32_t number = 0; number < set_.rules_.size(); ++number) {
     if (set_.rules_[number].indexed_by == Key::kNothing) drafts_.back().indexed.push_back(number);
-    if (maybe[number] == Key::kNothing) drafts_.back().candidates.push_back(number);
+    if (candidate_by[number] == Key::kNothing) drafts_.back().candidates.push_back(number);
   }
   for (Draft& draft : drafts_) {
     for (const std::uint32_t number : draft.members) {
       if (set_.rules_[number].indexed_by == draft.key) draft.indexed.push_back(number);
-      if (maybe[number] == draft.key) draft.candidates.push_back(number);
+      if (candidate_by[number] == draft.key) draft.candidates.push_back(number);
     }
   }
 }
@@ -450,20 +453,20 @@ RuleCompiler::Key RuleCompiler::MostSelective(std::uint32_t number, bool with_ta
   return best;
 }
 
-bool RuleCompiler::IsFirstOfItsKind(std::uint32_t number) {
-  const WrittenRule& written = text_.rules()[number];
+bool RuleCompiler::IsFirstOfKind(std::uint32_t number) {
+  const ParsedRule& parsed = text_.rules()[number];
   RuleItems client;
-  if (set_.rules_[number].has_client) client = *written.client;
-  std::vector<std::string> users = written.users;
+  if (set_.rules_[number].has_client) client = *parsed.client;
+  std::vector<std::string> users = parsed.users;
   std::vector<std::pair<std::uint16_t, std::uint16_t>> ports;
-  for (const PortRange& range : written.ports) ports.emplace_back(range.low, range.high);
+  for (const PortRange& range : parsed.ports) ports.emplace_back(range.low, range.high);
   std::ranges::sort(client.blocks);
   std::ranges::sort(client.sets);
   std::ranges::sort(users);
   std::ranges::sort(ports);
   return kinds_
-      .emplace(written.allows, set_.rules_[number].has_blocks, std::move(client.blocks), std::move(client.sets),
-               std::move(users), written.commands, std::move(ports))
+      .emplace(parsed.allows, set_.rules_[number].has_blocks, std::move(client.blocks), std::move(client.sets),
+               std::move(users), parsed.commands, std::move(ports))
       .second;
 }
 

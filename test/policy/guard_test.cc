@@ -143,16 +143,16 @@ TEST_CASE("guard: a remote client does not reach any address of this host, direc
 
 TEST_CASE("guard: an address of the local NAT64 block is closed until its prefix is configured") {
   const Clock clock;
-  Guard unnamed(clock);
+  Guard without_prefix(clock);
   for (const std::string_view target :
        {"64:ff9b:1:fffe::a9fe:a9fe", "64:ff9b:1:fffe::808:808", "64:ff9b:1:808:8:800::"}) {
     CAPTURE(target);
-    CHECK_FALSE(unnamed.Allows(Ip("192.0.2.1"), Ip(target)));
-    CHECK(unnamed.Allows(Ip("127.0.0.1"), Ip(target)));
+    CHECK_FALSE(without_prefix.Allows(Ip("192.0.2.1"), Ip(target)));
+    CHECK(without_prefix.Allows(Ip("127.0.0.1"), Ip(target)));
   }
-  Guard named(clock, {.nat64_prefixes = {Prefix::Parse("64:ff9b:1:fffe::/96").value()}});
-  CHECK_FALSE(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::a9fe:a9fe")));
-  CHECK(named.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::808:808")));
+  Guard with_prefix(clock, {.nat64_prefixes = {Prefix::Parse("64:ff9b:1:fffe::/96").value()}});
+  CHECK_FALSE(with_prefix.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::a9fe:a9fe")));
+  CHECK(with_prefix.Allows(Ip("192.0.2.1"), Ip("64:ff9b:1:fffe::808:808")));
 }
 
 TEST_CASE("guard: a blackhole default route does not close addresses that a rule's source can reach" *

@@ -230,20 +230,20 @@ TEST_CASE("accounts: a user has one account, whose address does not change") {
 
 TEST_CASE("accounts: a user has as many sessions as the limit, and a changed limit applies from the next one on") {
   Accounts accounts;
-  const auto enters = [&](std::uint32_t max) {
-    const auto entered = accounts.Admit("alice", max, kStart);
-    CHECK(entered.full == (entered.account == nullptr));
-    return entered.account != nullptr;
+  const auto admits = [&](std::uint32_t max) {
+    const auto admitted = accounts.Admit("alice", max, kStart);
+    CHECK(admitted.full == (admitted.account == nullptr));
+    return admitted.account != nullptr;
   };
-  CHECK(enters(2));
-  CHECK(enters(2));
-  CHECK_FALSE(enters(2));
-  CHECK(enters(0));  // no limit, but counted
-  CHECK(enters(4));
-  CHECK_FALSE(enters(2));
+  CHECK(admits(2));
+  CHECK(admits(2));
+  CHECK_FALSE(admits(2));
+  CHECK(admits(0));  // no limit, but counted
+  CHECK(admits(4));
+  CHECK_FALSE(admits(2));
   for (int i = 0; i < 3; ++i) accounts.Release("alice", kStart);
-  CHECK(enters(2));
-  CHECK_FALSE(enters(2));
+  CHECK(admits(2));
+  CHECK_FALSE(admits(2));
 }
 
 TEST_CASE("accounts: users without sessions are evicted once they have no bandwidth debt") {

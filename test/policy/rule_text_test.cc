@@ -12,7 +12,7 @@ namespace penstock {
 namespace {
 
 // Parses the text of a rule, which must be valid.
-WrittenRule Rule(std::string_view text, std::initializer_list<std::string_view> sets = {}) {
+ParsedRule Rule(std::string_view text, std::initializer_list<std::string_view> sets = {}) {
   RuleText all;
   for (const std::string_view set : sets) REQUIRE(all.AddSet(set).value_or("") == "");
   CAPTURE(text);
@@ -22,7 +22,7 @@ WrittenRule Rule(std::string_view text, std::initializer_list<std::string_view> 
 
 TEST_CASE("rule text: a rule without conditions matches everything") {
   for (const std::string_view text : {"", " ", "\t\r\n"}) {
-    const WrittenRule rule = Rule(text);
+    const ParsedRule rule = Rule(text);
     CHECK(rule.allows);
     CHECK(rule.where == "here:1");
     CHECK_FALSE(rule.client);
@@ -44,7 +44,7 @@ TEST_CASE("rule text: conditions may stand in any order, with blanks around comm
            "\t.example.org,private,  printer.  command connect, udp user alice, bob client 10.0.0.0/8,192.0.2.1, "
            "loopback ",
        }) {
-    const WrittenRule rule = Rule(text);
+    const ParsedRule rule = Rule(text);
     REQUIRE(rule.client);
     CHECK(rule.client->blocks == std::vector{*Prefix::Parse("10.0.0.0/8"), *Prefix::Parse("192.0.2.1")});
     CHECK(rule.client->sets.size() == 1);
@@ -76,12 +76,10 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
       {", port 1", "',' is not accepted; give client, user, command, target, port, source or source-interface"},
       {"target any extra",
        "'extra' is not accepted; give client, user, command, target, port, source or source-interface"},
-      {"port 1 target any port 2", "port is given twice; give it once, with commas between what it lists"},
+      {"port 1 target any port 2", "port is given twice; give it once, with commas between its values"},
 
-      {"target",
-       "target: something is missing at the end; give an address, a block such as 10.0.0.0/8, a name, or a set"},
-      {"target any,",
-       "target: something is missing at the end; give an address, a block such as 10.0.0.0/8, a name, or a set"},
+      {"target", "target: unexpected end; give an address, a block such as 10.0.0.0/8, a name, or a set"},
+      {"target any,", "target: unexpected end; give an address, a block such as 10.0.0.0/8, a name, or a set"},
       {"target ,any", "target: ',' is not accepted; give an address, a block such as 10.0.0.0/8, a name, or a set"},
       {"target any,,private",
        "target: ',' is not accepted; give an address, a block such as 10.0.0.0/8, a name, or a set"},
@@ -101,27 +99,23 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
        "such "
        "as 10.0.0.0/8 or 2001:db8::/32"},
       {"target lopback",
-       "target: unknown set 'lopback'; did you mean loopback, or the host name 'lopback.', with the final dot of one "
-       "that "
-       "has no others?"},
+       "target: unknown set 'lopback'; did you mean loopback, or the host name 'lopback.', which needs its final dot?"},
       {"target printer",
-       "target: unknown set 'printer'; a set is defined before it is used, and a host name without dots has a final "
-       "one: "
-       "'printer.'"},
-      {"target pri*nter", "target: unknown set 'pri*nter'; a set is defined before it is used"},
+       "target: unknown set 'printer'; define a set before it is used, or write a host name without dots with "
+       "a final one: 'printer.'"},
+      {"target pri*nter", "target: unknown set 'pri*nter'; define a set before it is used"},
 
       {"client example.com",
        "client: 'example.com' is not accepted; give an address, a block such as 10.0.0.0/8, or a set: a client is "
-       "known by "
-       "its address"},
+       "matched by its address"},
       {"client lopback", "client: unknown set 'lopback'; did you mean loopback?"},
-      {"client office", "client: unknown set 'office'; a set is defined before it is used"},
-      {"client", "client: something is missing at the end; give an address, a block such as 10.0.0.0/8, or a set"},
+      {"client office", "client: unknown set 'office'; define a set before it is used"},
+      {"client", "client: unexpected end; give an address, a block such as 10.0.0.0/8, or a set"},
 
       {"command conect", "command: 'conect' is not accepted; did you mean connect?"},
       {"command associate", "command: 'associate' is not accepted; did you mean udp-associate?"},
       {"command relay", "command: 'relay' is not accepted; give connect, bind or udp-associate"},
-      {"command", "command: something is missing at the end; give connect, bind or udp-associate"},
+      {"command", "command: unexpected end; give connect, bind or udp-associate"},
 
       {"port 0", "port: '0' is not accepted; give a port such as 443, or a range such as 8000-8999"},
       {"port 65536", "port: '65536' is not accepted; give a port such as 443, or a range such as 8000-8999"},
@@ -130,8 +124,8 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
       {"port -1", "port: '-1' is not accepted; give a port such as 443, or a range such as 8000-8999"},
       {"port 1 - 2", "'-' is not accepted; give client, user, command, target, port, source or source-interface"},
       {"port https", "port: 'https' is not accepted; give a port such as 443, or a range such as 8000-8999"},
-      {"port", "port: something is missing at the end; give a port such as 443"},
-      {"user", "user: something is missing at the end; give the name of a user"},
+      {"port", "port: unexpected end; give a port such as 443"},
+      {"user", "user: unexpected end; give the name of a user"},
 
       {"source eth0", "source: 'eth0' is not accepted; give an address of this host such as 192.0.2.1 or 2001:db8::1"},
       {"source 10.0.0.0/8",
@@ -140,7 +134,7 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
        "source: '0.0.0.0' is not accepted; give an address of this host such as 192.0.2.1 or 2001:db8::1"},
       {"source 192.0.2.1,192.0.2.2",
        "source: '192.0.2.2' is not accepted; give one source address of each family at most"},
-      {"source", "source: something is missing at the end; give an address of this host"},
+      {"source", "source: unexpected end; give an address of this host"},
       {"source-interface",
        "source-interface: '' is not accepted; give the name of a network interface, of at most 15 bytes"},
       {"source-interface sixteen-letters0",
@@ -156,8 +150,7 @@ TEST_CASE("rule text: an error names the word and what is accepted, and changes 
     CAPTURE(row.text);
     CHECK(all.AddRule(true, row.text, "here").value_or("") == row.error);
   }
-  CHECK(all.AddRule(false, "source 192.0.2.1", "here") ==
-        "source says where an allowed connection comes from; a deny rule has none");
+  CHECK(all.AddRule(false, "source 192.0.2.1", "here") == "a deny rule cannot have a source; give it in an allow rule");
   CHECK(all.AddRule(false, "source-interface eth0", "here"));
   CHECK(all.rules().empty());
   CHECK_FALSE(all.AddRule(true, "source-interface fifteen-letters", "here"));
@@ -186,16 +179,14 @@ TEST_CASE("rule text: an error in a set names the word and what is accepted") {
       {"", "set: '' is not accepted; give a name of letters, digits, '-' and '_'"},
       {"10 10.0.0.1", "set: '10' is not accepted; give a name of letters, digits, '-' and '_'"},
       {"a.b 10.0.0.1", "set: 'a.b' is not accepted; give a name of letters, digits, '-' and '_'"},
-      {"private 10.0.0.1", "set: 'private' is built in and stays as it is; give another name"},
+      {"private 10.0.0.1", "set: 'private' is predefined and cannot be changed; give another name"},
       {"new", "set new is empty; give an address, a block, a name or a set"},
       {"new 10.0.0.1/8", "set new: '10.0.0.1/8' is not accepted; give 10.0.0.0/8, or 10.0.0.1 for that address alone"},
       {"new 10.0.0.1 ofice",
-       "set new: unknown set 'ofice'; did you mean office, or the host name 'ofice.', with the final dot of one that "
-       "has no "
-       "others?"},
+       "set new: unknown set 'ofice'; did you mean office, or the host name 'ofice.', which needs its final dot?"},
       {"new new",
-       "set new: unknown set 'new'; a set is defined before it is used, and a host name without dots has a final one: "
-       "'new.'"},
+       "set new: unknown set 'new'; define a set before it is used, or write a host name without dots with a final "
+       "one: 'new.'"},
       {"new ,", "set new: ',' is not accepted; give an address, a block, a name or a set"},
   };
   for (const auto& row : bad) {
@@ -210,13 +201,14 @@ TEST_CASE("rule text: a set for clients cannot contain names") {
   REQUIRE_FALSE(all.AddSet("inner .example.com"));
   REQUIRE_FALSE(all.AddSet("outer inner 10.0.0.1"));
   CHECK(all.AddRule(true, "client outer", "") ==
-        "client: 'outer' is not accepted; give a set without names in it: a client is known by its address");
+        "client: 'outer' is not accepted; give a set without names: a client is matched by its address");
   REQUIRE_FALSE(all.AddSet("base 10.0.0.1"));
   REQUIRE_FALSE(all.AddSet("clients base"));
   REQUIRE_FALSE(all.AddRule(true, "client clients", ""));
   for (const std::string_view set : {"base .example.com", "clients inner", "base outer"}) {
     CAPTURE(set);
-    CHECK(all.AddSet(set).value_or("").ends_with(" is a rule's client; give addresses, for a client has no name"));
+    CHECK(all.AddSet(set).value_or("").ends_with(
+        " is used for clients and cannot contain names: a client is matched by its address"));
   }
   CHECK_FALSE(all.AddSet("base 10.0.0.2"));
 }
@@ -276,7 +268,7 @@ TEST_CASE("rule text: an error in the file of a set names file and line, and not
         "cannot read " + directory.PathOf("missing") + ": No such file or directory");
   CHECK(all.AddSetFile("new", {}) == "set-file new has no file; give its path");
   CHECK(all.AddSetFile("any", directory.PathOf("list")) ==
-        "set: 'any' is built in and stays as it is; give another name");
+        "set: 'any' is predefined and cannot be changed; give another name");
 }
 
 }  // namespace

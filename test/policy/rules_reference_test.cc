@@ -63,10 +63,10 @@ std::string Canonical(std::string_view name) {
 }
 
 bool Holds(const Meaning& meaning, std::string_view name) {
-  const std::string asked = Canonical(name);
+  const std::string requested = Canonical(name);
   return std::ranges::any_of(meaning.domains, [&](const std::string& domain) {
     const std::string mine = Canonical(domain);
-    return mine.starts_with('.') ? ("." + asked).ends_with(mine) : asked == mine;
+    return mine.starts_with('.') ? ("." + requested).ends_with(mine) : requested == mine;
   });
 }
 
@@ -97,11 +97,11 @@ class World {
     const bool some_allow = std::ranges::any_of(rules_, [](const Plain& rule) { return rule.allows; });
     for (const Plain& rule : rules_) {
       if (Matches(rule, query)) {
-        const bool lifts =
+        const bool overrides =
             rule.allows && rule.target && std::ranges::any_of(rule.target->blocks, [&](const Prefix& block) {
               return block.Contains(*query.target) && (block.is_address() || InClosed(block));
             });
-        return {rule.allows ? Answer::kAllow : Answer::kDeny, lifts, nullptr};
+        return {rule.allows ? Answer::kAllow : Answer::kDeny, overrides, nullptr};
       }
     }
     return {some_allow ? Answer::kDeny : Answer::kAllow, false, nullptr};
@@ -272,10 +272,10 @@ TEST_CASE("rules: random rules have the verdicts of a reference that evaluates t
         }
         (expected.answer == Answer::kAllow ? some_allowed : some_denied) = true;
       }
-      const RuleVerdict beforehand =
+      const RuleVerdict for_any_target =
           world.set().Evaluate({.client = client, .user = user, .command = command, .any_target = true});
-      if (beforehand.answer == Answer::kAllow) CHECK_FALSE(some_denied);
-      if (beforehand.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
+      if (for_any_target.answer == Answer::kAllow) CHECK_FALSE(some_denied);
+      if (for_any_target.answer == Answer::kDeny) CHECK_FALSE(some_allowed);
       // A verdict before resolution is right for every address; where addresses differ there is none.
       if (before.answer == Answer::kAllow) CHECK_FALSE(some_denied);
       if (before.answer == Answer::kDeny) CHECK_FALSE(some_allowed);

@@ -256,10 +256,10 @@ TEST_CASE("rules: a NAT64 address is evaluated as the IPv4 address inside it") {
   CHECK_FALSE(Evaluate(open, {.target = "64:ff9b::127.0.0.1"}).overrides_guard);  // the rule does not name this address
 }
 
-TEST_CASE("rules: only a rule that names an address, or blocks that the guard closes, lifts the guard") {
+TEST_CASE("rules: only a rule that names an address, or blocks that the guard closes, overrides the guard") {
   const struct {
     std::string_view rule, target;
-    bool lifts;
+    bool overrides;
   } rows[] = {
       {"allow target 127.0.0.1", "127.0.0.1", true},
       {"allow target 10.0.0.5", "10.0.0.5", true},
@@ -304,7 +304,7 @@ TEST_CASE("rules: only a rule that names an address, or blocks that the guard cl
     const RuleVerdict verdict =
         Evaluate(rules, {.user = "alice", .name = "www.example.com", .target = std::string(row.target)});
     CHECK(verdict.rule->number == 1);
-    CHECK(verdict.overrides_guard == row.lifts);
+    CHECK(verdict.overrides_guard == row.overrides);
   }
 }
 

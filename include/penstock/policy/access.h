@@ -1,8 +1,8 @@
-// Whether one client may reach a target: the operator's rules and the guard, together.
-// Made for a turn of the session that asks; its worker's thread only.
-// Invariant: a rule comes first, whichever it is. The guard closes what no rule denies, unless the rule that allows it
-// names the address itself (rules.h).
-// Deliberately not here: looking names up, and what a client is told.
+// The access verdict: whether a client may reach a target, from the operator's rules and the guard together.
+// Created by a session for one verdict or a few, on its stack; the worker's thread only.
+// Invariant: the rules are evaluated first, and a denial by a rule is final. The guard is evaluated if the rules allow
+// the address, unless the rule overrides the guard (rules.h).
+// Does not: resolve names, choose the reply to the client.
 #pragma once
 
 #include <cstdint>
@@ -18,41 +18,44 @@ namespace penstock {
 
 struct AccessVerdict {
   bool allowed = false;
-  bool by_guard = false;           // that it is not
-  const RuleInfo* rule = nullptr;  // that decided; null: none did
+  bool by_guard = false;           // the guard denied it
+  const RuleInfo* rule = nullptr;  // the rule that matched; null: none. It lives as long as the rule set.
 
-  // Where to connect from; null: the kernel's choice.
+  // The source for the connection; null: the kernel chooses.
   const Source* source() const { return rule != nullptr && rule->source.named() ? &rule->source : nullptr; }
 };
 
-// The name of a target, as the client wrote it and as the search list completed it. Rules are asked with each. When the
-// first rule that matches with one of them denies it by that name, the target is denied. Else the earlier of the two
-// rules decides.
+// The name of a target, as the client sent it and as the search list completed it. The rules are evaluated with each.
+// If the rule that matches either name denies it by that name, the target is denied. Otherwise the earlier of the two
+// matching rules decides.
 struct TargetName {
-  std::string_view requested;  // empty: the client asked for an address
-  std::string_view completed;  // by way of the search list; empty: the name as it was asked for
+  std::string_view requested;  // empty: the request has an address
+  std::string_view completed;  // by the search list; empty: the same as requested
 };
 
+// The references must outlive it.
 struct Access {
   const RuleSet& rules;
   Guard& guard;
   const IpAddress& client;
-  std::string_view user;  // empty: nobody has logged in
+  std::string_view user;  // empty: no login
   Command command;
 
-  // Not allowed: there is no target at all that the client may reach in this way.
+  // Before the target is known. Not allowed: the client may reach no target with this command.
   AccessVerdict EvaluateCommand() const;
 
-  // Not allowed: whatever the addresses of `name` are, none may be reached. No name stands for any address.
+  // Before the name is resolved. Not allowed: the rules deny every address that it may have. Without a name (`name` is
+  // empty) every address counts.
   AccessVerdict EvaluateName(const TargetName& name, std::uint16_t port) const;
 
+  // For an address: of the request, or one that `name` resolved to. Final.
   AccessVerdict EvaluateAddress(const TargetName& name, const IpAddress& target, std::uint16_t port) const;
 
  private:
   RuleVerdict EvaluateRules(RuleQuery query, const TargetName& name) const;
 };
 
-// The names that the search list may make of what a client has asked for.
+// Decides which names the search list may complete a requested name to: those that the rules may allow.
 class AllowedNames final : public NameFilter {
  public:
   // The references must outlive it.

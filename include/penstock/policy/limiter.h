@@ -1,12 +1,15 @@
-// How much one client, or one user, may have of the gateway: the numbers, and who has how many sessions right now.
-// A Limiter and an Accounts are owned by the server and shared by its workers; any thread. They are touched when a
-// session comes or goes, or a user logs in, and never for a byte.
-// Invariant: whoever was counted in is counted out, once, whatever happens to the limits in between: what Admit said is
-// what Release is told. A client of whom there is nothing to remember takes no memory.
-// Deliberately not here: what a refused client is told (handshake.h), and how bytes are held back (throttle.h).
+// The limits on one client and on one user, and how many sessions each of them has.
+// A Limiter and an Accounts are owned by the server; any thread may call. They are called when a session begins or ends
+// and when a user logs in, never for bytes.
+// Invariants:
+//   - Each admission is released exactly once, with the value that Admit returned, so the counts stay right when the
+//     limits change in between.
+//   - A client or user without sessions, whose token buckets have no debt, is evicted: at the latest when its table has
+//     doubled.
+// Does not: reply to refused clients (handshake.h), delay bytes (throttle.h).
 //
-// A client is an IPv4 address, or the /64 that an IPv6 address is in: that is what one host or one household gets, and
-// it could use a new address of it for each connection.
+// A client is an IPv4 address or an IPv6 /64: one host has a whole /64, and could use a new address of it for each
+// connection.
 #pragma once
 
 #include <array>
@@ -28,16 +31,16 @@
 
 namespace penstock {
 
-// What the operator has chosen; 0 is no limit.
+// The limits that the operator has set; 0: no limit.
 struct Limits {
-  std::optional<std::uint32_t> connections_per_client_max;  // nothing: none was chosen, and the server may (server.h)
+  std::optional<std::uint32_t> connections_per_client_max;  // nothing: not set, the server chooses (server.h)
   std::uint32_t connections_per_user_max = 0;
-  std::uint32_t connect_rate = 0;    // new connections of a client per second; that many may come at once
-  std::uint64_t bandwidth = 0;       // bytes per second of a session, each way
-  std::uint64_t user_bandwidth = 0;  // bytes per second of all sessions of a user, each way
+  std::uint32_t connect_rate = 0;    // new connections of a client per second; also the burst
+  std::uint64_t bandwidth = 0;       // bytes per second of a session, in each direction
+  std::uint64_t user_bandwidth = 0;  // of all sessions of a user together, in each direction
 
-  // The connections of a client that may be refused are as many again; half as many where its limit is the server's
-  // choice, for together they must not fill the gateway.
+  // A client may have as many refused sessions at a time as admitted ones. True: half as many. The server sets it with
+  // its own limit for clients, so that one client's sessions do not fill the gateway.
   bool half_refusals = false;
 
   bool on_clients() const { return connections_per_client_max.value_or(0) != 0 || connect_rate != 0; }
@@ -46,13 +49,13 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
-// What is to be done with a connection that came.
+// The verdict about a new connection.
 enum class Admission : std::uint8_t {
-  kUncounted,        // no limit is set: serve it
+  kUncounted,        // no limit on clients is set: serve it
   kAdmitted,         // serve it
-  kOverConnections,  // the client has as many as it may: answer its request with a refusal
-  kOverRate,         // the client comes too often: the same
-  kFlood,            // far too many, or twice as often: answering each would be a way to fill the gateway. Close it
+  kOverConnections,  // the client has the maximum number of sessions: refuse its request
+  kOverRate,         // the client connects too often: refuse its request
+  kFlood,            // too many refused sessions, or twice the rate: close it unanswered, since refusals cost sessions
 };
 
 class Limiter {
@@ -61,30 +64,30 @@ class Limiter {
   Limiter(const Limiter&) = delete;
   Limiter& operator=(const Limiter&) = delete;
 
-  // A connection of `client` has come. Without limits on clients this takes no lock and remembers nothing.
+  // Call it for each accepted connection. Without limits on clients it takes no lock and stores nothing. kFlood too if
+  // memory runs out.
   Admission Admit(const IpAddress& client, const Limits& limits, TimePoint now);
 
-  // It has gone. `admission` is what Admit said.
+  // Call it when the connection has ended. `admission` is the value that Admit returned.
   void Release(const IpAddress& client, Admission admission, TimePoint now);
 
-  // For tests: how many clients are remembered.
+  // For tests: the number of clients that are stored.
   std::size_t clients() const;
 
  private:
-  // What is known of one client.
   struct Client {
-    std::uint32_t in = 0;        // sessions that are served
-    std::uint32_t over = 0;      // sessions that are refused, but not gone yet
-    TimePoint admitted_until{};  // connections that came in are paid until then
-    TimePoint answered_until{};  // the same for all that were not closed at once, at twice the rate
+    std::uint32_t admitted = 0;       // sessions
+    std::uint32_t refused = 0;        // sessions that have not ended yet
+    TimePoint admitted_paid_until{};  // the token bucket of admitted connections, as in token_bucket.h
+    TimePoint answered_paid_until{};  // the same for admitted and refused connections, at twice the rate
 
     bool evictable(TimePoint now) const {
-      return in == 0 && over == 0 && admitted_until <= now && answered_until <= now;
+      return admitted == 0 && refused == 0 && admitted_paid_until <= now && answered_paid_until <= now;
     }
   };
 
-  // Clients whose sessions are gone are remembered for a second at the longest, and are looked for when a shard has
-  // doubled.
+  // A client is evicted when its last session ends, or later by a sweep if its token buckets have a debt then (of a
+  // second at most). A shard is swept when it has doubled.
   struct alignas(64) Shard {
     mutable std::mutex mutex;
     std::unordered_map<Digest, Client, DigestHash> clients;
@@ -99,7 +102,7 @@ class Limiter {
   std::array<Shard, kLimiterShards> shards_;
 };
 
-// A user, as far as all of its sessions share something. It never moves while one of them lives.
+// What all sessions of a user share. Its address does not change while the user has a session.
 class Account {
  public:
   Account() = default;
@@ -122,18 +125,18 @@ class Accounts {
   Accounts& operator=(const Accounts&) = delete;
 
   struct Admitted {
-    Account* account = nullptr;  // in which the session counts; null: it does not
-    bool full = false;           // because there are `max` sessions of this user, or else because memory has run out
+    Account* account = nullptr;  // the user's account; null: not admitted
+    bool full = false;           // not admitted: true if the user has `max` sessions, false if memory ran out
   };
 
-  // Counts a session of `user` in, unless there are `max` of them (0: any number).
+  // Counts a session of `user`, unless the user has `max` sessions (0: no limit).
   Admitted Admit(std::string_view user, std::uint32_t max, TimePoint now);
 
-  // It has gone, and nothing of it uses the account any more. The last one takes the account along, unless its
-  // bandwidth has still to be paid for.
+  // Call it when an admitted session has ended and no longer uses the account. The last session of a user evicts the
+  // account, unless its token buckets are still in debt.
   void Release(std::string_view user, TimePoint now);
 
-  // For tests: how many users are remembered.
+  // For tests: the number of users that are stored.
   std::size_t size() const;
 
  private:

@@ -1,7 +1,8 @@
-// What a reload replaces: who may use the gateway, for what, and how much of it, and what is logged. Immutable once it
-// is made; shared by all threads as const and swapped whole. The last reader drops it. Invariant: a policy does not
-// change while anyone holds it, so no decision mixes two policies. Deliberately not here: what needs a restart
-// (settings.h), and reading it (config.h). An option can be reloaded exactly if its value is in here.
+// The settings that a reload replaces: users, rules, limits and the log level.
+// Shared by all threads as const, and replaced as a whole; the last reader deletes it.
+// Invariant: a policy is immutable, so no verdict mixes two policies. An option can be reloaded exactly if its value is
+// here.
+// Does not: hold what needs a restart (settings.h), read options (config.h).
 #pragma once
 
 #include <memory>
@@ -14,10 +15,10 @@
 namespace penstock {
 
 struct Policy {
-  std::shared_ptr<const Users> users;                                        // who may log in; null: nobody has to
-  std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // who may reach what; never null
+  std::shared_ptr<const Users> users;                                        // null: no login is required
+  std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // never null
   Limits limits;
-  bool reload_ends_denied = false;  // when this policy comes, the sessions that it denies end
+  bool reload_ends_denied = false;  // a reload ends the sessions that it denies
   LogLevel log_level = LogLevel::kNotice;
 };
 

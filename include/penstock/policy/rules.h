@@ -1,16 +1,18 @@
-// The operator's rules, compiled: who may reach what, first match wins.
-// Made by whoever reads the configuration, const from then on; any thread may ask it.
-// Invariant: an answer depends on the rules and the question alone, and is the one that reading the rules in order
-// would give. With rules, the default is what nothing was said of: denied when any rule allows, else allowed.
-// Deliberately not here: text (rule_text.h), what no rule needs to close (guard.h), and looking names up.
+// The operator's rules, compiled: the first rule that matches a query decides.
+// Built by the thread that reads the options, then const and shared through the policy (policy.h). Any thread may
+// evaluate.
+// Invariant: a verdict depends on the rules and the query alone, and is the verdict of evaluating the rules in their
+// order. If no rule matches, the query is denied if there is any `allow` rule, and allowed otherwise.
+// Does not: parse text (rule_text.h), close targets that no rule denies (guard.h), resolve names.
 //
-// A question is asked twice. Before the look-up of a name there is no address yet: then a rule about addresses may
-// match or not, and unless it makes no difference the answer is kNeedsAddress. A name is never looked up when it is
-// denied whatever its addresses are. After the look-up every address is judged, together with the name.
+// A name is evaluated twice. Before it is resolved no address is known: a rule about addresses may match or not, and
+// the verdict is kNeedsAddress if that makes a difference. So a name is not resolved if it is denied whatever its
+// addresses are. After it is resolved, each address is evaluated together with the name.
 //
-// The cost is flat. Each rule is indexed under that one of its conditions which the fewest rules share: target, client or
-// user. A question looks up what it is in each of these, gets lists of rules, and walks them side by side in the order
-// of the rules until one matches in all its conditions:
+// The time hardly depends on the number of rules. Each rule is indexed by one of its conditions, the most selective of
+// target, client and user: the one that it shares with the fewest rules. A query is looked up in the table of each kind
+// of condition. This yields lists of rules, which are merged in the order of the rules until one matches in all its
+// conditions:
 //
 //     target address ──▶ blocks ──┐
 //     name ──────────▶ domains ───┤
@@ -18,7 +20,7 @@
 //     user ──────────▶ names ─────┤
 //                      (neither) ─┘
 //
-// Rules without any of these, or which share all of them with many others, are walked one by one.
+// Rules without these conditions, and rules that share all of them with many others, are evaluated one after another.
 #pragma once
 
 #include <array>
@@ -38,37 +40,41 @@
 
 namespace penstock {
 
-// May this client reach that target? In BIND the target is the peer.
+// May this client reach this target? For BIND the target is the peer. The references must outlive the query.
 struct RuleQuery {
   const IpAddress& client;
-  std::string_view user;  // who has logged in; empty: nobody
+  std::string_view user;  // empty: no login
   Command command = Command::kConnect;
-  std::string_view name;              // as the client wrote it; empty when it asked for an address
-  const IpAddress* target = nullptr;  // null: not known yet
+  std::string_view name;              // of the target, as the client sent it; empty if the request has an address
+  const IpAddress* target = nullptr;  // null: not resolved yet
   std::uint16_t port = 0;
-  bool any_target = false;  // whichever target and port: denied only when all are (then neither is to be given)
-  const IpAddress* embedded = nullptr;  // the target, when it means an IPv4 address (Translators): that; else null
+  bool any_target = false;  // the query is for all targets and ports (`name`, `target` and `port` are not set)
+  const IpAddress* embedded = nullptr;  // the IPv4 address embedded in `target` (Translators); null: none
 };
 
-// What a rule says beside yes and no.
+// What a verdict needs of its rule.
 struct RuleInfo {
-  std::uint32_t number = 0;  // from 1 on, in the order in which they were written
-  std::string where;
-  Source source;
+  std::uint32_t number = 0;  // from 1, in the order of the rules
+  std::string where;         // its place, for the log
+  Source source;             // of the connection
 };
 
 struct RuleVerdict {
-  enum class Answer : std::uint8_t { kAllow, kDeny, kNeedsAddress };
+  enum class Answer : std::uint8_t {
+    kAllow,
+    kDeny,
+    kNeedsAddress,  // it depends on the target, which the query does not have; then nothing below is set
+  };
   Answer answer = Answer::kAllow;
 
-  // True exactly when the rule allows the address itself, by what holds for no more than the guard closes: an address,
-  // or a block of what is closed (guard.h). Then the guard need not be asked.
+  // True exactly when the rule allows the target by naming its address, or a block that the guard closes as a whole
+  // (IsClosed, guard.h). Then the guard is not evaluated.
   bool overrides_guard = false;
 
-  // The rule that decided; null: none did. It lives as long as the rule set.
+  // The rule that matched; null: none. It lives as long as the rule set.
   const RuleInfo* rule = nullptr;
 
-  // True exactly when that rule names the target by the name in the question.
+  // True exactly when the target condition of that rule contains the query's name.
   bool by_name = false;
 };
 
@@ -79,72 +85,73 @@ class RuleSet {
 
   bool empty() const { return rules_.empty(); }
 
-  // True exactly when something is allowed, and nothing without a `client`: whoever may use the gateway has been named.
+  // True exactly when there is an `allow` rule, and each of them has a `client` condition.
   bool names_clients() const { return names_clients_; }
 
-  // Private networks (the set `private`, block by block) into which clients beyond loopback may come because no rule
-  // denies it: all of the block is open to some of them, by default or by a rule that does not name it.
+  // The blocks of the set `private` that are open as a whole to some remote client although no rule names them: by
+  // default, or by a rule for a larger block or for every target.
   const std::vector<Prefix>& exposed_private() const { return exposed_private_; }
 
-  // True if an address may be allowed at one port and denied at another.
+  // True if a rule has a port condition, so that an address may be allowed at one port and denied at another.
   bool has_ports() const { return !ports_.empty(); }
 
-  // Allocates nothing, and may be asked about anything: `name` and `user` are any bytes.
+  // The query's `name` and `user` may be any bytes. Allocates nothing.
   RuleVerdict Evaluate(const RuleQuery& query) const { return empty() ? RuleVerdict{} : EvaluateRules(query); }
 
  private:
   friend class RuleCompiler;
 
   enum class Key : std::uint8_t { kTarget, kClient, kUser, kNothing };
-  enum class Match : std::uint8_t { kNo, kMaybe, kYes };
+  enum class Match : std::uint8_t { kNo, kMaybe, kYes };  // maybe: depends on the target, which is unknown
 
-  // What is needed to judge. A condition that always holds is not set.
+  // A condition that always holds is not set.
   struct Rule {
     bool allows = false;
     Key indexed_by = Key::kNothing;
     bool has_client = false;
     bool has_user = false;
     bool has_target = false;
-    bool has_blocks = false;  // among what its target may be
+    bool has_blocks = false;  // in its target condition
     std::uint8_t commands = kAllCommands;
-    std::uint32_t ports = 0;  // where its ports begin in ports_; those of the next rule follow
+    std::uint32_t ports = 0;  // index in ports_ of the first of its port_count ranges
     std::uint32_t port_count = 0;
   };
 
-  // Rules that share something, in their order, one after the other in numbers_.
+  // The rules that share a block, a domain or a user, as three runs of numbers_, one after another, each sorted. The
+  // values are indices into numbers_.
   struct List {
-    std::uint32_t members = 0;     // begin: all rules for which it holds
-    std::uint32_t indexed = 0;     // begin: those that are indexed here
-    std::uint32_t candidates = 0;  // begin: those that are looked for here while the target's address is unknown
+    std::uint32_t members = 0;     // begin of all rules whose condition contains it
+    std::uint32_t indexed = 0;     // begin of those that are indexed by it
+    std::uint32_t candidates = 0;  // begin of those that are indexed by a target, and found here while it is unknown
     std::uint32_t end = 0;
   };
   static constexpr std::uint32_t kNoList = 0xffffffff;
 
   struct Facts;
-  struct Walk;
+  struct Merge;
 
-  // A user's name to a list, to be found by any text.
+  // User name -> list, with lookup by string_view.
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;  // NOLINT(readability-identifier-naming): the library looks for this name
   };
   using Users = std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>>;
 
   RuleVerdict EvaluateRules(const RuleQuery& query) const;
-  void LookUp(const RuleQuery& query, Facts& facts) const;
+  void CollectFacts(const RuleQuery& query, Facts& facts) const;
   Match MatchOf(std::uint32_t number, const RuleQuery& query, const Facts& facts) const;
   bool IsIn(std::uint32_t list, std::uint32_t rule) const;
-  RuleVerdict Conclude(std::uint32_t rule, const Facts& facts) const;
+  RuleVerdict VerdictOf(std::uint32_t rule, const Facts& facts) const;
 
   std::vector<Rule> rules_;
   std::vector<RuleInfo> infos_;
   std::vector<PortRange> ports_;
   std::vector<List> lists_;
-  std::vector<std::uint32_t> numbers_;
-  PrefixTable clients_;  // values: lists
-  PrefixTable targets_;  // values: twice a list, and one more when the block lifts the guard
-  DomainTable names_;    // values: lists
+  std::vector<std::uint32_t> numbers_;  // of rules, from 0
+  PrefixTable clients_;                 // values: lists
+  PrefixTable targets_;                 // values: 2 * list, plus 1 if the block overrides the guard
+  DomainTable names_;                   // values: lists
   Users users_;
-  std::uint32_t others_ = kNoList;  // the list of what is indexed under nothing
+  std::uint32_t others_ = kNoList;  // the list of the rules that are indexed by nothing
   bool allows_by_default_ = true;
   bool names_clients_ = false;
   std::vector<Prefix> exposed_private_;
