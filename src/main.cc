@@ -168,7 +168,7 @@ class Program {
   // Files that root has read, and that the user of --run-as cannot read again.
   void WarnAboutUnreadable() {
     for (const std::string& file : line_.files) WarnUnlessReadable(file, R_OK);
-    for (const std::string& folder : line_.folders) WarnUnlessReadable(folder, R_OK | X_OK);
+    for (const std::string& folder : line_.directories) WarnUnlessReadable(folder, R_OK | X_OK);
   }
 
   void WarnUnlessReadable(const std::string& path, int mode) {

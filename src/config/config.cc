@@ -20,10 +20,10 @@ namespace {
 
 using Error = std::optional<std::string>;
 
-// What getopt_long(3) returns for the first option of the table; no letter has such a value.
+// The value that getopt_long(3) returns for the first option of the table; no letter has it.
 constexpr int kFirstOption = 256;
 
-// The table of options as getopt_long(3) wants it.
+// The table of options in the form of getopt_long(3).
 std::vector<option> LongOptions() {
   std::vector<option> options;
   for (const Option& entry : Options()) {
@@ -34,12 +34,12 @@ std::vector<option> LongOptions() {
   return options;
 }
 
-// What getopt_long stumbled over: optopt is the option's value when it knows the option, a letter when it does not know
-// the letter, and 0 for a long name that it does not know or that could be several.
+// The error that getopt_long(3) has found. optopt is the value of a known option, an unknown letter, or 0 for a long
+// name that is unknown or ambiguous.
 std::string GetoptError(int result, char* const arguments[]) {
   if (optopt >= kFirstOption) {
     const std::string name = Options()[static_cast<std::size_t>(optopt - kFirstOption)].name;
-    return "option --" + name + (result == ':' ? " wants a value" : " takes no value") + "; see --help";
+    return "option --" + name + (result == ':' ? " needs a value" : " takes no value") + "; see --help";
   }
   if (optopt != 0) return "unknown option " + std::string{'-', static_cast<char>(optopt)} + "; see --help";
   const std::string_view word = arguments[optind - 1];
@@ -49,7 +49,7 @@ std::string GetoptError(int result, char* const arguments[]) {
   return "unknown option " + std::string(word) + (suggestion.empty() ? "; see --help" : suggestion);
 }
 
-// Reads options from the command line and then from the file, and checks them together.
+// Reads the command line, then the file, and checks the settings as a whole.
 class OptionReader {
  public:
   OptionReader(std::size_t cpus, const RunningGateway& running) : running_(running) {
@@ -76,7 +76,7 @@ class OptionReader {
 
   Error ReadCommandLine(int count, char* const arguments[]) {
     const std::vector<option> long_options = LongOptions();
-    ::optind = 0;  // glibc: start afresh, for tests and reloads call this often
+    ::optind = 0;  // getopt(3): 0 resets the state of an earlier call
     ::opterr = 0;
     for (;;) {
       const int result = ::getopt_long(count, arguments, ":hV", long_options.data(), nullptr);
@@ -86,42 +86,42 @@ class OptionReader {
                                : result == 'V' ? "version"
                                                : Options()[static_cast<std::size_t>(result - kFirstOption)].name;
       const char* const value = optarg == nullptr ? "" : optarg;
-      if (auto error = Take(*FindOption(name), {name, value, std::string("--") + name, {}})) return error;
+      if (auto error = Apply(*FindOption(name), {name, value, std::string("--") + name, {}})) return error;
       if (only_prints()) return std::nullopt;
       given_.insert(name);
     }
     if (optind == count) return std::nullopt;
-    return "unexpected word '" + std::string(arguments[optind]) + "'; everything is an option, see --help";
+    return "unexpected argument '" + std::string(arguments[optind]) + "'; only options are accepted, see --help";
   }
 
-  // The command line has been read: it takes precedence.
+  // Call it after ReadCommandLine: an option that was given there takes precedence.
   Error ReadFile() {
     if (auto error = ReadConfigFile(line_.config, &file_)) return error;
     line_.files = file_.files;
-    line_.folders = file_.folders;
-    std::map<std::string, std::string> seen;  // where a directive stands that may stand only once
+    line_.directories = file_.directories;
+    std::map<std::string, std::string> seen;  // directive -> its first place, for those that may not be repeated
     for (const Directive& directive : file_.directives) {
       const Option* const option = FindOption(directive.name);
       if (option == nullptr || option->command_line_only()) {
         return directive.where + ": unknown directive" + Suggestion(directive.name, true);
       }
-      if (directive.value.empty()) return directive.where + " wants a value; see --help";
+      if (directive.value.empty()) return directive.where + " needs a value; see --help";
       if (option->repeat == Option::Repeat::kNever) {
         const auto [first, is_first] = seen.emplace(directive.name, directive.where);
         if (!is_first) return directive.where + " is given a second time; the first is at " + first->second;
       }
       if (option->repeat != Option::Repeat::kAppends && given_.contains(directive.name)) continue;
-      if (auto error = Take(*option, directive)) return error;
+      if (auto error = Apply(*option, directive)) return error;
     }
     return std::nullopt;
   }
 
-  Error Take(const Option& option, const Directive& directive) {
+  Error Apply(const Option& option, const Directive& directive) {
     if (option.needs_restart()) line_.startup_values[option.name].emplace_back(directive.value);
-    return option.Take(directive, line_, policy_);
+    return option.Set(directive, line_, policy_);
   }
 
-  // What can only be said when everything has been read.
+  // Sets and checks what depends on all options.
   Error Complete() {
     Settings& settings = line_.settings;
     if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse(kListenDefault));
@@ -132,7 +132,7 @@ class OptionReader {
     return RefuseOpenProxy();
   }
 
-  // Nobody runs an open proxy by accident.
+  // Without users, and without rules that name clients, every listening address must be a trusted loopback.
   Error RefuseOpenProxy() const {
     const Settings& settings = line_.settings;
     if (settings.policy.users != nullptr || settings.policy.rules->names_clients()) return std::nullopt;
@@ -141,18 +141,18 @@ class OptionReader {
       for (const Endpoint& at : gateway.listening) {
         if (at.ip.is_loopback() && gateway.trust_loopback) continue;
         return "listen " + at.ToString() +
-               ": everybody who reaches this address could use the gateway; say who may log " +
-               "in (--users FILE), or which clients may come (--allow 'client 10.0.0.0/8')";
+               ": anyone who can reach this address could use the gateway; require a login (--users FILE), " +
+               "or allow some clients (--allow 'client 10.0.0.0/8')";
       }
     }
     return std::nullopt;
   }
 
   const RunningGateway& running_;
-  ConfigFile file_;  // in which the directives of the policy lie
+  ConfigFile file_;  // policy_ refers to its text
   PolicyDraft policy_;
   CommandLine line_;
-  std::set<std::string, std::less<>> given_;  // on the command line
+  std::set<std::string, std::less<>> given_;  // options on the command line
 };
 
 }  // namespace

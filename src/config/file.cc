@@ -12,7 +12,7 @@
 namespace penstock {
 namespace {
 
-// A password may have a '#' in it, so one within a word begins no comment.
+// A '#' within a word begins no comment, because it may be part of a password.
 std::string_view WithoutComment(std::string_view line) {
   for (std::size_t at = line.find('#'); at != std::string_view::npos; at = line.find('#', at + 1)) {
     if (at == 0 || kBlanks.find(line[at - 1]) != std::string_view::npos) return line.substr(0, at);
@@ -36,12 +36,12 @@ std::optional<std::string> TakeText(Secret text, const std::string& path, std::s
 
 std::optional<std::string> Include(const Directive& directive, std::size_t depth, ConfigFile* into) {
   if (depth + 1 == kConfigDepthMax) {
-    return directive.where + ": '" + std::string(directive.value) + "' is the " + std::to_string(kConfigDepthMax) +
-           "th file in a row that another one includes; does one include itself?";
+    return directive.where + ": '" + std::string(directive.value) + "' is nested more than " +
+           std::to_string(kConfigDepthMax) + " files deep; does a file include itself?";
   }
   const std::string pattern = PathIn(directive, directive.value);
   std::vector<std::string> files;
-  if (const auto failure = FindFiles(pattern, &files, &into->folders)) return directive.where + ": " + *failure;
+  if (const auto failure = FindFiles(pattern, &files, &into->directories)) return directive.where + ": " + *failure;
   for (const std::string& file : files) {
     std::string read_error;
     auto text = ReadSecretFile(file, kConfigBytesMax, &read_error);
@@ -54,21 +54,21 @@ std::optional<std::string> Include(const Directive& directive, std::size_t depth
 std::optional<std::string> TakeDirective(std::string_view line, const std::string& where, const std::string& path,
                                          std::size_t depth, ConfigFile* into) {
   std::string_view rest = WithoutComment(line);
-  if (HasControlByte(rest)) return where + ": there is a control byte in this line; give printable text";
+  if (HasControlByte(rest)) return where + ": the line contains a control byte; give printable text";
   const std::string_view name = TakeWord(rest);
   if (name.empty()) return std::nullopt;
   Directive directive{name, Trimmed(rest), {}, path};
   if (!IsName(directive.name)) {
-    // What stands behind a colon may be a password: "alice:..." or "user=alice:...".
+    // The text after a colon may be a password: "alice:..." or "user=alice:...".
     return where + ": '" + std::string(directive.name.substr(0, directive.name.find(':'))) +
-           "' is no directive; give a name as in --help, without dashes before it";
+           "' is not a directive; give the name of an option, without leading dashes";
   }
   directive.where = where + ": " + std::string(directive.name);
   if (directive.name != "include") {
     into->directives.push_back(std::move(directive));
     return std::nullopt;
   }
-  if (directive.value.empty()) return directive.where + " wants a value: the name of a file";
+  if (directive.value.empty()) return directive.where + " needs a value; give the name of a file";
   return Include(directive, depth, into);
 }
 
@@ -87,7 +87,7 @@ std::optional<std::string> ReadConfigFile(const std::string& path, ConfigFile* i
 std::optional<std::string> ReadConfigText(std::string_view text, const std::string& path, std::size_t depth,
                                           ConfigFile* into) {
   if (into->files.size() == kConfigFilesMax) {
-    return path + ": there are more than " + std::to_string(kConfigFilesMax) + " files of configuration";
+    return path + ": there are more than " + std::to_string(kConfigFilesMax) + " configuration files";
   }
   into->files.push_back(path);
   for (std::size_t number = 1; !text.empty(); ++number) {

@@ -24,7 +24,7 @@ Error NotAccepted(const Directive& directive, const std::string& accepted) {
 }
 
 template <class Number>
-Error TakeNumber(const Directive& directive, Number low, Number high, Number& into) {
+Error SetNumber(const Directive& directive, Number low, Number high, Number& into) {
   const auto number = ParseNumber(directive.value, static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high));
   if (!number) return NotAccepted(directive, "a number from " + std::to_string(low) + " to " + std::to_string(high));
   into = static_cast<Number>(*number);
@@ -32,7 +32,7 @@ Error TakeNumber(const Directive& directive, Number low, Number high, Number& in
 }
 
 template <class Duration>
-Error TakeDuration(const Directive& directive, Duration& into) {
+Error SetDuration(const Directive& directive, Duration& into) {
   const auto duration = ParseDuration(directive.value);
   const auto rounded = duration ? std::chrono::duration_cast<Duration>(*duration) : Duration(0);
   if (!duration || rounded != *duration) {
@@ -44,16 +44,16 @@ Error TakeDuration(const Directive& directive, Duration& into) {
   return std::nullopt;
 }
 
-// tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL go up to 32,767 seconds.
-Error TakeKeepAliveTime(const Directive& directive, std::chrono::seconds& into) {
-  auto error = TakeDuration(directive, into);
+// The kernel accepts at most 32,767 s (MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in include/net/tcp.h).
+Error SetKeepAliveTime(const Directive& directive, std::chrono::seconds& into) {
+  auto error = SetDuration(directive, into);
   if (!error && into > std::chrono::seconds(32'767)) {
     error = NotAccepted(directive, "a time such as 60s or 5m, up to 32767 seconds");
   }
   return error;
 }
 
-Error TakeListen(const Directive& directive, Settings& settings) {
+Error AddListen(const Directive& directive, Settings& settings) {
   const auto endpoint = Endpoint::Parse(directive.value);
   if (!endpoint) {
     return NotAccepted(directive,
@@ -66,19 +66,19 @@ Error TakeListen(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Error TakeRunAs(const Directive& directive, Settings& settings) {
+Error SetRunAs(const Directive& directive, Settings& settings) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a user");
   settings.run_as = directive.value;
   return std::nullopt;
 }
 
-Error TakeUdpFilter(const Directive& directive, Settings& settings) {
+Error SetUdpFilter(const Directive& directive, Settings& settings) {
   if (directive.value != "open" && directive.value != "address") return NotAccepted(directive, "open or address");
   settings.udp_filter = directive.value == "open" ? UdpFilter::kOpen : UdpFilter::kAddress;
   return std::nullopt;
 }
 
-Error TakeUdpAdvertise(const Directive& directive, Settings& settings) {
+Error AddUdpAdvertise(const Directive& directive, Settings& settings) {
   const auto address = IpAddress::Parse(directive.value);
   if (!address || address->is_unspecified()) {
     return NotAccepted(directive, "an IPv4 or IPv6 address such as 203.0.113.5 or 2001:db8::5");
@@ -90,7 +90,7 @@ Error TakeUdpAdvertise(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Error TakeNat64Prefix(const Directive& directive, Settings& settings) {
+Error AddNat64Prefix(const Directive& directive, Settings& settings) {
   const auto block = Prefix::Parse(directive.value);
   if (!block || !Translators::IsPrefix(*block)) {
     return NotAccepted(directive, "an IPv6 block of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96");
@@ -99,7 +99,7 @@ Error TakeNat64Prefix(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
-Error TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
+Error SetLogLevel(const Directive& directive, PolicyDraft& draft) {
   for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
     if (directive.value == Describe(level)) {
       draft.policy().log_level = level;
@@ -109,50 +109,50 @@ Error TakeLogLevel(const Directive& directive, PolicyDraft& draft) {
   return NotAccepted(directive, "one of error, warn, notice, info");
 }
 
-Error TakeFile(const Directive& directive, std::string& into) {
+Error SetFile(const Directive& directive, std::string& into) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a file");
   into = PathIn(directive, directive.value);
   return std::nullopt;
 }
 
-Error TakeConfig(const Directive& directive, CommandLine& line) {
+Error SetConfig(const Directive& directive, CommandLine& line) {
   if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
-  return TakeFile(directive, line.config);
+  return SetFile(directive, line.config);
 }
 
-Error TakeYesOrNo(const Directive& directive, bool& into) {
+Error SetYesOrNo(const Directive& directive, bool& into) {
   if (directive.value != "yes" && directive.value != "no") return NotAccepted(directive, "yes or no");
   into = directive.value == "yes";
   return std::nullopt;
 }
 
-// The same for what the table has more than once.
+// Setters and defaults that the table uses more than once.
 template <CommandLine::Action kAction>
-Error TakeAction(const Directive&, CommandLine& line) {
+Error SetAction(const Directive&, CommandLine& line) {
   line.action = kAction;
   return std::nullopt;
 }
 template <auto Member>
-Error TakeTime(const Directive& directive, Settings& settings) {
-  return TakeDuration(directive, settings.*Member);
+Error SetTime(const Directive& directive, Settings& settings) {
+  return SetDuration(directive, settings.*Member);
 }
 template <auto Member>
 std::string ShowTime(const Settings& settings) {
   return FormatDuration(settings.*Member);
 }
 template <auto Member>
-Error TakePorts(const Directive& directive, Settings& settings) {
+Error SetPorts(const Directive& directive, Settings& settings) {
   const auto range = PortRange::Parse(directive.value);
   if (!range) return NotAccepted(directive, "a range of ports such as 40000-49999");
   settings.*Member = *range;
   return std::nullopt;
 }
 template <auto Member>
-Error TakeThreads(const Directive& directive, Settings& settings) {
-  return TakeNumber(directive, std::size_t{1}, kWorkersMax, settings.*Member);
+Error SetThreads(const Directive& directive, Settings& settings) {
+  return SetNumber(directive, std::size_t{1}, kWorkersMax, settings.*Member);
 }
 template <auto Member>
-Error TakeRate(const Directive& directive, PolicyDraft& draft) {
+Error SetRate(const Directive& directive, PolicyDraft& draft) {
   const auto rate = ParseRate(directive.value);
   if (!rate) {
     return NotAccepted(directive,
@@ -162,7 +162,7 @@ Error TakeRate(const Directive& directive, PolicyDraft& draft) {
   return std::nullopt;
 }
 template <bool kAllows>
-Error TakeRule(const Directive& directive, PolicyDraft& draft) {
+Error AddRule(const Directive& directive, PolicyDraft& draft) {
   draft.AddRule(kAllows, directive);
   return std::nullopt;
 }
@@ -171,15 +171,15 @@ std::string YesOrNo(bool value) { return value ? "yes" : "no"; }
 constexpr std::uint32_t kConnectionsMax = 100'000'000;
 
 constexpr Option kOptions[] = {
-    {"config", "FILE", "Read options from FILE, too; the command line takes precedence", TakeConfig},
+    {"config", "FILE", "Read options from FILE, too; the command line takes precedence", SetConfig},
     {"check", nullptr, "Check the options and the files that they name, and exit",
-     TakeAction<CommandLine::Action::kCheck>},
-    {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", TakeListen,
+     SetAction<CommandLine::Action::kCheck>},
+    {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", AddListen,
      [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
-    {"workers", "N", "Number of worker threads (one per usable CPU)", TakeThreads<&Settings::workers>},
+    {"workers", "N", "Number of worker threads (one per usable CPU)", SetThreads<&Settings::workers>},
     {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
-     TakeThreads<&Settings::login_threads>},
-    {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", TakeRunAs},
+     SetThreads<&Settings::login_threads>},
+    {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", SetRunAs},
     {"allow-core-dumps", nullptr, "Allow core files, which hold all memory of the process, passwords included",
      [](const Directive&, CommandLine& line) {
        line.core_dumps = true;
@@ -187,95 +187,95 @@ constexpr Option kOptions[] = {
      }},
     {"max-connections", "N", "Maximum number of sessions; more wait in the backlog (as many as open files allow)",
      [](const Directive& d, Settings& s) {
-       return TakeNumber(d, std::size_t{1}, std::size_t{kConnectionsMax}, s.connections_max);
+       return SetNumber(d, std::size_t{1}, std::size_t{kConnectionsMax}, s.connections_max);
      }},
     {"users", "FILE", "Require a login; FILE has lines of name:hash (crypt(3)) or name:{plain}password",
      [](const Directive& d, PolicyDraft& draft) { return draft.AddUsersFile(d); }, nullptr, Repeat::kAppends},
-    {"user", "NAME:PASSWORD", "Require a login; one user, whose password the process list shows to everybody",
+    {"user", "NAME:PASSWORD", "Require a login; one user, whose password everyone can see in the process list",
      [](const Directive& d, PolicyDraft& draft) { return draft.AddUser(d); }, nullptr, Repeat::kAppends},
     {"allow", "RULE", "Allow what matches RULE: any of client, user, command, target, port, with their values",
-     TakeRule<true>, nullptr, Repeat::kAppends},
-    {"deny", "RULE", "Deny what matches RULE; of all rules, the first that matches decides", TakeRule<false>, nullptr,
+     AddRule<true>, nullptr, Repeat::kAppends},
+    {"deny", "RULE", "Deny what matches RULE; of all rules, the first that matches decides", AddRule<false>, nullptr,
      Repeat::kAppends},
     {"set", "'NAME ITEM...'", "Define the set NAME of addresses, blocks, names and other sets, for use in rules",
      [](const Directive& d, PolicyDraft& draft) { return draft.AddSet(d); }, nullptr, Repeat::kAppends},
     {"set-file", "'NAME FILE'", "Define the set NAME by a file with one item a line",
      [](const Directive& d, PolicyDraft& draft) { return draft.AddSetFile(d); }, nullptr, Repeat::kAppends},
     {"reload-ends-denied", "yes|no", "End the sessions that the policy denies after a reload (%)",
-     [](const Directive& d, PolicyDraft& draft) { return TakeYesOrNo(d, draft.policy().reload_ends_denied); },
+     [](const Directive& d, PolicyDraft& draft) { return SetYesOrNo(d, draft.policy().reload_ends_denied); },
      [](const Settings& s) { return YesOrNo(s.policy.reload_ends_denied); }},
     {"max-connections-per-client", "N", "Maximum number of sessions of a client; 0: no limit (half, beyond loopback)",
      [](const Directive& d, PolicyDraft& draft) {
-       return TakeNumber(d, 0U, kConnectionsMax, draft.policy().limits.connections_per_client_max.emplace());
+       return SetNumber(d, 0U, kConnectionsMax, draft.policy().limits.connections_per_client_max.emplace());
      }},
     {"max-connections-per-user", "N", "Maximum number of sessions of a user (no limit)",
      [](const Directive& d, PolicyDraft& draft) {
-       return TakeNumber(d, 1U, kConnectionsMax, draft.policy().limits.connections_per_user_max);
+       return SetNumber(d, 1U, kConnectionsMax, draft.policy().limits.connections_per_user_max);
      }},
     {"connect-rate", "N", "Maximum number of new connections per second of a client (no limit)",
      [](const Directive& d, PolicyDraft& draft) {
-       return TakeNumber(d, 1U, 1'000'000U, draft.policy().limits.connect_rate);
+       return SetNumber(d, 1U, 1'000'000U, draft.policy().limits.connect_rate);
      }},
-    {"bandwidth", "RATE", "Maximum rate of a session in each direction (no limit)", TakeRate<&Limits::bandwidth>},
+    {"bandwidth", "RATE", "Maximum rate of a session in each direction (no limit)", SetRate<&Limits::bandwidth>},
     {"user-bandwidth", "RATE", "Maximum rate of all sessions of a user together in each direction (no limit)",
-     TakeRate<&Limits::user_bandwidth>},
+     SetRate<&Limits::user_bandwidth>},
     {"handshake-timeout", "TIME", "From accepting a client to its complete request (%)",
-     TakeTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
+     SetTime<&Settings::handshake_timeout>, ShowTime<&Settings::handshake_timeout>},
     {"connect-timeout", "TIME", "From a request to the answer of its target, name resolution included (%)",
-     TakeTime<&Settings::connect_timeout>, ShowTime<&Settings::connect_timeout>},
-    {"bind-timeout", "TIME", "Until the peer of a BIND connects (%)", TakeTime<&Settings::bind_timeout>,
+     SetTime<&Settings::connect_timeout>, ShowTime<&Settings::connect_timeout>},
+    {"bind-timeout", "TIME", "Until the peer of a BIND connects (%)", SetTime<&Settings::bind_timeout>,
      ShowTime<&Settings::bind_timeout>},
     {"bind-ports", "LO-HI", "Ports to which the peers of BINDs connect (any free port)",
-     TakePorts<&Settings::bind_ports>},
+     SetPorts<&Settings::bind_ports>},
     {"half-close-timeout", "TIME", "Without a byte, after one side has finished sending (%)",
-     TakeTime<&Settings::half_close_timeout>, ShowTime<&Settings::half_close_timeout>},
-    {"idle-timeout", "TIME", "Without a byte in either direction (%)", TakeTime<&Settings::idle_timeout>,
+     SetTime<&Settings::half_close_timeout>, ShowTime<&Settings::half_close_timeout>},
+    {"idle-timeout", "TIME", "Without a byte in either direction (%)", SetTime<&Settings::idle_timeout>,
      ShowTime<&Settings::idle_timeout>},
     {"keepalive-idle", "TIME", "Silence before the first TCP keepalive probe, to clients and targets (%)",
-     [](const Directive& d, Settings& s) { return TakeKeepAliveTime(d, s.keepalive.idle); },
+     [](const Directive& d, Settings& s) { return SetKeepAliveTime(d, s.keepalive.idle); },
      [](const Settings& s) { return FormatDuration(s.keepalive.idle); }},
     {"keepalive-interval", "TIME", "Between two keepalive probes (%)",
-     [](const Directive& d, Settings& s) { return TakeKeepAliveTime(d, s.keepalive.interval); },
+     [](const Directive& d, Settings& s) { return SetKeepAliveTime(d, s.keepalive.interval); },
      [](const Settings& s) { return FormatDuration(s.keepalive.interval); }},
     {"keepalive-probes", "N", "Number of unanswered keepalive probes after which a connection is dead (%)",
-     [](const Directive& d, Settings& s) { return TakeNumber(d, 1, 127, s.keepalive.probes); },
+     [](const Directive& d, Settings& s) { return SetNumber(d, 1, 127, s.keepalive.probes); },
      [](const Settings& s) { return std::to_string(s.keepalive.probes); }},
     {"udp-idle-timeout", "TIME", "Without a datagram in either direction, for a UDP association (%)",
-     TakeTime<&Settings::udp_idle_timeout>, ShowTime<&Settings::udp_idle_timeout>},
+     SetTime<&Settings::udp_idle_timeout>, ShowTime<&Settings::udp_idle_timeout>},
     {"udp-filter", "FROM", "Whose datagrams reach a client: address (those it has sent to) or open (anyone) (%)",
-     TakeUdpFilter,
+     SetUdpFilter,
      [](const Settings& s) { return std::string(s.udp_filter == UdpFilter::kOpen ? "open" : "address"); }},
-    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any free port)", TakePorts<&Settings::udp_ports>},
+    {"udp-ports", "LO-HI", "Ports to which clients send datagrams (any free port)", SetPorts<&Settings::udp_ports>},
     {"udp-advertise", "ADDR", "Address to which clients are told to send datagrams, once per family (the listener's)",
-     TakeUdpAdvertise, nullptr, Repeat::kReplaces},
+     AddUdpAdvertise, nullptr, Repeat::kReplaces},
     {"trust-loopback", "yes|no",
      "Clients from loopback may reach this host itself, and need neither users nor rules (%)",
-     [](const Directive& d, Settings& s) { return TakeYesOrNo(d, s.guard.trust_loopback); },
+     [](const Directive& d, Settings& s) { return SetYesOrNo(d, s.guard.trust_loopback); },
      [](const Settings& s) { return YesOrNo(s.guard.trust_loopback); }},
-    {"nat64-prefix", "BLOCK", "A NAT64 prefix in use, besides 64:ff9b::/96; may be repeated", TakeNat64Prefix, nullptr,
+    {"nat64-prefix", "BLOCK", "A NAT64 prefix in use, besides 64:ff9b::/96; may be repeated", AddNat64Prefix, nullptr,
      Repeat::kReplaces},
     {"drain-timeout", "TIME", "From SIGTERM until the remaining sessions are reset (%)",
-     TakeTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
+     SetTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
     {"resolv-conf", "FILE", "Name servers, in the format of resolv.conf(5) (%)",
-     [](const Directive& d, Settings& s) { return TakeFile(d, s.names.resolv_conf); },
+     [](const Directive& d, Settings& s) { return SetFile(d, s.names.resolv_conf); },
      [](const Settings& s) { return s.names.resolv_conf; }},
     {"hosts-file", "FILE", "Names that need no name server, in the format of hosts(5) (%)",
-     [](const Directive& d, Settings& s) { return TakeFile(d, s.names.hosts_file); },
+     [](const Directive& d, Settings& s) { return SetFile(d, s.names.hosts_file); },
      [](const Settings& s) { return s.names.hosts_file; }},
-    {"log-level", "LEVEL", "error, warn, notice or info, which adds a line for each session (%)", TakeLogLevel,
+    {"log-level", "LEVEL", "error, warn, notice or info, which adds a line for each session (%)", SetLogLevel,
      [](const Settings& s) { return std::string(Describe(s.policy.log_level)); }},
-    {"help", nullptr, "Print this help and exit", TakeAction<CommandLine::Action::kHelp>},
-    {"version", nullptr, "Print the version and exit", TakeAction<CommandLine::Action::kVersion>},
+    {"help", nullptr, "Print this help and exit", SetAction<CommandLine::Action::kHelp>},
+    {"version", nullptr, "Print the version and exit", SetAction<CommandLine::Action::kVersion>},
 };
 
 }  // namespace
 
-Error Option::Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const {
-  if (const auto* const take_policy = std::get_if<TakePolicy>(&take)) return (*take_policy)(directive, draft);
-  if (const auto* const take_setting = std::get_if<TakeSetting>(&take)) {
-    return (*take_setting)(directive, line.settings);
+Error Option::Set(const Directive& directive, CommandLine& line, PolicyDraft& draft) const {
+  if (const auto* const set_policy = std::get_if<PolicySetter>(&set)) return (*set_policy)(directive, draft);
+  if (const auto* const set_setting = std::get_if<SettingSetter>(&set)) {
+    return (*set_setting)(directive, line.settings);
   }
-  return std::get<TakeCommandLine>(take)(directive, line);
+  return std::get<CommandLineSetter>(set)(directive, line);
 }
 
 std::span<const Option> Options() { return kOptions; }
@@ -318,7 +318,7 @@ std::string HelpText() {
          "TIME is a number with ms, s, m or h, or a number of seconds.\n"
          "RATE is bytes per second with k, M or G (powers of 1000) or Ki, Mi, Gi (of 1024).\n"
          "SIGHUP reloads. SIGTERM and SIGINT stop accepting and drain; a second one ends the remaining sessions.\n"
-         "Exit status: 0 after a stop, 1 if it cannot run, 2 for an error on the command line or in a file.\n";
+         "Exit status: 0 after a stop, 1 if it cannot run, 2 for an error in an option or a file.\n";
 }
 
 }  // namespace penstock

@@ -14,7 +14,8 @@ namespace penstock {
 namespace {
 
 Users::Draft NewUsers() {
-  static const DigestKey kKey = RandomKey();  // one for all tables: sessions compare credentials after a reload
+  static const DigestKey kKey =
+      RandomKey();  // the same for all tables, so that equal users have equal credentials after a reload
   return Users::Draft(kKey);
 }
 
@@ -31,7 +32,7 @@ PolicyDraft::Error PolicyDraft::AddUsersFile(const Directive& directive) {
   return users_->AddFile(files_.back(), &error) ? std::nullopt : Error(error);
 }
 
-// A file of options that holds a password must be its owner's alone.
+// A configuration file with a password must be readable by its owner alone.
 PolicyDraft::Error PolicyDraft::AddUser(const Directive& directive) {
   if (!users_) users_ = NewUsers();
   std::string error;

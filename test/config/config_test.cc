@@ -261,12 +261,12 @@ TEST_CASE("config: an unknown option is an error that names it") {
       {{"--chekc"}, "unknown option --chekc; did you mean --check?"},
       {{"-x"}, "unknown option -x; see --help"},
       {{"-xyz"}, "unknown option -x; see --help"},
-      {{"--listen"}, "option --listen wants a value; see --help"},
-      {{"--workers=2", "--log-level"}, "option --log-level wants a value; see --help"},
-      {{"1080"}, "unexpected word '1080'; everything is an option, see --help"},
-      {{"--workers=2", "start"}, "unexpected word 'start'; everything is an option, see --help"},
-      {{"--", "--workers=2"}, "unexpected word '--workers=2'; everything is an option, see --help"},
-      {{""}, "unexpected word ''; everything is an option, see --help"},
+      {{"--listen"}, "option --listen needs a value; see --help"},
+      {{"--workers=2", "--log-level"}, "option --log-level needs a value; see --help"},
+      {{"1080"}, "unexpected argument '1080'; only options are accepted, see --help"},
+      {{"--workers=2", "start"}, "unexpected argument 'start'; only options are accepted, see --help"},
+      {{"--", "--workers=2"}, "unexpected argument '--workers=2'; only options are accepted, see --help"},
+      {{""}, "unexpected argument ''; only options are accepted, see --help"},
   };
   for (const auto& row : bad) {
     CAPTURE(row.words[0]);
@@ -375,8 +375,8 @@ TEST_CASE("config: the options of UDP ASSOCIATE") {
 TEST_CASE("config: with --trust-loopback=no a gateway on loopback needs users or named clients, too") {
   CHECK(Good({}).guard.trust_loopback);
   CHECK(Good({"--trust-loopback=yes"}).guard.trust_loopback);
-  CHECK(Contains(ErrorIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: everybody who reaches this address could"));
-  CHECK(Contains(ErrorIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "everybody"));
+  CHECK(Contains(ErrorIn({"--trust-loopback=no"}), "listen 127.0.0.1:1080: anyone who can reach this address could"));
+  CHECK(Contains(ErrorIn({"--trust-loopback=no", "--listen=[::1]:1080", "--allow", "target 10.0.0.1"}), "anyone"));
   CHECK_FALSE(Good({"--trust-loopback=no", "--allow", "client 127.0.0.2"}).guard.trust_loopback);
   CHECK_FALSE(Good({"--trust-loopback=no", "--user", "alice:secret"}).guard.trust_loopback);
   CHECK(Contains(ErrorIn({"--trust-loopback=maybe"}), "yes or no"));
@@ -458,7 +458,7 @@ TEST_CASE("config: an error in a file names the file, the line, the word and wha
       {"help me\n", ":1: help: unknown directive"},
       {"allow-core-dumps yes\n", ":1: allow-core-dumps: unknown directive"},
       {"config other\n", ":1: config: unknown directive"},
-      {"\nworkers\n", ":2: workers wants a value; see --help"},
+      {"\nworkers\n", ":2: workers needs a value; see --help"},
   };
   for (const auto& row : bad) {
     CAPTURE(row.text);
@@ -669,10 +669,10 @@ TEST_CASE("config: an address beyond loopback without users or named clients is 
     CHECK(Contains(sentence, "--allow 'client 10.0.0.0/8'"));
   }
   const RunningGateway running{{*Endpoint::Parse("127.0.0.1:1"), *Endpoint::Parse("192.0.2.1:1080")}};
-  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).error, "listen 192.0.2.1:1080: everybody"));
+  CHECK(Contains(Parse({"--listen=127.0.0.1:1080"}, 4, running).error, "listen 192.0.2.1:1080: anyone"));
   CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, running).error == "");
   const RunningGateway behind_a_proxy{{*Endpoint::Parse("127.0.0.1:1")}, false};
-  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).error, "listen 127.0.0.1:1: everybody"));
+  CHECK(Contains(Parse({"--trust-loopback=yes"}, 4, behind_a_proxy).error, "listen 127.0.0.1:1: anyone"));
   CHECK(Parse({"--trust-loopback=yes"}, 4, RunningGateway{{*Endpoint::Parse("127.0.0.1:1")}}).error == "");
   Good({"--listen=127.0.0.1:1080", "--listen=[::1]:1080", "--listen=127.9.9.9:1"});
   Good({"--listen=0.0.0.0:1080", "--allow=client 192.0.2.0/24"});

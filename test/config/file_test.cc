@@ -50,16 +50,16 @@ TEST_CASE("config file: a comment begins a line or follows a blank") {
 
 TEST_CASE("config file: a line that is no directive is an error with its place") {
   CHECK(ErrorIn("workers 2\n--listen 1\n") ==
-        "/etc/p.conf:2: '--listen' is no directive; give a name as in --help, without dashes before it");
+        "/etc/p.conf:2: '--listen' is not a directive; give the name of an option, without leading dashes");
   CHECK(ErrorIn("Listen 1") ==
-        "/etc/p.conf:1: 'Listen' is no directive; give a name as in --help, without dashes before it");
-  CHECK(ErrorIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is no directive"));
-  CHECK(ErrorIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is no directive"));
-  CHECK(ErrorIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is no directive"));
+        "/etc/p.conf:1: 'Listen' is not a directive; give the name of an option, without leading dashes");
+  CHECK(ErrorIn("alice:open-sesame").starts_with("/etc/p.conf:1: 'alice' is not a directive"));
+  CHECK(ErrorIn("user=alice:open-sesame").starts_with("/etc/p.conf:1: 'user=alice' is not a directive"));
+  CHECK(ErrorIn("listen=1").starts_with("/etc/p.conf:1: 'listen=1' is not a directive"));
   CHECK(ErrorIn(std::string("\n\nlisten a\0b\n", 12)) ==
-        "/etc/p.conf:3: there is a control byte in this line; give printable text");
-  CHECK(ErrorIn("listen \x1b[2J").starts_with("/etc/p.conf:1: there is a control byte"));
-  CHECK(ErrorIn("include") == "/etc/p.conf:1: include wants a value: the name of a file");
+        "/etc/p.conf:3: the line contains a control byte; give printable text");
+  CHECK(ErrorIn("listen \x1b[2J").starts_with("/etc/p.conf:1: the line contains a control byte"));
+  CHECK(ErrorIn("include") == "/etc/p.conf:1: include needs a value; give the name of a file");
 }
 
 TEST_CASE("config file: files are included at their place, by paths relative to the including file") {
@@ -88,7 +88,7 @@ TEST_CASE("config file: a pattern includes the files that it matches in order, a
   ConfigFile file;
   CHECK_FALSE(ReadConfigFile(main, &file));
   const std::string path = std::filesystem::path(main).parent_path();
-  CHECK(file.folders == std::vector<std::string>{path, path});
+  CHECK(file.directories == std::vector<std::string>{path, path});
   REQUIRE(file.directives.size() == 2);
   CHECK(file.directives[0].value == "1");
   CHECK(file.directives[1].value == "2");
@@ -122,8 +122,7 @@ TEST_CASE("config file: a file that does not exist, or that includes itself, is 
   const std::string round = folder.Write("round", "include round\n");
   const auto error = ReadConfigFile(round, &file);
   REQUIRE(error);
-  CHECK(*error ==
-        round + ":1: include: 'round' is the 16th file in a row that another one includes; does one include itself?");
+  CHECK(*error == round + ":1: include: 'round' is nested more than 16 files deep; does a file include itself?");
   CHECK(ReadConfigFile(folder.PathOf("none"), &file) ==
         "cannot read " + folder.PathOf("none") + ": No such file or directory");
 }
@@ -138,7 +137,7 @@ TEST_CASE("config file: more than 1,024 files are an error") {
   ConfigFile file;
   const auto error = ReadConfigFile(main, &file);
   REQUIRE(error);
-  CHECK(error->find("there are more than 1024 files of configuration") != std::string::npos);
+  CHECK(error->find("there are more than 1024 configuration files") != std::string::npos);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ void TakeDirective(const penstock::Directive& directive, penstock::CommandLine& 
   Require(directive.where.starts_with("/nowhere/conf:"));
   const penstock::Option* const option = penstock::FindOption(directive.name);
   if (option == nullptr || directive.name == "users" || directive.name == "set-file") return;  // files are no input
-  const auto error = option->Take(directive, line, draft);
+  const auto error = option->Set(directive, line, draft);
   Require(!error || !error->empty());
 }
 

@@ -103,7 +103,7 @@ TEST_CASE("a reload that would make a listening address an open proxy is refused
   folder.Write("penstock.conf", "listen 127.0.0.1:0\n");
   program.Signal(SIGHUP);
   CHECK(program.WaitForLog("error reload-failed reason=\"listen " + program.at().ToString() +
-                           ": everybody who reaches this address could use the gateway; "));
+                           ": anyone who can reach this address could use the gateway; "));
   const TargetListener listener;
   const Peer client = Peer::To(program.at());
   client.Send(kGreeting + ConnectRequest(listener.at()));

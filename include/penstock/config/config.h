@@ -1,8 +1,7 @@
-// The command line and the files that it names, as settings, or as one sentence that says what is wrong.
-// Used by main before anything else runs, and again at each reload; by one thread at a time, for getopt_long(3) has
-// global state.
-// Invariant: settings that come out of here are valid, except for what only the system can tell.
-// Deliberately not here: the options (options.h), and doing anything with the settings.
+// Reads the command line and the configuration file that it names: settings, or an error.
+// Called by main at the start and at each reload; one thread at a time, since getopt_long(3) has global state.
+// Invariant: the settings are valid, except for errors that only the system can report, such as an address in use.
+// Does not: know the options (options.h), use the settings.
 #pragma once
 
 #include <cstddef>
@@ -21,29 +20,31 @@ inline constexpr std::string_view kProgramVersion = "0.1.0";
 struct CommandLine {
   enum class Action { kRun, kCheck, kHelp, kVersion, kError };
   Action action = Action::kRun;
-  Settings settings;                 // for kRun and kCheck
-  std::string config;                // the file of --config
-  bool core_dumps = false;           // --allow-core-dumps
-  std::string error;                 // for kError: where it is, the offending word, and what is accepted
-  std::vector<std::string> files;    // that were read
-  std::vector<std::string> folders;  // that were searched for files to include
-  std::map<std::string, std::vector<std::string>>
-      startup_values;             // by option, the values that hold until the program ends
-  bool exposes_password = false;  // to everybody, in the process list
+  Settings settings;                     // for kRun and kCheck
+  std::string config;                    // the file of --config
+  bool core_dumps = false;               // --allow-core-dumps
+  std::string error;                     // for kError: one sentence with the place, the word and what is accepted
+  std::vector<std::string> files;        // the files that were read
+  std::vector<std::string> directories;  // the directories that were searched for files to include
+
+  // By option: the given values that hold until the program ends.
+  std::map<std::string, std::vector<std::string>> startup_values;
+
+  bool exposes_password = false;  // --user is on the command line, so the process list shows a password
 };
 
-// A running gateway, as far as no reload changes it.
+// The settings of a running gateway that a reload does not change and that decide whether it is an open proxy.
 struct RunningGateway {
   std::vector<Endpoint> listening;
   bool trust_loopback = true;
 };
 
-// `arguments` as main gets them. The default number of workers is `cpus`. The command line takes precedence over the
-// file of --config. It is an error if the options would make an open proxy, of the gateway that they describe or of
-// the one that is `running`.
+// `count` and `arguments` are those of main; `cpus` is the default number of workers. The command line takes precedence
+// over the file of --config. It is an error if the gateway that the options describe, or the one that is `running`,
+// would be an open proxy.
 CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpus, const RunningGateway& running = {});
 
-// The options that `later` changes and that need a restart: "listen, workers"; empty for none.
+// The options that `later` changes but a reload does not apply, such as "listen, workers"; empty if there are none.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
 
 }  // namespace penstock

@@ -1,9 +1,8 @@
-// Every option, once: its name, its value, its help, and what takes its value. The command line and the configuration
-// file use the same names.
-// Constant tables and pure functions, except that users and sets are read from the files they name; any thread.
-// Invariant: a value that is taken is valid, except for what only the system can tell. What takes the value says when
-// it may change: there is no second list of the options that a reload reads.
-// Deliberately not here: where values come from and which one takes precedence (config.h).
+// The table of all options: the name, value, help and setter of each, for the command line and the configuration file.
+// A constant table, and functions without state; the setters of users and sets read the files they name. Any thread.
+// Invariant: a setter accepts only valid values, except for errors that only the system can report. The type of the
+// setter says whether a reload applies the option; there is no second list of those options.
+// Does not: decide which value takes precedence (config.h).
 #pragma once
 
 #include <cstdint>
@@ -20,48 +19,49 @@
 
 namespace penstock {
 
-// Where the gateway listens unless --listen is given.
+// The default of --listen.
 inline constexpr std::string_view kListenDefault = "127.0.0.1:1080";
 
 struct Option {
-  // Each takes the directive's value, or returns a sentence that says where it is and what is accepted.
+  // A setter stores the value of the directive. It returns an error, which begins with the directive's place and says
+  // what is accepted, or nothing.
   using Error = std::optional<std::string>;
-  using TakeCommandLine = Error (*)(const Directive& directive, CommandLine& line);  // not accepted in a file
-  using TakeSetting = Error (*)(const Directive& directive, Settings& settings);     // holds until the program ends
-  using TakePolicy = Error (*)(const Directive& directive, PolicyDraft& draft);      // a reload reads it again
+  using CommandLineSetter = Error (*)(const Directive& directive, CommandLine& line);  // not accepted in a file
+  using SettingSetter = Error (*)(const Directive& directive, Settings& settings);     // needs a restart
+  using PolicySetter = Error (*)(const Directive& directive, PolicyDraft& draft);      // applied by a reload
 
-  // What it means to give the option more than once.
+  // The meaning of an option that is given more than once.
   enum class Repeat : std::uint8_t {
-    kNever,     // an error in a file; on the command line, the last one holds
-    kReplaces,  // a list; one on the command line replaces the one in the file
-    kAppends,   // a list; the command line's part comes first, the file's follows
+    kNever,     // an error in a file; on the command line the last one counts
+    kReplaces,  // a list; values on the command line replace those of the file
+    kAppends,   // a list; the values on the command line come before those of the file
   };
 
-  bool command_line_only() const { return std::holds_alternative<TakeCommandLine>(take); }
-  bool needs_restart() const { return std::holds_alternative<TakeSetting>(take); }
+  bool command_line_only() const { return std::holds_alternative<CommandLineSetter>(set); }
+  bool needs_restart() const { return std::holds_alternative<SettingSetter>(set); }
 
-  // Takes the value into `line` or `draft`, whichever holds it.
-  Error Take(const Directive& directive, CommandLine& line, PolicyDraft& draft) const;
+  // Calls the setter with `line`, its settings, or `draft`.
+  Error Set(const Directive& directive, CommandLine& line, PolicyDraft& draft) const;
 
   const char* name;
-  const char* value;  // what the help calls its value; null: it takes none
-  const char* help;   // "%" stands for the default; what ends the line in brackets is the default
-  std::variant<TakeCommandLine, TakeSetting, TakePolicy> take;
+  const char* value;  // the placeholder of the value in the help; null: the option takes none
+  const char* help;   // "%" stands for the default; the default is in brackets at the end
+  std::variant<CommandLineSetter, SettingSetter, PolicySetter> set;
   std::string (*show_default)(const Settings& settings) = nullptr;
   Repeat repeat = Repeat::kNever;
 };
 
-// In the order in which the help shows them.
+// In the order of the help.
 std::span<const Option> Options();
 
-// Null if there is none of that name.
+// Null if there is no such option.
 const Option* FindOption(std::string_view name);
 
-// "; did you mean NAME?" with the name of the nearest option, or nothing if none is near. With `for_file`, options of
-// the command line alone are left out.
+// "; did you mean NAME?" with the nearest option; empty if none is near. With `for_file` it suggests only directives of
+// a configuration file.
 std::string Suggestion(std::string_view name, bool for_file);
 
-// What --help prints.
+// The text of --help.
 std::string HelpText();
 
 }  // namespace penstock

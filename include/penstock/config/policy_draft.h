@@ -1,8 +1,8 @@
-// A Policy in the making: the options that a reload reads again, taken one by one.
-// Owned by whoever reads options; one thread.
-// Invariant: sets are known before any rule is read, and rules stand in the order in which they were given, wherever
-// sets and rules stand: a rule on the command line may name a set of the file.
-// Deliberately not here: the names of options (options.h), and whether the gateway would be an open proxy (config.h).
+// Builds a Policy from the options that a reload applies.
+// Owned by the reader of the options (config.h); one thread.
+// Invariant: rules keep their order, and are parsed after all sets, so a rule may use a set that is defined after it: a
+// rule on the command line may use a set of the file.
+// Does not: know the names of options (options.h), detect an open proxy (config.h).
 #pragma once
 
 #include <optional>
@@ -22,22 +22,22 @@ class PolicyDraft {
  public:
   using Error = std::optional<std::string>;
 
-  // All but users and rules, which Finish adds.
+  // The policy. Users and rules are set by Finish.
   Policy& policy() { return policy_; }
 
-  // Each takes the directive's value, or returns a sentence that says where it is and what is accepted. The text of a
-  // rule must outlive the draft.
+  // Each adds the value of the directive, or returns an error, which begins with a place and says what is accepted. The
+  // value of a rule must outlive the draft.
   Error AddUsersFile(const Directive& directive);
   Error AddUser(const Directive& directive);
   Error AddSet(const Directive& directive);
   Error AddSetFile(const Directive& directive);
   void AddRule(bool allows, const Directive& directive) { rules_.push_back({allows, directive}); }
 
-  // All has been given: reads the rules and completes policy(). The draft is of no further use.
+  // Parses the rules and completes policy(). Call it once, after everything has been added.
   Error Finish();
 
-  const std::vector<std::string>& files() const { return files_; }  // that users and sets were read from
-  bool exposes_password() const { return exposes_password_; }       // on the command line
+  const std::vector<std::string>& files() const { return files_; }  // the files of users and sets
+  bool exposes_password() const { return exposes_password_; }       // --user is on the command line
 
  private:
   struct Rule {
@@ -50,7 +50,7 @@ class PolicyDraft {
   RuleText text_;
   std::vector<Rule> rules_;
   std::vector<std::string> files_;
-  std::set<std::string> private_files_;  // of options, that hold passwords
+  std::set<std::string> private_files_;  // configuration files with passwords, whose mode has been checked
   bool exposes_password_ = false;
 };
 
