@@ -22,7 +22,7 @@ Request Malformed(RequestFault fault, std::size_t size) {
   return request;
 }
 
-// Nothing for a CMD that RFC 1928 does not have.
+// CMD of RFC 1928 section 4; nothing for any other value.
 std::optional<Command> CommandOf(std::uint8_t cmd) {
   switch (cmd) {
     case 1:
@@ -41,7 +41,7 @@ struct Target {
   std::string_view name;
 };
 
-// ADDR of the kind that `address_type` says. What is cut off shows in the reader.
+// Reads ADDR in the form of `address_type`. If it is truncated, the reader is no longer ok().
 RequestFault TakeTarget(ByteReader& reader, std::uint8_t address_type, Target& into) {
   switch (address_type) {
     case kIpv4:
@@ -81,7 +81,7 @@ Greeting DecodeGreeting(std::span<const std::uint8_t> bytes) {
   const auto offers = [&](Method method) {
     return std::ranges::find(methods, static_cast<std::uint8_t>(method)) != methods.end();
   };
-  greeting.decoded = Decoded::kWhole;
+  greeting.decoded = Decoded::kComplete;
   greeting.size = reader.position();
   greeting.offers_none = offers(Method::kNone);
   greeting.offers_password = offers(Method::kPassword);
@@ -103,7 +103,7 @@ Credentials DecodeCredentials(std::span<const std::uint8_t> bytes) {
   const auto password = reader.Take(reader.U8());
   if (!reader.ok()) return {};
   Credentials credentials;
-  credentials.decoded = Decoded::kWhole;
+  credentials.decoded = Decoded::kComplete;
   credentials.size = reader.position();
   credentials.name = AsText(name);
   credentials.password = SecretView(AsText(password));
@@ -139,7 +139,7 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes) {
   if (!reader.ok()) return Request{};
   if (!command) return Malformed(RequestFault::kCommand, reader.position());
   request.command = *command;
-  request.decoded = Decoded::kWhole;
+  request.decoded = Decoded::kComplete;
   request.size = reader.position();
   return request;
 }
@@ -168,7 +168,7 @@ std::uint8_t Rep(Outcome outcome) {
     case Outcome::kRefused:
       return 5;
     case Outcome::kTimedOut:
-      return 6;  // "TTL expired", the nearest that there is
+      return 6;  // "TTL expired" is the nearest code
     case Outcome::kCommandUnsupported:
       return 7;
     case Outcome::kAddressTypeUnsupported:
@@ -178,8 +178,8 @@ std::uint8_t Rep(Outcome outcome) {
 }
 
 std::span<const std::uint8_t> EncodeReply(Outcome outcome, const Endpoint& bound,
-                                          std::span<std::uint8_t, kReplyBytesMax> room) {
-  ByteWriter writer(room);
+                                          std::span<std::uint8_t, kReplyBytesMax> buffer) {
+  ByteWriter writer(buffer);
   writer.U8(kVersion);
   writer.U8(Rep(outcome));
   writer.U8(0);
@@ -212,15 +212,15 @@ UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram) {
   return header;
 }
 
-std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> room) {
-  const std::span<std::uint8_t> place = room.last(UdpHeaderBytes(from.ip));
-  ByteWriter writer(place);
+std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> headroom) {
+  const std::span<std::uint8_t> header = headroom.last(UdpHeaderBytes(from.ip));
+  ByteWriter writer(header);
   writer.U16(0);  // RSV
   writer.U8(0);   // FRAG
   writer.U8(from.ip.is_v4() ? kIpv4 : kIpv6);
   writer.Put(from.ip.bytes());
   writer.U16(from.port);
-  return place;
+  return header;
 }
 
 }  // namespace penstock::socks5

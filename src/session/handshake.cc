@@ -122,7 +122,7 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
         Warn("malformed-greeting", tools);
         core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
         return RefusedAs(SessionEnd::kBadRequest);
-      case Decoded::kWhole:
+      case Decoded::kComplete:
         break;
     }
     begin_ += greeting.size;
@@ -152,7 +152,7 @@ Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
         tools.counters().malformed.Add();
         Warn("malformed-login", tools);
         return RefuseLogin(SessionEnd::kBadRequest);
-      case Decoded::kWhole:
+      case Decoded::kComplete:
         break;
     }
     return CheckLogin(credentials, tools);
@@ -169,7 +169,7 @@ Handshake::Turn Handshake::StepRequest(const SessionTools& tools) {
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
         return RefuseBadRequest(request.fault, tools);
-      case Decoded::kWhole:
+      case Decoded::kComplete:
         break;
     }
     begin_ += request.size;

@@ -18,7 +18,7 @@ Message Concatenate(Message first, const Message& second) {
   return first;
 }
 
-// `count` bytes that begin with `head`, filled up with `filler`.
+// `head`, followed by `count` bytes of `filler`.
 Message Filled(const Message& head, std::size_t count, std::uint8_t filler) {
   Message message = head;
   message.resize(head.size() + count, filler);
@@ -27,7 +27,7 @@ Message Filled(const Message& head, std::size_t count, std::uint8_t filler) {
 
 Message AsMessage(std::span<const std::uint8_t> bytes) { return {bytes.begin(), bytes.end()}; }
 
-// What may follow a message in one segment: more of the protocol, data that looks like anything.
+// Bytes that may follow a message in one segment: another message, or data.
 const Message kGlue[] = {
     {5, 1, 0}, {5, 1, 0, 1, 127, 0, 0, 1, 0, 80}, {0}, {0xff, 0xff, 0xff}, {'G', 'E', 'T', ' ', '/'},
 };
@@ -58,7 +58,7 @@ TEST_CASE("socks5: every good greeting is decoded, whatever follows it") {
     for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
     for (const Message& bytes : followed) {
       const Greeting greeting = DecodeGreeting(bytes);
-      CHECK(greeting.decoded == Decoded::kWhole);
+      CHECK(greeting.decoded == Decoded::kComplete);
       CHECK(greeting.size == row.bytes.size());
       CHECK(greeting.offers_none == row.none);
       CHECK(greeting.offers_password == row.password);
@@ -71,7 +71,7 @@ TEST_CASE("socks5: every beginning of a good greeting is incomplete") {
     for (std::size_t split = 0; split < row.bytes.size(); ++split) {
       CAPTURE(row.bytes.size());
       CAPTURE(split);
-      // A copy of exactly this size, so that a sanitizer sees a read beyond it.
+      // A copy of exactly this size, so that a sanitizer detects a read past its end.
       const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
       const Greeting greeting = DecodeGreeting(beginning);
       CHECK(greeting.decoded == Decoded::kIncomplete);
@@ -81,7 +81,7 @@ TEST_CASE("socks5: every beginning of a good greeting is incomplete") {
   }
 }
 
-TEST_CASE("socks5: bad greetings are told apart from unfinished ones") {
+TEST_CASE("socks5: a bad greeting is malformed or not SOCKS5, never incomplete") {
   const struct {
     Message bytes;
     Decoded decoded;
@@ -126,7 +126,7 @@ GoodCredentials Good(const std::string& name, const std::string& password) {
 
 const GoodCredentials kGoodCredentials[] = {
     {{1, 1, 'u', 1, 'p'}, "u", "p"},
-    {{1, 1, 'u', 0}, "u", ""},  // whole, and never right
+    {{1, 1, 'u', 0}, "u", ""},  // complete, although it is no password
     Good("alice", "open-sesame"),
     Good("name:colon", "open-sesame:colon"),
     Good(std::string("n\0l", 3), std::string("open-sesame\0\xff", 13)),
@@ -141,7 +141,7 @@ TEST_CASE("socks5: all good credentials are decoded, whatever follows them") {
     for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
     for (const Message& bytes : followed) {
       const Credentials credentials = DecodeCredentials(bytes);
-      CHECK(credentials.decoded == Decoded::kWhole);
+      CHECK(credentials.decoded == Decoded::kComplete);
       CHECK(credentials.size == row.bytes.size());
       CHECK(credentials.name == row.name);
       CHECK(credentials.password.Reveal() == row.password);
@@ -164,7 +164,7 @@ TEST_CASE("socks5: every beginning of good credentials is incomplete") {
   }
 }
 
-TEST_CASE("socks5: bad credentials are malformed as soon as it shows") {
+TEST_CASE("socks5: bad credentials are malformed from the first wrong byte") {
   const Message bad[] = {{0}, {2}, {5, 1, 0}, {0xff, 1, 'u', 1, 'p'}, {1, 0}, {1, 0, 1, 'p'}};
   for (const Message& bytes : bad) {
     CAPTURE(static_cast<int>(bytes[0]));
@@ -192,7 +192,7 @@ const GoodRequest kGoodRequests[] = {
     {{5, 1, 0, 1, 127, 0, 0, 1, 0x04, 0x38}, Command::kConnect, "127.0.0.1", "", 1080},
     {{5, 2, 0, 1, 0, 0, 0, 0, 0, 0}, Command::kBind, "0.0.0.0", "", 0},
     {{5, 3, 0, 1, 255, 255, 255, 255, 0xff, 0xff}, Command::kUdpAssociate, "255.255.255.255", "", 65535},
-    {{5, 1, 0xff, 1, 1, 2, 3, 4, 0, 80}, Command::kConnect, "1.2.3.4", "", 80},  // RSV is not looked at
+    {{5, 1, 0xff, 1, 1, 2, 3, 4, 0, 80}, Command::kConnect, "1.2.3.4", "", 80},  // RSV is ignored
     {{5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x01, 0xbb}, Command::kConnect, "::1", "", 443},
     {{5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1, 0, 80}, Command::kConnect, "10.0.0.1", "", 80},
     {{5, 1, 0, 3, 1, 'a', 0, 80}, Command::kConnect, "", "a", 80},
@@ -202,7 +202,11 @@ const GoodRequest kGoodRequests[] = {
      "example.com",
      8443},
     {{5, 3, 0, 3, 1, '0', 0, 0}, Command::kUdpAssociate, "", "0", 0},
-    {{5, 1, 0, 3, 3, 'a', 0, 'b', 0, 80}, Command::kConnect, "", std::string("a\0b", 3), 80},  // for others to judge
+    {{5, 1, 0, 3, 3, 'a', 0, 'b', 0, 80},
+     Command::kConnect,
+     "",
+     std::string("a\0b", 3),
+     80},  // the session checks names
     {Concatenate(Filled({5, 1, 0, 3, 255}, 255, 'x'), {0, 80}), Command::kConnect, "", std::string(255, 'x'), 80},
 };
 
@@ -214,7 +218,7 @@ TEST_CASE("socks5: every good request is decoded, whatever follows it") {
     for (const Message& glue : kGlue) followed.push_back(Concatenate(row.bytes, glue));
     for (const Message& bytes : followed) {
       const Request request = DecodeRequest(bytes);
-      CHECK(request.decoded == Decoded::kWhole);
+      CHECK(request.decoded == Decoded::kComplete);
       CHECK(request.fault == RequestFault::kNone);
       CHECK(request.size == row.bytes.size());
       CHECK(request.command == row.command);
@@ -242,16 +246,16 @@ TEST_CASE("socks5: every beginning of a good request is incomplete") {
 struct BadRequest {
   Message bytes;
   RequestFault fault;
-  std::size_t told_at;  // how many bytes it takes to see the fault
+  std::size_t reported_at;  // the number of bytes after which the fault is reported
 };
 
 const BadRequest kBadRequests[] = {
-    // An unknown command is told once the whole request is there, so that closing leaves nothing of it unread.
+    // An unknown command is reported once the request is complete, so that closing leaves nothing of it unread.
     {{5, 0, 0, 1, 127, 0, 0, 1, 0, 80}, RequestFault::kCommand, 10},
     {{5, 4, 0, 1, 127, 0, 0, 1, 0, 80}, RequestFault::kCommand, 10},
     {{5, 0xff, 0, 3, 1, 'a', 0, 80}, RequestFault::kCommand, 8},
     {{5, 9, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 80}, RequestFault::kCommand, 22},
-    // An unknown address type is told at once, for its end cannot be known.
+    // An unknown address type is reported at once, since the length of the request is unknown.
     {{5, 1, 0, 0, 1, 2, 3}, RequestFault::kAddressType, 4},
     {{5, 1, 0, 2, 1, 2, 3}, RequestFault::kAddressType, 4},
     {{5, 1, 0, 5}, RequestFault::kAddressType, 4},
@@ -260,7 +264,7 @@ const BadRequest kBadRequests[] = {
     {{5, 1, 0, 3, 0, 0, 80}, RequestFault::kEmptyName, 5},
 };
 
-TEST_CASE("socks5: every bad request tells its fault as soon as it can, and no sooner") {
+TEST_CASE("socks5: the fault of a bad request is reported at the documented byte, and no sooner") {
   for (const BadRequest& row : kBadRequests) {
     for (std::size_t split = 0; split <= row.bytes.size(); ++split) {
       CAPTURE(static_cast<int>(row.bytes[1]));
@@ -268,13 +272,13 @@ TEST_CASE("socks5: every bad request tells its fault as soon as it can, and no s
       CAPTURE(split);
       const Message beginning(row.bytes.begin(), row.bytes.begin() + static_cast<std::ptrdiff_t>(split));
       const Request request = DecodeRequest(beginning);
-      CHECK(request.decoded == (split < row.told_at ? Decoded::kIncomplete : Decoded::kMalformed));
-      CHECK(request.fault == (split < row.told_at ? RequestFault::kNone : row.fault));
+      CHECK(request.decoded == (split < row.reported_at ? Decoded::kIncomplete : Decoded::kMalformed));
+      CHECK(request.fault == (split < row.reported_at ? RequestFault::kNone : row.fault));
     }
   }
 }
 
-TEST_CASE("socks5: a request of another version is not SOCKS5 from its first byte on") {
+TEST_CASE("socks5: a request of another version is not SOCKS5, from its first byte") {
   const Message bad[] = {{0}, {4}, {4, 1, 0, 1, 127, 0, 0, 1, 0, 80}, {1, 1, 'u', 1, 'p'}, {0xff}};
   for (const Message& bytes : bad) {
     const Request request = DecodeRequest(bytes);
@@ -283,13 +287,13 @@ TEST_CASE("socks5: a request of another version is not SOCKS5 from its first byt
   }
 }
 
-TEST_CASE("socks5: the longest messages are as long as the limits say") {
+TEST_CASE("socks5: the longest messages have the lengths in limits.h") {
   CHECK(kGoodGreetings[8].bytes.size() == kGreetingBytesMax);
   CHECK(kGoodCredentials[std::size(kGoodCredentials) - 1].bytes.size() == kCredentialsBytesMax);
   CHECK(kGoodRequests[std::size(kGoodRequests) - 1].bytes.size() == kRequestBytesMax);
 }
 
-TEST_CASE("socks5: a choice of method is two bytes") {
+TEST_CASE("socks5: a method choice is two bytes") {
   const auto bytes = [](Method method) { return AsMessage(EncodeChoice(method)); };
   CHECK(bytes(Method::kNone) == Message{5, 0});
   CHECK(bytes(Method::kPassword) == Message{5, 2});
@@ -308,14 +312,14 @@ TEST_CASE("socks5: a reply has the address in the form of its family") {
   };
   for (const auto& row : rows) {
     CAPTURE(row.bound);
-    std::array<std::uint8_t, kReplyBytesMax> room;
-    CHECK(AsMessage(EncodeReply(row.outcome, Endpoint::Parse(row.bound).value(), room)) == row.bytes);
+    std::array<std::uint8_t, kReplyBytesMax> buffer;
+    CHECK(AsMessage(EncodeReply(row.outcome, Endpoint::Parse(row.bound).value(), buffer)) == row.bytes);
   }
 }
 
 TEST_CASE("socks5: a refusal is ten bytes without an address") {
-  std::array<std::uint8_t, kReplyBytesMax> room;
-  CHECK(AsMessage(EncodeReply(Outcome::kDenied, Unbound(), room)) == Message{5, 2, 0, 1, 0, 0, 0, 0, 0, 0});
+  std::array<std::uint8_t, kReplyBytesMax> buffer;
+  CHECK(AsMessage(EncodeReply(Outcome::kDenied, Unbound(), buffer)) == Message{5, 2, 0, 1, 0, 0, 0, 0, 0, 0});
 }
 
 TEST_CASE("socks5: every outcome has its REP") {
@@ -342,7 +346,7 @@ TEST_CASE("socks5: every outcome has its REP") {
   }
 }
 
-TEST_CASE("socks5: a datagram's header is decoded, and the data begins behind it") {
+TEST_CASE("socks5: the header of a datagram is decoded, and the data begins after it") {
   const struct {
     Message bytes;
     std::size_t size;
@@ -352,11 +356,11 @@ TEST_CASE("socks5: a datagram's header is decoded, and the data begins behind it
   } rows[] = {
       {{0, 0, 0, 1, 127, 0, 0, 1, 0, 53}, 10, "127.0.0.1", "", 53},
       {{0, 0, 0, 1, 127, 0, 0, 1, 0, 53, 'x', 'y'}, 10, "127.0.0.1", "", 53},
-      {{0xff, 1, 0, 1, 127, 0, 0, 1, 0, 53}, 10, "127.0.0.1", "", 53},  // RSV is not looked at
+      {{0xff, 1, 0, 1, 127, 0, 0, 1, 0, 53}, 10, "127.0.0.1", "", 53},  // RSV is ignored
       {{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 'z'}, 22, "::1", "", 256},
       {{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1, 0, 1}, 22, "10.0.0.1", "", 1},
       {{0, 0, 0, 3, 1, 'a', 0, 53, 'x'}, 8, "", "a", 53},
-      {{0, 0, 0, 3, 1, 0, 0, 53}, 8, "", std::string_view("\0", 1), 53},  // whether it is a name is not asked here
+      {{0, 0, 0, 3, 1, 0, 0, 53}, 8, "", std::string_view("\0", 1), 53},  // names are checked elsewhere
   };
   for (const auto& row : rows) {
     CAPTURE(row.size);
@@ -366,7 +370,7 @@ TEST_CASE("socks5: a datagram's header is decoded, and the data begins behind it
     CHECK(header.name == row.name);
     if (row.name.empty()) CHECK(header.address == IpAddress::Parse(row.address).value());
     CHECK(header.port == row.port);
-    // Every beginning that is shorter is cut off.
+    // A truncated header is malformed.
     for (std::size_t cut = 0; cut < row.size; ++cut) {
       CHECK(DecodeUdpHeader(std::span(row.bytes).first(cut)).fault == UdpFault::kMalformed);
     }
@@ -377,7 +381,7 @@ TEST_CASE("socks5: a datagram's header is decoded, and the data begins behind it
   CHECK(DecodeUdpHeader(Filled({0, 0, 0, 3, 255}, 257, 'n')).name.size() == 255);
 }
 
-TEST_CASE("socks5: a datagram without a readable header is malformed") {
+TEST_CASE("socks5: a datagram with an invalid header is malformed") {
   const Message bad[] = {
       {},
       {0, 0, 0, 0, 127, 0, 0, 1, 0, 53},    // ATYP 0
@@ -386,7 +390,7 @@ TEST_CASE("socks5: a datagram without a readable header is malformed") {
       {0, 0, 0, 3, 0, 0, 53},               // an empty name
       {0, 0, 0, 1, 127, 0, 0, 1, 0, 0},     // port 0
       {0, 0, 1, 1, 127, 0, 0, 1, 0, 0},     // the same in a fragment
-      Filled({0, 0, 0, 3, 255}, 256, 'n'),  // cut off in the port
+      Filled({0, 0, 0, 3, 255}, 256, 'n'),  // truncated in the port
   };
   for (const Message& bytes : bad) {
     CAPTURE(bytes.size());
@@ -396,17 +400,17 @@ TEST_CASE("socks5: a datagram without a readable header is malformed") {
   }
 }
 
-TEST_CASE("socks5: the header of an answer ends where its room ends, and is read back as what it was") {
+TEST_CASE("socks5: the header of a datagram is written to the end of its headroom, and decodes to the same endpoint") {
   for (const std::string_view text : {"127.0.0.1:53", "[2001:db8::1]:65535", "[::ffff:10.0.0.1]:1"}) {
     CAPTURE(text);
     const Endpoint from = Endpoint::Parse(text).value();
-    std::array<std::uint8_t, kUdpHeaderBytesMax> room;
-    room.fill(0xee);
-    const auto written = EncodeUdpHeader(from, room);
+    std::array<std::uint8_t, kUdpHeaderBytesMax> buffer;
+    buffer.fill(0xee);
+    const auto written = EncodeUdpHeader(from, buffer);
     CHECK(written.size() == UdpHeaderBytes(from.ip));
-    CHECK(written.data() + written.size() == room.data() + room.size());
-    CHECK(std::ranges::count(std::span(room).first(room.size() - written.size()), 0xee) ==
-          static_cast<std::ptrdiff_t>(room.size() - written.size()));
+    CHECK(written.data() + written.size() == buffer.data() + buffer.size());
+    CHECK(std::ranges::count(std::span(buffer).first(buffer.size() - written.size()), 0xee) ==
+          static_cast<std::ptrdiff_t>(buffer.size() - written.size()));
     const UdpHeader header = DecodeUdpHeader(written);
     CHECK(header.fault == UdpFault::kNone);
     CHECK(Endpoint{header.address, header.port} == from);

@@ -26,7 +26,7 @@ void Require(bool condition) {
 template <class Decode>
 void DecodeEveryPrefix(std::span<const std::uint8_t> bytes, std::size_t size_max, Decode decode) {
   const auto all = decode(bytes);
-  Require((all.decoded == Decoded::kWhole) <= (all.size > 0 && all.size <= bytes.size() && all.size <= size_max));
+  Require((all.decoded == Decoded::kComplete) <= (all.size > 0 && all.size <= bytes.size() && all.size <= size_max));
   Require(all.decoded != Decoded::kIncomplete || (all.size == 0 && bytes.size() < size_max));
   bool decided = false;
   for (std::size_t split = 0; split <= bytes.size() && split <= size_max; ++split) {
@@ -43,7 +43,7 @@ void TakeRequest(std::span<const std::uint8_t> bytes) {
   using penstock::socks5::RequestFault;
   const auto request = penstock::socks5::DecodeRequest(bytes);
   Require((request.fault != RequestFault::kNone) == (request.decoded == Decoded::kMalformed));
-  if (request.decoded != Decoded::kWhole) return;
+  if (request.decoded != Decoded::kComplete) return;
   if (!request.name.empty()) {
     const auto* const name = reinterpret_cast<const std::uint8_t*>(request.name.data());
     Require(name >= bytes.data() && name + request.name.size() + 2 == bytes.data() + request.size);
@@ -59,13 +59,13 @@ void TakeRequest(std::span<const std::uint8_t> bytes) {
   std::vector<std::uint8_t> echoed(reply.begin(), reply.end());
   echoed[1] = 1;  // REP becomes CMD
   const auto again = penstock::socks5::DecodeRequest(echoed);
-  Require(again.decoded == Decoded::kWhole && again.address == request.address && again.port == request.port);
+  Require(again.decoded == Decoded::kComplete && again.address == request.address && again.port == request.port);
 }
 
 void TakeCredentials(std::span<const std::uint8_t> bytes) {
   const auto credentials = penstock::socks5::DecodeCredentials(bytes);
   Require(credentials.decoded != Decoded::kNotSocks5);
-  if (credentials.decoded != Decoded::kWhole) return;
+  if (credentials.decoded != Decoded::kComplete) return;
   const std::string_view password = credentials.password.Reveal();
   const auto* const name = reinterpret_cast<const std::uint8_t*>(credentials.name.data());
   Require(!credentials.name.empty() && name == bytes.data() + 2);
@@ -84,11 +84,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   TakeRequest(bytes);
   TakeCredentials(bytes);
   const auto greeting = penstock::socks5::DecodeGreeting(bytes);
-  if (greeting.decoded != Decoded::kWhole) return 0;
+  if (greeting.decoded != Decoded::kComplete) return 0;
   const auto rest = bytes.subspan(greeting.size);
   TakeRequest(rest);
   TakeCredentials(rest);
   const auto credentials = penstock::socks5::DecodeCredentials(rest);
-  if (credentials.decoded == Decoded::kWhole) TakeRequest(rest.subspan(credentials.size));
+  if (credentials.decoded == Decoded::kComplete) TakeRequest(rest.subspan(credentials.size));
   return 0;
 }

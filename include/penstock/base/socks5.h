@@ -1,9 +1,9 @@
-// The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decoding what a client sends, encoding what it is
-// answered. CMD becomes a Command, and an Outcome becomes REP (command.h).
-// Pure functions over bytes, any thread.
-// Invariant: a decoder looks at a message only from its first byte and consumes it only when it is whole, so a stream
-// may be split or glued anywhere and the decoder need not remember anything.
-// Deliberately not here: what to answer to what (handshake.h).
+// The SOCKS5 wire format (RFC 1928, and RFC 1929 for logins): decodes the messages of a client and encodes the answers.
+// It translates CMD to a Command and an Outcome to REP (command.h).
+// Pure functions over bytes; any thread.
+// Invariant: a decoder starts at the first byte of a message and has no state, so a stream may be split and joined
+// anywhere: call it again with more bytes until the message is complete. Bytes after the message are ignored.
+// Does not: choose the answers (handshake.h).
 //
 //   greeting   VER=5 | NMETHODS | METHODS (NMETHODS bytes)
 //   choice     VER=5 | METHOD
@@ -33,14 +33,14 @@ inline constexpr std::uint8_t kVersion = 5;
 enum class Method : std::uint8_t {
   kNone = 0x00,          // no authentication required
   kPassword = 0x02,      // RFC 1929
-  kUnacceptable = 0xff,  // none of the offered methods will do
+  kUnacceptable = 0xff,  // none of the offered methods is acceptable
 };
 
 enum class Decoded : std::uint8_t {
-  kIncomplete,  // a good beginning: come back with more
-  kWhole,       // the fields are valid and `size` bytes belong to the message
+  kIncomplete,  // valid so far: call again with more bytes
+  kComplete,    // the fields are valid, and the message is `size` bytes long
   kNotSocks5,   // the first byte is not version 5
-  kMalformed,   // see the message's own rule
+  kMalformed,   // the rule is at the decoder of the message
 };
 
 struct Greeting {
@@ -50,86 +50,89 @@ struct Greeting {
   bool offers_password = false;  // the client listed method 02
 };
 
-// Malformed: NMETHODS is 0.
+// RFC 1928 section 3. Malformed: NMETHODS is 0.
 Greeting DecodeGreeting(std::span<const std::uint8_t> bytes);
 
-inline constexpr std::uint8_t kCredentialsVersion = 1;  // RFC 1929 has a version of its own
+inline constexpr std::uint8_t kCredentialsVersion = 1;  // VER of RFC 1929
 
-// What a client logs in with. Both point into the decoded bytes, and whoever owns those wipes `size` of them.
+// A name and a password, as views of the decoded bytes. The owner of those bytes wipes the first `size` of them after
+// use.
 struct Credentials {
   Decoded decoded = Decoded::kIncomplete;
   std::size_t size = 0;
   std::string_view name;  // any bytes
-  SecretView password;    // may be empty: some clients send that, and it is a wrong password, no protocol error
+  SecretView password;    // may be empty, as some clients send it: a wrong password, not malformed
 };
 
-// Malformed: VER is not 1, or ULEN is 0.
+// RFC 1929 section 2. Malformed: VER is not 1, or ULEN is 0.
 Credentials DecodeCredentials(std::span<const std::uint8_t> bytes);
 
 enum class RequestFault : std::uint8_t {
   kNone,
-  kCommand,      // unknown CMD, told once the message is whole
-  kAddressType,  // unknown ATYP: where the message would end cannot be known
+  kCommand,      // unknown CMD; reported once the message is complete
+  kAddressType,  // unknown ATYP; reported at once, since the length of the message is unknown
   kEmptyName,    // a name of length 0
 };
 
 struct Request {
   Decoded decoded = Decoded::kIncomplete;
-  RequestFault fault = RequestFault::kNone;  // why, when malformed
+  RequestFault fault = RequestFault::kNone;  // set if malformed
   std::size_t size = 0;
   Command command = Command::kConnect;
-  IpAddress address;      // when `name` is empty
-  std::string_view name;  // as the client wrote it; points into the decoded bytes
+  IpAddress address;      // valid if `name` is empty
+  std::string_view name;  // as the client sent it; a view of the decoded bytes
   std::uint16_t port = 0;
 };
 
-// RSV is not looked at: RFC 1928 asks senders to clear it, and robust peers do not punish those who forget.
+// RFC 1928 section 4. Malformed: see RequestFault. RSV is ignored, although RFC 1928 requires 0: clients that leave it
+// set are served.
 Request DecodeRequest(std::span<const std::uint8_t> bytes);
 
-// REP that tells of `outcome` (RFC 1928 section 6), 0 to 8. What has no code of its own is 1, general failure.
+// The REP of `outcome`, 0 to 8 (RFC 1928 section 6). An outcome without a code of its own is 1, general failure.
 std::uint8_t Rep(Outcome outcome);
 
 inline constexpr std::size_t kReplyBytesMax = 4 + 16 + 2;
 
+// RFC 1928 section 3.
 std::array<std::uint8_t, 2> EncodeChoice(Method method);
 
-// STATUS: 0 is success, anything else a failure after which the connection is to be closed.
+// RFC 1929 section 2. STATUS is 0 for success. After any other the connection must be closed.
 std::array<std::uint8_t, 2> EncodeVerdict(bool accepted);
 
-// Writes a reply into `room` and returns the part that was written. `bound` is BND in the family of its address; the
-// BND of a refusal is Unbound().
+// Writes a reply to the beginning of `buffer` and returns the written part (RFC 1928 section 6). `bound` is BND.ADDR
+// and BND.PORT; ATYP is the family of its address. For a refusal pass Unbound().
 std::span<const std::uint8_t> EncodeReply(Outcome outcome, const Endpoint& bound,
-                                          std::span<std::uint8_t, kReplyBytesMax> room);
+                                          std::span<std::uint8_t, kReplyBytesMax> buffer);
 
-// 0.0.0.0:0, for replies that have no address to tell. (A client that cannot read ATYP 4 can read its refusal.)
+// 0.0.0.0:0, for replies without an address. It is IPv4, so a client that does not know ATYP 4 can decode a refusal.
 Endpoint Unbound();
 
 // --- UDP (RFC 1928 section 7) --------------------------------------------------------------------------------------
 
 enum class UdpFault : std::uint8_t {
   kNone,
-  kMalformed,  // cut off, an unknown ATYP, a name of length 0, or port 0
-  kFragment,   // FRAG is not 0: a part of a larger datagram, which this gateway does not put together
+  kMalformed,  // truncated, an unknown ATYP, a name of length 0, or port 0
+  kFragment,   // FRAG is not 0: a part of a larger datagram; this gateway does not reassemble
 };
 
-// What stands in front of a datagram's data: where a client wants it to go.
+// The header of a client's datagram: the target of its data.
 struct UdpHeader {
   UdpFault fault = UdpFault::kMalformed;
   std::size_t size = 0;   // the data begins here
-  IpAddress address;      // when `name` is empty
-  std::string_view name;  // as the client wrote it; points into the decoded bytes
+  IpAddress address;      // valid if `name` is empty
+  std::string_view name;  // as the client sent it; a view of the decoded bytes
   std::uint16_t port = 0;
 };
 
-// `datagram` is whole: a datagram comes as one or not at all. RSV is not looked at, as in a request.
+// RFC 1928 section 7. `datagram` is one complete datagram. RSV is ignored, as in a request.
 UdpHeader DecodeUdpHeader(std::span<const std::uint8_t> datagram);
 
-// How long the header of an answer is.
+// The length of the header of a datagram from `from`.
 inline constexpr std::size_t kUdpHeaderBytesMax = 4 + 16 + 2;
 inline std::size_t UdpHeaderBytes(const IpAddress& from) { return from.is_v4() ? 4 + 4 + 2 : kUdpHeaderBytesMax; }
 
-// Writes the header of an answer that came from `from` so that it ends where `room` ends: in front of the data.
-// Returns the part that was written, of UdpHeaderBytes(from.ip).
-std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> room);
+// Writes the header of a datagram from `from` to the end of `headroom`, which is before the data. Returns the written
+// part, UdpHeaderBytes(from.ip) bytes long.
+std::span<std::uint8_t> EncodeUdpHeader(const Endpoint& from, std::span<std::uint8_t, kUdpHeaderBytesMax> headroom);
 
 }  // namespace penstock::socks5

@@ -1,7 +1,8 @@
 // Reads a configuration file into directives, in their order; an include is replaced by the directives of its files.
 // A ConfigFile is owned by the reader of the options (config.h). Functions without state; any thread.
-// Invariant: the name of a directive consists of lower-case letters, digits and dashes; its value has no control byte but
-// tabs. A value may be a password, so it is not copied: it is a view of the text, which is wiped with the ConfigFile.
+// Invariant: the name of a directive consists of lower-case letters, digits and dashes, and its value has no control
+// byte but tabs. A value may be a password, so it is not copied: it is a view of the text, which is wiped with the
+// ConfigFile.
 // Does not: know which directives exist and what their values mean (options.h).
 //
 //   # a comment, to the end of the line; it begins a line or follows a blank
