@@ -471,19 +471,19 @@ bool RuleCompiler::IsFirstOfKind(std::uint32_t number) {
 }
 
 void RuleCompiler::Write() {
-  const auto place = [this] { return static_cast<std::uint32_t>(set_.numbers_.size()); };
+  const auto position = [this] { return static_cast<std::uint32_t>(set_.numbers_.size()); };
   const auto append = [this](const Numbers& numbers) {
     set_.numbers_.insert(set_.numbers_.end(), numbers.begin(), numbers.end());
   };
   for (const Draft& draft : drafts_) {
     RuleSet::List& list = set_.lists_.emplace_back();
-    list.members = place();
+    list.members = position();
     append(draft.members);
-    list.indexed = place();
+    list.indexed = position();
     append(draft.indexed);
-    list.candidates = place();
+    list.candidates = position();
     append(draft.candidates);
-    list.end = place();
+    list.end = position();
   }
 }
 

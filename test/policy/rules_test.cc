@@ -353,7 +353,7 @@ TEST_CASE("rules: private networks that remote clients may reach although no rul
       {{"allow target private,::/0"}, "fc00::/7 "},
       {{"allow target 10.0.0.7,.example.com"}, ""},
       {{"deny target private", "allow client any"}, ""},
-      {{"allow client any", "deny target private"}, all},  // behind the rule that allows them
+      {{"allow client any", "deny target private"}, all},  // after the rule that allows them
       {{"deny target fc00::/7", "allow target 10.0.0.7", "allow user alice"},
        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 "},
   };
