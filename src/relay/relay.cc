@@ -49,7 +49,7 @@ void Relay::OnDead(Flow& from, Flow& to, bool& gone, const FlowTools& tools) {
   gone = true;
 }
 
-Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools& tools) {
+Relay::Progress Relay::Step(int client, int target, Allowance& left, const FlowTools& tools) {
   const std::uint64_t up_before = up_.bytes();
   const std::uint64_t down_before = down_.bytes();
   StepFlow(up_, down_, client, target, left.up, tools);
@@ -62,17 +62,18 @@ Relay::Turn Relay::Step(int client, int target, Allowance& left, const FlowTools
   tools.counters.bytes_up.Add(up_.bytes() - up_before);
   tools.counters.bytes_down.Add(down_.bytes() - down_before);
 
-  Turn turn = client_broken() || target_broken() ? Turn::kBroken : Turn::kEnded;
-  if (up_.open() || down_.open()) turn = up_.unfinished() || down_.unfinished() ? Turn::kUnfinished : Turn::kWaiting;
+  Progress progress = client_broken() || target_broken() ? Progress::kBroken : Progress::kEnded;
+  if (up_.open() || down_.open())
+    progress = up_.unfinished() || down_.unfinished() ? Progress::kUnfinished : Progress::kWaiting;
   CheckInvariants();
   // A side whose end was read and that then broke is no sink any more.
   assert(!client_gone_ || up_.open() || !down_.open());
   assert(!target_gone_ || down_.open() || !up_.open());
   // A truncated transfer never looks complete.
-  assert(turn != Turn::kEnded || (up_.state() == FlowState::kEnded && down_.state() == FlowState::kEnded));
+  assert(progress != Progress::kEnded || (up_.state() == FlowState::kEnded && down_.state() == FlowState::kEnded));
   // Something will wake us: another turn, or an edge for each direction that is open.
-  assert(turn == Turn::kUnfinished || (!up_.wants_read() && !down_.wants_read()));
-  return turn;
+  assert(progress == Progress::kUnfinished || (!up_.wants_read() && !down_.wants_read()));
+  return progress;
 }
 
 void Relay::StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools) {

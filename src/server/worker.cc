@@ -372,7 +372,7 @@ void Worker::Schedule(Session& session, Session::Next next) {
   switch (next) {
     case Session::Next::kWait:
       break;
-    case Session::Next::kAgain:
+    case Session::Next::kReady:
       if (session.on_ready_list()) break;
       session.set_on_ready_list(true);
       ready_.push_back(session.handle());

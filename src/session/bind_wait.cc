@@ -39,20 +39,21 @@ Fault BindWait::Open(Endpoint at, const BindTools& tools) {
   return Fault::kNone;
 }
 
-BindWait::Turn BindWait::Step(std::uint16_t port, const BindTools& tools) {
-  const Turn turn = AcceptPeers(port, tools);
+BindWait::Progress BindWait::Step(std::uint16_t port, const BindTools& tools) {
+  const Progress progress = AcceptPeers(port, tools);
   CheckInvariants();
   // The peer has come if it is here, and it is one of those named.
-  assert((turn == Turn::kCame) == peer_.socket.valid());
-  assert(turn != Turn::kCame || count_ == 0 || std::ranges::count(std::span(peers_).first(count_), peer_.peer.ip) > 0);
+  assert((progress == Progress::kAccepted) == peer_.socket.valid());
+  assert(progress != Progress::kAccepted || count_ == 0 ||
+         std::ranges::count(std::span(peers_).first(count_), peer_.peer.ip) > 0);
   // Something will wake us: another turn, an edge of the listener, or the retry.
-  assert(turn != Turn::kWaiting || (listening() && (!ready_ || retry_.armed())));
-  return turn;
+  assert(progress != Progress::kWaiting || (listening() && (!ready_ || retry_.armed())));
+  return progress;
 }
 
-BindWait::Turn BindWait::AcceptPeers(std::uint16_t port, const BindTools& tools) {
+BindWait::Progress BindWait::AcceptPeers(std::uint16_t port, const BindTools& tools) {
   for (int i = 0; i < kBindPeersPerTurn; ++i) {
-    if (!ready_ || retry_.armed()) return Turn::kWaiting;
+    if (!ready_ || retry_.armed()) return Progress::kWaiting;
     Accepted accepted = Accept(listener_.get());
     switch (accepted.status) {
       case Accepted::Status::kNone:
@@ -65,24 +66,24 @@ BindWait::Turn BindWait::AcceptPeers(std::uint16_t port, const BindTools& tools)
         tools.retries.Arm(retry_, tools.clock.now());
         break;
       case Accepted::Status::kTaken:
-        if (Expected(accepted.peer.ip, port, tools.access)) {
+        if (IsExpected(accepted.peer.ip, port, tools.access)) {
           tools.counters.bind_admitted.Add();
           peer_ = std::move(accepted);
           listener_.Close();
           port_.Return();
-          return Turn::kCame;
+          return Progress::kAccepted;
         }
         tools.counters.bind_wrong.Add();
         AbortOnClose(accepted.socket.get());
         break;
     }
   }
-  return Turn::kUnfinished;
+  return Progress::kUnfinished;
 }
 
 // Whoever was named has been judged, and by the name, which is not known here. Anyone does not include whom the client
 // may not reach.
-bool BindWait::Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
+bool BindWait::IsExpected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
   const auto named = std::span(peers_).first(count_);
   if (named.empty()) return access.EvaluateAddress({}, peer, port).allowed;
   return std::ranges::find(named, peer) != named.end();

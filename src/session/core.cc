@@ -16,7 +16,7 @@ Access SessionCore::access(const SessionTools& tools) const {
   return {*tools.policy->rules, tools.guard, client.ip, who, *command};
 }
 
-std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
+std::unique_ptr<char[]> CopyStrings(std::string_view name, std::string_view second) {
   name = name.substr(0, name.find('\0'));
   std::unique_ptr<char[]> copy(new (std::nothrow) char[name.size() + 1 + second.size() + 1]);
   if (copy == nullptr) return copy;
@@ -26,12 +26,12 @@ std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second) {
   return copy;
 }
 
-bool SessionCore::KeepUser(std::string_view who, const Digest& credential) {
-  user = Kept(who, {reinterpret_cast<const char*>(credential.data()), credential.size()});
+bool SessionCore::StoreUser(std::string_view who, const Digest& credential) {
+  user = CopyStrings(who, {reinterpret_cast<const char*>(credential.data()), credential.size()});
   return user != nullptr;
 }
 
-bool SessionCore::login_holds(const SessionTools& tools) const {
+bool SessionCore::login_valid(const SessionTools& tools) const {
   if (tools.users() == nullptr) return true;
   if (user == nullptr) return false;
   Digest kept;

@@ -39,13 +39,13 @@ void Dialer::Begin(std::span<const IpAddress> addresses, std::uint16_t port, con
   assert(sources.empty() || sources.size() == addresses.size());
   port_ = port;
   Interleave(addresses, sources);
-  status_ = Status::kTrying;
+  status_ = Status::kConnecting;
   StartNext(tools);
   CheckInvariants();
 }
 
 void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools& tools) {
-  if (status_ != Status::kTrying || attempt >= started_ || !attempts_[attempt].valid()) return;
+  if (status_ != Status::kConnecting || attempt >= started_ || !attempts_[attempt].valid()) return;
   if (!events.writable) return;
   // An edge without ERR or HUP proves that the socket is connected; only with one is there an error to ask for. Who has
   // accepted, sent and reset by then was connected all the same: its bytes, and then its reset, are for the relay.
@@ -66,7 +66,7 @@ void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools&
 }
 
 void Dialer::OnDelay(const DialTools& tools) {
-  if (status_ == Status::kTrying) StartNext(tools);
+  if (status_ == Status::kConnecting) StartNext(tools);
   CheckInvariants();
 }
 
@@ -130,13 +130,14 @@ void Dialer::NoteFault(Fault fault) { fault_ = MoreInformative(fault_, fault); }
 
 void Dialer::CheckInvariants() const {
   assert(started_ <= count_ && under_way_ <= kAttemptsAtOnce);
-  assert(status_ != Status::kTrying || std::ranges::count_if(attempts_, &Fd::valid) == static_cast<long>(under_way_));
+  assert(status_ != Status::kConnecting ||
+         std::ranges::count_if(attempts_, &Fd::valid) == static_cast<long>(under_way_));
   assert(status_ != Status::kConnected || under_way_ == 1);
   assert(status_ != Status::kFailed || (under_way_ == 0 && fault_ != Fault::kNone));
-  assert(!delay_.armed() || (status_ == Status::kTrying && started_ < count_));
+  assert(!delay_.armed() || (status_ == Status::kConnecting && started_ < count_));
   // Something will wake us: an attempt under way, and the delay if another one may start beside it.
-  assert(status_ != Status::kTrying || under_way_ > 0);
-  assert(status_ != Status::kTrying || started_ == count_ || under_way_ == kAttemptsAtOnce || delay_.armed());
+  assert(status_ != Status::kConnecting || under_way_ > 0);
+  assert(status_ != Status::kConnecting || started_ == count_ || under_way_ == kAttemptsAtOnce || delay_.armed());
 }
 
 }  // namespace penstock

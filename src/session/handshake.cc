@@ -28,38 +28,38 @@ Handshake::~Handshake() { Wipe(std::span(bytes_).first(end_)); }
 // --- What happened -------------------------------------------------------------------------------------------------
 
 void Handshake::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
-  if (core_.state() == SessionState::kConnecting) dialer_.OnEvent(attempt, events, Dial(tools));
+  if (core_.state() == SessionState::kConnecting) dialer_.OnEvent(attempt, events, dial_tools(tools));
 }
 
 // A BIND that is out of descriptors needs no more than the step that follows.
 void Handshake::OnAttemptDelay(const SessionTools& tools) {
-  if (core_.state() == SessionState::kConnecting) dialer_.OnDelay(Dial(tools));
+  if (core_.state() == SessionState::kConnecting) dialer_.OnDelay(dial_tools(tools));
 }
 
-Handshake::Turn Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
-  if (!resolving_) return Turn::kWaiting;
+Handshake::Progress Handshake::OnName(const NameAnswer& answer, const SessionTools& tools) {
+  if (!resolving_) return Progress::kWaiting;
   resolving_ = false;
   const TargetName name{name_, answer.name};
   if (answer.status == NameStatus::kDenied) return Deny(core_.access(tools).EvaluateName(name, core_.port), tools);
   if (answer.status != NameStatus::kFound) return Refuse(Outcome::kNameNotFound, tools);
-  if (!answer.name.empty()) KeepName(name, tools);
-  return Reach(name, answer.list(), tools);
+  if (!answer.name.empty()) StoreName(name, tools);
+  return ConnectOrListen(name, answer.list(), tools);
 }
 
-Handshake::Turn Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
-  if (!checking_login_) return Turn::kWaiting;
+Handshake::Progress Handshake::OnLogin(const LoginAnswer& answer, const SessionTools& tools) {
+  if (!checking_login_) return Progress::kWaiting;
   checking_login_ = false;
-  if (answer.outcome != LoginOutcome::kAccepted) return AfterLogin(answer.outcome, tools);
+  if (answer.outcome != LoginOutcome::kAccepted) return FinishLogin(answer.outcome, tools);
   // A reload may have changed the users while a hash was computed.
-  if (!core_.KeepUser(answer.user->name, answer.user->credential)) return OverAs(SessionEnd::kExhausted);
-  return AfterLogin(core_.login_holds(tools) ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
+  if (!core_.StoreUser(answer.user->name, answer.user->credential)) return EndWith(SessionEnd::kExhausted);
+  return FinishLogin(core_.login_valid(tools) ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
 
 // What was missing when the time was over says which answer is true.
-Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
+Handshake::Progress Handshake::OnDeadline(const SessionTools& tools) {
   if (core_.state() < SessionState::kConnecting) {
     tools.counters().handshake_expired.Add();
-    return OverAs(SessionEnd::kHandshakeExpired);
+    return EndWith(SessionEnd::kHandshakeExpired);
   }
   if (resolving_) return Refuse(Outcome::kNameNotFound, tools);
   if (core_.state() == SessionState::kBinding) {
@@ -69,21 +69,21 @@ Handshake::Turn Handshake::OnDeadline(const SessionTools& tools) {
   return Refuse(OutcomeOf(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
 }
 
-void Handshake::Withdraw(const SessionTools& tools) {
+void Handshake::Cancel(const SessionTools& tools) {
   if (resolving_) tools.resolver.Withdraw({kTagTargetName, core_.handle});
   resolving_ = false;
   if (checking_login_) tools.logins.Withdraw(login_ticket_, waiter(tools));
   checking_login_ = false;
-  dialer_.Stop(Dial(tools));
+  dialer_.Stop(dial_tools(tools));
 }
 
-bool Handshake::awaits_something() const {
-  return resolving_ || dialer_.status() == Dialer::Status::kTrying || bind_wait_.listening();
+bool Handshake::awaits_event() const {
+  return resolving_ || dialer_.status() == Dialer::Status::kConnecting || bind_wait_.listening();
 }
 
 // --- What to try ---------------------------------------------------------------------------------------------------
 
-Handshake::Turn Handshake::Step(const SessionTools& tools) {
+Handshake::Progress Handshake::Step(const SessionTools& tools) {
   switch (core_.state()) {
     case SessionState::kNego:
       return StepNego(tools);
@@ -102,26 +102,26 @@ Handshake::Turn Handshake::Step(const SessionTools& tools) {
       break;
   }
   assert(false);  // then it has been given back
-  return Turn::kOver;
+  return Progress::kOver;
 }
 
-Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
+Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
   for (;;) {
     const socks5::Greeting greeting = socks5::DecodeGreeting(unread());
     switch (greeting.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
         continue;
       case Decoded::kNotSocks5:
         // Whatever it speaks, it would not understand an answer.
         tools.counters().not_socks5.Add();
         Warn("not-socks5", tools);
-        return RefusedAs(SessionEnd::kBadRequest);
+        return CloseWith(SessionEnd::kBadRequest);
       case Decoded::kMalformed:
         tools.counters().malformed.Add();
         Warn("malformed-greeting", tools);
         core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
-        return RefusedAs(SessionEnd::kBadRequest);
+        return CloseWith(SessionEnd::kBadRequest);
       case Decoded::kComplete:
         break;
     }
@@ -129,23 +129,23 @@ Handshake::Turn Handshake::StepNego(const SessionTools& tools) {
     const bool login = tools.users() != nullptr;
     if (login ? !greeting.offers_password : !greeting.offers_none) {
       core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
-      return RefusedAs(SessionEnd::kRefused);
+      return CloseWith(SessionEnd::kRefused);
     }
     const auto method = login ? socks5::Method::kPassword : socks5::Method::kNone;
-    if (!core_.Send(socks5::EncodeChoice(method))) return OverAs(SessionEnd::kClientLeft);
+    if (!core_.Send(socks5::EncodeChoice(method))) return EndWith(SessionEnd::kClientLeft);
     core_.Advance(login ? SessionState::kAuth : SessionState::kRequest, tools);
-    return Turn::kWaiting;
+    return Progress::kWaiting;
   }
 }
 
-Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
+Handshake::Progress Handshake::StepAuth(const SessionTools& tools) {
   // One that has finished sending still wants its verdict; one that is gone altogether does not.
-  if (checking_login_) return core_.events.broken ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+  if (checking_login_) return core_.events.broken ? EndWith(SessionEnd::kClientLeft) : Progress::kWaiting;
   for (;;) {
     const socks5::Credentials credentials = socks5::DecodeCredentials(unread());
     switch (credentials.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
         continue;
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
@@ -159,12 +159,12 @@ Handshake::Turn Handshake::StepAuth(const SessionTools& tools) {
   }
 }
 
-Handshake::Turn Handshake::StepRequest(const SessionTools& tools) {
+Handshake::Progress Handshake::StepRequest(const SessionTools& tools) {
   for (;;) {
     const socks5::Request request = socks5::DecodeRequest(unread());
     switch (request.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kMore) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
         continue;
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
@@ -173,45 +173,45 @@ Handshake::Turn Handshake::StepRequest(const SessionTools& tools) {
         break;
     }
     begin_ += request.size;
-    return Obey(request, tools);
+    return BeginCommand(request, tools);
   }
 }
 
-Handshake::Turn Handshake::StepConnecting(const SessionTools& tools) {
+Handshake::Progress Handshake::StepConnecting(const SessionTools& tools) {
   // A client that has finished sending may still want its answer; one that is gone altogether does not.
-  if (core_.events.broken) return OverAs(SessionEnd::kClientLeft);
+  if (core_.events.broken) return EndWith(SessionEnd::kClientLeft);
   switch (dialer_.status()) {
     case Dialer::Status::kIdle:
-    case Dialer::Status::kTrying:
-      return Turn::kWaiting;
+    case Dialer::Status::kConnecting:
+      return Progress::kWaiting;
     case Dialer::Status::kConnected:
-      return TakeTarget(tools);
+      return FinishConnect(tools);
     case Dialer::Status::kFailed:
       return Refuse(OutcomeOf(dialer_.fault()), tools);
   }
-  return Turn::kWaiting;
+  return Progress::kWaiting;
 }
 
 // The end of the client's stream is the client leaving, even when it sent something ahead: the FIN of one that is gone
 // looks like that of one that only has nothing more to say, and no port shall stay open for one that is gone.
-Handshake::Turn Handshake::StepBinding(const SessionTools& tools) {
-  if (core_.events.closing) return OverAs(SessionEnd::kClientLeft);
-  if (resolving_) return Turn::kWaiting;
-  switch (bind_wait_.Step(core_.port, Bind(tools))) {
-    case BindWait::Turn::kWaiting:
-      return Turn::kWaiting;
-    case BindWait::Turn::kUnfinished:
-      return Turn::kUnfinished;
-    case BindWait::Turn::kCame:
-      return TakePeer(tools);
+Handshake::Progress Handshake::StepBinding(const SessionTools& tools) {
+  if (core_.events.closing) return EndWith(SessionEnd::kClientLeft);
+  if (resolving_) return Progress::kWaiting;
+  switch (bind_wait_.Step(core_.port, bind_tools(tools))) {
+    case BindWait::Progress::kWaiting:
+      return Progress::kWaiting;
+    case BindWait::Progress::kUnfinished:
+      return Progress::kUnfinished;
+    case BindWait::Progress::kAccepted:
+      return FinishBind(tools);
   }
-  return Turn::kWaiting;
+  return Progress::kWaiting;
 }
 
 // --- Messages ------------------------------------------------------------------------------------------------------
 
 Handshake::Received Handshake::Receive() {
-  if (!core_.events.readable) return Received::kNotYet;
+  if (!core_.events.readable) return Received::kNothing;
   const std::span room = std::span(bytes_).subspan(end_);
   assert(!room.empty());  // the longest messages fit (limits.h), and a whole one would have been decoded
   const IoResult read = penstock::Receive(core_.socket.get(), room);
@@ -219,27 +219,27 @@ Handshake::Received Handshake::Receive() {
     case IoStatus::kDone:
       end_ += read.bytes;
       if (read.bytes < room.size() && !core_.events.closing && !core_.events.urgent) core_.events.readable = false;
-      return Received::kMore;
+      return Received::kBytes;
     case IoStatus::kAgain:
       core_.events.readable = false;
-      return Received::kNotYet;
+      return Received::kNothing;
     case IoStatus::kEnd:
     case IoStatus::kFault:
-      return Received::kGone;
+      return Received::kEnd;
   }
-  return Received::kGone;
+  return Received::kEnd;
 }
 
-Handshake::Turn Handshake::AfterReceiving(Received received) {
-  return received == Received::kGone ? OverAs(SessionEnd::kClientLeft) : Turn::kWaiting;
+Handshake::Progress Handshake::AfterReceiving(Received received) {
+  return received == Received::kEnd ? EndWith(SessionEnd::kClientLeft) : Progress::kWaiting;
 }
 
-Handshake::Turn Handshake::Refuse(Outcome outcome, const SessionTools& tools) {
-  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return OverAs(SessionEnd::kClientLeft);
-  return RefusedAs(outcome == Outcome::kOverLimit ? SessionEnd::kOverLimit : SessionEnd::kRefused);
+Handshake::Progress Handshake::Refuse(Outcome outcome, const SessionTools& tools) {
+  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return EndWith(SessionEnd::kClientLeft);
+  return CloseWith(outcome == Outcome::kOverLimit ? SessionEnd::kOverLimit : SessionEnd::kRefused);
 }
 
-Handshake::Turn Handshake::Deny(const AccessVerdict& ruling, const SessionTools& tools) {
+Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionTools& tools) {
   tools.counters().denied.Add();
   if (tools.log.wants(LogLevel::kInfo)) {
     LogLine line(LogLevel::kInfo, "denied");
@@ -248,19 +248,19 @@ Handshake::Turn Handshake::Deny(const AccessVerdict& ruling, const SessionTools&
     line.Text("command", Describe(*core_.command));
     line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
         .Number("port", core_.port);
-    if (ruling.by_guard) {
+    if (verdict.by_guard) {
       line.Text("rule", "guard");
-    } else if (ruling.rule == nullptr) {
+    } else if (verdict.rule == nullptr) {
       line.Text("rule", "default");
     } else {
-      line.Number("rule", ruling.rule->number).Text("where", ruling.rule->where);
+      line.Number("rule", verdict.rule->number).Text("where", verdict.rule->where);
     }
     tools.log.Write(line);
   }
   return Refuse(Outcome::kDenied, tools);
 }
 
-Handshake::Turn Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
+Handshake::Progress Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
   tools.counters().malformed.Add();
   Warn("malformed-request", tools);
   switch (fault) {
@@ -283,45 +283,45 @@ void Handshake::Warn(std::string_view event, const SessionTools& tools) const {
   tools.log.Write(line);
 }
 
-Handshake::Turn Handshake::RefusedAs(SessionEnd end) {
+Handshake::Progress Handshake::CloseWith(SessionEnd end) {
   core_.end = end;
-  return Turn::kRefused;
+  return Progress::kRefused;
 }
 
-Handshake::Turn Handshake::OverAs(SessionEnd end) {
+Handshake::Progress Handshake::EndWith(SessionEnd end) {
   core_.end = end;
-  return Turn::kOver;
+  return Progress::kOver;
 }
 
 // --- Logging in ----------------------------------------------------------------------------------------------------
 
-Handshake::Turn Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
+Handshake::Progress Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
   // Since the greeting a reload may have let everybody in; then nobody is asked who they are.
   LoginCheck check{LoginOutcome::kAccepted};
   if (tools.users() != nullptr) {
-    if (!core_.KeepUser(credentials.name)) return OverAs(SessionEnd::kExhausted);
+    if (!core_.StoreUser(credentials.name)) return EndWith(SessionEnd::kExhausted);
     const LoginAttempt attempt{credentials.name, credentials.password, core_.client.ip};
     check = tools.logins.Check(tools.users(), attempt, waiter(tools), tools.now());
-    if (check.user != nullptr && !core_.KeepUser(credentials.name, check.user->credential)) {
-      return OverAs(SessionEnd::kExhausted);
+    if (check.user != nullptr && !core_.StoreUser(credentials.name, check.user->credential)) {
+      return EndWith(SessionEnd::kExhausted);
     }
   }
   Wipe(std::span(bytes_).subspan(begin_, credentials.size));
   begin_ += credentials.size;
-  if (check.outcome != LoginOutcome::kPending) return AfterLogin(check.outcome, tools);
+  if (check.outcome != LoginOutcome::kPending) return FinishLogin(check.outcome, tools);
   checking_login_ = true;
   login_ticket_ = check.ticket;
-  return Turn::kWaiting;
+  return Progress::kWaiting;
 }
 
-Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& tools) {
+Handshake::Progress Handshake::FinishLogin(LoginOutcome outcome, const SessionTools& tools) {
   switch (outcome) {
     case LoginOutcome::kPending:
       break;
     case LoginOutcome::kAccepted:
       tools.counters().logins_accepted.Add();
-      if (!OpenAccount(tools)) return OverAs(SessionEnd::kExhausted);
-      if (!core_.Send(socks5::EncodeVerdict(true))) return OverAs(SessionEnd::kClientLeft);
+      if (!AdmitUser(tools)) return EndWith(SessionEnd::kExhausted);
+      if (!core_.Send(socks5::EncodeVerdict(true))) return EndWith(SessionEnd::kClientLeft);
       core_.Advance(SessionState::kRequest, tools);
       break;
     case LoginOutcome::kWrong:
@@ -333,143 +333,145 @@ Handshake::Turn Handshake::AfterLogin(LoginOutcome outcome, const SessionTools& 
       Warn("login-throttled", tools);
       return RefuseLogin(SessionEnd::kLoginThrottled);
   }
-  return Turn::kWaiting;
+  return Progress::kWaiting;
 }
 
 // Counts the session towards its user, whose password was right. Whether the user has too many is told when the client
 // asks for something. False when there is no memory.
-bool Handshake::OpenAccount(const SessionTools& tools) {
+bool Handshake::AdmitUser(const SessionTools& tools) {
   const Limits& limits = tools.policy->limits;
   if (!limits.on_users() || tools.users() == nullptr) return true;
-  const auto entered = tools.accounts.Admit(core_.user.get(), limits.connections_per_user_max, tools.now());
-  core_.account = entered.account;
-  user_is_full_ = entered.full;
-  if (entered.full) tools.counters().over_user_limit.Add();
-  return core_.account != nullptr || user_is_full_;
+  const auto admitted = tools.accounts.Admit(core_.user.get(), limits.connections_per_user_max, tools.now());
+  core_.account = admitted.account;
+  user_over_limit_ = admitted.full;
+  if (admitted.full) tools.counters().over_user_limit.Add();
+  return core_.account != nullptr || user_over_limit_;
 }
 
-Handshake::Turn Handshake::RefuseLogin(SessionEnd end) {
-  if (!core_.Send(socks5::EncodeVerdict(false))) return OverAs(SessionEnd::kClientLeft);
-  return RefusedAs(end);
+Handshake::Progress Handshake::RefuseLogin(SessionEnd end) {
+  if (!core_.Send(socks5::EncodeVerdict(false))) return EndWith(SessionEnd::kClientLeft);
+  return CloseWith(end);
 }
 
 // --- Connecting, or waiting for a peer -----------------------------------------------------------------------------
 
-Handshake::Turn Handshake::Obey(const socks5::Request& request, const SessionTools& tools) {
+Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, const SessionTools& tools) {
   core_.command = request.command;
   core_.target = {request.address, request.port};
   core_.port = request.port;
-  KeepName({request.name}, tools);
+  StoreName({request.name}, tools);
   // A reload may have come since the login, or since nobody was asked for one.
-  if (!core_.login_holds(tools)) return Deny({}, tools);
-  const bool client_is_over = core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
-  if (client_is_over || user_is_full_) return Refuse(Outcome::kOverLimit, tools);
+  if (!core_.login_valid(tools)) return Deny({}, tools);
+  const bool client_over_limit =
+      core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
+  if (client_over_limit || user_over_limit_) return Refuse(Outcome::kOverLimit, tools);
   switch (request.command) {
     case Command::kConnect:
       core_.Advance(SessionState::kConnecting, tools);
       if (request.port == 0) return Refuse(Outcome::kMalformed, tools);
-      return FindTarget(request, tools);
+      return ResolveTarget(request, tools);
     case Command::kBind:
       // A peer's port is its own choice, so the request's means nothing.
       core_.Advance(SessionState::kBinding, tools);
-      return FindTarget(request, tools);
+      return ResolveTarget(request, tools);
     case Command::kUdpAssociate:
-      if (const AccessVerdict ruling = core_.access(tools).EvaluateCommand(); !ruling.allowed)
-        return Deny(ruling, tools);
-      return Turn::kAssociate;
+      if (const AccessVerdict verdict = core_.access(tools).EvaluateCommand(); !verdict.allowed)
+        return Deny(verdict, tools);
+      return Progress::kAssociate;
   }
   return Refuse(Outcome::kCommandUnsupported, tools);
 }
 
-Handshake::Turn Handshake::FindTarget(const socks5::Request& request, const SessionTools& tools) {
+Handshake::Progress Handshake::ResolveTarget(const socks5::Request& request, const SessionTools& tools) {
   tools.deadlines.connect.Arm(core_.deadline, tools.now());
   const auto address = request.name.empty() ? std::optional(request.address) : AddressInName(request.name);
-  if (!address) return LookUp(request.name, tools);
+  if (!address) return ResolveName(request.name, tools);
   core_.target.ip = *address;
-  if (core_.state() != SessionState::kBinding || !address->is_unspecified()) return Reach({}, {&*address, 1}, tools);
-  if (const AccessVerdict ruling = core_.access(tools).EvaluateName({}, core_.port); !ruling.allowed)
-    return Deny(ruling, tools);
-  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has reached.
-  if (core_.name == nullptr) KeepName({address->ToString()}, tools);
+  if (core_.state() != SessionState::kBinding || !address->is_unspecified())
+    return ConnectOrListen({}, {&*address, 1}, tools);
+  if (const AccessVerdict verdict = core_.access(tools).EvaluateName({}, core_.port); !verdict.allowed)
+    return Deny(verdict, tools);
+  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has connection.
+  if (core_.name == nullptr) StoreName({address->ToString()}, tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
-  return AfterListening(bind_wait_.ListenForAnyone(at, Bind(tools)), tools);
+  return AfterListening(bind_wait_.ListenForAnyPeer(at, bind_tools(tools)), tools);
 }
 
-Handshake::Turn Handshake::LookUp(std::string_view name, const SessionTools& tools) {
+Handshake::Progress Handshake::ResolveName(std::string_view name, const SessionTools& tools) {
   if (!IsHostName(name)) return Refuse(Outcome::kNameNotFound, tools);
   name_ = name;
   resolving_ = true;
   const Access access = core_.access(tools);
   const AllowedNames allowed(access, name, core_.port);
   const auto answer = tools.resolver.Resolve(name, {kTagTargetName, core_.handle}, core_.client.ip, &allowed);
-  return answer ? OnName(*answer, tools) : Turn::kWaiting;
+  return answer ? OnName(*answer, tools) : Progress::kWaiting;
 }
 
 // Begins to connect to, or to listen for, those of `addresses` that the client may reach.
-Handshake::Turn Handshake::Reach(const TargetName& name, std::span<const IpAddress> addresses,
-                                 const SessionTools& tools) {
+Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span<const IpAddress> addresses,
+                                               const SessionTools& tools) {
   std::array<IpAddress, kAddressesPerName> allowed;
   std::array<const Source*, kAddressesPerName> all_sources;
   std::size_t count = 0;
   AccessVerdict denial;
   const Access access = core_.access(tools);
   for (const IpAddress& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    const AccessVerdict ruling = access.EvaluateAddress(name, address, core_.port);
-    if (!ruling.allowed) {
-      denial = ruling;
+    const AccessVerdict verdict = access.EvaluateAddress(name, address, core_.port);
+    if (!verdict.allowed) {
+      denial = verdict;
       continue;
     }
-    if (ruling.source() != nullptr) rules_ = tools.policy->rules;
-    all_sources[count] = ruling.source();
+    if (verdict.source() != nullptr) rules_ = tools.policy->rules;
+    all_sources[count] = verdict.source();
     allowed[count++] = address;
   }
   if (count == 0) return Deny(denial, tools);
   const auto targets = std::span(allowed).first(count);
   const auto sources = std::span(all_sources).first(count);
   if (core_.state() == SessionState::kBinding) {
-    return AfterListening(bind_wait_.ListenFor(targets, Bind(tools), sources), tools);
+    return AfterListening(bind_wait_.ListenFor(targets, bind_tools(tools), sources), tools);
   }
-  dialer_.Begin(targets, core_.port, Dial(tools), sources);
-  return Turn::kWaiting;
+  dialer_.Begin(targets, core_.port, dial_tools(tools), sources);
+  return Progress::kWaiting;
 }
 
-Handshake::Turn Handshake::TakeTarget(const SessionTools& tools) {
+Handshake::Progress Handshake::FinishConnect(const SessionTools& tools) {
   const Endpoint local = LocalEndpoint(dialer_.socket());
   // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
   if (local == dialer_.peer()) return Refuse(Outcome::kRefused, tools);
-  reached_.attempt = dialer_.winner();
-  reached_.peer = dialer_.peer();
-  reached_.bound = local;
-  reached_.events = dialer_.events();
-  reached_.socket = dialer_.TakeSocket();
-  return Turn::kReached;
+  connection_.attempt = dialer_.winner();
+  connection_.peer = dialer_.peer();
+  connection_.bound = local;
+  connection_.events = dialer_.events();
+  connection_.socket = dialer_.TakeSocket();
+  return Progress::kConnected;
 }
 
 // The first reply of a BIND: where the peer is to connect to.
-Handshake::Turn Handshake::AfterListening(Fault fault, const SessionTools& tools) {
+Handshake::Progress Handshake::AfterListening(Fault fault, const SessionTools& tools) {
   if (fault != Fault::kNone) return Refuse(OutcomeOf(fault), tools);
-  if (!core_.SendReply(Outcome::kSucceeded, bind_wait_.at(), tools)) return OverAs(SessionEnd::kClientLeft);
+  if (!core_.SendReply(Outcome::kSucceeded, bind_wait_.at(), tools)) return EndWith(SessionEnd::kClientLeft);
   tools.deadlines.bind.Arm(core_.deadline, tools.now());
-  return Turn::kWaiting;
+  return Progress::kWaiting;
 }
 
 // The second reply of a BIND is due: who has connected.
-Handshake::Turn Handshake::TakePeer(const SessionTools& tools) {
+Handshake::Progress Handshake::FinishBind(const SessionTools& tools) {
   Accepted peer = bind_wait_.TakePeer();
   if (!tools.poller.Add(peer.socket.get(), {kTagTarget, core_.handle})) {
     AbortOnClose(peer.socket.get());
     return Refuse(Outcome::kGeneralFailure, tools);
   }
-  reached_.socket = std::move(peer.socket);
-  reached_.peer = peer.peer;
-  reached_.bound = peer.peer;
-  reached_.events.writable = true;
-  return Turn::kReached;
+  connection_.socket = std::move(peer.socket);
+  connection_.peer = peer.peer;
+  connection_.bound = peer.peer;
+  connection_.events.writable = true;
+  return Progress::kConnected;
 }
 
-void Handshake::KeepName(const TargetName& name, const SessionTools& tools) {
+void Handshake::StoreName(const TargetName& name, const SessionTools& tools) {
   if (name.requested.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
-  core_.name = Kept(name.requested, name.completed);
+  core_.name = CopyStrings(name.requested, name.completed);
 }
 
 Outcome OutcomeOf(Fault fault) {

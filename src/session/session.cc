@@ -36,7 +36,7 @@ Session::Next Session::OnClient(const Events& events, const SessionTools& tools)
   } else {
     core_.events |= events;
   }
-  return waits_its_turn() ? Next::kAgain : Drive(tools);
+  return defers_steps() ? Next::kReady : Drive(tools);
 }
 
 Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
@@ -45,12 +45,12 @@ Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const
   } else if (core_.state() == State::kRelay && attempt == target_attempt_) {
     relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
   }
-  return waits_its_turn() ? Next::kAgain : Drive(tools);
+  return defers_steps() ? Next::kReady : Drive(tools);
 }
 
 Session::Next Session::OnUdp(Association::Side side, const Events& events, const SessionTools& tools) {
   if (core_.state() == State::kAssociated) association_->OnEvents(side, events);
-  return waits_its_turn() ? Next::kAgain : Drive(tools);
+  return defers_steps() ? Next::kReady : Drive(tools);
 }
 
 Session::Next Session::OnAttemptDelay(const SessionTools& tools) {
@@ -76,7 +76,7 @@ Session::Next Session::OnLogin(const LoginAnswer& answer, const SessionTools& to
 Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
                                       const SessionTools& tools) {
   if (core_.state() != State::kAssociated) return Next::kWait;
-  association_->OnName(datagram, answer, Associate(tools));
+  association_->OnName(datagram, answer, associate_tools(tools));
   active_ = tools.now();
   return Drive(tools);
 }
@@ -104,9 +104,9 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 // Where memory has run out, a session that had no limit goes on without.
 Session::Next Session::OnPolicy(const SessionTools& tools) {
   if (core_.state() != State::kRelay && core_.state() != State::kAssociated) return Next::kWait;
-  if (IsToEnd(tools)) {
+  if (MustEnd(tools)) {
     tools.counters().forbidden_later.Add();
-    CutOff(End::kForbidden);
+    Abort(End::kForbidden);
     return Next::kRelease;
   }
   if (association_ != nullptr) association_->OnPolicy();
@@ -118,19 +118,19 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
   return Next::kWait;
 }
 
-bool Session::IsToEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
+bool Session::MustEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
 
 // Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
 // rules nor a log that wanted them, are judged by the address alone.
 bool Session::Forbidden(const SessionTools& tools) const {
-  if (!core_.login_holds(tools)) return true;
+  if (!core_.login_valid(tools)) return true;
   const Access access = core_.access(tools);
   if (core_.command == Command::kUdpAssociate) return !access.EvaluateCommand().allowed;
   return !access.EvaluateAddress(core_.target_name(), core_.target.ip, core_.port).allowed;
 }
 
 // What is cut off shall not look whole.
-void Session::CutOff(End end) {
+void Session::Abort(End end) {
   core_.end = end;
   if (core_.state() != State::kRelay && core_.state() != State::kResetting) return;
   AbortOnClose(core_.socket.get());
@@ -186,21 +186,21 @@ Session::Next Session::Step(const SessionTools& tools) {
 
 Session::Next Session::StepRelay(const SessionTools& tools) {
   const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
-  const FlowTools lent = Flows(tools);
-  const Relay::Turn turn = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
-                                                : StepThrottled(lent, tools.deadlines.throttle);
+  const FlowTools lent = flow_tools(tools);
+  const Relay::Progress progress = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
+                                                        : StepThrottled(lent, tools.deadlines.throttle);
   const bool just_half_closed = relay_.half_closed() && !half_closed_;
   half_closed_ |= just_half_closed;
   if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
-  switch (turn) {
-    case Relay::Turn::kWaiting:
+  switch (progress) {
+    case Relay::Progress::kWaiting:
       return Next::kWait;
-    case Relay::Turn::kUnfinished:
-      return Next::kAgain;
-    case Relay::Turn::kEnded:
+    case Relay::Progress::kUnfinished:
+      return Next::kReady;
+    case Relay::Progress::kEnded:
       tools.counters().relays_ended.Add();
-      return OverAs(End::kClosed);
-    case Relay::Turn::kBroken:
+      return EndWith(End::kClosed);
+    case Relay::Progress::kBroken:
       tools.counters().relays_reset.Add();
       core_.end = End::kReset;
       active_ = tools.now();
@@ -211,13 +211,13 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
 }
 
 // A turn within the limits: asks what may be taken, takes it, and pays for it.
-Relay::Turn Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) {
+Relay::Progress Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) {
   const TimePoint now = lent.clock.now();
   const Allowance allowed = throttle_->Allow(relay_.wants_read(), now);
   Allowance left = allowed;
-  const Relay::Turn turn = relay_.Step(core_.socket.get(), target_.get(), left, lent);
+  const Relay::Progress progress = relay_.Step(core_.socket.get(), target_.get(), left, lent);
   const Allowance taken{allowed.up - left.up, allowed.down - left.down};
-  return throttle_->Settle(taken, relay_.unfinished(), ticks, now) ? Relay::Turn::kWaiting : turn;
+  return throttle_->Settle(taken, relay_.unfinished(), ticks, now) ? Relay::Progress::kWaiting : progress;
 }
 
 // The TCP connection means nothing but that the association lasts: its end is the end, in order or not, and what comes
@@ -225,15 +225,15 @@ Relay::Turn Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) 
 Session::Next Session::StepAssociated(const SessionTools& tools) {
   for (std::size_t dropped = 0; core_.events.readable && dropped < kTurnBytes;) {
     const IoResult read = Receive(core_.socket.get(), tools.flow.copy_buffer);
-    if (read.status == IoStatus::kEnd) return OverAs(End::kClosed);
-    if (read.status == IoStatus::kFault) return OverAs(End::kReset);
+    if (read.status == IoStatus::kEnd) return EndWith(End::kClosed);
+    if (read.status == IoStatus::kFault) return EndWith(End::kReset);
     if (read.status == IoStatus::kAgain) core_.events.readable = false;
     dropped += read.bytes;
   }
   const std::uint64_t before = datagrams();
-  const Association::Turn turn = association_->Step(Associate(tools));
+  const Association::Progress progress = association_->Step(associate_tools(tools));
   if (datagrams() != before) active_ = tools.now();
-  return turn == Association::Turn::kUnfinished || core_.events.readable ? Next::kAgain : Next::kWait;
+  return progress == Association::Progress::kUnfinished || core_.events.readable ? Next::kReady : Next::kWait;
 }
 
 // The refusal is on its way. Closing with unread input would turn into a reset that can destroy it (RFC 2525 section
@@ -267,53 +267,53 @@ Session::Next Session::StepResetting(const SessionTools& tools) {
 
 // --- From the handshake to what it led to --------------------------------------------------------------------------
 
-Session::Next Session::AfterHandshake(Handshake::Turn turn, const SessionTools& tools) {
-  switch (turn) {
-    case Handshake::Turn::kWaiting:
+Session::Next Session::AfterHandshake(Handshake::Progress progress, const SessionTools& tools) {
+  switch (progress) {
+    case Handshake::Progress::kWaiting:
       return Next::kWait;
-    case Handshake::Turn::kUnfinished:
-      return Next::kAgain;
-    case Handshake::Turn::kReached:
+    case Handshake::Progress::kUnfinished:
+      return Next::kReady;
+    case Handshake::Progress::kConnected:
       return BeginRelay(tools);
-    case Handshake::Turn::kAssociate:
+    case Handshake::Progress::kAssociate:
       return BeginAssociation(tools);
-    case Handshake::Turn::kRefused:
-      return CloseGently(tools);
-    case Handshake::Turn::kOver:
+    case Handshake::Progress::kRefused:
+      return BeginClosing(tools);
+    case Handshake::Progress::kOver:
       return Next::kRelease;
   }
   return Next::kRelease;
 }
 
 // What has happened may have brought the handshake further than to its next wait.
-Session::Next Session::DriveAfter(Handshake::Turn turn, const SessionTools& tools) {
-  const Next next = AfterHandshake(turn, tools);
+Session::Next Session::DriveAfter(Handshake::Progress progress, const SessionTools& tools) {
+  const Next next = AfterHandshake(progress, tools);
   return next == Next::kRelease ? next : Drive(tools);
 }
 
 Session::Next Session::BeginRelay(const SessionTools& tools) {
-  Handshake::Reached& reached = handshake_->reached();
-  target_ = std::move(reached.socket);
-  target_attempt_ = reached.attempt;
-  core_.target = reached.peer;
-  if (IsToEnd(tools)) {
+  Handshake::Connection& connection = handshake_->connection();
+  target_ = std::move(connection.socket);
+  target_attempt_ = connection.attempt;
+  core_.target = connection.peer;
+  if (MustEnd(tools)) {
     AbortOnClose(target_.get());
     target_.Close();
     return RefuseForbidden(tools);
   }
   if (!BeginThrottle(tools)) {
     AbortOnClose(target_.get());
-    return OverAs(End::kExhausted);
+    return EndWith(End::kExhausted);
   }
-  if (!core_.SendReply(Outcome::kSucceeded, reached.bound, tools)) {
+  if (!core_.SendReply(Outcome::kSucceeded, connection.bound, tools)) {
     AbortOnClose(target_.get());
-    return OverAs(End::kClientLeft);
+    return EndWith(End::kClientLeft);
   }
   core_.events.writable = true;
-  if (!relay_.Begin(core_.events, reached.events, target_.get(), handshake_->unread(), Flows(tools))) {
+  if (!relay_.Begin(core_.events, connection.events, target_.get(), handshake_->unread(), flow_tools(tools))) {
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
-    return OverAs(End::kExhausted);
+    return EndWith(End::kExhausted);
   }
   ReturnHandshake(tools);
   tools.deadlines.relay_check.Arm(core_.deadline, tools.now());
@@ -330,15 +330,15 @@ Session::Next Session::RefuseForbidden(const SessionTools& tools) {
 }
 
 Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tools) {
-  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return OverAs(End::kClientLeft);
+  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return EndWith(End::kClientLeft);
   core_.end = end;
-  return CloseGently(tools);
+  return BeginClosing(tools);
 }
 
 // DST.ADDR of the request is not looked at: see associate.h.
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
-  if (IsToEnd(tools)) return RefuseForbidden(tools);
-  const AssociateTools lent = Associate(tools);
+  if (MustEnd(tools)) return RefuseForbidden(tools);
+  const AssociateTools lent = associate_tools(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;
   if (association != nullptr &&
@@ -350,7 +350,7 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   ReturnHandshake(tools);
   association_ = association;
   tools.counters().associations_begun.Add();
-  if (!core_.SendReply(Outcome::kSucceeded, association->Bound(lent), tools)) return OverAs(End::kClientLeft);
+  if (!core_.SendReply(Outcome::kSucceeded, association->Bound(lent), tools)) return EndWith(End::kClientLeft);
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   active_ = tools.now();
   core_.Advance(State::kAssociated, tools);
@@ -369,7 +369,7 @@ bool Session::BeginThrottle(const SessionTools& tools) {
   return throttle_ != nullptr;
 }
 
-Session::Next Session::CloseGently(const SessionTools& tools) {
+Session::Next Session::BeginClosing(const SessionTools& tools) {
   ReturnHandshake(tools);
   ShutdownSend(core_.socket.get());
   tools.deadlines.linger.Arm(core_.deadline, tools.now());
@@ -378,14 +378,14 @@ Session::Next Session::CloseGently(const SessionTools& tools) {
   return Next::kWait;
 }
 
-Session::Next Session::OverAs(End end) {
+Session::Next Session::EndWith(End end) {
   core_.end = end;
   return Next::kRelease;
 }
 
 void Session::ReturnHandshake(const SessionTools& tools) {
   if (handshake_ == nullptr) return;
-  handshake_->Withdraw(tools);
+  handshake_->Cancel(tools);
   tools.handshakes.Release(handshake_->self());
   handshake_ = nullptr;
 }
@@ -404,7 +404,7 @@ Session::Next Session::CheckIdle(const SessionTools& tools) {
     tools.counters().relays_expired.Add();
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
-    return OverAs(End::kIdle);
+    return EndWith(End::kIdle);
   }
   if (!keepalive_) {
     EnableKeepAlive(core_.socket.get(), tools.settings.keepalive);
@@ -433,20 +433,20 @@ bool Session::FindDeadPeer(const SessionTools& tools) {
 }
 
 Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
-  if (tools.now() - active_ >= tools.settings.udp_idle_timeout) return OverAs(End::kIdle);
+  if (tools.now() - active_ >= tools.settings.udp_idle_timeout) return EndWith(End::kIdle);
   if (!keepalive_) EnableKeepAlive(core_.socket.get(), tools.settings.keepalive);
   keepalive_ = true;
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   return Next::kWait;
 }
 
-FlowTools Session::Flows(const SessionTools& tools) const {
+FlowTools Session::flow_tools(const SessionTools& tools) const {
   FlowTools lent = tools.flow;
   lent.share = core_.share;
   return lent;
 }
 
-AssociateTools Session::Associate(const SessionTools& tools) const {
+AssociateTools Session::associate_tools(const SessionTools& tools) const {
   return {.settings = tools.settings,
           .access = core_.access(tools),
           .poller = tools.poller,
@@ -487,7 +487,7 @@ void Session::CheckInvariants(Next next) const {
   assert((handshake_ != nullptr) == (core_.state() <= State::kBinding));
   assert(target_.valid() == (core_.state() == State::kRelay || core_.state() == State::kResetting));
   assert((association_ != nullptr) == (core_.state() == State::kAssociated));
-  assert(handshake_ == nullptr || core_.state() < State::kConnecting || handshake_->awaits_something());
+  assert(handshake_ == nullptr || core_.state() < State::kConnecting || handshake_->awaits_event());
   // Something will wake us, whatever the peers do.
   assert(core_.deadline.armed());
 }

@@ -20,25 +20,25 @@ std::uint64_t HashOf(const IpAddress& address, const AddressKey& key, std::uint1
   return port == 0 ? hash : Mix(hash + port);
 }
 
-constexpr std::uint32_t kDoubt = 1;
+constexpr std::uint32_t kSuspect = 1;
 
-std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<std::uint32_t>(hash) & ~kDoubt, 2U); }
+std::uint32_t FingerprintOf(std::uint64_t hash) { return std::max(static_cast<std::uint32_t>(hash) & ~kSuspect, 2U); }
 
-void Doubt(std::span<std::uint32_t> places) {
-  for (std::uint32_t& place : places) place |= place != 0 ? kDoubt : 0;
+void Suspect(std::span<std::uint32_t> entries) {
+  for (std::uint32_t& entry : entries) entry |= entry != 0 ? kSuspect : 0;
 }
 
 std::size_t BucketOf(std::uint64_t hash) { return static_cast<std::size_t>(hash >> 32) % AddressPage::kBuckets; }
 
 // The latest come first. One that is not among them takes the place of the last, if it may: false when it may not.
-bool PutFirst(std::span<std::uint32_t> places, std::uint32_t fingerprint, bool may_replace) {
-  auto place = std::ranges::find_if(places, [&](std::uint32_t other) { return (other & ~kDoubt) == fingerprint; });
-  if (place == places.end()) {
+bool InsertFirst(std::span<std::uint32_t> entries, std::uint32_t fingerprint, bool may_replace) {
+  auto entry = std::ranges::find_if(entries, [&](std::uint32_t other) { return (other & ~kSuspect) == fingerprint; });
+  if (entry == entries.end()) {
     if (!may_replace) return false;
-    --place;
+    --entry;
   }
-  std::copy_backward(places.begin(), place, place + 1);
-  places.front() = fingerprint;
+  std::copy_backward(entries.begin(), entry, entry + 1);
+  entries.front() = fingerprint;
   return true;
 }
 
@@ -49,33 +49,33 @@ bool AddressSet::Contains(const IpAddress& address, const AddressKey& key, std::
   return Has(hash, FingerprintOf(hash));
 }
 
-bool AddressSet::Doubts(const IpAddress& address, const AddressKey& key) const {
+bool AddressSet::IsSuspect(const IpAddress& address, const AddressKey& key) const {
   const std::uint64_t hash = HashOf(address, key);
-  return Has(hash, FingerprintOf(hash) | kDoubt) && !Has(hash, FingerprintOf(hash));
+  return Has(hash, FingerprintOf(hash) | kSuspect) && !Has(hash, FingerprintOf(hash));
 }
 
 // An address from before the page came is still among the inline ones.
 bool AddressSet::Has(std::uint64_t hash, std::uint32_t fingerprint) const {
-  const auto is_inside = [fingerprint](std::span<const std::uint32_t> places) {
-    return std::ranges::find(places, fingerprint) != places.end();
+  const auto is_inside = [fingerprint](std::span<const std::uint32_t> entries) {
+    return std::ranges::find(entries, fingerprint) != entries.end();
   };
   return is_inside(inline_) || (page_ != nullptr && is_inside(page_->buckets[BucketOf(hash)]));
 }
 
-void AddressSet::DoubtAll() {
-  Doubt(inline_);
+void AddressSet::SuspectAll() {
+  Suspect(inline_);
   if (page_ == nullptr) return;
-  for (AddressPage::Bucket& bucket : page_->buckets) Doubt(bucket);
+  for (AddressPage::Bucket& bucket : page_->buckets) Suspect(bucket);
 }
 
 void AddressSet::Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages, std::uint16_t port) {
   const std::uint64_t hash = HashOf(address, key, port);
   if (page_ == nullptr) {
-    if (PutFirst(inline_, FingerprintOf(hash), inline_.back() == 0)) return;
+    if (InsertFirst(inline_, FingerprintOf(hash), inline_.back() == 0)) return;
     page_ = pages.Acquire();
   }
-  const auto places = page_ == nullptr ? std::span<std::uint32_t>(inline_) : page_->buckets[BucketOf(hash)];
-  PutFirst(places, FingerprintOf(hash), true);
+  const auto entries = page_ == nullptr ? std::span<std::uint32_t>(inline_) : page_->buckets[BucketOf(hash)];
+  InsertFirst(entries, FingerprintOf(hash), true);
 }
 
 void AddressSet::Release(Slab<AddressPage>& pages) {

@@ -23,7 +23,9 @@ Endpoint AnyAddress(bool v4) {
 }
 
 // Denied by more than the default.
-bool IsClosed(const AccessVerdict& ruling) { return !ruling.allowed && (ruling.rule != nullptr || ruling.by_guard); }
+bool IsExplicitDenial(const AccessVerdict& verdict) {
+  return !verdict.allowed && (verdict.rule != nullptr || verdict.by_guard);
+}
 
 }  // namespace
 
@@ -36,7 +38,7 @@ AssociationPool::AssociationPool(std::size_t associations_max, std::uint8_t tag_
 }
 
 // When all room is taken, the share that has most drops its oldest, as long as it has more than this one would have.
-bool AssociationPool::MakeRoom(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters) {
+bool AssociationPool::EvictFor(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters) {
   for (;;) {
     const bool full = waiting.live() == kWaitingDatagramsPerWorker;
     if (!full && waiting_bytes + bytes <= kWaitingBytesPerWorker) return true;
@@ -44,9 +46,9 @@ bool AssociationPool::MakeRoom(const Waiting& share, std::size_t bytes, Resolver
     const Waiting& most = *std::ranges::max_element(waiting_of_share, {}, holds);
     if (holds(most) < holds(share) + (full ? 1 : bytes)) return false;
     WaitingDatagram& oldest = *most.datagrams.front();
-    resolver.Withdraw(WaiterOf(oldest));
+    resolver.Withdraw(CookieOf(oldest));
     counters.udp_queue_full.Add();
-    oldest.association.OnDropped();
+    oldest.association.OnEvicted();
     Release(oldest);
   }
 }
@@ -55,7 +57,7 @@ WaitingDatagram* AssociationPool::Acquire(Association& association, Handle sessi
                                           std::size_t bytes, std::size_t share, Resolver& resolver,
                                           Counters& counters) {
   Waiting& its = waiting_of_share[share];
-  if (!MakeRoom(its, bytes, resolver, counters)) return nullptr;
+  if (!EvictFor(its, bytes, resolver, counters)) return nullptr;
   std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[bytes]);
   if (room == nullptr) return nullptr;
   WaitingDatagram* const datagram = waiting.Acquire(association, session, port, share);
@@ -64,7 +66,7 @@ WaitingDatagram* AssociationPool::Acquire(Association& association, Handle sessi
   datagram->size = static_cast<std::uint32_t>(bytes);
   waiting_bytes += bytes;
   its.bytes += bytes;
-  datagram->place = its.datagrams.insert(its.datagrams.end(), datagram);
+  datagram->position = its.datagrams.insert(its.datagrams.end(), datagram);
   return datagram;
 }
 
@@ -73,7 +75,7 @@ void AssociationPool::Release(WaitingDatagram& datagram) {
   assert(its.bytes >= datagram.size && waiting_bytes >= datagram.size);
   waiting_bytes -= datagram.size;
   its.bytes -= datagram.size;
-  its.datagrams.erase(datagram.place);
+  its.datagrams.erase(datagram.position);
   waiting.Release(datagram.self);
 }
 
@@ -84,12 +86,12 @@ void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& c
   counters.udp_nameless.Add(waiting_);
   pool.waiting.ForEach([&](WaitingDatagram& datagram) {
     if (datagram.session != session_) return;
-    resolver.Withdraw(pool.WaiterOf(datagram));
+    resolver.Withdraw(pool.CookieOf(datagram));
     pool.Release(datagram);
   });
 }
 
-Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools) {
+Fault Association::Open(const Endpoint& local, std::uint16_t requested_port, const AssociateTools& tools) {
   Endpoint at = local;
   const Fault fault = tools.ports.Open(tools.client.ip, tools.now, port_, [&](std::uint16_t port) {
     at.port = port;
@@ -99,7 +101,7 @@ Fault Association::Open(const Endpoint& local, std::uint16_t named_port, const A
   });
   if (fault != Fault::kNone) return fault;
   if (!tools.poller.AddReader(sockets_[0].get(), {first_tag_, session_})) return Fault::kExhausted;
-  named_port_ = named_port;
+  requested_port_ = requested_port;
   CheckInvariants();
   return Fault::kNone;
 }
@@ -117,47 +119,47 @@ void Association::OnEvents(Side side, const Events& events) {
   CheckInvariants();
 }
 
-void Association::OnDropped() {
+void Association::OnEvicted() {
   assert(waiting_ > 0);
   --waiting_;
 }
 
 void Association::OnPolicy() {
-  sent_to_.DoubtAll();
-  may_move_.fill(true);
+  sent_to_.SuspectAll();
+  may_reopen_.fill(true);
   CheckInvariants();
 }
 
-Association::Turn Association::Step(const AssociateTools& tools) {
-  Turn turn = Turn::kWaiting;
+Association::Progress Association::Step(const AssociateTools& tools) {
+  Progress progress = Progress::kWaiting;
   for (const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
-    if ((readable_ & Bit(side)) != 0 && StepSide(side, tools) == Turn::kUnfinished) {
-      turn = Turn::kUnfinished;
+    if ((readable_ & Bit(side)) != 0 && StepSide(side, tools) == Progress::kUnfinished) {
+      progress = Progress::kUnfinished;
     }
   }
   CheckInvariants();
   // At rest it holds no buffer: what was put into an outbox has left it.
   assert(tools.pool.outboxes[0].empty() && tools.pool.outboxes[1].empty());
   // Something will wake us: another turn as long as a latch is up, and else an edge.
-  assert((turn == Turn::kUnfinished) == (readable_ != 0));
-  return turn;
+  assert((progress == Progress::kUnfinished) == (readable_ != 0));
+  return progress;
 }
 
-Association::Turn Association::StepSide(Side side, const AssociateTools& tools) {
+Association::Progress Association::StepSide(Side side, const AssociateTools& tools) {
   for (int i = 0; i < kUdpBatchesPerTurn; ++i) {
     const Received received = tools.pool.inbox.Receive(socket(side).get());
     if (side == Side::kClient) {
-      TakeFromClient(received.count, tools);
+      RelayFromClient(received.count, tools);
     } else {
-      TakeFromTargets(received.count, tools);
+      RelayFromTargets(received.count, tools);
     }
     // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
     if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
       readable_ &= static_cast<std::uint8_t>(~Bit(side));
-      return Turn::kWaiting;
+      return Progress::kWaiting;
     }
   }
-  return Turn::kUnfinished;
+  return Progress::kUnfinished;
 }
 
 // --- Client to target ----------------------------------------------------------------------------------------------
@@ -165,17 +167,17 @@ Association::Turn Association::StepSide(Side side, const AssociateTools& tools) 
 bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
   // Port 0 can be made up, but not be answered.
   if (from.ip != tools.client.ip || from.scope != tools.client.scope || from.port == 0) return false;
-  if (!has_client() || from.port == client_port_ || from.port == named_port_) return true;
-  return client_port_ != named_port_ && tools.now - client_heard_ >= kUdpPortMemory;
+  if (!has_client() || from.port == client_port_ || from.port == requested_port_) return true;
+  return client_port_ != requested_port_ && tools.now - client_heard_ >= kUdpPortMemory;
 }
 
 void Association::Pin(std::uint16_t port, const AssociateTools& tools) {
-  assert(!has_client() || client_port_ != named_port_ || port == named_port_);  // it is pinned for good
+  assert(!has_client() || client_port_ != requested_port_ || port == requested_port_);  // it is pinned for good
   client_port_ = port;
   client_heard_ = tools.now;
 }
 
-void Association::TakeFromClient(std::size_t count, const AssociateTools& tools) {
+void Association::RelayFromClient(std::size_t count, const AssociateTools& tools) {
   Route route;
   for (std::size_t i = 0; i < count; ++i) {
     const DatagramInbox::Message message = tools.pool.inbox.At(i);
@@ -194,7 +196,7 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
   const std::size_t known = route.header.size();
   if (known != 0 && datagram.size() >= known && std::memcmp(datagram.data(), route.header.data(), known) == 0) {
     Pin(from.port, tools);
-    return Put(route.to, datagram.subspan(known), tools);
+    return AddToOutbox(route.to, datagram.subspan(known), tools);
   }
   const socks5::UdpHeader header = socks5::DecodeUdpHeader(datagram);
   if (header.fault == socks5::UdpFault::kFragment) return tools.counters.udp_fragment.Add();
@@ -208,9 +210,9 @@ void Association::Forward(std::span<const std::uint8_t> datagram, const Endpoint
     if (!address) return ForwardToName(header, data, route, tools);
     to.ip = *address;
   }
-  const AccessVerdict ruling = tools.access.EvaluateAddress({}, to.ip, to.port);
-  if (!ruling.allowed) return tools.counters.udp_denied.Add();
-  if (ForwardTo({to, ruling.source()}, data, tools)) route = {datagram.first(header.size), to};
+  const AccessVerdict verdict = tools.access.EvaluateAddress({}, to.ip, to.port);
+  if (!verdict.allowed) return tools.counters.udp_denied.Add();
+  if (ForwardTo({to, verdict.source()}, data, tools)) route = {datagram.first(header.size), to};
 }
 
 void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
@@ -223,19 +225,19 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
     if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
     return;
   }
-  WaitingDatagram* const waiting = Keep(header, data, tools);
+  WaitingDatagram* const waiting = AddWaiting(header, data, tools);
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
   // An answer at once is a failure: the resolver itself has too many waiters.
   if (const auto answer =
-          tools.resolver.Resolve(header.name, tools.pool.WaiterOf(*waiting), tools.client.ip, &allowed)) {
+          tools.resolver.Resolve(header.name, tools.pool.CookieOf(*waiting), tools.client.ip, &allowed)) {
     OnName(*waiting, *answer, tools);
     tools.pool.Release(*waiting);
   }
 }
 
 // A copy of a datagram that is to wait; null when too many do already.
-WaitingDatagram* Association::Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
-                                   const AssociateTools& tools) {
+WaitingDatagram* Association::AddWaiting(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
+                                         const AssociateTools& tools) {
   if (waiting_ == kWaitingDatagramsPerAssociation) return nullptr;
   const std::size_t share = tools.resolver.ShareOf(tools.client.ip);
   WaitingDatagram* const waiting = tools.pool.Acquire(*this, session_, header.port, header.name.size() + data.size(),
@@ -271,9 +273,9 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   for (const bool v4 : {tools.client.ip.is_v4(), !tools.client.ip.is_v4()}) {
     for (const IpAddress& address : answer.list()) {
       if (address.is_v4() != v4) continue;
-      const AccessVerdict ruling = tools.access.EvaluateAddress({name, answer.name}, address, port);
-      const Destination destination{{address, port}, ruling.source(), true};
-      if (!ruling.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
+      const AccessVerdict verdict = tools.access.EvaluateAddress({name, answer.name}, address, port);
+      const Destination destination{{address, port}, verdict.source(), true};
+      if (!verdict.allowed || (destination.source != nullptr && destination.source->excludes(address))) continue;
       if (!both_families || HasRoute(destination, tools)) return destination;
       if (!without_route) without_route = destination;
     }
@@ -295,26 +297,26 @@ bool Association::HasRoute(const Destination& target, const AssociateTools& tool
   return exists;
 }
 
-// True when more may follow to the same target without being judged again.
+// True when more may follow to the same target without being evaluated again.
 bool Association::ForwardTo(const Destination& target, std::span<const std::uint8_t> data,
                             const AssociateTools& tools) {
-  if (!Approach(target, tools)) return false;
-  Put(target.to, data, tools);
+  if (!Prepare(target, tools)) return false;
+  AddToOutbox(target.to, data, tools);
   return true;
 }
 
 // Makes ready to send to a target: is there a socket, and who is expected to answer.
-bool Association::Approach(const Destination& target, const AssociateTools& tools) {
+bool Association::Prepare(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
-  const bool stays = socket(side).valid() && (!may_move(side) || Suits(target, side));
-  if (stays ? !Suits(target, side) : !OpenTowards(target, tools)) {
+  const bool stays = socket(side).valid() && (!may_reopen(side) || MatchesSource(target, side));
+  if (stays ? !MatchesSource(target, side) : !OpenSocketFor(target, tools)) {
     tools.counters.udp_unreachable.Add();
     return false;
   }
-  may_move(side) = false;
+  may_reopen(side) = false;
   sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages);
   if (target.by_name && tools.access.rules.has_ports() &&
-      IsClosed(tools.access.EvaluateAddress({}, target.to.ip, target.to.port))) {
+      IsExplicitDenial(tools.access.EvaluateAddress({}, target.to.ip, target.to.port))) {
     sent_to_.Insert(target.to.ip, tools.pool.key, tools.pool.pages, target.to.port);
   }
   return true;
@@ -322,7 +324,7 @@ bool Association::Approach(const Destination& target, const AssociateTools& tool
 
 // Whether what a rule says of a target's source is true of the socket that is open: what should leave by another
 // address or interface than the datagrams before it must not leave by theirs.
-bool Association::Suits(const Destination& target, Side side) {
+bool Association::MatchesSource(const Destination& target, Side side) {
   const Source* const opened = source(side).get();
   if (target.source == nullptr || opened == nullptr) return target.source == opened;
   return target.source->towards(target.to.ip) == opened->towards(target.to.ip) &&
@@ -331,7 +333,7 @@ bool Association::Suits(const Destination& target, Side side) {
 
 // The first destination of a family decides from where all datagrams of that family come. What is to leave from a
 // socket that is replaced leaves before.
-bool Association::OpenTowards(const Destination& target, const AssociateTools& tools) {
+bool Association::OpenSocketFor(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
   Endpoint at = AnyAddress(side == Side::kIpv4);
   if (target.source != nullptr) {
@@ -352,7 +354,7 @@ bool Association::OpenTowards(const Destination& target, const AssociateTools& t
   return true;
 }
 
-void Association::Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
+void Association::AddToOutbox(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools) {
   if (!tools.Pass(Way::kUp, data.size())) return;
   const Side side = SideOf(to.ip);
   DatagramOutbox& outbox = Outbox(side, tools.pool);
@@ -386,38 +388,38 @@ void Association::FlushUp(const AssociateTools& tools) {
 // answer. Others are judged: everybody with an open filter, else whom earlier rules allowed. While rules have ports, no
 // port answers that is closed, unless the client was allowed to send to it by its name; and an address whose one port
 // may answer after a reload stays doubtful, for another may not.
-Counter* Association::Unwanted(const Endpoint& from, const AssociateTools& tools) {
+Counter* Association::DropReason(const Endpoint& from, const AssociateTools& tools) {
   const bool sent = sent_to_.Contains(from.ip, tools.pool.key);
   const bool has_ports = tools.access.rules.has_ports();
   if (sent && !has_ports) return nullptr;
-  const bool doubtful = !sent && sent_to_.Doubts(from.ip, tools.pool.key);
-  if (!sent && !doubtful && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
-  const AccessVerdict ruling = tools.access.EvaluateAddress({}, from.ip, from.port);
-  if (!ruling.allowed) {
+  const bool suspect = !sent && sent_to_.IsSuspect(from.ip, tools.pool.key);
+  if (!sent && !suspect && tools.settings.udp_filter == UdpFilter::kAddress) return &tools.counters.udp_unsolicited;
+  const AccessVerdict verdict = tools.access.EvaluateAddress({}, from.ip, from.port);
+  if (!verdict.allowed) {
     const bool sent_to_port = from.port != 0 && sent_to_.Contains(from.ip, tools.pool.key, from.port);
-    return sent_to_port || (sent && !IsClosed(ruling)) ? nullptr : &tools.counters.udp_denied;
+    return sent_to_port || (sent && !IsExplicitDenial(verdict)) ? nullptr : &tools.counters.udp_denied;
   }
-  if (doubtful && !has_ports) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
+  if (suspect && !has_ports) sent_to_.Insert(from.ip, tools.pool.key, tools.pool.pages);
   return nullptr;
 }
 
-void Association::TakeFromTargets(std::size_t count, const AssociateTools& tools) {
+void Association::RelayFromTargets(std::size_t count, const AssociateTools& tools) {
   assert(has_client());
   AssociationPool& pool = tools.pool;
   DatagramOutbox& outbox = pool.outboxes[0];
   const Endpoint client{tools.client.ip, client_port_, tools.client.scope};
   const std::size_t longest = client.ip.is_v4() ? kUdpBytesMaxIpv4 : kUdpBytesMax;
-  Endpoint judged;
+  Endpoint evaluated;
   Counter* cause = nullptr;
   for (std::size_t i = 0; i < count; ++i) {
     const DatagramInbox::Message message = pool.inbox.At(i);
-    if (message.from != judged) cause = Unwanted(message.from, tools);
-    judged = message.from;
+    if (message.from != evaluated) cause = DropReason(message.from, tools);
+    evaluated = message.from;
     if (cause != nullptr) {
       cause->Add(message.datagrams());
       continue;
     }
-    const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.room_before);
+    const std::span<const std::uint8_t> header = socks5::EncodeUdpHeader(message.from, message.headroom);
     message.ForEach([&](std::span<const std::uint8_t> data) {
       if (header.size() + data.size() > longest) return tools.counters.udp_too_long.Add();
       if (!tools.Pass(Way::kDown, data.size())) return;

@@ -12,7 +12,7 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-using Turn = Relay::Turn;
+using Progress = Relay::Progress;
 using unit::Bytes;
 using unit::kNarrow;
 using unit::kWide;
@@ -43,19 +43,19 @@ struct Rig {
     }
     return count > 0;
   }
-  Turn Step() {
+  Progress Step() {
     Allowance any = kAnyAllowance;
     return Step(any);
   }
-  Turn Step(Allowance& left) {
-    if (!over()) turn = relay.Step(client_side.near.get(), target_side.near.get(), left, tools.All());
-    return turn;
+  Progress Step(Allowance& left) {
+    if (!over()) progress = relay.Step(client_side.near.get(), target_side.near.get(), left, tools.All());
+    return progress;
   }
-  Turn Go() {
+  Progress Go() {
     Look();
     return Step();
   }
-  bool over() const { return turn == Turn::kEnded || turn == Turn::kBroken; }
+  bool over() const { return progress == Progress::kEnded || progress == Progress::kBroken; }
 
   // Receives from `fd` until `size` bytes have arrived.
   std::string Take(const Fd& fd, std::size_t size) {
@@ -78,7 +78,7 @@ struct Rig {
   std::string TakeUntilBroken(const Fd& fd) {
     std::string text = unit::Collect(
         fd, [&] { Go(); }, [&](const std::string&) { return over(); });
-    CHECK(turn == Turn::kBroken);
+    CHECK(progress == Progress::kBroken);
     // As in a session, the bytes under way arrive before the sockets are closed.
     const Fd& sender = &fd == &client_side.far ? client_side.near : target_side.near;
     CHECK(WaitUntil([&] {
@@ -111,7 +111,7 @@ struct Rig {
   Pair client_side, target_side;
   Poller poller;
   Relay relay;
-  Turn turn = Turn::kWaiting;
+  Progress progress = Progress::kWaiting;
 };
 
 void SendTo(const Fd& fd, std::string_view text) { REQUIRE(unit::SendSome(fd.get(), text) == text.size()); }
@@ -134,7 +134,7 @@ TEST_CASE("relay: both directions work at the same time") {
     SendTo(rig.target(), "answer " + std::to_string(i));
     CHECK(rig.Take(rig.client(), 8) == "answer " + std::to_string(i));
   }
-  CHECK(rig.turn == Turn::kWaiting);
+  CHECK(rig.progress == Progress::kWaiting);
   CHECK_FALSE(rig.relay.half_closed());
   CHECK(rig.relay.bytes_up() == 100);
   CHECK(rig.relay.bytes_down() == 80);
@@ -166,17 +166,17 @@ TEST_CASE("relay: a half-close leaves the other direction open") {
     SendTo(sides.from, "question");
     ShutdownSend(sides.from.get());
     CHECK(rig.TakeToEnd(sides.to) == "question");
-    CHECK(rig.turn == Turn::kWaiting);
+    CHECK(rig.progress == Progress::kWaiting);
     CHECK(rig.relay.half_closed());
 
     for (const char* part : {"a long ", "answer ", "in parts"}) {
       SendTo(sides.to, part);
       CHECK(rig.Take(sides.from, std::string_view(part).size()) == part);
     }
-    CHECK(rig.turn == Turn::kWaiting);
+    CHECK(rig.progress == Progress::kWaiting);
     ShutdownSend(sides.to.get());
-    CHECK(WaitUntil([&] { return rig.Go() != Turn::kWaiting; }));
-    CHECK(rig.turn == Turn::kEnded);
+    CHECK(WaitUntil([&] { return rig.Go() != Progress::kWaiting; }));
+    CHECK(rig.progress == Progress::kEnded);
     CHECK_FALSE(rig.relay.client_broken());
     CHECK_FALSE(rig.relay.target_broken());
   }
@@ -190,7 +190,7 @@ TEST_CASE("relay: both sides may half-close at once, behind their last bytes") {
   ShutdownSend(rig.target().get());
   REQUIRE(WaitFor(rig.client_side.near.get(), POLLRDHUP));
   REQUIRE(WaitFor(rig.target_side.near.get(), POLLRDHUP));
-  CHECK(rig.Go() == Turn::kEnded);
+  CHECK(rig.Go() == Progress::kEnded);
   rig.client_side.near.Close();  // as the session does
   rig.target_side.near.Close();
   CHECK(rig.TakeToEnd(rig.target()) == "question");
@@ -258,7 +258,7 @@ TEST_CASE("relay: a reset drops the bytes that were on their way to that side") 
       rig.SendMuch(sides.to, Pattern(bulk ? 1'000'000 : 100'000));
       REQUIRE(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() > 0);
       unit::AbortNow(sides.from);
-      CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+      CHECK(WaitUntil([&] { return rig.Go() == Progress::kBroken; }));
       CHECK(rig.relay.client_broken() == sides.client);
       CHECK(rig.relay.target_broken() == !sides.client);
       CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
@@ -293,7 +293,7 @@ TEST_CASE("relay: a target that answers, closes and then resets breaks the relay
   SendTo(rig.client(), "more");
   CHECK(rig.TakeToEnd(rig.client()) == "answer");
   SendTo(rig.client(), "and more");
-  CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+  CHECK(WaitUntil([&] { return rig.Go() == Progress::kBroken; }));
   CHECK(rig.relay.target_broken());
   CHECK_FALSE(rig.relay.client_broken());
 }
@@ -329,7 +329,7 @@ TEST_CASE("relay: a side that half-closes and then resets breaks the relay") {
       return WaitFor((sides.client ? rig.client_side : rig.target_side).near.get(), POLLHUP, 0ms);
     }));
     // The other side sends nothing more, so the relay has only this edge.
-    CHECK(WaitUntil([&] { return rig.Go() == Turn::kBroken; }));
+    CHECK(WaitUntil([&] { return rig.Go() == Progress::kBroken; }));
     CHECK(rig.relay.client_broken() == sides.client);
   }
 }
@@ -343,8 +343,8 @@ TEST_CASE("relay: more than a turn's quantum is unfinished, and needs no edge" *
     const Fd& near = (sides.client ? rig.client_side : rig.target_side).near;
     REQUIRE(unit::SendSome(sides.from.get(), much) == much.size());
     REQUIRE(WaitUntil([&] { return unit::Readable(near.get()) == much.size(); }));
-    CHECK(rig.Go() == Turn::kUnfinished);
-    while (rig.Step() == Turn::kUnfinished) {
+    CHECK(rig.Go() == Progress::kUnfinished);
+    while (rig.Step() == Progress::kUnfinished) {
     }
     CHECK((rig.Take(sides.to, much.size()) == much));
   }
@@ -361,7 +361,7 @@ TEST_CASE("relay: each direction takes no more than its allowance, and returns w
   CHECK(rig.relay.wants_read().down);
 
   Allowance left{100, 6};
-  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(rig.Step(left) == Progress::kUnfinished);
   CHECK(left.up == 92);
   CHECK(left.down == 0);
   CHECK_FALSE(rig.relay.unfinished().up);
@@ -369,10 +369,10 @@ TEST_CASE("relay: each direction takes no more than its allowance, and returns w
   CHECK_FALSE(rig.relay.wants_read().up);
 
   left = {100, 0};
-  CHECK(rig.Step(left) == Turn::kUnfinished);
+  CHECK(rig.Step(left) == Progress::kUnfinished);
   CHECK(left.up == 100);
   left = {0, 100};
-  CHECK(rig.Step(left) == Turn::kWaiting);
+  CHECK(rig.Step(left) == Progress::kWaiting);
   CHECK(left.down == 93);
   CHECK(rig.Take(rig.target(), 8) == "question");
   CHECK(rig.Take(rig.client(), 13) == "a long answer");
@@ -391,7 +391,7 @@ TEST_CASE("relay: a direction with an allowance of 0 ends when its sink breaks")
       rig.Look();
       Allowance left = kAnyAllowance;
       (sides.client ? left.up : left.down) = 0;
-      return rig.Step(left) == Turn::kBroken;
+      return rig.Step(left) == Progress::kBroken;
     }));
     CHECK(rig.relay.target_broken() == sides.client);
   }
@@ -408,7 +408,7 @@ TEST_CASE("relay: the throttled bytes of a side that resets are delivered, and n
     rig.Look();
     for (int i = 0; i < 5; ++i) {
       Allowance left{2, 2};
-      CHECK(rig.Step(left) == Turn::kUnfinished);
+      CHECK(rig.Step(left) == Progress::kUnfinished);
       CHECK((sides.client ? left.up : left.down) == 0);
     }
     CHECK(rig.TakeUntilBroken(sides.to) == "last words");
@@ -426,10 +426,10 @@ TEST_CASE("relay: a clean end waits for the throttled bytes before it, too") {
     rig.Look();
     for (int i = 0; i < 5; ++i) {
       Allowance left{2, 2};
-      CHECK(rig.Step(left) == Turn::kUnfinished);
+      CHECK(rig.Step(left) == Progress::kUnfinished);
     }
     CHECK(rig.TakeToEnd(sides.to) == "last words");
-    CHECK(rig.turn == Turn::kWaiting);
+    CHECK(rig.progress == Progress::kWaiting);
   }
 }
 

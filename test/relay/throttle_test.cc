@@ -427,14 +427,14 @@ struct RelayRig {
     }
   }
   // The same as a session's step.
-  Relay::Turn Step() {
+  Relay::Progress Step() {
     Look();
     const TimePoint now = tools.clock.now();
     const Allowance allowed = limited.throttle.Allow(relay.wants_read(), now);
     Allowance left = allowed;
-    const Relay::Turn turn = relay.Step(client.near.get(), target.near.get(), left, tools.All());
+    const Relay::Progress progress = relay.Step(client.near.get(), target.near.get(), left, tools.All());
     const Allowance taken{allowed.up - left.up, allowed.down - left.down};
-    return limited.throttle.Settle(taken, relay.unfinished(), ticks, now) ? Relay::Turn::kWaiting : turn;
+    return limited.throttle.Settle(taken, relay.unfinished(), ticks, now) ? Relay::Progress::kWaiting : progress;
   }
   void SendUp(std::string_view text) {
     REQUIRE(unit::SendSome(client.far.get(), text) == text.size());
@@ -457,7 +457,7 @@ TEST_CASE("throttle: a relay that has used up its allowance needs nothing but a 
     RelayRig rig(rates, &user);
     const std::string much = unit::Pattern(120'000);
     rig.SendUp(much);
-    CHECK(rig.Step() == Relay::Turn::kWaiting);
+    CHECK(rig.Step() == Relay::Progress::kWaiting);
     CHECK(rig.relay.bytes_up() == 50'000);
     CHECK(unit::Readable(rig.client.near.get()) == 70'000);
     CHECK(rig.limited.throttle.deadline().armed());
@@ -470,7 +470,7 @@ TEST_CASE("throttle: a relay that has used up its allowance needs nothing but a 
       for (DeadlineQueue* queue : {&rig.ticks.fast, &rig.ticks.slow}) {
         while (const auto due = queue->Expire(rig.tools.clock.now())) CHECK(due->tag == 9);
       }
-      while (rig.Step() == Relay::Turn::kUnfinished) {
+      while (rig.Step() == Relay::Progress::kUnfinished) {
       }
       unit::WaitUntilArrived(rig.target.near);
       got += unit::ReceiveSome(rig.target.far.get());
@@ -486,7 +486,7 @@ TEST_CASE("throttle: a relay below its rate does not wait") {
   RelayRig rig({Rate(kMegabyte), kNone});
   for (int i = 0; i < 10; ++i) {
     rig.SendUp("a message");
-    CHECK(rig.Step() == Relay::Turn::kWaiting);
+    CHECK(rig.Step() == Relay::Progress::kWaiting);
     CHECK(rig.relay.bytes_up() == static_cast<std::uint64_t>(9 * (i + 1)));
     CHECK_FALSE(rig.limited.throttle.deadline().armed());
     rig.Sleep(1ms);
@@ -497,17 +497,17 @@ TEST_CASE("throttle: a relay with nothing to move does not queue") {
   UserBuckets user;
   RelayRig idle({kNone, Rate(kMegabyte)}, &user);
   Limited other({kNone, Rate(kMegabyte)}, &user);
-  for (int i = 0; i < 10; ++i) CHECK(idle.Step() == Relay::Turn::kWaiting);
+  for (int i = 0; i < 10; ++i) CHECK(idle.Step() == Relay::Progress::kWaiting);
   CHECK(other.Allow(Way::kUp, kStart) > 0);
 }
 
 TEST_CASE("throttle: a direction that waits does not delay the other") {
   RelayRig rig({Rate(kMegabyte), kNone});
   rig.SendUp(unit::Pattern(120'000));
-  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  CHECK(rig.Step() == Relay::Progress::kWaiting);
   REQUIRE(unit::SendSome(rig.target.far.get(), "answer") == 6);
   unit::WaitUntilArrived(rig.target.far);
-  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  CHECK(rig.Step() == Relay::Progress::kWaiting);
   CHECK(rig.relay.bytes_down() == 6);
   CHECK(rig.limited.throttle.deadline().armed());
 }
@@ -519,10 +519,10 @@ TEST_CASE("throttle: a relay that had to wait ends after its last bytes") {
   ShutdownSend(rig.target.far.get());
   REQUIRE(unit::WaitFor(rig.client.near.get(), POLLRDHUP));
   REQUIRE(unit::WaitFor(rig.target.near.get(), POLLRDHUP));
-  CHECK(rig.Step() == Relay::Turn::kWaiting);
-  CHECK(rig.Step() == Relay::Turn::kWaiting);
+  CHECK(rig.Step() == Relay::Progress::kWaiting);
+  CHECK(rig.Step() == Relay::Progress::kWaiting);
   rig.Sleep(50ms);
-  CHECK(rig.Step() == Relay::Turn::kEnded);
+  CHECK(rig.Step() == Relay::Progress::kEnded);
   CHECK(rig.relay.bytes_up() == 60'000);
 }
 

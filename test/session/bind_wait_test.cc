@@ -13,7 +13,7 @@ namespace penstock {
 namespace {
 
 using test::Peer;
-using Turn = BindWait::Turn;
+using Progress = BindWait::Progress;
 using unit::At;
 using unit::HasV6;
 using unit::Ip;
@@ -33,7 +33,7 @@ struct Rig {
     return wait.ListenFor(ips, tools());
   }
   BindTools tools() { return {{rules, guard, client, {}, Command::kBind}, poller, retries, counters, clock, ports}; }
-  Turn Step() { return wait.Step(0, tools()); }
+  Progress Step() { return wait.Step(0, tools()); }
 
   // Waits for an edge of the listener; there is one for each connection.
   void TakeEdge() {
@@ -49,7 +49,7 @@ struct Rig {
       return edge;
     }));
   }
-  Turn UntilEdge() {
+  Progress UntilEdge() {
     TakeEdge();
     return Step();
   }
@@ -72,9 +72,9 @@ void ExpectPeerFrom(std::string_view ip) {
   const Endpoint at = rig.wait.at();
   CHECK(at.ip == Ip(ip));
   CHECK(at.port != 0);
-  CHECK(rig.Step() == Turn::kWaiting);
+  CHECK(rig.Step() == Progress::kWaiting);
   const Peer peer = Peer::To(at);
-  REQUIRE(rig.UntilEdge() == Turn::kCame);
+  REQUIRE(rig.UntilEdge() == Progress::kAccepted);
   CHECK_FALSE(rig.wait.listening());
   const Accepted accepted = rig.wait.TakePeer();
   CHECK(accepted.peer == peer.local());
@@ -95,11 +95,11 @@ TEST_CASE("bind_wait: other peers are reset and counted, and the wait continues"
   REQUIRE(rig.ListenFor({"127.0.0.1", "127.0.0.3"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
   const Peer unexpected = Peer::FromTo(At("127.0.0.2:0"), at);
-  CHECK(rig.UntilEdge() == Turn::kWaiting);
+  CHECK(rig.UntilEdge() == Progress::kWaiting);
   CHECK(unexpected.ReceiveToReset().empty());
   CHECK(rig.counters.bind_wrong.value() == 1);
   const Peer peer = Peer::FromTo(At("127.0.0.3:0"), at);
-  CHECK(rig.UntilEdge() == Turn::kCame);
+  CHECK(rig.UntilEdge() == Progress::kAccepted);
   CHECK(rig.counters.bind_wrong.value() == 1);
 }
 
@@ -114,24 +114,24 @@ TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
   }
   const Peer peer = Peer::To(at);
   rig.TakeEdge();
-  CHECK(rig.Step() == Turn::kUnfinished);
+  CHECK(rig.Step() == Progress::kUnfinished);
   CHECK(rig.counters.bind_wrong.value() == kBindPeersPerTurn);
-  CHECK(rig.Step() == Turn::kUnfinished);
-  CHECK(rig.Step() == Turn::kCame);
+  CHECK(rig.Step() == Progress::kUnfinished);
+  CHECK(rig.Step() == Progress::kAccepted);
   CHECK(rig.counters.bind_wrong.value() == unexpected.size());
 }
 
 TEST_CASE("bind_wait: a wait for any peer accepts only peers that the client may reach") {
   Rig rig;
-  REQUIRE(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
+  REQUIRE(rig.wait.ListenForAnyPeer(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
   rig.client = Ip("192.0.2.1");
   const Endpoint at = rig.wait.at();
   const Peer denied = Peer::FromTo(At("127.0.0.2:0"), at);
-  CHECK(rig.UntilEdge() == Turn::kWaiting);
+  CHECK(rig.UntilEdge() == Progress::kWaiting);
   CHECK(denied.ReceiveToReset().empty());
   rig.client = Ip("127.0.0.1");
   const Peer peer = Peer::FromTo(At("127.0.0.2:0"), at);
-  CHECK(rig.UntilEdge() == Turn::kCame);
+  CHECK(rig.UntilEdge() == Progress::kAccepted);
 }
 
 TEST_CASE("bind_wait: it listens on the address towards the first peer that has a route" * doctest::skip(!HasV6())) {
@@ -147,16 +147,16 @@ TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and accepts t
   const Peer peer = Peer::To(rig.wait.at());
   {
     const unit::NoDescriptors none;
-    CHECK(rig.UntilEdge() == Turn::kWaiting);
-    CHECK(rig.Step() == Turn::kWaiting);
+    CHECK(rig.UntilEdge() == Progress::kWaiting);
+    CHECK(rig.Step() == Progress::kWaiting);
     CHECK(rig.counters.bind_paused.value() == 1);  // the second step did not try to accept
   }
-  CHECK(rig.Step() == Turn::kWaiting);
+  CHECK(rig.Step() == Progress::kWaiting);
   const auto cookie = rig.retries.Expire(rig.clock.now() + kAttemptDelay);
   REQUIRE(cookie);
   CHECK(cookie->tag == kRetryTag);
   CHECK(cookie->handle == kOwner);
-  CHECK(rig.Step() == Turn::kCame);
+  CHECK(rig.Step() == Progress::kAccepted);
 }
 
 TEST_CASE("bind_wait: without a descriptor or a free port there is no listener") {
@@ -167,7 +167,7 @@ TEST_CASE("bind_wait: without a descriptor or a free port there is no listener")
   Rig rig;
   const unit::NoDescriptors none;
   CHECK(rig.ListenFor({"127.0.0.1"}) == Fault::kExhausted);
-  CHECK(rig.wait.ListenForAnyone(At("127.0.0.1:0"), rig.tools()) == Fault::kExhausted);
+  CHECK(rig.wait.ListenForAnyPeer(At("127.0.0.1:0"), rig.tools()) == Fault::kExhausted);
   CHECK_FALSE(rig.wait.listening());
   CHECK(rig.counters.bind_waits.value() == 0);
 }

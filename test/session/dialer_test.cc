@@ -50,7 +50,7 @@ struct Rig {
   Status UntilDecided() {
     CHECK(WaitUntil([&] {
       Look();
-      return dialer.status() != Status::kTrying;
+      return dialer.status() != Status::kConnecting;
     }));
     return dialer.status();
   }
@@ -93,7 +93,7 @@ TEST_CASE("dialer: the only address connects") {
   Rig rig;
   CHECK(rig.dialer.status() == Status::kIdle);
   rig.Begin({"127.0.0.1"}, target.at().port);
-  CHECK(rig.dialer.status() == Status::kTrying);
+  CHECK(rig.dialer.status() == Status::kConnecting);
   CHECK_FALSE(rig.delays.next());  // there is no second address to start
   CHECK(rig.UntilDecided() == Status::kConnected);
   CHECK(rig.dialer.peer() == target.at());
@@ -152,7 +152,7 @@ TEST_CASE("dialer: a silent address gets the attempt delay, then the next one st
     REQUIRE(rig.delays.next().has_value());
     CHECK(*rig.delays.next() == rig.clock.now() + kAttemptDelay);
     rig.Look();
-    CHECK(rig.dialer.status() == Status::kTrying);
+    CHECK(rig.dialer.status() == Status::kConnecting);
     CHECK_FALSE(target.HasPendingConnection());  // not before the delay
 
     REQUIRE(rig.PassDelay());
@@ -170,7 +170,7 @@ TEST_CASE("dialer: the first attempt that connects wins, also a late one, and th
     rig.Begin({"127.0.0.1", "127.0.0.2"}, port);
     REQUIRE(rig.PassDelay());
     CHECK_FALSE(rig.PassDelay());  // there is no third address
-    CHECK(rig.dialer.status() == Status::kTrying);
+    CHECK(rig.dialer.status() == Status::kConnecting);
     const std::size_t before = test::Descriptors()["socket"];
     late.Open();
     CHECK(rig.UntilDecided() == Status::kConnected);
@@ -202,7 +202,7 @@ TEST_CASE("dialer: it does not fail while one attempt is under way, although the
       return rig.dialer.fault() != Fault::kNone;
     }));
     CHECK(rig.dialer.fault() == Fault::kRefused);
-    CHECK(rig.dialer.status() == Status::kTrying);
+    CHECK(rig.dialer.status() == Status::kConnecting);
   });
 }
 
@@ -292,7 +292,7 @@ TEST_CASE("dialer: at most kAttemptsAtOnce attempts are under way, however many 
     for (std::size_t attempts = 1; attempts < kAttemptsAtOnce; ++attempts) REQUIRE(rig.PassDelay());
     rig.PassDelay();
     CHECK(test::Descriptors()["socket"] == before + kAttemptsAtOnce);
-    CHECK(rig.dialer.status() == Status::kTrying);
+    CHECK(rig.dialer.status() == Status::kConnecting);
   }
   CHECK(test::Descriptors()["socket"] == before);
 }
@@ -313,7 +313,7 @@ TEST_CASE("dialer: attempts beside the first are taken from a shared budget and 
     }
     CHECK(test::Descriptors()["socket"] - before == 5 + 3 - shared.free());
     CHECK(shared.free() <= 1);
-    for (const auto& rig : rigs) CHECK(rig->dialer.status() == Status::kTrying);
+    for (const auto& rig : rigs) CHECK(rig->dialer.status() == Status::kConnecting);
 
     // What one dialer returns, another one takes.
     const std::size_t free = shared.free();
@@ -348,7 +348,7 @@ TEST_CASE("dialer: events of attempts that do not exist change nothing") {
   rig.dialer.OnEvent(15, {.writable = true}, rig.tools());
   rig.dialer.OnEvent(255, {.writable = true}, rig.tools());
   rig.dialer.OnEvent(0, {.readable = true}, rig.tools());  // under way, but not connected
-  CHECK(rig.dialer.status() == Status::kTrying);
+  CHECK(rig.dialer.status() == Status::kConnecting);
 }
 
 TEST_CASE("dialer: of two faults the more informative one is kept") {

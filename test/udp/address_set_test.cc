@@ -93,22 +93,22 @@ TEST_CASE("address_set: a full page contains the latest addresses of each bucket
   CHECK(evicted < 1'000);
 }
 
-TEST_CASE("address_set: after DoubtAll each address is in doubt until it is inserted again") {
+TEST_CASE("address_set: after SuspectAll each address is in doubt until it is inserted again") {
   for (const std::uint32_t count : {3U, 100U}) {
     Slab<AddressPage> pages(1);
     AddressSet set;
     for (std::uint32_t i = 0; i < count; ++i) set.Insert(V4(i), kKey, pages);
-    CHECK_FALSE(set.Doubts(V4(0), kKey));
-    set.DoubtAll();
-    set.DoubtAll();
+    CHECK_FALSE(set.IsSuspect(V4(0), kKey));
+    set.SuspectAll();
+    set.SuspectAll();
     for (std::uint32_t i = 0; i < count; ++i) {
       CHECK_FALSE(set.Contains(V4(i), kKey));
-      CHECK(set.Doubts(V4(i), kKey));
+      CHECK(set.IsSuspect(V4(i), kKey));
       set.Insert(V4(i), kKey, pages);
       CHECK(set.Contains(V4(i), kKey));
-      CHECK_FALSE(set.Doubts(V4(i), kKey));
+      CHECK_FALSE(set.IsSuspect(V4(i), kKey));
     }
-    CHECK_FALSE(set.Doubts(V4(count), kKey));
+    CHECK_FALSE(set.IsSuspect(V4(count), kKey));
   }
 }
 

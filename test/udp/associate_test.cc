@@ -22,8 +22,8 @@ const Handle kSession{17, 4};
 
 // The worker's part for an association. Time passes only when the test advances it.
 struct Rig {
-  explicit Rig(std::uint16_t named_port = 0) {
-    REQUIRE(association.Open(At("127.0.0.1:0"), named_port, tools()) == Fault::kNone);
+  explicit Rig(std::uint16_t requested_port = 0) {
+    REQUIRE(association.Open(At("127.0.0.1:0"), requested_port, tools()) == Fault::kNone);
   }
   ~Rig() {
     association.Release(pool, resolver, counters);

@@ -145,7 +145,7 @@ TEST_CASE("datagrams: an inbox receives the longest datagram, with room for a he
   REQUIRE(bench.inbox.Receive(bench.near.get()).count == 1);
   const auto message = bench.inbox.At(0);
   CHECK(std::string(message.bytes.begin(), message.bytes.end()) == longest);
-  CHECK(message.room_before.data() + message.room_before.size() == message.bytes.data());
+  CHECK(message.headroom.data() + message.headroom.size() == message.bytes.data());
 }
 
 }  // namespace

@@ -213,7 +213,7 @@ inline constexpr std::size_t kUdpSegmentsMax = 64;
 inline constexpr std::size_t kUdpJoinedBytesMax = 65'000;
 inline constexpr std::size_t kUdpSegmentBytesMaxIpv4 = 1'500 - 20 - 8;
 inline constexpr std::size_t kUdpSegmentBytesMaxIpv6 = 1'500 - 40 - 8;
-inline constexpr std::size_t kUdpPieces = 1'024;  // a joined datagram has at most two: header and data
+inline constexpr std::size_t kUdpIovecs = 1'024;  // a joined datagram has at most two: header and data
 static_assert(kUdpJoinedBytesMax <= kUdpBytesMaxIpv4);
 
 inline constexpr int kUdpReceiveBuffer = 1024 * 1024;

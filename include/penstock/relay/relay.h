@@ -27,7 +27,7 @@ namespace penstock {
 
 class Relay {
  public:
-  enum class Turn : std::uint8_t {
+  enum class Progress : std::uint8_t {
     kWaiting,     // an edge will wake it
     kUnfinished,  // give it another turn
     kEnded,       // close both sockets
@@ -50,13 +50,13 @@ class Relay {
   void OnTargetDead(const FlowTools& tools);
 
   // A turn of both directions, each within the quantum of `tools`.
-  Turn Step(int client, int target, const FlowTools& tools) {
+  Progress Step(int client, int target, const FlowTools& tools) {
     Allowance any = kAnyAllowance;
     return Step(client, target, any, tools);
   }
 
   // The same, within `left`, from which it deducts what it takes. kUnfinished also if nothing is left.
-  Turn Step(int client, int target, Allowance& left, const FlowTools& tools);
+  Progress Step(int client, int target, Allowance& left, const FlowTools& tools);
 
   // Returns what is lent; bytes inside are dropped.
   void Release(const FlowTools& tools);

@@ -38,10 +38,10 @@ struct BindTools {
 
 class BindWait {
  public:
-  enum class Turn : std::uint8_t {
+  enum class Progress : std::uint8_t {
     kWaiting,     // for an edge of the listener, or for the retry
     kUnfinished,  // more peers may be waiting: give it another turn
-    kCame,        // TakePeer()
+    kAccepted,    // TakePeer()
   };
 
   // The listener is registered with the poller under `listener_tag` and `owner`; the retry yields `retry_tag` and
@@ -56,7 +56,7 @@ class BindWait {
                   std::span<const Source* const> sources = {});
 
   // Listens for anybody, on the address and scope of `at`.
-  Fault ListenForAnyone(const Endpoint& at, const BindTools& tools) { return Open(at, tools); }
+  Fault ListenForAnyPeer(const Endpoint& at, const BindTools& tools) { return Open(at, tools); }
 
   bool listening() const { return listener_.valid(); }
   Endpoint at() const { return LocalEndpoint(listener_.get()); }
@@ -64,15 +64,15 @@ class BindWait {
   void OnListener() { ready_ = true; }
 
   // Judges those who have connected, kBindPeersPerTurn at most. `port`: that the client asked for.
-  Turn Step(std::uint16_t port, const BindTools& tools);
+  Progress Step(std::uint16_t port, const BindTools& tools);
 
-  // Once, after kCame. The listener is closed by then.
+  // Once, after kAccepted. The listener is closed by then.
   Accepted TakePeer() { return std::move(peer_); }
 
  private:
   Fault Open(Endpoint at, const BindTools& tools);
-  Turn AcceptPeers(std::uint16_t port, const BindTools& tools);
-  bool Expected(const IpAddress& peer, std::uint16_t port, const Access& access) const;
+  Progress AcceptPeers(std::uint16_t port, const BindTools& tools);
+  bool IsExpected(const IpAddress& peer, std::uint16_t port, const Access& access) const;
   void CheckInvariants() const;
 
   std::array<IpAddress, kAddressesPerName> peers_;

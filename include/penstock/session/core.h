@@ -78,7 +78,7 @@ std::string_view Describe(SessionEnd end);
 
 // A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for
 // it. A name with a NUL inside is refused; the log shows it up to there.
-std::unique_ptr<char[]> Kept(std::string_view name, std::string_view second = {});
+std::unique_ptr<char[]> CopyStrings(std::string_view name, std::string_view second = {});
 
 struct SessionCore {
   SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Admission its_admission)
@@ -110,10 +110,10 @@ struct SessionCore {
 
   // Keeps who logs in, and behind the name what let them in (users.h): a session without a login shall not pay for it.
   // False when there is no memory.
-  [[nodiscard]] bool KeepUser(std::string_view who, const Digest& credential = {});
+  [[nodiscard]] bool StoreUser(std::string_view who, const Digest& credential = {});
 
   // True if nobody has to log in now, or the credential that this session logged in with still stands.
-  bool login_holds(const SessionTools& tools) const;
+  bool login_valid(const SessionTools& tools) const;
 
   // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
   // answers; with one that does not, there is nothing to talk about.
@@ -124,7 +124,7 @@ struct SessionCore {
 
   const Handle handle;
   std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
-  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to (KeepUser)
+  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to (StoreUser)
   Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
   Deadline deadline;
   Endpoint client;  // whose session it is

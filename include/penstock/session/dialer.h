@@ -1,6 +1,6 @@
 // Connects to the first of several addresses that answers ("happy eyeballs", RFC 8305).
 // A member of a session's handshake; its worker's thread only. It owns the sockets of its attempts until one has won.
-// Invariant: while it is kTrying, at least one attempt is under way, so an event or a deadline will wake it.
+// Invariant: while it is kConnecting, at least one attempt is under way, so an event or a deadline will wake it.
 // Deliberately not here: names (resolver.h), which addresses are allowed (guard.h), and the deadline for all of it.
 //
 // Families take turns, the first address's family first; an attempt gets kAttemptDelay before the next one starts
@@ -36,7 +36,7 @@ struct DialTools {
 
 class Dialer {
  public:
-  enum class Status : std::uint8_t { kIdle, kTrying, kConnected, kFailed };
+  enum class Status : std::uint8_t { kIdle, kConnecting, kConnected, kFailed };
 
   // Attempt `n` is registered with the poller under tag `first_attempt_tag + n` and `owner`; the attempt delay yields
   // `delay_tag` and `owner`.
@@ -66,7 +66,7 @@ class Dialer {
   const Events& events() const { return events_; }
 
   // When kFailed: the most informative failure: "refused" beats "unreachable" beats "timed out"; else the last one.
-  // While kTrying: the same of those that have failed so far; kNone when none has.
+  // While kConnecting: the same of those that have failed so far; kNone when none has.
   Fault fault() const { return fault_; }
 
  private:

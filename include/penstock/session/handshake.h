@@ -37,17 +37,17 @@ namespace penstock {
 class Handshake {
  public:
   // What its session should do next.
-  enum class Turn : std::uint8_t {
+  enum class Progress : std::uint8_t {
     kWaiting,     // an edge, a deadline or an answer will come
     kUnfinished,  // give it another turn
-    kReached,     // take reached(), and relay
+    kConnected,   // take reached(), and relay
     kAssociate,   // the request was UDP ASSOCIATE
     kRefused,     // the client has its answer, or is owed none: close so that it arrives
     kOver,        // there is nobody to talk to
   };
 
   // The other end of the relay that is to begin.
-  struct Reached {
+  struct Connection {
     Fd socket;                 // registered with the poller under kTagTarget + attempt
     Endpoint peer;             // who it is
     Endpoint bound;            // BND of the reply that is due
@@ -62,69 +62,69 @@ class Handshake {
   Handshake& operator=(const Handshake&) = delete;
 
   // One step of the state that `core` is in.
-  Turn Step(const SessionTools& tools);
+  Progress Step(const SessionTools& tools);
 
   // What happened; but for OnName and OnDeadline, a step should follow.
   void OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
   void OnAttemptDelay(const SessionTools& tools);
   void OnBindListener() { bind_wait_.OnListener(); }
-  Turn OnName(const NameAnswer& answer, const SessionTools& tools);
-  Turn OnLogin(const LoginAnswer& answer, const SessionTools& tools);
-  Turn OnDeadline(const SessionTools& tools);
+  Progress OnName(const NameAnswer& answer, const SessionTools& tools);
+  Progress OnLogin(const LoginAnswer& answer, const SessionTools& tools);
+  Progress OnDeadline(const SessionTools& tools);
 
   // Nobody waits any more for what was asked of others, and what is under way ends.
-  void Withdraw(const SessionTools& tools);
+  void Cancel(const SessionTools& tools);
 
   Handle self() const { return self_; }
-  Reached& reached() { return reached_; }
+  Connection& connection() { return connection_; }
 
   // What the client sent beyond its request.
   std::span<const std::uint8_t> unread() const { return std::span(bytes_).subspan(begin_, end_ - begin_); }
 
   // Something besides the deadline will wake a session in CONNECTING or BINDING.
-  bool awaits_something() const;
+  bool awaits_event() const;
 
  private:
-  Turn StepNego(const SessionTools& tools);
-  Turn StepAuth(const SessionTools& tools);
-  Turn StepRequest(const SessionTools& tools);
-  Turn StepConnecting(const SessionTools& tools);
-  Turn StepBinding(const SessionTools& tools);
+  Progress StepNego(const SessionTools& tools);
+  Progress StepAuth(const SessionTools& tools);
+  Progress StepRequest(const SessionTools& tools);
+  Progress StepConnecting(const SessionTools& tools);
+  Progress StepBinding(const SessionTools& tools);
 
-  enum class Received : std::uint8_t { kMore, kNotYet, kGone };
+  enum class Received : std::uint8_t { kBytes, kNothing, kEnd };
   Received Receive();
-  Turn AfterReceiving(Received received);
+  Progress AfterReceiving(Received received);
 
-  Turn Refuse(Outcome outcome, const SessionTools& tools);
-  bool OpenAccount(const SessionTools& tools);
-  Turn Deny(const AccessVerdict& ruling, const SessionTools& tools);
-  Turn RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
+  Progress Refuse(Outcome outcome, const SessionTools& tools);
+  bool AdmitUser(const SessionTools& tools);
+  Progress Deny(const AccessVerdict& verdict, const SessionTools& tools);
+  Progress RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Warn(std::string_view event, const SessionTools& tools) const;
-  Turn RefusedAs(SessionEnd end);
-  Turn OverAs(SessionEnd end);
+  Progress CloseWith(SessionEnd end);
+  Progress EndWith(SessionEnd end);
 
-  Turn CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools);
-  Turn AfterLogin(LoginOutcome outcome, const SessionTools& tools);
-  Turn RefuseLogin(SessionEnd end);
+  Progress CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools);
+  Progress FinishLogin(LoginOutcome outcome, const SessionTools& tools);
+  Progress RefuseLogin(SessionEnd end);
   LoginWaiter waiter(const SessionTools& tools) const { return {&tools.login_answers, core_.handle}; }
 
-  Turn Obey(const socks5::Request& request, const SessionTools& tools);
-  Turn FindTarget(const socks5::Request& request, const SessionTools& tools);
-  Turn LookUp(std::string_view name, const SessionTools& tools);
-  Turn Reach(const TargetName& name, std::span<const IpAddress> addresses, const SessionTools& tools);
-  Turn AfterListening(Fault fault, const SessionTools& tools);
-  Turn TakeTarget(const SessionTools& tools);
-  Turn TakePeer(const SessionTools& tools);
-  void KeepName(const TargetName& name, const SessionTools& tools);
+  Progress BeginCommand(const socks5::Request& request, const SessionTools& tools);
+  Progress ResolveTarget(const socks5::Request& request, const SessionTools& tools);
+  Progress ResolveName(std::string_view name, const SessionTools& tools);
+  Progress ConnectOrListen(const TargetName& name, std::span<const IpAddress> addresses, const SessionTools& tools);
+  Progress AfterListening(Fault fault, const SessionTools& tools);
+  Progress FinishConnect(const SessionTools& tools);
+  Progress FinishBind(const SessionTools& tools);
+  void StoreName(const TargetName& name, const SessionTools& tools);
 
-  DialTools Dial(const SessionTools& tools) const {
+  DialTools dial_tools(const SessionTools& tools) const {
     return {.poller = tools.poller,
             .attempt_delays = tools.deadlines.attempt_delay,
             .clock = tools.flow.clock,
             .further_attempts = tools.further_attempts,
             .share = core_.share};
   }
-  BindTools Bind(const SessionTools& tools) const {
+  BindTools bind_tools(const SessionTools& tools) const {
     return {.access = core_.access(tools),
             .poller = tools.poller,
             .retries = tools.deadlines.attempt_delay,
@@ -140,13 +140,13 @@ class Handshake {
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
   std::string_view name_;  // of the target, in bytes_; empty when an address was asked for
   bool resolving_ = false;
-  bool user_is_full_ = false;  // has as many sessions as it may
+  bool user_over_limit_ = false;  // has as many sessions as it may
   bool checking_login_ = false;
   Digest login_ticket_{};                 // while it is checked
   std::shared_ptr<const RuleSet> rules_;  // in which the sources are that the dialer uses
   Dialer dialer_;
   BindWait bind_wait_;
-  Reached reached_;
+  Connection connection_;
 };
 
 // What a client is told of a failed connect.

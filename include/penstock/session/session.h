@@ -37,7 +37,7 @@ class Session {
   // What the worker should do next.
   enum class Next : std::uint8_t {
     kWait,     // an edge, a deadline or an answer will come
-    kAgain,    // give it another turn: its work is not done
+    kReady,    // give it another turn: its work is not done
     kRelease,  // it is over
   };
 
@@ -66,7 +66,7 @@ class Session {
   Next OnPolicy(const SessionTools& tools);
 
   // The gateway is stopping: what is cut off shall not look whole.
-  void Stop() { CutOff(End::kStopped); }
+  void Stop() { Abort(End::kStopped); }
 
   // Asserts what holds after every event, when the worker has been told `next`.
   void CheckInvariants(Next next) const;
@@ -84,36 +84,36 @@ class Session {
   void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
  private:
-  bool waits_its_turn() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }
+  bool defers_steps() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }
   Next Drive(const SessionTools& tools);
   Next Step(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
-  Relay::Turn StepThrottled(const FlowTools& lent, ThrottleTicks& ticks);
+  Relay::Progress StepThrottled(const FlowTools& lent, ThrottleTicks& ticks);
   Next StepAssociated(const SessionTools& tools);
   Next StepClosing(const SessionTools& tools);
   Next StepResetting(const SessionTools& tools);
 
-  Next AfterHandshake(Handshake::Turn turn, const SessionTools& tools);
-  Next DriveAfter(Handshake::Turn turn, const SessionTools& tools);
+  Next AfterHandshake(Handshake::Progress progress, const SessionTools& tools);
+  Next DriveAfter(Handshake::Progress progress, const SessionTools& tools);
   Next BeginRelay(const SessionTools& tools);
   Next BeginAssociation(const SessionTools& tools);
   bool BeginThrottle(const SessionTools& tools);
-  Next CloseGently(const SessionTools& tools);
-  Next OverAs(End end);
-  void CutOff(End end);
+  Next BeginClosing(const SessionTools& tools);
+  Next EndWith(End end);
+  void Abort(End end);
   Next RefuseForbidden(const SessionTools& tools);
   Next Refuse(Outcome outcome, End end, const SessionTools& tools);
-  bool IsToEnd(const SessionTools& tools) const;
+  bool MustEnd(const SessionTools& tools) const;
   bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
 
   Next CheckIdle(const SessionTools& tools);
   bool FindDeadPeer(const SessionTools& tools);
   Next CheckAssociationIdle(const SessionTools& tools);
-  AssociateTools Associate(const SessionTools& tools) const;
+  AssociateTools associate_tools(const SessionTools& tools) const;
   std::uint64_t datagrams() const { return association_->up().datagrams + association_->down().datagrams; }
 
-  FlowTools Flows(const SessionTools& tools) const;
+  FlowTools flow_tools(const SessionTools& tools) const;
   void LogEnd(const SessionTools& tools) const;
 
   SessionCore core_;

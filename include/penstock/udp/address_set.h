@@ -45,8 +45,8 @@ class AddressSet {
   // `port`: an address with a port is a member of its own; 0: the address alone.
   void Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages, std::uint16_t port = 0);
   bool Contains(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) const;  // and is not doubtful
-  bool Doubts(const IpAddress& address, const AddressKey& key) const;
-  void DoubtAll();
+  bool IsSuspect(const IpAddress& address, const AddressKey& key) const;
+  void SuspectAll();
 
   // Gives back what is lent, and is empty.
   void Release(Slab<AddressPage>& pages);

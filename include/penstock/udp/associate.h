@@ -70,7 +70,7 @@ struct WaitingDatagram {
   Handle self;
   Association& association;  // with which it ends
   Handle session;
-  std::list<WaitingDatagram*>::iterator place;  // in its share
+  std::list<WaitingDatagram*>::iterator position;  // in its share
   std::uint16_t port;
   std::uint32_t size = 0;
   std::uint8_t share;  // of its client (Resolver::ShareOf)
@@ -84,7 +84,7 @@ struct AssociationPool {
   AssociationPool(std::size_t associations_max, std::uint8_t tag_of_waiters);
 
   // As which a datagram waits for the resolver.
-  Cookie WaiterOf(const WaitingDatagram& datagram) const { return {waiter_tag, datagram.self}; }
+  Cookie CookieOf(const WaitingDatagram& datagram) const { return {waiter_tag, datagram.self}; }
 
   // What one share's datagrams that wait hold; the oldest first.
   struct Waiting {
@@ -96,7 +96,7 @@ struct AssociationPool {
   // waiting make room for it: then the resolver is told, and the association, and it is counted.
   WaitingDatagram* Acquire(Association& association, Handle session, std::uint16_t port, std::size_t bytes,
                            std::size_t share, Resolver& resolver, Counters& counters);
-  bool MakeRoom(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters);
+  bool EvictFor(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters);
   void Release(WaitingDatagram& datagram);
 
   // Whether this host has a route of its own choice.
@@ -145,7 +145,7 @@ class Association {
   enum class Side : std::uint8_t { kClient, kIpv4, kIpv6 };
   static constexpr std::size_t kSides = 3;
 
-  enum class Turn : std::uint8_t {
+  enum class Progress : std::uint8_t {
     kWaiting,     // an edge or an answer will wake it
     kUnfinished,  // give it another turn
   };
@@ -161,20 +161,20 @@ class Association {
   Association(const Association&) = delete;
   Association& operator=(const Association&) = delete;
 
-  // Opens the socket towards the client beside the connection's own address `local`. `named_port`: DST.PORT of the
+  // Opens the socket towards the client beside the connection's own address `local`. `requested_port`: DST.PORT of the
   // request. Any fault: there is no such socket.
-  Fault Open(const Endpoint& local, std::uint16_t named_port, const AssociateTools& tools);
+  Fault Open(const Endpoint& local, std::uint16_t requested_port, const AssociateTools& tools);
 
   // Where the client is to send its datagrams: BND of the reply.
   Endpoint Bound(const AssociateTools& tools) const;
 
   void OnEvents(Side side, const Events& events);
   void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
-  void OnDropped();  // one of its datagrams that wait makes room for another client's
+  void OnEvicted();  // one of its datagrams that wait makes room for another client's
 
-  Turn Step(const AssociateTools& tools);
+  Progress Step(const AssociateTools& tools);
 
-  // There are other rules: who may answer is judged again, by address and port, for names are not kept; and the first
+  // There are other rules: who may answer is evaluated again, by address and port, for names are not kept; and the first
   // datagram of each family decides again from where that family sends.
   void OnPolicy();
 
@@ -199,26 +199,26 @@ class Association {
     Endpoint to;
   };
 
-  Turn StepSide(Side side, const AssociateTools& tools);
-  void TakeFromClient(std::size_t count, const AssociateTools& tools);
-  void TakeFromTargets(std::size_t count, const AssociateTools& tools);
-  Counter* Unwanted(const Endpoint& from, const AssociateTools& tools);
+  Progress StepSide(Side side, const AssociateTools& tools);
+  void RelayFromClient(std::size_t count, const AssociateTools& tools);
+  void RelayFromTargets(std::size_t count, const AssociateTools& tools);
+  Counter* DropReason(const Endpoint& from, const AssociateTools& tools);
   bool IsClient(const Endpoint& from, const AssociateTools& tools) const;
   void Pin(std::uint16_t port, const AssociateTools& tools);
 
   void Forward(std::span<const std::uint8_t> datagram, const Endpoint& from, Route& route, const AssociateTools& tools);
   void ForwardToName(const socks5::UdpHeader& header, std::span<const std::uint8_t> data, Route& route,
                      const AssociateTools& tools);
-  WaitingDatagram* Keep(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
-                        const AssociateTools& tools);
+  WaitingDatagram* AddWaiting(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
+                              const AssociateTools& tools);
   bool ForwardTo(const Destination& target, std::span<const std::uint8_t> data, const AssociateTools& tools);
   std::optional<Destination> Choose(const NameAnswer& answer, std::string_view name, std::uint16_t port,
                                     const AssociateTools& tools) const;
   static bool HasRoute(const Destination& target, const AssociateTools& tools);
-  bool Approach(const Destination& target, const AssociateTools& tools);
-  void Put(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
-  bool Suits(const Destination& target, Side side);
-  bool OpenTowards(const Destination& target, const AssociateTools& tools);
+  bool Prepare(const Destination& target, const AssociateTools& tools);
+  void AddToOutbox(const Endpoint& to, std::span<const std::uint8_t> data, const AssociateTools& tools);
+  bool MatchesSource(const Destination& target, Side side);
+  bool OpenSocketFor(const Destination& target, const AssociateTools& tools);
   static void Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
                     Counters& counters);
   void FlushUp(const AssociateTools& tools);
@@ -229,7 +229,7 @@ class Association {
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
   std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
-  bool& may_move(Side side) { return may_move_[side == Side::kIpv6 ? 1 : 0]; }
+  bool& may_reopen(Side side) { return may_reopen_[side == Side::kIpv6 ? 1 : 0]; }
   static std::uint8_t Bit(Side side) { return static_cast<std::uint8_t>(1 << static_cast<int>(side)); }
   const Fd& socket(Side side) const { return sockets_[static_cast<std::size_t>(side)]; }
 
@@ -237,11 +237,11 @@ class Association {
   Handle session_;
   PortLease port_;  // of the socket towards the client
   std::array<Fd, kSides> sockets_;
-  std::uint16_t named_port_ = 0;  // by the request; 0: none
+  std::uint16_t requested_port_ = 0;  // by the request; 0: none
   std::uint16_t client_port_ = 0;
   TimePoint client_heard_{};                              // from that port
   std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
-  std::array<bool, 2> may_move_{};                        // no datagram has gone that way since the last OnPolicy
+  std::array<bool, 2> may_reopen_{};                      // no datagram has gone that way since the last OnPolicy
   std::array<bool, kSides> joins_{true, true, true};
   std::uint8_t readable_ = 0;  // latches, a bit for each side
   std::uint8_t first_tag_;

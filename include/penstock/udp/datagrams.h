@@ -7,7 +7,7 @@
 // A slot of the inbox has room in front of the datagram for the header of an answer (socks5.h), so that an answer
 // leaves as it came, from some bytes before:
 //
-//   | room_before: 22 | datagram: up to 65,527 |
+//   | headroom: 22 | datagram: up to 65,527 |
 //
 // The kernel takes datagrams of one length to one destination as a single message, and cuts it apart as late as it can
 // (UDP_SEGMENT): a batch to one destination then costs little more than one datagram. The outbox joins what it can:
@@ -32,14 +32,14 @@ namespace penstock {
 
 class DatagramInbox {
  public:
-  static constexpr std::size_t kRoomBefore = socks5::kUdpHeaderBytesMax;
+  static constexpr std::size_t kHeadroom = socks5::kUdpHeaderBytesMax;
 
   // What came from one sender: one datagram, or several of one length (the last may be shorter) behind each other.
   struct Message {
     Endpoint from;
     std::span<std::uint8_t> bytes;
     std::size_t segment_bytes;  // of each datagram; bytes.size() for a single one
-    std::span<std::uint8_t, kRoomBefore> room_before;
+    std::span<std::uint8_t, kHeadroom> headroom;
 
     std::size_t datagrams() const { return bytes.empty() ? 1 : (bytes.size() + segment_bytes - 1) / segment_bytes; }
 
@@ -70,12 +70,12 @@ class DatagramInbox {
 
   // Rounded up to an odd number of cache lines, so that the beginnings of all slots do not fall into the same cache
   // set.
-  static constexpr std::size_t kSlotBytes = (kRoomBefore + kUdpBytesMax) / 64 * 64 + 64;
-  static_assert(kSlotBytes >= kRoomBefore + kUdpBytesMax && kSlotBytes / 64 % 2 == 1);
+  static constexpr std::size_t kSlotBytes = (kHeadroom + kUdpBytesMax) / 64 * 64 + 64;
+  static_assert(kSlotBytes >= kHeadroom + kUdpBytesMax && kSlotBytes / 64 % 2 == 1);
 
   std::unique_ptr<std::uint8_t[]> room_;
   std::array<mmsghdr, kUdpBatch> messages_{};
-  std::array<iovec, kUdpBatch> pieces_{};
+  std::array<iovec, kUdpBatch> iovecs_{};
   std::array<sockaddr_storage, kUdpBatch> senders_;
   std::array<UdpControl, kUdpBatch> controls_;
   std::size_t used_ = kUdpBatch;  // messages that the kernel has written to
@@ -96,7 +96,7 @@ class DatagramOutbox {
   DatagramOutbox& operator=(const DatagramOutbox&) = delete;
 
   bool empty() const { return count_ == 0; }
-  bool full() const { return count_ == kUdpBatch || pieces_used_ + 2 > pieces_.size(); }
+  bool full() const { return count_ == kUdpBatch || iovecs_used_ + 2 > iovecs_.size(); }
 
   // Puts one datagram, `header` and then `data`, into an outbox that is not full. Both must stay until Flush. `join`:
   // it may share a message with the one before it.
@@ -107,26 +107,26 @@ class DatagramOutbox {
   Outcome Flush(int socket, bool& join);
 
  private:
-  struct Parcel {
+  struct Message {
     Endpoint to;
     std::size_t bytes = 0;
     std::size_t data_bytes = 0;
     std::size_t segment_bytes = 0;  // of each datagram but the last
     std::size_t segments = 0;
-    bool closed = false;  // its last datagram is in
+    bool complete = false;  // its last datagram is in
   };
 
   bool Joins(const Endpoint& to, std::size_t size) const;
   void Drop(std::size_t first, std::uint64_t& reason);
-  void SendApart(int socket, std::size_t index, Outcome& outcome);
+  void SendSeparately(int socket, std::size_t index, Outcome& outcome);
 
-  std::array<Parcel, kUdpBatch> parcels_;
-  std::array<mmsghdr, kUdpBatch> messages_{};
+  std::array<Message, kUdpBatch> messages_;
+  std::array<mmsghdr, kUdpBatch> msghdrs_{};
   std::array<sockaddr_storage, kUdpBatch> receivers_;
   std::array<UdpControl, kUdpBatch> controls_;
-  std::array<iovec, kUdpPieces> pieces_;
+  std::array<iovec, kUdpIovecs> iovecs_;
   std::size_t count_ = 0;
-  std::size_t pieces_used_ = 0;
+  std::size_t iovecs_used_ = 0;
 };
 
 }  // namespace penstock

@@ -63,17 +63,17 @@ class PortPool {
   Fault Open(const IpAddress& client, TimePoint now, PortLease& lease, OpenOne open) {
     if (any_) return open(std::uint16_t{0});
     const std::size_t share = ShareOf(client, share_key_);
-    std::array<std::uint16_t, kPortAttempts> in_vain;
+    std::array<std::uint16_t, kPortAttempts> in_use;
     std::size_t count = 0;
     Fault fault = Fault::kOther;
     std::optional<std::uint16_t> port = TakeFirst(share, now);
     while (port && (fault = open(*port)) != Fault::kNone) {
-      in_vain[count++] = *port;
-      const bool again = fault == Fault::kOther && count < in_vain.size();
+      in_use[count++] = *port;
+      const bool again = fault == Fault::kOther && count < in_use.size();
       port = again ? TakeNext() : std::nullopt;
     }
     if (fault == Fault::kNone) lease = PortLease(this, *port, share);
-    if (count > 0) PutBack(std::span(in_vain).first(count), share, fault, now);
+    if (count > 0) PutBack(std::span(in_use).first(count), share, fault, now);
     return fault;
   }
 
