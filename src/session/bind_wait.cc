@@ -42,11 +42,11 @@ Fault BindWait::Open(Endpoint at, const BindTools& tools) {
 BindWait::Progress BindWait::Step(std::uint16_t port, const BindTools& tools) {
   const Progress progress = AcceptPeers(port, tools);
   CheckInvariants();
-  // The peer has come if it is here, and it is one of those named.
+  // There is a peer exactly if one was accepted, and it is one of the expected ones.
   assert((progress == Progress::kAccepted) == peer_.socket.valid());
   assert(progress != Progress::kAccepted || count_ == 0 ||
          std::ranges::count(std::span(peers_).first(count_), peer_.peer.ip) > 0);
-  // Something will wake us: another turn, an edge of the listener, or the retry.
+  // Something will wake the session: another step, an edge of the listener, or the retry.
   assert(progress != Progress::kWaiting || (listening() && (!ready_ || retry_.armed())));
   return progress;
 }
@@ -81,8 +81,8 @@ BindWait::Progress BindWait::AcceptPeers(std::uint16_t port, const BindTools& to
   return Progress::kUnfinished;
 }
 
-// Whoever was named has been judged, and by the name, which is not known here. Anyone does not include whom the client
-// may not reach.
+// The addresses in peers_ have been evaluated already, with the name that they belong to, which is not known here. If
+// any peer may connect, it must be one that the client may reach.
 bool BindWait::IsExpected(const IpAddress& peer, std::uint16_t port, const Access& access) const {
   const auto named = std::span(peers_).first(count_);
   if (named.empty()) return access.EvaluateAddress({}, peer, port).allowed;

@@ -47,8 +47,9 @@ void Dialer::Begin(std::span<const IpAddress> addresses, std::uint16_t port, con
 void Dialer::OnEvent(std::size_t attempt, const Events& events, const DialTools& tools) {
   if (status_ != Status::kConnecting || attempt >= started_ || !attempts_[attempt].valid()) return;
   if (!events.writable) return;
-  // An edge without ERR or HUP proves that the socket is connected; only with one is there an error to ask for. Who has
-  // accepted, sent and reset by then was connected all the same: its bytes, and then its reset, are for the relay.
+  // A writable socket without ERR or HUP is connected; only with one of them can SO_ERROR be set (connect(2)). A target
+  // that accepted, sent and reset before this edge was read was connected, too: the relay delivers its bytes and then
+  // its reset.
   const Fault fault = events.broken ? ConnectFault(attempts_[attempt].get()) : Fault::kNone;
   if (fault != Fault::kNone && fault != Fault::kReset) {
     EndAttempt(attempt, tools);
@@ -79,7 +80,7 @@ void Dialer::Stop(const DialTools& tools) {
 
 void Dialer::Interleave(std::span<const IpAddress> addresses, std::span<const Source* const> sources) {
   const bool first_is_v4 = addresses.front().is_v4();
-  std::size_t next[2] = {0, 0};  // of the first one's family, of the other
+  std::size_t next[2] = {0, 0};  // the position in the family of the first address, and in the other
   const auto take = [&](std::size_t family) {
     std::size_t& at = next[family];
     while (at < addresses.size() && (addresses[at].is_v4() == first_is_v4) != (family == 0)) ++at;
@@ -93,7 +94,7 @@ void Dialer::Interleave(std::span<const IpAddress> addresses, std::span<const So
   }
 }
 
-// Starts the next attempt that does not fail at once. Without one, the dialer has failed when none is under way.
+// Starts the next attempt that does not fail at once. If there is none and none is under way, the dialer has failed.
 void Dialer::StartNext(const DialTools& tools) {
   delay_.Disarm();
   while (started_ < count_ && under_way_ < kAttemptsAtOnce) {
@@ -135,7 +136,7 @@ void Dialer::CheckInvariants() const {
   assert(status_ != Status::kConnected || under_way_ == 1);
   assert(status_ != Status::kFailed || (under_way_ == 0 && fault_ != Fault::kNone));
   assert(!delay_.armed() || (status_ == Status::kConnecting && started_ < count_));
-  // Something will wake us: an attempt under way, and the delay if another one may start beside it.
+  // Something will wake the session: an attempt under way, and the delay if another one may start beside it.
   assert(status_ != Status::kConnecting || under_way_ > 0);
   assert(status_ != Status::kConnecting || started_ == count_ || under_way_ == kAttemptsAtOnce || delay_.armed());
 }

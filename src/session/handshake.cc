@@ -22,16 +22,17 @@ Handshake::Handshake(Handle self, SessionCore& core)
       dialer_(core.handle, kTagTarget, kTagAttemptDelay),
       bind_wait_(core.handle, kTagBindListener, kTagAttemptDelay) {}
 
-// Of a client that left in the middle, or that nobody had asked to log in, a password may still be there.
+// A password may still be in the buffer: part of one if the client left, or one that was sent although none was
+// requested.
 Handshake::~Handshake() { Wipe(std::span(bytes_).first(end_)); }
 
-// --- What happened -------------------------------------------------------------------------------------------------
+// --- Events --------------------------------------------------------------------------------------------------------
 
 void Handshake::OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools) {
   if (core_.state() == SessionState::kConnecting) dialer_.OnEvent(attempt, events, dial_tools(tools));
 }
 
-// A BIND that is out of descriptors needs no more than the step that follows.
+// For the retry of a BIND there is nothing to record: the step that follows accepts again.
 void Handshake::OnAttemptDelay(const SessionTools& tools) {
   if (core_.state() == SessionState::kConnecting) dialer_.OnDelay(dial_tools(tools));
 }
@@ -50,23 +51,33 @@ Handshake::Progress Handshake::OnLogin(const LoginAnswer& answer, const SessionT
   if (!checking_login_) return Progress::kWaiting;
   checking_login_ = false;
   if (answer.outcome != LoginOutcome::kAccepted) return FinishLogin(answer.outcome, tools);
-  // A reload may have changed the users while a hash was computed.
+  // A reload may have changed the users while the hash was computed.
   if (!core_.StoreUser(answer.user->name, answer.user->credential)) return EndWith(SessionEnd::kExhausted);
   return FinishLogin(core_.login_valid(tools) ? LoginOutcome::kAccepted : LoginOutcome::kWrong, tools);
 }
 
-// What was missing when the time was over says which answer is true.
+// The reply says what was missing when the timeout passed: the name, the target or the peer.
 Handshake::Progress Handshake::OnDeadline(const SessionTools& tools) {
-  if (core_.state() < SessionState::kConnecting) {
-    tools.counters().handshake_expired.Add();
-    return EndWith(SessionEnd::kHandshakeExpired);
-  }
   if (resolving_) return Refuse(Outcome::kNameNotFound, tools);
-  if (core_.state() == SessionState::kBinding) {
-    tools.counters().bind_expired.Add();
-    return Refuse(Outcome::kTimedOut, tools);
+  switch (core_.state()) {
+    case SessionState::kNego:
+    case SessionState::kAuth:
+    case SessionState::kRequest:
+      tools.counters().handshake_expired.Add();
+      return EndWith(SessionEnd::kHandshakeExpired);
+    case SessionState::kConnecting:
+      return Refuse(OutcomeOf(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
+    case SessionState::kBinding:
+      tools.counters().bind_expired.Add();
+      return Refuse(Outcome::kTimedOut, tools);
+    case SessionState::kRelay:
+    case SessionState::kAssociated:
+    case SessionState::kClosing:
+    case SessionState::kResetting:
+      break;
   }
-  return Refuse(OutcomeOf(MoreInformative(dialer_.fault(), Fault::kTimedOut)), tools);
+  assert(false);  // the handshake has been returned by then
+  return Progress::kEnded;
 }
 
 void Handshake::Cancel(const SessionTools& tools) {
@@ -81,7 +92,7 @@ bool Handshake::awaits_event() const {
   return resolving_ || dialer_.status() == Dialer::Status::kConnecting || bind_wait_.listening();
 }
 
-// --- What to try ---------------------------------------------------------------------------------------------------
+// --- Steps ---------------------------------------------------------------------------------------------------------
 
 Handshake::Progress Handshake::Step(const SessionTools& tools) {
   switch (core_.state()) {
@@ -101,8 +112,8 @@ Handshake::Progress Handshake::Step(const SessionTools& tools) {
     case SessionState::kResetting:
       break;
   }
-  assert(false);  // then it has been given back
-  return Progress::kOver;
+  assert(false);  // the handshake has been returned by then
+  return Progress::kEnded;
 }
 
 Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
@@ -113,7 +124,7 @@ Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
         if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
         continue;
       case Decoded::kNotSocks5:
-        // Whatever it speaks, it would not understand an answer.
+        // A client of another protocol would not understand an answer.
         tools.counters().not_socks5.Add();
         Warn("not-socks5", tools);
         return CloseWith(SessionEnd::kBadRequest);
@@ -139,7 +150,7 @@ Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
 }
 
 Handshake::Progress Handshake::StepAuth(const SessionTools& tools) {
-  // One that has finished sending still wants its verdict; one that is gone altogether does not.
+  // A client that has only finished sending still gets its verdict.
   if (checking_login_) return core_.events.broken ? EndWith(SessionEnd::kClientLeft) : Progress::kWaiting;
   for (;;) {
     const socks5::Credentials credentials = socks5::DecodeCredentials(unread());
@@ -178,7 +189,7 @@ Handshake::Progress Handshake::StepRequest(const SessionTools& tools) {
 }
 
 Handshake::Progress Handshake::StepConnecting(const SessionTools& tools) {
-  // A client that has finished sending may still want its answer; one that is gone altogether does not.
+  // A client that has only finished sending still gets its reply.
   if (core_.events.broken) return EndWith(SessionEnd::kClientLeft);
   switch (dialer_.status()) {
     case Dialer::Status::kIdle:
@@ -192,8 +203,8 @@ Handshake::Progress Handshake::StepConnecting(const SessionTools& tools) {
   return Progress::kWaiting;
 }
 
-// The end of the client's stream is the client leaving, even when it sent something ahead: the FIN of one that is gone
-// looks like that of one that only has nothing more to say, and no port shall stay open for one that is gone.
+// A client that has finished sending has left, even if it sent data ahead: its FIN looks the same whether it still
+// reads or not, and no port may stay open for a client that no longer exists.
 Handshake::Progress Handshake::StepBinding(const SessionTools& tools) {
   if (core_.events.closing) return EndWith(SessionEnd::kClientLeft);
   if (resolving_) return Progress::kWaiting;
@@ -213,7 +224,7 @@ Handshake::Progress Handshake::StepBinding(const SessionTools& tools) {
 Handshake::Received Handshake::Receive() {
   if (!core_.events.readable) return Received::kNothing;
   const std::span room = std::span(bytes_).subspan(end_);
-  assert(!room.empty());  // the longest messages fit (limits.h), and a whole one would have been decoded
+  assert(!room.empty());  // the longest messages fit (limits.h), and a complete one has been decoded and consumed
   const IoResult read = penstock::Receive(core_.socket.get(), room);
   switch (read.status) {
     case IoStatus::kDone:
@@ -264,7 +275,7 @@ Handshake::Progress Handshake::RefuseBadRequest(socks5::RequestFault fault, cons
   tools.counters().malformed.Add();
   Warn("malformed-request", tools);
   switch (fault) {
-    case socks5::RequestFault::kNone:  // the version
+    case socks5::RequestFault::kNone:  // wrong version
     case socks5::RequestFault::kEmptyName:
       break;
     case socks5::RequestFault::kCommand:
@@ -290,13 +301,13 @@ Handshake::Progress Handshake::CloseWith(SessionEnd end) {
 
 Handshake::Progress Handshake::EndWith(SessionEnd end) {
   core_.end = end;
-  return Progress::kOver;
+  return Progress::kEnded;
 }
 
 // --- Logging in ----------------------------------------------------------------------------------------------------
 
 Handshake::Progress Handshake::CheckLogin(const socks5::Credentials& credentials, const SessionTools& tools) {
-  // Since the greeting a reload may have let everybody in; then nobody is asked who they are.
+  // A reload since the greeting may have removed all users: then any credentials are accepted.
   LoginCheck check{LoginOutcome::kAccepted};
   if (tools.users() != nullptr) {
     if (!core_.StoreUser(credentials.name)) return EndWith(SessionEnd::kExhausted);
@@ -336,8 +347,8 @@ Handshake::Progress Handshake::FinishLogin(LoginOutcome outcome, const SessionTo
   return Progress::kWaiting;
 }
 
-// Counts the session towards its user, whose password was right. Whether the user has too many is told when the client
-// asks for something. False when there is no memory.
+// Counts the session towards its user after an accepted login. If the user is over its limit, the request is refused
+// later, with a reply that says so. False if there is no memory.
 bool Handshake::AdmitUser(const SessionTools& tools) {
   const Limits& limits = tools.policy->limits;
   if (!limits.on_users() || tools.users() == nullptr) return true;
@@ -360,7 +371,7 @@ Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, cons
   core_.target = {request.address, request.port};
   core_.port = request.port;
   StoreName({request.name}, tools);
-  // A reload may have come since the login, or since nobody was asked for one.
+  // A reload since the login may have changed the user, or one since the greeting may require a login.
   if (!core_.login_valid(tools)) return Deny({}, tools);
   const bool client_over_limit =
       core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
@@ -371,7 +382,7 @@ Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, cons
       if (request.port == 0) return Refuse(Outcome::kMalformed, tools);
       return ResolveTarget(request, tools);
     case Command::kBind:
-      // A peer's port is its own choice, so the request's means nothing.
+      // DST.PORT may be 0: peers connect from ephemeral ports. Only the rules evaluate it.
       core_.Advance(SessionState::kBinding, tools);
       return ResolveTarget(request, tools);
     case Command::kUdpAssociate:
@@ -391,7 +402,8 @@ Handshake::Progress Handshake::ResolveTarget(const socks5::Request& request, con
     return ConnectOrListen({}, {&*address, 1}, tools);
   if (const AccessVerdict verdict = core_.access(tools).EvaluateName({}, core_.port); !verdict.allowed)
     return Deny(verdict, tools);
-  // A wildcard address would say nothing in a reply: the client knows this host by the address that it has connection.
+  // BND must be an address that a peer can reach: the listener is bound to the address that the client reached, not to
+  // the wildcard address.
   if (core_.name == nullptr) StoreName({address->ToString()}, tools);
   const Endpoint at = LocalEndpoint(core_.socket.get());
   return AfterListening(bind_wait_.ListenForAnyPeer(at, bind_tools(tools)), tools);
@@ -407,7 +419,7 @@ Handshake::Progress Handshake::ResolveName(std::string_view name, const SessionT
   return answer ? OnName(*answer, tools) : Progress::kWaiting;
 }
 
-// Begins to connect to, or to listen for, those of `addresses` that the client may reach.
+// Connects to the addresses that the client may reach or, for BIND, listens for a peer at one of them.
 Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span<const IpAddress> addresses,
                                                const SessionTools& tools) {
   std::array<IpAddress, kAddressesPerName> allowed;
@@ -437,7 +449,7 @@ Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span
 
 Handshake::Progress Handshake::FinishConnect(const SessionTools& tools) {
   const Endpoint local = LocalEndpoint(dialer_.socket());
-  // Where nobody listens on a port of this host that the kernel may give out, it can connect a socket to itself.
+  // A connect(2) to a free ephemeral port of this host can connect the socket to itself (TCP simultaneous open).
   if (local == dialer_.peer()) return Refuse(Outcome::kRefused, tools);
   connection_.attempt = dialer_.winner();
   connection_.peer = dialer_.peer();
@@ -447,7 +459,7 @@ Handshake::Progress Handshake::FinishConnect(const SessionTools& tools) {
   return Progress::kConnected;
 }
 
-// The first reply of a BIND: where the peer is to connect to.
+// The first reply of BIND: BND is the address to which the peer should connect (RFC 1928 section 6).
 Handshake::Progress Handshake::AfterListening(Fault fault, const SessionTools& tools) {
   if (fault != Fault::kNone) return Refuse(OutcomeOf(fault), tools);
   if (!core_.SendReply(Outcome::kSucceeded, bind_wait_.at(), tools)) return EndWith(SessionEnd::kClientLeft);
@@ -455,7 +467,7 @@ Handshake::Progress Handshake::AfterListening(Fault fault, const SessionTools& t
   return Progress::kWaiting;
 }
 
-// The second reply of a BIND is due: who has connected.
+// The second reply of BIND is due: BND is the address of the peer (RFC 1928 section 6).
 Handshake::Progress Handshake::FinishBind(const SessionTools& tools) {
   Accepted peer = bind_wait_.TakePeer();
   if (!tools.poller.Add(peer.socket.get(), {kTagTarget, core_.handle})) {

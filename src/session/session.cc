@@ -28,7 +28,7 @@ bool Session::Begin(const SessionTools& tools) {
   return true;
 }
 
-// --- What happened -------------------------------------------------------------------------------------------------
+// --- Events --------------------------------------------------------------------------------------------------------
 
 Session::Next Session::OnClient(const Events& events, const SessionTools& tools) {
   if (core_.state() == State::kRelay) {
@@ -43,7 +43,7 @@ Session::Next Session::OnTarget(std::size_t attempt, const Events& events, const
   if (handshake_ != nullptr) {
     handshake_->OnTarget(attempt, events, tools);
   } else if (core_.state() == State::kRelay && attempt == target_attempt_) {
-    relay_.OnTarget(events);  // and not those of an attempt that lost, in the same batch
+    relay_.OnTarget(events);  // but not the events of a losing attempt that were reported in the same batch
   }
   return defers_steps() ? Next::kReady : Drive(tools);
 }
@@ -101,7 +101,7 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
   return Next::kRelease;
 }
 
-// Where memory has run out, a session that had no limit goes on without.
+// If there is no memory for a throttle, a session that had no limit continues without one.
 Session::Next Session::OnPolicy(const SessionTools& tools) {
   if (core_.state() != State::kRelay && core_.state() != State::kAssociated) return Next::kWait;
   if (MustEnd(tools)) {
@@ -120,8 +120,8 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
 
 bool Session::MustEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
 
-// Would the policy of now have let this session come to where it is? Names that were not kept, for there were neither
-// rules nor a log that wanted them, are judged by the address alone.
+// True if the current policy denies this session. A name is not stored if there are neither rules nor a log that use
+// it; then only the address is evaluated.
 bool Session::Forbidden(const SessionTools& tools) const {
   if (!core_.login_valid(tools)) return true;
   const Access access = core_.access(tools);
@@ -129,7 +129,7 @@ bool Session::Forbidden(const SessionTools& tools) const {
   return !access.EvaluateAddress(core_.target_name(), core_.target.ip, core_.port).allowed;
 }
 
-// What is cut off shall not look whole.
+// Ends a relay with resets: a transfer that is cut short must not look complete.
 void Session::Abort(End end) {
   core_.end = end;
   if (core_.state() != State::kRelay && core_.state() != State::kResetting) return;
@@ -153,9 +153,9 @@ void Session::Finish(const SessionTools& tools) {
   tools.counters().associations_ended.Add();
 }
 
-// --- What to try ---------------------------------------------------------------------------------------------------
+// --- Steps ---------------------------------------------------------------------------------------------------------
 
-// Steps until the state stays what it is. States only move forward, so this ends.
+// Steps until a step does not change the state. States only move forward, so the loop ends.
 Session::Next Session::Drive(const SessionTools& tools) {
   for (;;) {
     const State before = core_.state();
@@ -210,7 +210,8 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
   return Next::kRelease;
 }
 
-// A turn within the limits: asks what may be taken, takes it, and pays for it.
+// Takes an allowance from the throttle, moves at most that many bytes, and settles what was used. If the bucket is
+// empty, the throttle wakes the session.
 Relay::Progress Session::StepThrottled(const FlowTools& lent, ThrottleTicks& ticks) {
   const TimePoint now = lent.clock.now();
   const Allowance allowed = throttle_->Allow(relay_.wants_read(), now);
@@ -220,8 +221,7 @@ Relay::Progress Session::StepThrottled(const FlowTools& lent, ThrottleTicks& tic
   return throttle_->Settle(taken, relay_.unfinished(), ticks, now) ? Relay::Progress::kWaiting : progress;
 }
 
-// The TCP connection means nothing but that the association lasts: its end is the end, in order or not, and what comes
-// on it is dropped.
+// The association ends when its TCP connection does (RFC 1928 section 7), in order or not. Bytes on that are dropped.
 Session::Next Session::StepAssociated(const SessionTools& tools) {
   for (std::size_t dropped = 0; core_.events.readable && dropped < kTurnBytes;) {
     const IoResult read = Receive(core_.socket.get(), tools.flow.copy_buffer);
@@ -236,8 +236,8 @@ Session::Next Session::StepAssociated(const SessionTools& tools) {
   return progress == Association::Progress::kUnfinished || core_.events.readable ? Next::kReady : Next::kWait;
 }
 
-// The refusal is on its way. Closing with unread input would turn into a reset that can destroy it (RFC 2525 section
-// 2.17), so what still comes is read and dropped, for a bounded time and size.
+// If a socket is closed with unread input, the kernel sends a reset, which can destroy the refusal before the client
+// has read it (RFC 2525 section 2.17). So input is read and dropped, up to the linger timeout and kLingerBytesMax.
 Session::Next Session::StepClosing(const SessionTools& tools) {
   while (core_.events.readable) {
     const IoResult read = Receive(core_.socket.get(), tools.flow.copy_buffer);
@@ -250,12 +250,12 @@ Session::Next Session::StepClosing(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// A reset must not overtake the bytes before it: closing with SO_LINGER {1, 0} drops what is still queued.
+// A reset must not overtake the bytes before it: a close with SO_LINGER {1, 0} drops the send queue (socket(7)).
 Session::Next Session::StepResetting(const SessionTools& tools) {
   const bool pending = (!relay_.client_broken() && UnsentBytes(core_.socket.get()) > 0) ||
                        (!relay_.target_broken() && UnsentBytes(target_.get()) > 0);
   if (pending && tools.now() - active_ < std::min(kResetDrainMax, tools.settings.half_close_timeout)) {
-    // An empty queue raises no edge. Most are empty within a round trip; the rest may take long.
+    // No edge reports an empty send queue. Most are empty within a round trip; others take long and are polled slowly.
     const bool young = tools.now() - active_ < 10 * kResetPollInterval;
     (young ? tools.deadlines.reset_poll : tools.deadlines.reset_poll_slow).Arm(core_.deadline, tools.now());
     return Next::kWait;
@@ -265,7 +265,7 @@ Session::Next Session::StepResetting(const SessionTools& tools) {
   return Next::kRelease;
 }
 
-// --- From the handshake to what it led to --------------------------------------------------------------------------
+// --- From the handshake to the next state --------------------------------------------------------------------------
 
 Session::Next Session::AfterHandshake(Handshake::Progress progress, const SessionTools& tools) {
   switch (progress) {
@@ -279,13 +279,13 @@ Session::Next Session::AfterHandshake(Handshake::Progress progress, const Sessio
       return BeginAssociation(tools);
     case Handshake::Progress::kRefused:
       return BeginClosing(tools);
-    case Handshake::Progress::kOver:
+    case Handshake::Progress::kEnded:
       return Next::kRelease;
   }
   return Next::kRelease;
 }
 
-// What has happened may have brought the handshake further than to its next wait.
+// Acts on what an event made of the handshake, then steps: the event may have completed more than one message.
 Session::Next Session::DriveAfter(Handshake::Progress progress, const SessionTools& tools) {
   const Next next = AfterHandshake(progress, tools);
   return next == Next::kRelease ? next : Drive(tools);
@@ -323,7 +323,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// A reload came while it was on its way, and would not have let it set out.
+// A reload during the handshake brought a policy that denies the request.
 Session::Next Session::RefuseForbidden(const SessionTools& tools) {
   tools.counters().forbidden_later.Add();
   return Refuse(Outcome::kDenied, End::kForbidden, tools);
@@ -335,7 +335,7 @@ Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tool
   return BeginClosing(tools);
 }
 
-// DST.ADDR of the request is not looked at: see associate.h.
+// DST.ADDR of the request is ignored (associate.h).
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
   if (MustEnd(tools)) return RefuseForbidden(tools);
   const AssociateTools lent = associate_tools(tools);
@@ -354,12 +354,12 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   active_ = tools.now();
   core_.Advance(State::kAssociated, tools);
-  core_.events.readable = true;  // perhaps
+  core_.events.readable = true;  // a latch may be wrongly true, never wrongly false
   return Next::kWait;
 }
 
-// False when its bandwidth is to be limited and there is no memory for that. What came with the request, 1.3 KB at the
-// most, is free.
+// Acquires a throttle if the bandwidth is limited. False if there is no memory for it. Bytes that were received with
+// the request, at most 1.3 KB, are not charged.
 bool Session::BeginThrottle(const SessionTools& tools) {
   Rates rates = tools.policy->limits.rates();
   if (core_.account == nullptr) rates.user = Rate();
@@ -374,7 +374,7 @@ Session::Next Session::BeginClosing(const SessionTools& tools) {
   ShutdownSend(core_.socket.get());
   tools.deadlines.linger.Arm(core_.deadline, tools.now());
   core_.Advance(State::kClosing, tools);
-  core_.events.readable = true;  // perhaps
+  core_.events.readable = true;  // a latch may be wrongly true, never wrongly false
   return Next::kWait;
 }
 
@@ -390,12 +390,12 @@ void Session::ReturnHandshake(const SessionTools& tools) {
   handshake_ = nullptr;
 }
 
-// --- At rest, and at the end ---------------------------------------------------------------------------------------
+// --- Idle sessions, and the end ------------------------------------------------------------------------------------
 
-// A session that lives long enough to meet this check is one whose peers may die unnoticed, so keepalive begins here:
-// the many that are shorter save its system calls.
+// The periodic check of a relay. Keepalive (tcp(7)) is enabled here, at the first check, so that the many sessions that
+// end before it save the system calls.
 Session::Next Session::CheckIdle(const SessionTools& tools) {
-  // What leaves a send queue moves, too: a slow reader empties it without an edge for a long time.
+  // A send queue that shrinks is activity, too: a slow reader can empty it for a long time without an edge.
   const std::uint32_t unsent_bytes = UnsentBytes(core_.socket.get()) + UnsentBytes(target_.get());
   if (unsent_bytes < unsent_bytes_) active_ = tools.now();
   unsent_bytes_ = unsent_bytes;
@@ -415,10 +415,10 @@ Session::Next Session::CheckIdle(const SessionTools& tools) {
   return FindDeadPeer(tools) ? Drive(tools) : Next::kWait;
 }
 
-// Keepalive finds a peer that died in silence, but not while bytes wait for it: then the kernel sends those again,
-// for a quarter of an hour. A peer that owes an answer for as long as keepalive would have waited, now and at the
-// check before, is as dead. (Once is not enough: one whose window is closed is asked every two minutes, and its
-// answer may be on its way just now.)
+// Keepalive finds a peer that died silently, but not while unacknowledged bytes are queued for it: those the kernel
+// retransmits for a quarter of an hour (tcp_retries2, tcp(7)). A peer that owes an ACK for at least the keepalive
+// timeout, at this check and at the one before, counts as dead. One check is not enough: a closed window is probed
+// every two minutes, and the answer to a probe may be in flight.
 bool Session::FindDeadPeer(const SessionTools& tools) {
   const KeepAlive& keepalive = tools.settings.keepalive;
   const auto is_dead = [&](int socket, bool& owes_ack) {
@@ -488,7 +488,7 @@ void Session::CheckInvariants(Next next) const {
   assert(target_.valid() == (core_.state() == State::kRelay || core_.state() == State::kResetting));
   assert((association_ != nullptr) == (core_.state() == State::kAssociated));
   assert(handshake_ == nullptr || core_.state() < State::kConnecting || handshake_->awaits_event());
-  // Something will wake us, whatever the peers do.
+  // Something will wake the session, whatever its peers do.
   assert(core_.deadline.armed());
 }
 

@@ -35,7 +35,7 @@ TEST_CASE("deadlines: the other durations are those of the settings") {
   CHECK(deadlines.connect.duration() == 456ms);
   CHECK(deadlines.bind.duration() == 789ms);
   CHECK(deadlines.attempt_delay.duration() == kAttemptDelay);
-  CHECK(deadlines.linger.duration() == 123ms);  // not longer than the handshake timeout
+  CHECK(deadlines.linger.duration() == 123ms);  // a refused client lingers no longer than the handshake timeout
   CHECK(deadlines.reset_poll.duration() == kResetPollInterval);
   settings.handshake_timeout = 10min;
   CHECK(SessionDeadlines(settings).linger.duration() == kLingerMax);

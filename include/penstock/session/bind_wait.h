@@ -1,9 +1,12 @@
-// BIND (RFC 1928 section 4): waits on a listening socket for the one peer that a client expects.
-// A member of a session's handshake; its worker's thread only. It owns the listener until the peer has come, and then
-// the peer's socket until it is taken.
-// Invariant: nobody comes in whom the client did not name, or whom it might not be connected to (access.h): whoever
-// else connects is reset, and the wait goes on. While it is paused, its retry is armed: no edge will tell of who waits.
-// Deliberately not here: looking the peer's name up, the deadline for all of it, and the replies (handshake.h).
+// BIND (RFC 1928 section 4): waits on a listening socket for the one peer that the client expects.
+// Owned by a session's Handshake, as a member; its worker's thread only. It owns the listener until the peer is
+// accepted, and then the peer's socket until TakePeer.
+// Invariants:
+//   - A peer is accepted only if its address is one of those that were passed to ListenFor or, if any peer may connect,
+//     if the client may reach it (access.h). Every other peer is reset and counted, and the wait continues.
+//   - While the wait is paused, because no descriptor is left for accept4(2), its retry is armed: the edge of a peer in
+//     the backlog has been reported already, and no other edge will come for it.
+// Does not: resolve the peer's name, set a deadline for the wait, send the replies (handshake.h).
 #pragma once
 
 #include <array>
@@ -26,47 +29,52 @@
 
 namespace penstock {
 
-// What a worker lends to the wait whose turn it is.
+// What a worker lends for the length of a call.
 struct BindTools {
-  Access access;
+  Access access;  // of the client
   Poller& poller;
-  DeadlineQueue& retries;
+  DeadlineQueue& retries;  // the delay before a retry
   Counters& counters;
   const Clock& clock;
-  PortPool& ports;
+  PortPool& ports;  // of listeners: --bind-ports
 };
 
 class BindWait {
  public:
   enum class Progress : std::uint8_t {
-    kWaiting,     // for an edge of the listener, or for the retry
-    kUnfinished,  // more peers may be waiting: give it another turn
-    kAccepted,    // TakePeer()
+    kWaiting,     // an edge of the listener or the retry will come; then call Step
+    kUnfinished,  // more peers may be in the backlog: call Step again in the next turn
+    kAccepted,    // the peer is connected: call TakePeer
   };
 
-  // The listener is registered with the poller under `listener_tag` and `owner`; the retry yields `retry_tag` and
-  // `owner`.
+  // The cookie of the listener is `listener_tag` and `owner`, the cookie of the retry `retry_tag` and `owner`.
   BindWait(Handle owner, std::uint8_t listener_tag, std::uint8_t retry_tag)
       : owner_(owner), listener_tag_(listener_tag), retry_({retry_tag, owner}) {}
 
-  // Listens for one of `peers`, one at least, on the address that this host would use towards the first of them that it
-  // has a way to; more than kAddressesPerName are left out. kNone, or why it cannot.
-  // `sources`: as in Dialer::Begin.
+  // Listens for one of `peers`, on the address that this host uses towards the first of them that has a route. There is
+  // at least one; those after kAddressesPerName are ignored. `sources` is as in Dialer::Begin, and used during the call
+  // only. Errors: kExhausted: no descriptor or memory; kOther: no free port (port_pool.h); otherwise why the last of
+  // `peers` has no route.
   Fault ListenFor(std::span<const IpAddress> peers, const BindTools& tools,
                   std::span<const Source* const> sources = {});
 
-  // Listens for anybody, on the address and scope of `at`.
+  // Listens for any peer, on the address and scope of `at`; its port is ignored. Errors: those of bind(2) and
+  // listen(2), kExhausted and kOther as above.
   Fault ListenForAnyPeer(const Endpoint& at, const BindTools& tools) { return Open(at, tools); }
 
   bool listening() const { return listener_.valid(); }
+
+  // Where the listener is bound: BND of the first reply. Call it while listening() is true.
   Endpoint at() const { return LocalEndpoint(listener_.get()); }
 
+  // The listener has an edge; call Step next.
   void OnListener() { ready_ = true; }
 
-  // Judges those who have connected, kBindPeersPerTurn at most. `port`: that the client asked for.
+  // Accepts and checks peers, at most kBindPeersPerTurn. `port` is DST.PORT of the request, against which the rules
+  // evaluate a peer if any may connect; a peer's own port is ephemeral. Call it also when the retry has expired.
   Progress Step(std::uint16_t port, const BindTools& tools);
 
-  // Once, after kAccepted. The listener is closed by then.
+  // The peer's socket and address. Call it once, after kAccepted; the listener is closed by then.
   Accepted TakePeer() { return std::move(peer_); }
 
  private:
@@ -76,14 +84,14 @@ class BindWait {
   void CheckInvariants() const;
 
   std::array<IpAddress, kAddressesPerName> peers_;
-  std::size_t count_ = 0;  // 0: anyone
+  std::size_t count_ = 0;  // of peers_; 0: any peer
   PortLease port_;         // of the listener
   Fd listener_;
   Accepted peer_{Accepted::Status::kNone, Fd(), {}};
   Handle owner_;
   std::uint8_t listener_tag_;
-  bool ready_ = false;  // a latch: somebody may be waiting
-  Deadline retry_;      // armed: out of descriptors or memory
+  bool ready_ = false;  // a latch: a peer may be in the backlog
+  Deadline retry_;      // armed: paused, without descriptors or memory
 };
 
 }  // namespace penstock

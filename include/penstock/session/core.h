@@ -1,7 +1,7 @@
-// What all parts of a session share: how far it has come, its client, what that asked for, and why it ended.
-// A SessionCore is a member of a Session; its worker's thread only.
-// Invariant: states only move forward, and `end` is set before a session is over.
-// Deliberately not here: what any state does (handshake.h, session.h), and what a worker lends to it (tools.h).
+// What the parts of a session share: its state, its client and request, and the reason of its end.
+// Owned by a Session, as a member; its worker's thread only.
+// Invariants: states only move forward, through Advance, so every session ends. `end` is set before a session ends.
+// Does not: act in a state (handshake.h, session.h), hold what the worker lends (tools.h).
 //
 //              greeting              CONNECT                 target accepts
 //     NEGO ───────────────▶ REQUEST ─────────▶ CONNECTING ──────────────────▶ RELAY ──── both ended ────▶ over
@@ -13,8 +13,29 @@
 //                   ▼                                                        RESETTING ── bytes have left ──▶ over
 //                CLOSING ── the refusal has arrived ──▶ over
 //
-// UDP ASSOCIATE goes from REQUEST to ASSOCIATED, which is over when the TCP connection is, or no datagram comes.
-// Where there are users, AUTH stands between NEGO and REQUEST: name and password (RFC 1929), and the verdict on them.
+// If users are configured, AUTH comes between NEGO and REQUEST (RFC 1929). UDP ASSOCIATE leads from REQUEST to
+// ASSOCIATED, and from there to the end. A session may end in every state: its client breaks, a deadline passes, the
+// gateway stops.
+//
+//   state       waits for                                    woken by                          bounded by
+//   ----------  -------------------------------------------  --------------------------------  ------------------------
+//   NEGO        the greeting                                 edge of the client                handshake timeout
+//   AUTH        name and password, then the verdict          edge of the client; Logins        handshake timeout
+//   REQUEST     the request                                  edge of the client                handshake timeout
+//   CONNECTING  the target's name, then the first attempt    resolver; edge of an attempt;     connect timeout
+//               that connects                                attempt delay
+//   BINDING     the peer's name, then the peer               resolver; edge of the listener    connect timeout, then
+//                                                            or the client; retry              bind timeout
+//   RELAY       bytes and buffer space, both ways            edge of a side; throttle;         idle timeout or
+//                                                            ready list                        half-close timeout
+//   ASSOCIATED  datagrams, names of targets, the end of      edge of a socket; resolver;       UDP idle timeout
+//               the TCP connection                           ready list
+//   CLOSING     the end of the client's stream               edge of the client                kLingerMax and
+//                                                                                              kLingerBytesMax
+//   RESETTING   empty send queues                            poll interval                     kResetDrainMax
+//
+// The handshake timeout begins when the client is accepted, and covers the first three states together. In RELAY and
+// ASSOCIATED the deadline is periodic: it checks how long ago something moved, so that a byte costs no timer work.
 #pragma once
 
 #include <cassert>
@@ -42,45 +63,47 @@
 
 namespace penstock {
 
-// In life order.
+// In life order. Each state has one Step function (handshake.h, session.h).
 enum class SessionState : std::uint8_t {
-  kNego,        // the greeting, and the method that answers it
-  kAuth,        // name and password, and the verdict on them
-  kRequest,     // what the client wants
-  kConnecting,  // CONNECT: a name is looked up, a target dialled
-  kBinding,     // BIND: a name is looked up, a peer waited for
-  kRelay,       // bytes go both ways
-  kAssociated,  // UDP ASSOCIATE: datagrams go both ways
-  kClosing,     // refused, and the refusal is on its way
-  kResetting,   // a side broke, and the other has not had all of its bytes yet
+  kNego,        // the greeting has not arrived in full
+  kAuth,        // the method is chosen; name and password are not verified yet
+  kRequest,     // the request has not arrived in full
+  kConnecting,  // CONNECT: the target's name is resolved, then its addresses are dialled
+  kBinding,     // BIND: the peer's name is resolved, then the listener waits for the peer
+  kRelay,       // the last reply has been sent; bytes are relayed both ways
+  kAssociated,  // UDP ASSOCIATE: datagrams are relayed both ways
+  kClosing,     // refused: sending is shut down, and input is dropped until the client closes
+  kResetting,   // one side broke; the other is reset once its send queue is empty
 };
 static_assert(std::tuple_size_v<decltype(Gauges::sessions)> == static_cast<std::size_t>(SessionState::kResetting) + 1);
 
-// Why a session is over.
+// Why a session ended.
 enum class SessionEnd : std::uint8_t {
-  kNone,
-  kClosed,            // both sides said goodbye
-  kReset,             // one side broke, and the other was told so
-  kRefused,           // see the reply
-  kOverLimit,         // refused, because its client or its user has enough
-  kBadRequest,        // not SOCKS5, or malformed
-  kLoginFailed,       // the name, or the password, is wrong
-  kLoginThrottled,    // it was not looked at: see logins.h
-  kClientLeft,        // before it had a target or a peer
-  kHandshakeExpired,  // the request was not whole in time
-  kIdle,              // no bytes for too long
+  kNone,              // it has not
+  kClosed,            // both sides closed in order; of an association: the client closed the TCP connection
+  kReset,             // one side broke; of an association: the TCP connection
+  kRefused,           // the reply or the method says why
+  kOverLimit,         // refused: its client or its user has reached a limit
+  kBadRequest,        // a message was malformed, or not SOCKS5
+  kLoginFailed,       // wrong name or wrong password
+  kLoginThrottled,    // the login was not verified (logins.h)
+  kClientLeft,        // the client closed or broke before the last reply
+  kHandshakeExpired,  // the handshake timeout passed before the request was complete
+  kIdle,              // an idle timeout passed
   kStopped,           // the gateway was stopped
-  kForbidden,         // a reload has brought a policy that would not have let it begin
+  kForbidden,         // a reload brought a policy that denies the session
   kExhausted,         // no memory
 };
 
+// The word for it in the log, such as "client-left".
 std::string_view Describe(SessionEnd end);
 
-// A copy of what a client has sent, and behind its NUL of `second`, with a NUL too; null when there is no memory for
-// it. A name with a NUL inside is refused; the log shows it up to there.
+// Copies two strings into one allocation: `name`, a NUL, `second`, a NUL. Copies `name` only up to its first NUL: such
+// a name is refused, and the log shows it up to there. Null if there is no memory.
 std::unique_ptr<char[]> CopyStrings(std::string_view name, std::string_view second = {});
 
 struct SessionCore {
+  // `its_admission` is what the limiter returned for this client (limiter.h).
   SessionCore(Handle handle_of_session, Fd client_socket, const Endpoint& client_endpoint, Admission its_admission)
       : handle(handle_of_session),
         deadline({kTagDeadline, handle_of_session}),
@@ -88,7 +111,7 @@ struct SessionCore {
         socket(std::move(client_socket)),
         admission(its_admission) {}
 
-  // States only move forward, and the worker's gauges follow.
+  // Advance moves to a later state and updates the worker's gauges of sessions.
   SessionState state() const { return state_; }
   void Advance(SessionState to, const SessionTools& tools) {
     assert(to > state_);
@@ -102,41 +125,41 @@ struct SessionCore {
     return tools.gauges.sessions[static_cast<std::size_t>(state)];
   }
 
-  // What this client may reach with the command that it gave. Not to be asked before it has given one.
+  // Evaluates the current rules and the guard for this client, its user and its command. `command` must be set.
   Access access(const SessionTools& tools) const;
 
-  // Of the target, for those rules. None when it was not kept, or is an address.
+  // The target's name, for those rules. Empty if it was not stored, or if the client asked for an address.
   TargetName target_name() const;
 
-  // Keeps who logs in, and behind the name what let them in (users.h): a session without a login shall not pay for it.
-  // False when there is no memory.
+  // Stores the name of the user and its credential (users.h) in one allocation, so that a session without a login costs
+  // one pointer. False if there is no memory.
   [[nodiscard]] bool StoreUser(std::string_view who, const Digest& credential = {});
 
-  // True if nobody has to log in now, or the credential that this session logged in with still stands.
+  // True if the current policy has no users, or if the credential of this session's login is still that of its user.
   bool login_valid(const SessionTools& tools) const;
 
-  // True when all of it went. The few bytes of a handshake always fit the send buffer of a client that reads its
-  // answers; with one that does not, there is nothing to talk about.
+  // Sends a message of the handshake. False if not all of it was accepted by the send buffer: the client then either
+  // broke or does not read its answers, and the session ends.
   bool Send(std::span<const std::uint8_t> bytes) const;
 
-  // `bound`: BND. Counts and remembers the reply; true when it went.
+  // Counts, stores and sends a reply (RFC 1928 section 6); `bound` is BND. Returns as Send does.
   bool SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
-  std::unique_ptr<char[]> name;  // as asked, and behind its NUL as found; kept for the log, and for rules to come
-  std::unique_ptr<char[]> user;  // who has logged in, or has failed to; null when nobody had to (StoreUser)
-  Account* account = nullptr;    // of that user, in which this session counts, if there are limits on users
-  Deadline deadline;
-  Endpoint client;  // whose session it is
-  Endpoint target;  // as asked, when an address was asked for; the target's own, from RELAY on
+  std::unique_ptr<char[]> name;  // as requested, NUL, as found by the search list; for the log and for later rules
+  std::unique_ptr<char[]> user;  // who logged in or tried to (StoreUser); null if no login was requested
+  Account* account = nullptr;    // of that user, which counts this session; null without limits on users
+  Deadline deadline;             // of the state; armed whenever the session waits
+  Endpoint client;
+  Endpoint target;  // as requested, if by address; once connected, the target or peer itself
   Fd socket;        // towards the client
-  Events events;    // of that socket, latched until the relay takes over
+  Events events;    // latches of that socket, until the relay has its own
   SessionEnd end = SessionEnd::kNone;
-  std::optional<Outcome> reply;    // the last one
-  std::optional<Command> command;  // since the request
-  std::uint16_t port = 0;          // as asked
-  const Admission admission;       // what the limiter said, and is to be told in the end
-  std::uint8_t share = 0;          // of its client, of what clients share
+  std::optional<Outcome> reply;    // the last one sent
+  std::optional<Command> command;  // set by the request
+  std::uint16_t port = 0;          // DST.PORT of the request
+  const Admission admission;       // passed back to the limiter at the end
+  std::uint8_t share = 0;          // of its client (fair_shares.h)
 
  private:
   SessionState state_ = SessionState::kNego;

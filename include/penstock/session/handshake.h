@@ -1,13 +1,33 @@
-// The first half of a session: what the client asks for, and who answers it. NEGO, AUTH, REQUEST, CONNECTING and
-// BINDING.
-// Lent to a session by its worker's slab until a relay or an association begins; its worker's thread only.
-// Invariant: whatever a client sends, and however it is split or glued, each message is consumed once, when it is
-// whole; what follows the request is kept for the target. No password stays in its buffer. While it waits, something
-// will wake its session: an edge of the client or of an attempt, an answer of the resolver or of Logins, or the
-// session's deadline.
-// Deliberately not here: bytes for the target once there is one (relay.h), and the end of a session (session.h).
+// The first half of a session: NEGO, AUTH, REQUEST, CONNECTING and BINDING (core.h), from the greeting to a connected
+// target or peer.
+// Owned by a worker's slab, which lends it to a session until RELAY, ASSOCIATED or CLOSING; its worker's thread only.
+// Invariants:
+//   - A message is decoded where it lies in the buffer and consumed once, when it is complete, so a client may send one
+//     byte at a time, or all its messages and its first data at once. Bytes after the request are kept for the target.
+//   - The buffer has room for the longest messages of all three kinds (kHandshakeBytes), so it cannot be full while a
+//     message is incomplete.
+//   - No password stays in the buffer: credentials are wiped as soon as they have been passed to Logins, and the whole
+//     buffer at the end.
+//   - At most one query of the resolver and one check of Logins is pending, and Cancel withdraws both. An answer that
+//     arrives later is ignored.
+// Does not: relay (relay.h), release itself or close the client's socket (session.h).
 //
-// A client may send all of it at once, its first data included, or one byte at a time.
+//   NEGO        The greeting offers methods (RFC 1928 section 3). With users the gateway selects username and password,
+//               otherwise none; if the greeting does not offer it, the answer is X'FF'.
+//   AUTH        Logins verifies name and password (RFC 1929), at once or on a thread of its own. The client is not read
+//               meanwhile, and a client that has only finished sending still gets its verdict.
+//   REQUEST     CONNECT, BIND or UDP ASSOCIATE (RFC 1928 section 4). The limits of the client and the user are enforced
+//               here, where a reply can say so.
+//   CONNECTING  A name is checked before it is resolved, and each resolved address is checked again. The dialer tries
+//               the allowed addresses. A client that has only finished sending still gets its reply.
+//   BINDING     The same for the peer, with a listener instead of a dialer. The first reply says where it listens, the
+//               second one which peer has connected. A client that has finished sending has left: otherwise a port
+//               could stay open for a client that no longer exists.
+//
+// A Step function runs until it has to wait. NEGO, AUTH and REQUEST wait for an edge of the client's socket, AUTH also
+// for the answer of Logins; the handshake timeout bounds all three together. CONNECTING and BINDING wait for the answer
+// of the resolver, then for an edge of an attempt or of the listener, or for the attempt delay. The connect timeout
+// bounds both until the target is connected or the first reply of BIND is sent; then the bind timeout begins.
 #pragma once
 
 #include <array>
@@ -36,52 +56,59 @@ namespace penstock {
 
 class Handshake {
  public:
-  // What its session should do next.
+  // What its session does next.
   enum class Progress : std::uint8_t {
-    kWaiting,     // an edge, a deadline or an answer will come
-    kUnfinished,  // give it another turn
-    kConnected,   // take reached(), and relay
-    kAssociate,   // the request was UDP ASSOCIATE
-    kRefused,     // the client has its answer, or is owed none: close so that it arrives
-    kOver,        // there is nobody to talk to
+    kWaiting,     // an edge, a deadline or an answer will come; after a change of state, step again
+    kUnfinished,  // peers may be left in the backlog of a BIND: step again in the next turn
+    kConnected,   // take connection(), send the reply that is due, and relay
+    kAssociate,   // the request is an allowed UDP ASSOCIATE: open the association, and send its reply
+    kRefused,     // the refusal has been sent, or the protocol has none: close so that it arrives
+    kEnded,       // the client has left, or memory has run out: release at once
   };
 
-  // The other end of the relay that is to begin.
+  // The connection to the target, or from the peer of a BIND.
   struct Connection {
     Fd socket;                 // registered with the poller under kTagTarget + attempt
-    Endpoint peer;             // who it is
-    Endpoint bound;            // BND of the reply that is due
-    Events events;             // what is known of the socket; the poller will tell the rest
-    std::uint8_t attempt = 0;  // the one that won
+    Endpoint peer;             // the target or peer
+    Endpoint bound;            // BND of the reply that is due (RFC 1928 sections 4 and 6)
+    Events events;             // that have been reported for the socket; the poller reports the rest
+    std::uint8_t attempt = 0;  // the attempt that won; 0 for a BIND
   };
 
-  // `core` outlives it.
+  // `self` is its handle in the slab; `core` must outlive it.
   Handshake(Handle self, SessionCore& core);
   ~Handshake();
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
 
-  // One step of the state that `core` is in.
+  // Calls the Step function of the state that `core` is in, which may advance it or set `core.end`.
   Progress Step(const SessionTools& tools);
 
-  // What happened; but for OnName and OnDeadline, a step should follow.
+  // The socket of an attempt, the attempt delay (or the retry of a BIND), or the listener of a BIND has an event. They
+  // only record it: call Step next. One that the state no longer waits for is ignored.
   void OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
   void OnAttemptDelay(const SessionTools& tools);
   void OnBindListener() { bind_wait_.OnListener(); }
+
+  // An answer of the resolver or of Logins, or the deadline of the state. Each returns what Step does: act on it, and
+  // call Step next unless that ended the handshake. An answer that is not awaited is ignored.
   Progress OnName(const NameAnswer& answer, const SessionTools& tools);
   Progress OnLogin(const LoginAnswer& answer, const SessionTools& tools);
   Progress OnDeadline(const SessionTools& tools);
 
-  // Nobody waits any more for what was asked of others, and what is under way ends.
+  // Withdraws the pending query and the pending check, and closes the attempts. Call it before the handshake is
+  // released.
   void Cancel(const SessionTools& tools);
 
   Handle self() const { return self_; }
+
+  // Valid after kConnected; the session moves the socket out of it.
   Connection& connection() { return connection_; }
 
-  // What the client sent beyond its request.
+  // Bytes that have been received and not consumed; after kConnected they are for the target.
   std::span<const std::uint8_t> unread() const { return std::span(bytes_).subspan(begin_, end_ - begin_); }
 
-  // Something besides the deadline will wake a session in CONNECTING or BINDING.
+  // True if something besides the deadline will wake the session; for CONNECTING and BINDING.
   bool awaits_event() const;
 
  private:
@@ -91,7 +118,11 @@ class Handshake {
   Progress StepConnecting(const SessionTools& tools);
   Progress StepBinding(const SessionTools& tools);
 
-  enum class Received : std::uint8_t { kBytes, kNothing, kEnd };
+  enum class Received : std::uint8_t {
+    kBytes,    // decode again
+    kNothing,  // wait for an edge
+    kEnd,      // the client has left: end of file or an error, in the middle of a message
+  };
   Received Receive();
   Progress AfterReceiving(Received received);
 
@@ -135,21 +166,21 @@ class Handshake {
 
   const Handle self_;
   SessionCore& core_;
-  std::size_t begin_ = 0;
+  std::size_t begin_ = 0;  // of unread() in bytes_
   std::size_t end_ = 0;
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
-  std::string_view name_;  // of the target, in bytes_; empty when an address was asked for
-  bool resolving_ = false;
-  bool user_over_limit_ = false;  // has as many sessions as it may
-  bool checking_login_ = false;
-  Digest login_ticket_{};                 // while it is checked
-  std::shared_ptr<const RuleSet> rules_;  // in which the sources are that the dialer uses
+  std::string_view name_;         // the requested name, in bytes_, once it is resolved
+  bool resolving_ = false;        // a query of the resolver is pending
+  bool user_over_limit_ = false;  // the user has its maximum of sessions: the request will be refused
+  bool checking_login_ = false;   // a check of Logins is pending, under login_ticket_
+  Digest login_ticket_{};
+  std::shared_ptr<const RuleSet> rules_;  // keeps the sources alive that the dialer uses
   Dialer dialer_;
   BindWait bind_wait_;
   Connection connection_;
 };
 
-// What a client is told of a failed connect.
+// The outcome to reply for a fault of connecting or listening (RFC 1928 section 6).
 Outcome OutcomeOf(Fault fault);
 
 }  // namespace penstock

@@ -1,10 +1,22 @@
-// One client's session, from its first byte to its last: a hand-written state machine, one function per state. The
-// picture of its states is in session/core.h.
-// Owned by a worker's slab; its worker's thread only. Whoever else means a session holds its Handle.
-// Invariant: states only move forward, and whenever a step has ended something will wake the session again: an edge of
-// one of its sockets, its deadline, an answer of the resolver or of Logins, or its place on the ready list.
-// Deliberately not here: what leads to a target (handshake.h), and destroying itself. A step says what should happen
-// next; the worker does it.
+// One client's session, from accept to the end: a state machine with one Step function per state. core.h has the
+// diagram of the states, and a table of what each waits for, what wakes it and what bounds it.
+// Owned by a worker's slab; its worker's thread only. Everything else refers to a session by its Handle.
+// Invariants:
+//   - States only move forward. Each call that handles an event returns what the worker does next (Next).
+//   - A session that waits has its deadline armed, whatever else may wake it: an edge of one of its sockets, an answer
+//     of the resolver or of Logins, its throttle, or its place on the ready list. CheckInvariants asserts it.
+//   - A transfer that is cut short never looks complete: a relay that breaks, expires or is stopped ends with a reset.
+// Does not: move bytes (relay.h, associate.h), find the target (handshake.h), destroy itself (worker.h).
+//
+//   RELAY       The Relay moves bytes as the latches allow, at most a quantum per step. A session with more to move is
+//               put on the ready list; one without tokens is woken by its throttle. A periodic check ends it after the
+//               idle or the half-close timeout, and finds dead peers.
+//   ASSOCIATED  The Association relays datagrams. The TCP connection carries nothing: its end is the end of the
+//               association (RFC 1928 section 7), and bytes on it are dropped.
+//   CLOSING     The refusal may still be in flight. Sending is shut down, and input is dropped until the client closes,
+//               for at most kLingerMax and kLingerBytesMax.
+//   RESETTING   One side broke. The other gets a reset as soon as its send queue is empty, for which the session polls
+//               (no edge tells it), for at most kResetDrainMax.
 #pragma once
 
 #include <cstddef>
@@ -34,44 +46,56 @@ class Session {
   using State = SessionState;
   using End = SessionEnd;
 
-  // What the worker should do next.
+  // What the worker does next.
   enum class Next : std::uint8_t {
-    kWait,     // an edge, a deadline or an answer will come
-    kReady,    // give it another turn: its work is not done
-    kRelease,  // it is over
+    kWait,     // nothing: an edge, a deadline or an answer will come
+    kReady,    // put it on the ready list: it has used up its quantum and can continue
+    kRelease,  // call Finish and release it: it has ended
   };
 
+  // `client` is non-blocking and `peer` its address; `admission` is what the limiter returned.
   Session(Handle handle, Fd client, const Endpoint& peer, Admission admission, TimePoint now);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Registers the client with the poller and sets the first deadline. False when there is no memory for it.
+  // Registers the client with the poller and arms the handshake timeout. False if there is no memory for that; the
+  // worker then releases the session without Finish.
   [[nodiscard]] bool Begin(const SessionTools& tools);
 
-  // Events of a session that is on the ready list, or whose relay moves bulk, only raise latches: its turn comes behind
-  // those who have waited for it, and short messages of others do not wait for either.
+  // A socket of the session has events: its client, the attempt or target, the listener of a BIND, a UDP socket. If
+  // the session is on the ready list or its relay moves bulk, they only raise latches, and the session takes its turn
+  // in the ready list. So bulk is shared fairly, and small messages of other sessions do not wait for it.
   Next OnClient(const Events& events, const SessionTools& tools);
   Next OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
   Next OnBindListener(const SessionTools& tools);
   Next OnUdp(Association::Side side, const Events& events, const SessionTools& tools);
+
+  // The attempt delay of the dialer, or the retry of a BIND, has expired.
   Next OnAttemptDelay(const SessionTools& tools);
+
+  // An answer of the resolver for the target or for a datagram, or an answer of Logins. One that is no longer awaited
+  // is ignored. The caller releases `datagram` afterwards.
   Next OnName(const NameAnswer& answer, const SessionTools& tools);
   Next OnLogin(const LoginAnswer& answer, const SessionTools& tools);
   Next OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer, const SessionTools& tools);
-  Next OnDeadline(const SessionTools& tools);
-  Next OnTurn(const SessionTools& tools) { return Drive(tools); }  // from the ready list
 
-  // There is another policy. Its bandwidth holds for sessions that are there already; whether its rules do is its own
-  // choice (Policy::reload_ends_denied).
+  // The deadline of the state has expired.
+  Next OnDeadline(const SessionTools& tools);
+
+  // It is the session's turn in the ready list, or its throttle has expired.
+  Next OnTurn(const SessionTools& tools) { return Drive(tools); }
+
+  // A reload has replaced the policy. Its bandwidth limits apply to sessions that exist already; its rules do if it
+  // says so (Policy::reload_ends_denied).
   Next OnPolicy(const SessionTools& tools);
 
-  // The gateway is stopping: what is cut off shall not look whole.
+  // The gateway stops: the session ends, a relay with a reset. The worker calls Finish next.
   void Stop() { Abort(End::kStopped); }
 
-  // Asserts what holds after every event, when the worker has been told `next`.
+  // Asserts the invariants. Call it after every event with what that returned.
   void CheckInvariants(Next next) const;
 
-  // The last words before the worker destroys it: gives back what is lent, counts, and logs.
+  // Returns what is lent, counts and logs the end. Call it once, before the session is released.
   void Finish(const SessionTools& tools);
 
   Handle handle() const { return core_.handle; }
@@ -79,7 +103,7 @@ class Session {
   const Endpoint& client() const { return core_.client; }
   Admission admission() const { return core_.admission; }
 
-  // The worker's note.
+  // For the worker: true exactly while the session is on its ready list.
   bool on_ready_list() const { return on_ready_list_; }
   void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
@@ -122,15 +146,15 @@ class Session {
   Throttle* throttle_ = nullptr;        // from RELAY or ASSOCIATED until the end, if its bandwidth is limited
   Relay relay_;
   TimePoint begun_;
-  // When bytes last moved or one side finished; when RESETTING began.
+  // When bytes or datagrams last moved, or one side finished; in RESETTING: when that began.
   TimePoint active_;
   Fd target_;
   std::uint32_t lingered_bytes_ = 0;
   std::uint32_t unsent_bytes_ = 0;   // in the send queues of both sides, at the last check
-  std::uint8_t target_attempt_ = 0;  // the one that won
+  std::uint8_t target_attempt_ = 0;  // the attempt that won
   bool keepalive_ = false;
   bool half_closed_ = false;      // one side has finished sending
-  bool client_owes_ack_ = false;  // for longer than keepalive would wait, at the last check
+  bool client_owes_ack_ = false;  // for longer than the keepalive timeout, at the last check
   bool target_owes_ack_ = false;
   bool on_ready_list_ = false;
 };

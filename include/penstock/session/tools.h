@@ -1,7 +1,7 @@
-// What a worker lends to the session whose turn it is.
-// Owned by the worker; its thread only. A session uses it for the length of a call, and keeps no reference to it.
-// Invariant: everything lent outlives all sessions of the worker, and within one call `policy` is one and the same.
-// Deliberately not here: what each of the tools does (its own header), and what a session owns (core.h).
+// What a worker lends to a session for the length of a call.
+// Owned by the worker; its thread only. A session keeps no reference to it between calls.
+// Invariant: everything but the policy outlives all sessions of the worker, and `policy` is constant during a call.
+// Does not: hold anything that belongs to one session (core.h).
 #pragma once
 
 #include <memory>
@@ -31,7 +31,7 @@ class Resolver;
 
 struct SessionTools {
   const Settings& settings;
-  const Policy* policy;  // the one that holds now; another in a later turn
+  const Policy* policy;  // the current one; a reload replaces it between two calls
   Guard& guard;
   Log& log;
   Poller& poller;
@@ -39,11 +39,11 @@ struct SessionTools {
   Slab<Handshake>& handshakes;
   AssociationPool& associations;
   Slab<Throttle>& throttles;
-  FairShares& further_attempts;  // of dialers
-  PortPool& bind_ports;
-  PortPool& udp_ports;
+  FairShares& further_attempts;  // the budget of dialers for attempts beside the first
+  PortPool& bind_ports;          // of listeners of BIND
+  PortPool& udp_ports;           // of sockets of associations towards clients
   SessionDeadlines& deadlines;
-  LogPace& warnings;
+  LogPace& warnings;  // limits the rate of each warning
   Accounts& accounts;
   Logins& logins;
   LoginMailbox& login_answers;
@@ -53,7 +53,7 @@ struct SessionTools {
   TimePoint now() const { return flow.clock.now(); }
   Counters& counters() const { return flow.counters; }
 
-  // Null when nobody has to log in.
+  // Null if clients do not have to log in.
   const std::shared_ptr<const Users>& users() const { return policy->users; }
 };
 
