@@ -14,7 +14,7 @@ std::uint64_t Mix(std::uint64_t bits) {
 
 std::uint64_t HashOf(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) {
   std::array<std::uint64_t, 2> halves{};
-  const auto bytes = address.bytes();  // 4 or 16: no IPv4 address is taken for an IPv6 one that begins with it
+  const auto bytes = address.bytes();  // 4 or 16; hashed, too: no IPv4 address equals an IPv6 one that begins with it
   std::memcpy(halves.data(), bytes.data(), bytes.size());
   const std::uint64_t hash = Mix(Mix(halves[0] ^ key.first) + (halves[1] ^ key.second) + bytes.size());
   return port == 0 ? hash : Mix(hash + port);
@@ -30,7 +30,8 @@ void Suspect(std::span<std::uint32_t> entries) {
 
 std::size_t BucketOf(std::uint64_t hash) { return static_cast<std::size_t>(hash >> 32) % AddressPage::kBuckets; }
 
-// The latest come first. One that is not among them takes the place of the last, if it may: false when it may not.
+// Puts `fingerprint` first, as the latest; it is not suspect then. A new one evicts the last entry if `may_replace` is
+// true, and otherwise is not inserted: false.
 bool InsertFirst(std::span<std::uint32_t> entries, std::uint32_t fingerprint, bool may_replace) {
   auto entry = std::ranges::find_if(entries, [&](std::uint32_t other) { return (other & ~kSuspect) == fingerprint; });
   if (entry == entries.end()) {
@@ -54,7 +55,7 @@ bool AddressSet::IsSuspect(const IpAddress& address, const AddressKey& key) cons
   return Has(hash, FingerprintOf(hash) | kSuspect) && !Has(hash, FingerprintOf(hash));
 }
 
-// An address from before the page came is still among the inline ones.
+// Addresses that were inserted before the page was borrowed are inline.
 bool AddressSet::Has(std::uint64_t hash, std::uint32_t fingerprint) const {
   const auto is_inside = [fingerprint](std::span<const std::uint32_t> entries) {
     return std::ranges::find(entries, fingerprint) != entries.end();

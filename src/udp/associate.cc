@@ -22,7 +22,7 @@ Endpoint AnyAddress(bool v4) {
   return any;
 }
 
-// Denied by more than the default.
+// Denied by a rule or by the guard, not only by default.
 bool IsExplicitDenial(const AccessVerdict& verdict) {
   return !verdict.allowed && (verdict.rule != nullptr || verdict.by_guard);
 }
@@ -37,7 +37,7 @@ AssociationPool::AssociationPool(std::size_t associations_max, std::uint8_t tag_
   key = {RandomBits(), RandomBits()};
 }
 
-// When all room is taken, the share that has most drops its oldest, as long as it has more than this one would have.
+// The limit that is reached decides what is compared: the number of datagrams or their bytes.
 bool AssociationPool::EvictFor(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters) {
   for (;;) {
     const bool full = waiting.live() == kWaitingDatagramsPerWorker;
@@ -56,8 +56,8 @@ bool AssociationPool::EvictFor(const Waiting& share, std::size_t bytes, Resolver
 WaitingDatagram* AssociationPool::Acquire(Association& association, Handle session, std::uint16_t port,
                                           std::size_t bytes, std::size_t share, Resolver& resolver,
                                           Counters& counters) {
-  Waiting& its = waiting_of_share[share];
-  if (!EvictFor(its, bytes, resolver, counters)) return nullptr;
+  Waiting& own = waiting_of_share[share];
+  if (!EvictFor(own, bytes, resolver, counters)) return nullptr;
   std::unique_ptr<std::uint8_t[]> room(new (std::nothrow) std::uint8_t[bytes]);
   if (room == nullptr) return nullptr;
   WaitingDatagram* const datagram = waiting.Acquire(association, session, port, share);
@@ -65,21 +65,21 @@ WaitingDatagram* AssociationPool::Acquire(Association& association, Handle sessi
   datagram->bytes = std::move(room);
   datagram->size = static_cast<std::uint32_t>(bytes);
   waiting_bytes += bytes;
-  its.bytes += bytes;
-  datagram->position = its.datagrams.insert(its.datagrams.end(), datagram);
+  own.bytes += bytes;
+  datagram->position = own.datagrams.insert(own.datagrams.end(), datagram);
   return datagram;
 }
 
 void AssociationPool::Release(WaitingDatagram& datagram) {
-  Waiting& its = waiting_of_share[datagram.share];
-  assert(its.bytes >= datagram.size && waiting_bytes >= datagram.size);
+  Waiting& own = waiting_of_share[datagram.share];
+  assert(own.bytes >= datagram.size && waiting_bytes >= datagram.size);
   waiting_bytes -= datagram.size;
-  its.bytes -= datagram.size;
-  its.datagrams.erase(datagram.position);
+  own.bytes -= datagram.size;
+  own.datagrams.erase(datagram.position);
   waiting.Release(datagram.self);
 }
 
-// They are few on a worker, and there are none in most associations.
+// Most associations have no waiting datagram, and a worker has few, so a search of all of them is cheap.
 void Association::Release(AssociationPool& pool, Resolver& resolver, Counters& counters) {
   sent_to_.Release(pool.pages);
   if (waiting_ == 0) return;
@@ -138,9 +138,9 @@ Association::Progress Association::Step(const AssociateTools& tools) {
     }
   }
   CheckInvariants();
-  // At rest it holds no buffer: what was put into an outbox has left it.
+  // At rest it holds no buffer: both outboxes have been flushed.
   assert(tools.pool.outboxes[0].empty() && tools.pool.outboxes[1].empty());
-  // Something will wake us: another turn as long as a latch is up, and else an edge.
+  // Something will wake the session: another step while a latch is up, otherwise an edge.
   assert((progress == Progress::kUnfinished) == (readable_ != 0));
   return progress;
 }
@@ -153,7 +153,7 @@ Association::Progress Association::StepSide(Side side, const AssociateTools& too
     } else {
       RelayFromTargets(received.count, tools);
     }
-    // A fault is somebody's past mistake, and has been told now: the next call finds what is there.
+    // A fault is an earlier error of the socket, which that call has cleared: the next one receives what is queued.
     if (received.status != IoStatus::kFault && received.count < kUdpBatch) {
       readable_ &= static_cast<std::uint8_t>(~Bit(side));
       return Progress::kWaiting;
@@ -165,14 +165,14 @@ Association::Progress Association::StepSide(Side side, const AssociateTools& too
 // --- Client to target ----------------------------------------------------------------------------------------------
 
 bool Association::IsClient(const Endpoint& from, const AssociateTools& tools) const {
-  // Port 0 can be made up, but not be answered.
+  // Port 0 can be forged, but no datagram can be sent to it.
   if (from.ip != tools.client.ip || from.scope != tools.client.scope || from.port == 0) return false;
   if (!has_client() || from.port == client_port_ || from.port == requested_port_) return true;
   return client_port_ != requested_port_ && tools.now - client_heard_ >= kUdpPortMemory;
 }
 
 void Association::Pin(std::uint16_t port, const AssociateTools& tools) {
-  assert(!has_client() || client_port_ != requested_port_ || port == requested_port_);  // it is pinned for good
+  assert(!has_client() || client_port_ != requested_port_ || port == requested_port_);  // pinned for good
   client_port_ = port;
   client_heard_ = tools.now;
 }
@@ -221,13 +221,13 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
   const AllowedNames allowed(tools.access, header.name, header.port);
   if (const auto answer = tools.resolver.Known(header.name, tools.client.ip, &allowed)) {
     const auto to = Choose(*answer, header.name, header.port, tools);
-    // The header is the last thing in front of the data.
+    // The header ends where the data begins.
     if (to && ForwardTo(*to, data, tools)) route = {{data.data() - header.size, header.size}, to->to};
     return;
   }
   WaitingDatagram* const waiting = AddWaiting(header, data, tools);
   if (waiting == nullptr) return tools.counters.udp_queue_full.Add();
-  // An answer at once is a failure: the resolver itself has too many waiters.
+  // Known had no answer, so an immediate one is a failure: the resolver has reached its limit of waiters.
   if (const auto answer =
           tools.resolver.Resolve(header.name, tools.pool.CookieOf(*waiting), tools.client.ip, &allowed)) {
     OnName(*waiting, *answer, tools);
@@ -235,7 +235,7 @@ void Association::ForwardToName(const socks5::UdpHeader& header, std::span<const
   }
 }
 
-// A copy of a datagram that is to wait; null when too many do already.
+// Copies a datagram into the pool, where it waits; null if its association or its client is at its limit.
 WaitingDatagram* Association::AddWaiting(const socks5::UdpHeader& header, std::span<const std::uint8_t> data,
                                          const AssociateTools& tools) {
   if (waiting_ == kWaitingDatagramsPerAssociation) return nullptr;
@@ -259,9 +259,9 @@ void Association::OnName(const WaitingDatagram& datagram, const NameAnswer& answ
   assert(tools.pool.outboxes[0].empty() && tools.pool.outboxes[1].empty());
 }
 
-// The first address that the client may reach, or nothing, and the datagram is counted. A connection tries one address
-// after the other; a datagram has one try. So the client's own family comes first, for many programs can read no answer
-// of the other one, and of two families the one without a route is passed over.
+// Returns the first address that the client may reach; nothing, and counts the datagram, if there is none. A connection
+// can try several addresses, a datagram only one. So the client's own family comes first, because many clients cannot
+// parse answers of the other one; and if there are both families, an address without a route is the last choice.
 std::optional<Association::Destination> Association::Choose(const NameAnswer& answer, std::string_view name,
                                                             std::uint16_t port, const AssociateTools& tools) const {
   if (answer.status != NameStatus::kFound || answer.list().empty()) {
@@ -284,8 +284,8 @@ std::optional<Association::Destination> Association::Choose(const NameAnswer& an
   return without_route;
 }
 
-// Asks the kernel once a second for an address that is asked for again and again, unless a rule says from where: what
-// is true of that source is not true of others.
+// Caches the kernel's answer for a second. With a source it asks each time: what holds for one source need not hold for
+// another.
 bool Association::HasRoute(const Destination& target, const AssociateTools& tools) {
   const auto ask = [&] { return LocalAddressTowards(target.to.ip, target.source).fault == Fault::kNone; };
   if (target.source != nullptr) return ask();
@@ -297,7 +297,7 @@ bool Association::HasRoute(const Destination& target, const AssociateTools& tool
   return exists;
 }
 
-// True when more may follow to the same target without being evaluated again.
+// True if further datagrams of the batch to the same target need no verdict of their own.
 bool Association::ForwardTo(const Destination& target, std::span<const std::uint8_t> data,
                             const AssociateTools& tools) {
   if (!Prepare(target, tools)) return false;
@@ -305,7 +305,8 @@ bool Association::ForwardTo(const Destination& target, std::span<const std::uint
   return true;
 }
 
-// Makes ready to send to a target: is there a socket, and who is expected to answer.
+// Opens a socket for the target if necessary, and records that the target may answer. False, and counts, if there is no
+// socket with the target's source: a family sends from one source until the next OnPolicy.
 bool Association::Prepare(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
   const bool stays = socket(side).valid() && (!may_reopen(side) || MatchesSource(target, side));
@@ -322,8 +323,8 @@ bool Association::Prepare(const Destination& target, const AssociateTools& tools
   return true;
 }
 
-// Whether what a rule says of a target's source is true of the socket that is open: what should leave by another
-// address or interface than the datagrams before it must not leave by theirs.
+// True if the open socket sends from the source that a rule names for the target. If the rule names another address or
+// interface, the datagram must not be sent from this socket.
 bool Association::MatchesSource(const Destination& target, Side side) {
   const Source* const opened = source(side).get();
   if (target.source == nullptr || opened == nullptr) return target.source == opened;
@@ -331,8 +332,8 @@ bool Association::MatchesSource(const Destination& target, Side side) {
          target.source->interface == opened->interface;
 }
 
-// The first destination of a family decides from where all datagrams of that family come. What is to leave from a
-// socket that is replaced leaves before.
+// Opens the socket that sends all datagrams of a family, from the source of `target`. The outboxes are flushed first:
+// they may hold datagrams for the socket that is replaced.
 bool Association::OpenSocketFor(const Destination& target, const AssociateTools& tools) {
   const Side side = SideOf(target.to.ip);
   Endpoint at = AnyAddress(side == Side::kIpv4);
@@ -362,7 +363,7 @@ void Association::AddToOutbox(const Endpoint& to, std::span<const std::uint8_t> 
   outbox.Add(to, {}, data, joins_[static_cast<std::size_t>(side)]);
 }
 
-// `tally`, `datagrams` and `bytes`: of the way that they went.
+// `tally`, `datagrams` and `bytes` belong to the way in which the datagrams were sent.
 void Association::Count(const DatagramOutbox::Outcome& outcome, Tally& tally, Counter& datagrams, Counter& bytes,
                         Counters& counters) {
   tally.datagrams += outcome.sent;
@@ -384,10 +385,11 @@ void Association::FlushUp(const AssociateTools& tools) {
 
 // --- Target to client ----------------------------------------------------------------------------------------------
 
-// Null when a datagram from there may pass; else what it counts towards. Whoever the client was allowed to send to may
-// answer. Others are judged: everybody with an open filter, else whom earlier rules allowed. While rules have ports, no
-// port answers that is closed, unless the client was allowed to send to it by its name; and an address whose one port
-// may answer after a reload stays doubtful, for another may not.
+// Returns null if a datagram from `from` may pass, otherwise the counter of the reason to drop it. An address that the
+// client was allowed to send to may answer. Other addresses need an allowing verdict: all of them with an open filter,
+// otherwise only suspect ones, which earlier rules allowed. While the rules have ports, each port needs a verdict, and
+// one that a rule or the guard denies may not answer, unless the client was allowed to send to it by name. Then an
+// address also stays suspect if one of its ports may answer, because another port may be denied.
 Counter* Association::DropReason(const Endpoint& from, const AssociateTools& tools) {
   const bool sent = sent_to_.Contains(from.ip, tools.pool.key);
   const bool has_ports = tools.access.rules.has_ports();
@@ -438,7 +440,7 @@ void Association::FlushDown(const AssociateTools& tools) {
 void Association::CheckInvariants() const {
   assert(waiting_ <= kWaitingDatagramsPerAssociation);
   for ([[maybe_unused]] const Side side : {Side::kClient, Side::kIpv4, Side::kIpv6}) {
-    // A latch is about a socket that is there; towards targets there is none before somebody may be answered.
+    // Only an open socket has a latch; there is none towards targets before the client's port is pinned.
     assert((readable_ & Bit(side)) == 0 || socket(side).valid());
     assert(side == Side::kClient || !socket(side).valid() || has_client());
   }

@@ -8,7 +8,7 @@ namespace penstock {
 
 // --- In ------------------------------------------------------------------------------------------------------------
 
-// Not cleared: the pages that no datagram has reached yet are not there.
+// The buffer is not cleared, so the kernel backs only pages that a datagram has reached.
 DatagramInbox::DatagramInbox() : room_(new std::uint8_t[kUdpBatch * kSlotBytes]) {
   for (std::size_t i = 0; i < kUdpBatch; ++i) {
     iovecs_[i] = {SlotAt(i) + kHeadroom, kUdpBytesMax};
@@ -25,7 +25,7 @@ Received DatagramInbox::Receive(int socket) {
     message.msg_hdr.msg_controllen = sizeof(UdpControl);
   }
   const Received received = ReceiveMany(socket, messages_);
-  // The kernel also writes to the message after the last one when it finds nothing for it.
+  // When the queue is empty, the kernel has also written to the message after the last one.
   used_ = std::min(received.count + 1, kUdpBatch);
   return received;
 }
@@ -59,7 +59,7 @@ void DatagramOutbox::Add(const Endpoint& to, std::span<const std::uint8_t> heade
   assert(!full());
   const std::size_t size = header.size() + data.size();
   const auto add_iovec = [&](std::span<const std::uint8_t> bytes) {
-    // iovec is made for both directions; sendmmsg(2) only reads.
+    // An iovec serves both directions; sendmmsg(2) only reads.
     iovecs_[iovecs_used_++] = {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
   };
   if (!join || !Joins(to, size)) {
@@ -104,7 +104,7 @@ DatagramOutbox::Outcome DatagramOutbox::Flush(int socket, bool& join) {
         }
         next += sent.count;
         break;
-      case Sent::Status::kFull:  // and so would the rest find it
+      case Sent::Status::kFull:  // the rest would find it full, too
         Drop(next, outcome.full);
         next = count_;
         break;
@@ -128,12 +128,12 @@ DatagramOutbox::Outcome DatagramOutbox::Flush(int socket, bool& join) {
   return outcome;
 }
 
-// Everything from parcel `first` on.
+// Counts all datagrams from message `first` on as dropped for `reason`.
 void DatagramOutbox::Drop(std::size_t first, std::uint64_t& reason) {
   for (const Message& message : std::span(messages_).subspan(first, count_ - first)) reason += message.segments;
 }
 
-// Sends the datagrams of a parcel that nobody takes as one.
+// Sends the datagrams of a message one by one that cannot be sent joined.
 void DatagramOutbox::SendSeparately(int socket, std::size_t index, Outcome& outcome) {
   const Message& message = messages_[index];
   const msghdr& whole = msghdrs_[index].msg_hdr;

@@ -29,7 +29,7 @@ std::optional<std::uint16_t> PortPool::TakeNext() {
 }
 
 std::optional<std::uint16_t> PortPool::TakeLocked() {
-  if (free_.empty()) return std::nullopt;  // those that are not lent are being tried by others
+  if (free_.empty()) return std::nullopt;  // ports without a lease are being opened by other threads
   std::swap(free_[order_() % free_.size()], free_.back());
   const std::uint16_t port = free_.back();
   free_.pop_back();

@@ -93,7 +93,7 @@ TEST_CASE("address_set: a full page contains the latest addresses of each bucket
   CHECK(evicted < 1'000);
 }
 
-TEST_CASE("address_set: after SuspectAll each address is in doubt until it is inserted again") {
+TEST_CASE("address_set: after SuspectAll each address is suspect until it is inserted again") {
   for (const std::uint32_t count : {3U, 100U}) {
     Slab<AddressPage> pages(1);
     AddressSet set;

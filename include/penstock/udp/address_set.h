@@ -1,11 +1,13 @@
-// Which addresses a client has sent to: a set that never says no to one of the latest, in a hundred bytes. When other
-// rules come all of them become doubtful, until they are inserted again.
-// A member of an association; its worker's thread only.
-// Invariant: what was inserted last, for the first time or again, is inside. The first kAddressesInline addresses are
-// kept in the set itself; beyond them it borrows a page for some thousand from its worker and gives it back in the end;
-// where there is no page, and when a page is full, new addresses take the place of those inserted longest ago.
-// Deliberately not here: the addresses. What is kept is 31 bits of a keyed hash: whoever does not know the key, which
-// is random and the worker's, is taken for somebody else once in fifty million guesses.
+// The set of addresses that a client has sent to, in about a hundred bytes. After a reload all of them are suspect,
+// each until it is inserted again.
+// Owned by an Association, as a member; its worker's thread only.
+// Invariants:
+//   - The addresses that were inserted last, for the first time or again, are in the set. The first kAddressesInline
+//     are stored in the set itself; for more it borrows a page of kAddressesPerPage from its worker, until Release.
+//   - If the worker has no page left, or a bucket of the page is full, a new address evicts the one that was inserted
+//     longest ago.
+// Does not: store addresses. An entry is a fingerprint of 31 bits, made with a random key of the worker: an address
+// that was never inserted is in the set with a probability of about one in fifty million.
 #pragma once
 
 #include <algorithm>
@@ -20,12 +22,13 @@
 
 namespace penstock {
 
+// The key of the fingerprints: random, and the same for all sets of a worker.
 struct AddressKey {
   std::uint64_t first = 0;
   std::uint64_t second = 0;
 };
 
-// Buckets of the latest fingerprints, the newest first; 0 is none. The lowest bit of one says that it is doubtful.
+// Buckets of fingerprints, the latest first; 0 is none. The lowest bit marks a suspect one.
 struct AddressPage {
   static constexpr std::size_t kBuckets = kAddressesPerPage / kAddressesPerBucket;
   using Bucket = std::array<std::uint32_t, kAddressesPerBucket>;
@@ -42,13 +45,19 @@ class AddressSet {
   AddressSet(const AddressSet&) = delete;
   AddressSet& operator=(const AddressSet&) = delete;
 
-  // `port`: an address with a port is a member of its own; 0: the address alone.
+  // Inserts an address, or an address with a port, which is a member of its own; `port` 0 means the address alone. It
+  // is not suspect then.
   void Insert(const IpAddress& address, const AddressKey& key, Slab<AddressPage>& pages, std::uint16_t port = 0);
-  bool Contains(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) const;  // and is not doubtful
+
+  // True if it is in the set and not suspect.
+  bool Contains(const IpAddress& address, const AddressKey& key, std::uint16_t port = 0) const;
+
+  // True if it is in the set and suspect.
   bool IsSuspect(const IpAddress& address, const AddressKey& key) const;
+
   void SuspectAll();
 
-  // Gives back what is lent, and is empty.
+  // Empties the set and returns its page.
   void Release(Slab<AddressPage>& pages);
 
  private:

@@ -1,10 +1,16 @@
 // One client's UDP association (RFC 1928 section 7): a socket towards the client, one for each address family towards
 // its targets, and the datagrams between them.
-// Lent by a worker to a session from its reply until its end; the worker's thread only.
-// Invariant: what one datagram is, or where it goes, never ends an association: it is carried, or dropped and counted.
-// Everything a target sees comes from one port of its family, whoever the target is (RFC 4787: endpoint-independent
-// mapping), and everything the client sees comes from the address and port that the reply told it.
-// Deliberately not here: the TCP connection with which an association ends, and idleness (session.h).
+// Owned by a worker's pool, which lends it to a session from its reply to its end; the worker's thread only.
+// Invariants:
+//   - No datagram ends an association, whatever it contains and wherever it goes: it is relayed, or dropped and
+//     counted.
+//   - All targets of a family see one address and port (RFC 4787 section 4.1: endpoint-independent mapping). The client
+//     sees only the address and port that are BND of the reply.
+//   - Only addresses that the client has sent to may answer (RFC 4787 section 5: address-dependent filtering), unless
+//     the filter is open.
+//   - At rest an association holds no buffer. Waiting datagrams are copies in the worker's pool, bounded for each
+//     association and in all.
+// Does not: watch the TCP connection with which it ends, time out when idle (session.h).
 //
 //              one of --udp-ports                         any port, opened when first needed
 //                    │                                     ┌── IPv4 socket ──▶ targets
@@ -12,14 +18,15 @@
 //                                                          └── IPv6 socket ──▶ targets
 //            ◀────────────────────── filter, header on ◀──────────────
 //
-// Only the address from which the TCP connection came may send, and one port of it, for others may share that address.
-// A valid datagram from the port that the request named pins that port for good. Until one comes (clients put anything
-// there, and a NAT changes it) the first valid datagram pins its port, and another port may do so when nothing has been
-// heard from that one for kUdpPortMemory, as when a NAT has forgotten it. What the request says of the address is not
-// looked at.
+// Only one port of the client's address may send, because other clients may share the address (NAT). DST.PORT of the
+// request names it, but clients put anything there, and a NAT changes it. So the first valid datagram pins its port.
+// Another port can take over once the pinned one has been silent for kUdpPortMemory, as when a NAT has dropped its
+// mapping. A valid datagram from the requested port takes over at once, and pins it for good. DST.ADDR is ignored: the
+// client's address is that of its TCP connection.
 //
-// Datagrams whose target is a name that must be asked for wait in the worker's pool, a copy each, until the resolver
-// answers: those behind them do not wait. At rest an association holds no buffer.
+// If the name of a target must be resolved, a copy of the datagram waits in the worker's pool until the resolver
+// answers. Datagrams behind it do not wait. A datagram that finds the pool at its limit evicts the oldest one of the
+// client that holds most, or is dropped.
 #pragma once
 
 #include <array>
@@ -54,13 +61,13 @@ namespace penstock {
 class Association;
 class Resolver;
 
-// A datagram whose target is being looked up.
+// A datagram that waits for the address of its target.
 struct WaitingDatagram {
-  WaitingDatagram(Handle handle, Association& its_association, Handle whose, std::uint16_t to_port,
+  WaitingDatagram(Handle handle, Association& its_association, Handle its_session, std::uint16_t to_port,
                   std::size_t of_share)
       : self(handle),
         association(its_association),
-        session(whose),
+        session(its_session),
         port(to_port),
         share(static_cast<std::uint8_t>(of_share)) {}
 
@@ -68,38 +75,40 @@ struct WaitingDatagram {
   std::span<const std::uint8_t> data() const { return {bytes.get() + name_size, size - name_size}; }
 
   Handle self;
-  Association& association;  // with which it ends
+  Association& association;  // which it must not outlive
   Handle session;
-  std::list<WaitingDatagram*>::iterator position;  // in its share
-  std::uint16_t port;
-  std::uint32_t size = 0;
-  std::uint8_t share;  // of its client (Resolver::ShareOf)
+  std::list<WaitingDatagram*>::iterator position;  // in AssociationPool::waiting_of_share
+  std::uint16_t port;                              // of the target
+  std::uint32_t size = 0;                          // of `bytes`
+  std::uint8_t share;                              // of its client (Resolver::ShareOf)
   std::uint8_t name_size = 0;
-  std::unique_ptr<std::uint8_t[]> bytes;  // the name of the target, and the data
+  std::unique_ptr<std::uint8_t[]> bytes;  // the name of the target, then the data
 };
 
-// What one worker's associations borrow.
+// What one worker's associations share. Owned by the worker; its thread only.
 struct AssociationPool {
   // `tag_of_waiters` is the cookie tag of waiting datagrams; their handles are those of `waiting`.
   AssociationPool(std::size_t associations_max, std::uint8_t tag_of_waiters);
 
-  // As which a datagram waits for the resolver.
+  // The cookie under which the resolver answers for the datagram.
   Cookie CookieOf(const WaitingDatagram& datagram) const { return {waiter_tag, datagram.self}; }
 
-  // What one share's datagrams that wait hold; the oldest first.
+  // The waiting datagrams of one share of clients, the oldest first, and the sum of their sizes.
   struct Waiting {
     std::list<WaitingDatagram*> datagrams;
     std::size_t bytes = 0;
   };
 
-  // Room for a datagram of so many bytes that is to wait; null when there is none for its client. Others who have more
-  // waiting make room for it: then the resolver is told, and the association, and it is counted.
+  // A waiting datagram with room for `bytes` bytes, name and data; null if there is no memory or no capacity for its
+  // client. EvictFor makes room: while the pool is at its limit, the share that holds most drops its oldest datagram,
+  // as long as it holds at least as much as `share` would then. Its query is withdrawn, its association is told
+  // (OnEvicted), and it is counted as udp_queue_full.
   WaitingDatagram* Acquire(Association& association, Handle session, std::uint16_t port, std::size_t bytes,
                            std::size_t share, Resolver& resolver, Counters& counters);
   bool EvictFor(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters);
   void Release(WaitingDatagram& datagram);
 
-  // Whether this host has a route of its own choice.
+  // Caches for a second whether this host has a route to an address, without a source.
   struct KnownRoute {
     IpAddress to;
     bool exists = false;
@@ -108,17 +117,17 @@ struct AssociationPool {
 
   const std::uint8_t waiter_tag;
   Slab<Association> associations;
-  std::array<KnownRoute, 2> routes;  // the last one that exists, and the last one that does not
+  std::array<KnownRoute, 2> routes;  // [0]: the last one that exists; [1]: the last one that does not
   Slab<WaitingDatagram> waiting;
   std::size_t waiting_bytes = 0;
   std::array<Waiting, kNameShares> waiting_of_share;
-  Slab<AddressPage> pages;
+  Slab<AddressPage> pages;  // of address sets
   AddressKey key;
   DatagramInbox inbox;
-  std::array<DatagramOutbox, 2> outboxes;  // towards targets, by Association::Side; the first also towards clients
+  std::array<DatagramOutbox, 2> outboxes;  // [0]: IPv4 targets, and clients; [1]: IPv6 targets
 };
 
-// What a worker lends to the association whose turn it is.
+// What a worker lends for the length of a call.
 struct AssociateTools {
   const Settings& settings;
   Access access;
@@ -128,10 +137,10 @@ struct AssociateTools {
   AssociationPool& pool;
   PortPool& ports;         // towards clients
   const Endpoint& client;  // of the TCP connection
-  Throttle* throttle;      // null: as much as comes
+  Throttle* throttle;      // null: no bandwidth limit
   TimePoint now;
 
-  // True when so many bytes of data may pass; else the datagram is to be dropped, and has been counted.
+  // True if `bytes` bytes of data may pass now. Otherwise counts a datagram that exceeds the bandwidth; drop it.
   bool Pass(Way way, std::size_t bytes) const {
     if (throttle == nullptr || throttle->Pass(way, bytes, now)) return true;
     counters.udp_over_limit.Add();
@@ -141,44 +150,55 @@ struct AssociateTools {
 
 class Association {
  public:
-  // Its sockets, in the order of the tags that are given to its constructor.
+  // Its sockets, in the order of their tags: towards the client, and towards targets of each family.
   enum class Side : std::uint8_t { kClient, kIpv4, kIpv6 };
   static constexpr std::size_t kSides = 3;
 
   enum class Progress : std::uint8_t {
-    kWaiting,     // an edge or an answer will wake it
-    kUnfinished,  // give it another turn
+    kWaiting,     // an edge or an answer of the resolver will come
+    kUnfinished,  // a socket may have more: step again in the next turn
   };
 
+  // What has been relayed one way; bytes are data, without headers.
   struct Tally {
     std::uint64_t datagrams = 0;
     std::uint64_t bytes = 0;
   };
 
-  // Its sockets are registered with the poller under `first_tag` + side and `session`.
+  // `handle` is its own in the pool. The cookie of a socket is `first_tag` + its side, and `session`.
   Association(Handle handle, Handle session, std::uint8_t first_tag)
       : self_(handle), session_(session), first_tag_(first_tag) {}
   Association(const Association&) = delete;
   Association& operator=(const Association&) = delete;
 
-  // Opens the socket towards the client beside the connection's own address `local`. `requested_port`: DST.PORT of the
-  // request. Any fault: there is no such socket.
+  // Opens the socket towards the client on the address and scope of `local`, the gateway's end of the TCP connection;
+  // its port is ignored. `requested_port` is DST.PORT of the request, 0 for none. Call it once, first; after a fault,
+  // release the association. Errors: kOther: no free port (port_pool.h); kExhausted: no descriptor or memory; others of
+  // bind(2).
   Fault Open(const Endpoint& local, std::uint16_t requested_port, const AssociateTools& tools);
 
-  // Where the client is to send its datagrams: BND of the reply.
+  // Where the client should send its datagrams: BND of the reply, with the address of --udp-advertise if there is one
+  // of the family.
   Endpoint Bound(const AssociateTools& tools) const;
 
+  // The socket of `side` has events; call Step next.
   void OnEvents(Side side, const Events& events);
-  void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
-  void OnEvicted();  // one of its datagrams that wait makes room for another client's
 
+  // The resolver has answered for `datagram`: sends it, or drops and counts it. The caller releases it afterwards.
+  void OnName(const WaitingDatagram& datagram, const NameAnswer& answer, const AssociateTools& tools);
+
+  // The pool has evicted one of its waiting datagrams.
+  void OnEvicted();
+
+  // Relays what its sockets have received, at most kUdpBatchesPerTurn batches of each.
   Progress Step(const AssociateTools& tools);
 
-  // There are other rules: who may answer is evaluated again, by address and port, for names are not kept; and the first
-  // datagram of each family decides again from where that family sends.
+  // A reload has replaced the rules. Each answer is evaluated again, by address and port, since names are not stored.
+  // The next datagram to each family decides again from which source that family sends.
   void OnPolicy();
 
-  // Gives back what is lent, and drops the datagrams that still wait for names.
+  // Returns what is lent, and drops and counts the datagrams that still wait. Call it before the association is
+  // released.
   void Release(AssociationPool& pool, Resolver& resolver, Counters& counters);
 
   Handle self() const { return self_; }
@@ -186,14 +206,15 @@ class Association {
   const Tally& down() const { return down_; }
 
  private:
-  // A target that the client may reach, and from where; null: the kernel's choice.
+  // A target that the client may reach.
   struct Destination {
     Endpoint to;
-    const Source* source = nullptr;
-    bool by_name = false;  // its address alone may be denied
+    const Source* source = nullptr;  // to send from; null: the kernel's choice
+    bool by_name = false;            // allowed by its name; by its address alone it may be denied
   };
 
-  // Where the last datagram of a batch went: the next one mostly goes there too.
+  // The header and the destination of the last datagram of a batch. Most often the next one has the same header, and
+  // then needs no verdict of its own.
   struct Route {
     std::span<const std::uint8_t> header;  // in the inbox; empty: none yet
     Endpoint to;
@@ -225,7 +246,7 @@ class Association {
   void FlushDown(const AssociateTools& tools);
   void CheckInvariants() const;
 
-  bool has_client() const { return client_port_ != 0; }  // a valid datagram has come
+  bool has_client() const { return client_port_ != 0; }  // a valid datagram has been received
   static Side SideOf(const IpAddress& ip) { return ip.is_v4() ? Side::kIpv4 : Side::kIpv6; }
   static DatagramOutbox& Outbox(Side side, AssociationPool& pool) { return pool.outboxes[side == Side::kIpv6 ? 1 : 0]; }
   std::unique_ptr<const Source>& source(Side side) { return sources_[side == Side::kIpv6 ? 1 : 0]; }
@@ -237,18 +258,18 @@ class Association {
   Handle session_;
   PortLease port_;  // of the socket towards the client
   std::array<Fd, kSides> sockets_;
-  std::uint16_t requested_port_ = 0;  // by the request; 0: none
-  std::uint16_t client_port_ = 0;
-  TimePoint client_heard_{};                              // from that port
+  std::uint16_t requested_port_ = 0;                      // DST.PORT; 0: none
+  std::uint16_t client_port_ = 0;                         // the pinned port; 0: none
+  TimePoint client_heard_{};                              // when the last datagram from client_port_ was received
   std::array<std::unique_ptr<const Source>, 2> sources_;  // towards targets; null: the kernel's choice
-  std::array<bool, 2> may_reopen_{};                      // no datagram has gone that way since the last OnPolicy
-  std::array<bool, kSides> joins_{true, true, true};
-  std::uint8_t readable_ = 0;  // latches, a bit for each side
+  std::array<bool, 2> may_reopen_{};                      // no datagram was sent to that family since the last OnPolicy
+  std::array<bool, kSides> joins_{true, true, true};      // joined datagrams can be sent from the socket
+  std::uint8_t readable_ = 0;                             // latches, a bit for each side
   std::uint8_t first_tag_;
-  std::uint8_t waiting_ = 0;  // datagrams of its own whose names are being looked up
+  std::uint8_t waiting_ = 0;  // its waiting datagrams
   Tally up_;
   Tally down_;
-  AddressSet sent_to_;
+  AddressSet sent_to_;  // which may answer
 };
 static_assert(kWaitingDatagramsPerAssociation <= 255);
 

@@ -1,9 +1,9 @@
-// The ports of a range that an operator has chosen, lent one by one: --bind-ports and --udp-ports.
-// Owned by the server, shared by its workers; any thread. It is touched when a socket is opened or closed, and its lock
-// is held for no system call.
-// Invariant: a port is lent to one lease at a time, on whichever address, and no client has so many that none are left
-// for others (fair_shares.h).
-// Deliberately not here: sockets. Whether another program has a port is found out by whoever opens one.
+// The ports of a range that the operator has configured (--bind-ports, --udp-ports), leased one by one.
+// Owned by the server, shared by its workers; any thread. It is used when a socket is opened or closed. Its lock is
+// never held during a system call.
+// Invariants: a port has one lease at a time, whatever the address it is bound on. A client cannot lease so many ports
+// that none are left for other clients (fair_shares.h).
+// Does not: open sockets. Whether another program uses a port is found out by the caller's `open`.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ namespace penstock {
 
 class PortPool;
 
-// A port that is lent until Return, or the end of the lease; or none. The pool outlives it.
+// The lease of a port, until Return or its destructor; or of none. The pool must outlive it.
 class PortLease {
  public:
   PortLease() = default;
@@ -53,27 +53,28 @@ class PortLease {
 
 class PortPool {
  public:
-  // 0-0: any port that the kernel picks, and no bound on them.
+  // 0-0 means that the kernel picks each port; then no client has a limit, and leases are empty.
   explicit PortPool(const PortRange& ports);
 
-  // Calls `open` with ports, in random order, until its Fault is another one than kOther, which says that a port is in
-  // use. After kNone `lease` is that port's. kOther: there is none for `client`, or kPortAttempts ports were in use by
-  // other programs; this is remembered for kPortsFullMemory, or until a lease ends.
+  // Calls `open` with free ports in random order, as long as it returns kOther, which means that another program uses
+  // the port; then returns its last fault. After kNone `lease` holds the port. Returns kOther if `client` may not
+  // lease another port, if none is free, or after kPortAttempts ports that are in use: that result is cached for
+  // kPortsFullMemory or until a lease ends, and `open` is not called meanwhile.
   template <class OpenOne>
   Fault Open(const IpAddress& client, TimePoint now, PortLease& lease, OpenOne open) {
     if (any_) return open(std::uint16_t{0});
     const std::size_t share = ShareOf(client, share_key_);
-    std::array<std::uint16_t, kPortAttempts> in_use;
+    std::array<std::uint16_t, kPortAttempts> unopened;
     std::size_t count = 0;
     Fault fault = Fault::kOther;
     std::optional<std::uint16_t> port = TakeFirst(share, now);
     while (port && (fault = open(*port)) != Fault::kNone) {
-      in_use[count++] = *port;
-      const bool again = fault == Fault::kOther && count < in_use.size();
+      unopened[count++] = *port;
+      const bool again = fault == Fault::kOther && count < unopened.size();
       port = again ? TakeNext() : std::nullopt;
     }
     if (fault == Fault::kNone) lease = PortLease(this, *port, share);
-    if (count > 0) PutBack(std::span(in_use).first(count), share, fault, now);
+    if (count > 0) PutBack(std::span(unopened).first(count), share, fault, now);
     return fault;
   }
 
@@ -89,10 +90,10 @@ class PortPool {
   const bool any_;
   const std::uint64_t share_key_;
   std::mutex mutex_;
-  std::vector<std::uint16_t> free_;  // in no order
+  std::vector<std::uint16_t> free_;  // neither leased nor being opened; in no order
   FairShares shares_;
-  std::minstd_rand order_;  // no secret: who may come is not decided by who knows a port
-  TimePoint full_until_{};
+  std::minstd_rand order_;  // need not be secret: access does not depend on an unknown port
+  TimePoint full_until_{};  // kOther is cached until then
 };
 
 inline void PortLease::Return() {
