@@ -84,8 +84,8 @@ class Handshake {
   // Calls the Step function of the state that `core` is in, which may advance it or set `core.end`.
   Progress Step(const SessionTools& tools);
 
-  // The socket of an attempt, the attempt delay (or the retry of a BIND), or the listener of a BIND has an event. They
-  // only record it: call Step next. One that the state no longer waits for is ignored.
+  // The socket of an attempt has events, the attempt delay or the retry of a BIND has expired, the listener of a BIND
+  // has an edge. They update the dialer or the wait: call Step next. One that is no longer awaited is ignored.
   void OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
   void OnAttemptDelay(const SessionTools& tools);
   void OnBindListener() { bind_wait_.OnListener(); }

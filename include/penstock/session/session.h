@@ -62,15 +62,15 @@ class Session {
   // worker then releases the session without Finish.
   [[nodiscard]] bool Begin(const SessionTools& tools);
 
-  // A socket of the session has events: its client, the attempt or target, the listener of a BIND, a UDP socket. If
-  // the session is on the ready list or its relay moves bulk, they only raise latches, and the session takes its turn
-  // in the ready list. So bulk is shared fairly, and small messages of other sessions do not wait for it.
+  // A socket of the session has events: that of the client, of an attempt or the target, or of UDP. If the session is
+  // on the ready list or its relay moves bulk, it takes its turn in the ready list instead of a step at once. So bulk
+  // is shared fairly, and small messages of other sessions do not wait for it.
   Next OnClient(const Events& events, const SessionTools& tools);
   Next OnTarget(std::size_t attempt, const Events& events, const SessionTools& tools);
-  Next OnBindListener(const SessionTools& tools);
   Next OnUdp(Association::Side side, const Events& events, const SessionTools& tools);
 
-  // The attempt delay of the dialer, or the retry of a BIND, has expired.
+  // The listener of a BIND has an edge, or its retry or the attempt delay of the dialer has expired.
+  Next OnBindListener(const SessionTools& tools);
   Next OnAttemptDelay(const SessionTools& tools);
 
   // An answer of the resolver for the target or for a datagram, or an answer of Logins. One that is no longer awaited

@@ -101,11 +101,13 @@ struct AssociationPool {
 
   // A waiting datagram with room for `bytes` bytes, name and data; null if there is no memory or no capacity for its
   // client. EvictFor makes room: while the pool is at its limit, the share that holds most drops its oldest datagram,
-  // as long as it holds at least as much as `share` would then. Its query is withdrawn, its association is told
-  // (OnEvicted), and it is counted as udp_queue_full.
+  // as long as it holds at least as much as `share` would then. That datagram's query is withdrawn, its association
+  // gets OnEvicted, and it is counted as udp_queue_full.
   WaitingDatagram* Acquire(Association& association, Handle session, std::uint16_t port, std::size_t bytes,
                            std::size_t share, Resolver& resolver, Counters& counters);
   bool EvictFor(const Waiting& share, std::size_t bytes, Resolver& resolver, Counters& counters);
+
+  // Removes a datagram whose query has been answered or withdrawn.
   void Release(WaitingDatagram& datagram);
 
   // Caches for a second whether this host has a route to an address, without a source.
