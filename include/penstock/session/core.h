@@ -22,8 +22,8 @@
 //   NEGO        the greeting                                 edge of the client                handshake timeout
 //   AUTH        name and password, then the verdict          edge of the client; Logins        handshake timeout
 //   REQUEST     the request                                  edge of the client                handshake timeout
-//   CONNECTING  the target's name, then the first attempt    resolver; edge of an attempt;     connect timeout
-//               that connects                                attempt delay
+//   CONNECTING  the target's name, then the first attempt    resolver; edge of an attempt      connect timeout
+//               that connects                                or the client; attempt delay
 //   BINDING     the peer's name, then the peer               resolver; edge of the listener    connect timeout, then
 //                                                            or the client; retry              bind timeout
 //   RELAY       bytes and buffer space, both ways            edge of a side; throttle;         idle timeout or
@@ -32,7 +32,8 @@
 //               the TCP connection                           ready list
 //   CLOSING     the end of the client's stream               edge of the client                kLingerMax and
 //                                                                                              kLingerBytesMax
-//   RESETTING   empty send queues                            poll interval                     kResetDrainMax
+//   RESETTING   empty send queues                            poll interval                     kResetDrainMax and
+//                                                                                              half-close timeout
 //
 // The handshake timeout begins when the client is accepted, and covers the first three states together. In RELAY and
 // ASSOCIATED the deadline is periodic: it checks how long ago something moved, so that a byte costs no timer work.
