@@ -257,10 +257,10 @@ $(BUILD)/bench/load $(BUILD)/bench/rules:
 	$(Q)$(release_LINK) -o $@ $^ $(PENSTOCK_LDLIBS) $(LDLIBS)
 
 .PHONY: bench
-bench: ## measure the gateway (BENCH_FLAGS= passes options to scripts/bench)
+bench: ## measure against the peers; BASE=REV: against another revision (BENCH_FLAGS= goes to scripts/bench)
 	@CXX='$(CXX)' scripts/deps bench
 	@$(MAKE) --no-print-directory release
-	@scripts/bench --penstock '$(BUILD)/release/penstock' $(BENCH_FLAGS)
+	@scripts/bench --penstock '$(BUILD)/release/penstock' $(if $(BASE),--base '$(BASE)') $(BENCH_FLAGS)
 
 # --- source checks ----------------------------------------------------------------------------
 

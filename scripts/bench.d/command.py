@@ -17,14 +17,13 @@ import time
 from pathlib import Path
 
 from .measurements import SECTIONS, Bench
-from .peers import find_peers, version_of
+from .peers import ROOT, find_peers, version_of
 from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
 from .processes import Failure, die, last_line, prepare, progress
 from .report import charts, markdown, number
 from .self_test import self_test
 from .statistics import Results
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
 MEASUREMENTS = [measurement for section in SECTIONS for measurement in section.measurements]
 
@@ -63,6 +62,7 @@ def parse_args(arguments):
     option("--out", type=Path, default=Path("build/bench"), metavar="DIR", help="default: build/bench")
     option("--without", action="append", default=[], metavar="NAME",
            help="leave out a peer; may be given several times")
+    option("--base", metavar="REV", help="compare with another revision of this repository instead of the peers")
     option("--penstock", default="build/release/penstock", metavar="PATH", help="default: build/release/penstock")
     args = parser.parse_args(arguments)
     try:

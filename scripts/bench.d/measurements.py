@@ -245,7 +245,11 @@ def socks_or_direct(peer):
     return peer.kind != "forward"
 
 
-def penstock_only(peer):
+def own(peer):
+    return peer.own
+
+
+def this_tree(peer):
     return peer.name == "penstock"
 
 
@@ -332,8 +336,8 @@ def fairness_section():
         "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. With "
         "all workers: bulk beside tunnels of another client which does not read what its targets send.",
         [
-            Measurement("quiet", quiet_rows, penstock_only, quiet),
-            Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (0, 1.3))], penstock_only, stuck),
+            Measurement("quiet", quiet_rows, own, quiet),
+            Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (0, 1.3))], own, stuck),
         ])
 
 
@@ -377,7 +381,7 @@ def rules_section():
         "Rules",
         "The time to evaluate the rules for one connection to a name, before and after it is resolved, in a program "
         "without a network. Allow and deny rules take turns. Cold is with the core's caches emptied before each.",
-        [Measurement("rules", rows, penstock_only, rules)])
+        [Measurement("rules", rows, this_tree, rules)])
 
 
 def bandwidth_section():
@@ -395,7 +399,7 @@ def bandwidth_section():
             unit = "of equal share" if kind == "user" else "of limit"
             rows.append(Row(f"{name}-lowest", f"the slowest of {limit.title}, {direction}", unit, *best))
             rows.append(Row(f"{name}-highest", f"the fastest of {limit.title}, {direction}", unit, *best))
-        return Measurement(name, rows, penstock_only, lambda bench, peer: bandwidth(bench, peer, limit, direction))
+        return Measurement(name, rows, own, lambda bench, peer: bandwidth(bench, peer, limit, direction))
 
     return Section(
         "Bandwidth limits",

@@ -1,4 +1,4 @@
-"""The peers: Penstock, the servers it is compared with, and no gateway at all.
+"""The peers: Penstock, another revision of it, the servers it is compared with, and no gateway at all.
 
 A peer knows its command line, its configuration file and its version. Starting and measuring it is done elsewhere.
 """
@@ -8,10 +8,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
-from .processes import die
+from .processes import die, last_line, progress
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Peer(NamedTuple):
@@ -22,6 +25,7 @@ class Peer(NamedTuple):
     version: str = ""
     veth: bool = False  # listens on addresses other than loopback
     udp: bool = False
+    own: bool = False  # Penstock, in whatever revision
 
 
 def microsocks(workers):
@@ -117,7 +121,7 @@ def hev_version():
     return "hev-socks5-server " + (found[1] if found else "version unknown")
 
 
-def penstock(path, workers):
+def penstock(path, workers, name="penstock"):
     if not os.access(path, os.X_OK):
         die(f"{path} is not there: build it first, or use --without penstock")
     program = str(Path(path).resolve())
@@ -127,7 +131,28 @@ def penstock(path, workers):
         rules = [] if address.startswith("127.") else ["--allow", "client 198.18.0.0/15"]
         return [program, "--listen", f"{address}:{port}", "--workers", str(workers), *rules]
 
-    return Peer("penstock", "socks", command, version_of(program, "--version"), veth=True, udp=True)
+    return Peer(name, "socks", command, version_of(program, "--version"), veth=True, udp=True, own=True)
+
+
+def base(revision, workers):
+    """Penstock as of a revision of this repository, built once for each commit."""
+    found = subprocess.run(["git", "-C", ROOT, "rev-parse", "--verify", f"{revision}^{{commit}}"],
+                           capture_output=True, text=True)
+    if found.returncode != 0:
+        die(f"--base {revision}: {last_line(found.stderr)}")
+    commit = found.stdout.strip()
+    tree = ROOT / "build" / "base" / commit
+    program = tree / "build" / "release" / "penstock"
+    if not program.exists():
+        progress(f"builds {revision} in {tree}")
+        tree.mkdir(parents=True, exist_ok=True)
+        archive = subprocess.run(["git", "-C", ROOT, "archive", commit], stdout=subprocess.PIPE, check=True)
+        subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
+        # A make that called this script has a job server and variables that are not passed on.
+        environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "BUILD")}
+        if subprocess.run(["make", "-s", "release"], cwd=tree, stdout=sys.stderr, env=environment).returncode != 0:
+            die(f"--base {revision}: cannot be built")
+    return penstock(program, workers, "base")._replace(version=f"{revision}, commit {commit[:12]}")
 
 
 def custom(spec, workers):
@@ -159,6 +184,8 @@ def known(workers):
 def find_peers(args):
     """The peers of this run in the order of its tables, and notes on those which are left out."""
     peers, notes = [], []
+    if args.base:
+        return [penstock(args.penstock, args.workers), base(args.base, args.workers)], notes
     if "penstock" not in args.without:
         peers.append(penstock(args.penstock, args.workers))
     peers += [custom(spec, args.workers) for spec in args.peer]
