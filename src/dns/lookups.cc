@@ -430,7 +430,7 @@ void NameLookups::OnTime() {
 std::optional<TimePoint> NameLookups::next_deadline() const {
   if (!finished_.empty()) return clock_.now();
   std::optional<TimePoint> first;
-  // Whoever waits does so because nobody has had a turn yet.
+  // A queued lookup can start when the oldest attempt of the largest share has had its turn.
   if (queued_ > 0) first = Heaviest().attempts.front()->began + kNameAttemptTurn;
   for (const auto& due : {timeouts_->next(), next_attempt_.next(), grace_.next()}) {
     if (due && (!first || *due < *first)) first = due;

@@ -70,9 +70,9 @@ bool Users::Draft::AddText(std::string_view text, const std::string& file, std::
   Origin origin{PlaceOf(file), 0};
   while (!text.empty()) {
     ++origin.line;
-    const std::string mistake = AddLine(TakeLine(text), origin);
-    if (mistake.empty()) continue;
-    *error = Describe(origin) + ": " + mistake;
+    const std::string problem = AddLine(TakeLine(text), origin);
+    if (problem.empty()) continue;
+    *error = Describe(origin) + ": " + problem;
     return false;
   }
   return true;
@@ -82,11 +82,11 @@ bool Users::Draft::AddPair(SecretView name_and_password, const std::string& wher
   const std::string_view text = name_and_password.Reveal();
   const Origin origin{PlaceOf(where), 0};
   const std::size_t colon = text.find(':');
-  const std::string mistake = colon == std::string_view::npos
+  const std::string problem = colon == std::string_view::npos
                                   ? std::string(kBadPair)
                                   : AddPlain(text.substr(0, colon), text.substr(colon + 1), origin);
-  if (!mistake.empty()) *error = where + ": " + mistake;
-  return mistake.empty();
+  if (!problem.empty()) *error = where + ": " + problem;
+  return problem.empty();
 }
 
 std::shared_ptr<const Users> Users::Draft::Finish() {

@@ -72,7 +72,7 @@ TEST_CASE("an error in a users file names the line and quotes nothing of it") {
   const std::string long_name(256, 'n');
   const struct {
     std::string line;
-    std::string_view mistake;
+    std::string_view problem;
   } rows[] = {
       {"open-sesame", "missing colon"},
       {":{plain}open-sesame", "a user name is 1 to 255 bytes"},
@@ -97,7 +97,7 @@ TEST_CASE("an error in a users file names the line and quotes nothing of it") {
     CAPTURE(row.line.size());
     std::string error;
     CHECK(Parse("good:{plain}open-sesame\n\n" + row.line + "\nlater:*\n", &error) == nullptr);
-    CHECK_MESSAGE(error.starts_with("users:3: " + std::string(row.mistake)), error);
+    CHECK_MESSAGE(error.starts_with("users:3: " + std::string(row.problem)), error);
     CHECK(error.find("sesame") == std::string::npos);
     CHECK(error.find("$6$") == std::string::npos);
   }

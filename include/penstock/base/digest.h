@@ -3,7 +3,7 @@
 // Plain values; any thread.
 // Invariant: a message is a list of fields, each with its length, so that ("ab", "c") and ("a", "bc") differ.
 // Deliberately not here: the source of keys (os/random.h), and password hashes for files (os/password_hash.h): this
-// digest is so fast that whoever learns the key can try millions of passwords a second.
+// digest is so fast that an attacker who learns the key can try millions of passwords a second.
 #pragma once
 
 #include <array>

@@ -81,7 +81,7 @@ inline constexpr std::size_t kNameShares = 256;
 // Lookups under way, per worker. One more ends the oldest lookup of the share that has most.
 inline constexpr std::size_t kLookupsMax = 16 * 1024;
 
-// A share may take one more if it holds less than so many times what is free (fair_shares.h).
+// A share may take one more if it holds less than this many times what is free (fair_shares.h).
 inline constexpr std::size_t kFairness = 3;
 
 // If a server has not answered for this long, the next one is asked as well. An answer still counts for the `timeout`
@@ -91,7 +91,7 @@ inline constexpr std::chrono::milliseconds kNextNameAttemptDelay{1'000};
 // For this long after a timeout, a server is asked last.
 inline constexpr std::chrono::seconds kServerSuspectTime{10};
 
-// After so many datagrams on one socket that do not answer its query, the answer may be forged: the query is repeated
+// After this many datagrams on one socket that do not answer its query, the answer may be forged: the query is repeated
 // over TCP.
 inline constexpr int kForeignAnswersMax = 32;
 
@@ -132,7 +132,7 @@ inline constexpr int kBindPeersPerTurn = 16;  // that one session checks in one 
 // Small messages are copied through one buffer of this size per worker. A read that fills it indicates a bulk flow.
 inline constexpr std::size_t kCopyBytes = 16 * 1024;
 
-// After so many full reads in a row a flow changes to splice, and after so many small splices it changes back.
+// A flow changes to splice after this many full reads in a row, and back after this many small splices.
 inline constexpr std::uint8_t kBulkAfter = 2;
 inline constexpr std::uint8_t kCopyAfter = 8;
 inline constexpr std::size_t kSmallSplice = kCopyBytes / 2;

@@ -1,5 +1,5 @@
 // Hands immutable values from one thread to others: a policy that a reload replaces, for example.
-// Owned by whoever makes the values; any thread.
+// Owned by the producer of the values; any thread.
 // Invariant: a value never changes. It lives while a reader holds it, and the last one destroys it.
 // Deliberately not here: notifying readers of a new value. They compare generation(), which takes no lock.
 #pragma once

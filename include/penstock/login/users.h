@@ -77,20 +77,20 @@ class Users {
   User stand_in_;
 };
 
-// Builds a table. On a mistake each function returns false, puts a sentence that begins with file and line into
+// Builds a table. On an error each function returns false, puts a sentence that begins with file and line into
 // `*error`, and the draft is unusable.
 class Users::Draft {
  public:
   // Tables with the same key give equal users equal credentials.
   explicit Draft(const DigestKey& key) : users_(new Users(key)) {}
 
-  // Reads a users file. A file that others can read or write, or that has no user, is a mistake.
+  // Reads a users file. A file that others can read or write, or that has no user, is an error.
   bool AddFile(const std::string& path, std::string* error);
 
-  // Reads `text`; mistakes name it `file`.
+  // Reads `text`; error messages name it `file`.
   bool AddText(std::string_view text, const std::string& file, std::string* error);
 
-  // Adds NAME:PASSWORD with a plain-text password. Mistakes begin with `where`, such as "--user".
+  // Adds NAME:PASSWORD with a plain-text password. Error messages begin with `where`, such as "--user".
   bool AddPair(SecretView name_and_password, const std::string& where, std::string* error);
 
   // Returns the table. The draft is empty afterwards.

@@ -11,7 +11,7 @@ namespace penstock {
 // The exit status of the program and of its sub-commands.
 inline constexpr int kExitClean = 0;
 inline constexpr int kExitFailure = 1;  // it could not do what it was asked to
-inline constexpr int kExitUsage = 2;    // there is a mistake in the options, or in a file that they name
+inline constexpr int kExitUsage = 2;    // an error in the options, or in a file that they name
 
 // Raises the soft limit of descriptors to the hard limit (RLIMIT_NOFILE, setrlimit(2)). Returns the soft limit that
 // holds then; 1,024 if it cannot be read.

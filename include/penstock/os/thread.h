@@ -1,5 +1,5 @@
 // Named threads, and what a thread asks of the scheduler.
-// A Thread belongs to whoever starts it, who joins or detaches it.
+// A Thread belongs to the object that starts it and joins or detaches it.
 // Invariant: a thread has the signal mask of the thread that starts it (pthread_create(3)).
 // Deliberately not here: locks, and what threads share.
 #pragma once
