@@ -213,11 +213,14 @@ bool Flow::Keep(std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   return true;
 }
 
-// Lowers the source's latch if a recv(2) of at most `bytes_max` bytes proves it empty.
+// Lowers the source's latch if a recv(2) of at most `bytes_max` bytes proves it empty, or notes that it is over.
 void Flow::NoteRead(const IoResult& result, std::size_t bytes_max) {
   switch (result.status) {
     case IoStatus::kDone:
-      if (result.bytes < bytes_max && !read_to_end_) source_ready_ = false;
+      if (result.bytes == bytes_max) break;
+      // The edge came after the FIN, so all bytes before it were there to be read.
+      source_over_ = source_ended_ && !urgent_;
+      if (!read_to_end_) source_ready_ = false;
       break;
     case IoStatus::kAgain:
       source_ready_ = false;

@@ -20,7 +20,8 @@
 //
 //   call                  result       latch
 //   recv from the source  full         stays up: more may follow
-//                         short        down: the source is empty (epoll(7)); up after MSG_PEEK or if read_to_end_
+//                         short        down: the source is empty (epoll(7)); up after MSG_PEEK or if read_to_end_;
+//                                      no more reads if source_ended_, for the end is next
 //                         EAGAIN       down
 //                         end, error   no more reads
 //   splice to the pipe    some bytes   stays up: a pipe without free slots cuts a splice short, too
@@ -32,8 +33,9 @@
 //   splice to the sink    some bytes   stays up: a short splice proves nothing
 //                         EAGAIN       down
 //
-// An edge that reports the end of the stream or an urgent byte sets read_to_end_. Then a short read may have stopped
-// right before it, and no further edge reports what follows: reads continue until EAGAIN, the end or an error.
+// An edge that reports a break or an urgent byte sets read_to_end_. Then a short read may have stopped right before it,
+// and no further edge reports what follows: reads continue until EAGAIN, the end or an error. An edge that reports the
+// end does the same, but there a short recv is enough: the read that would return 0 is saved.
 //
 // Small messages are copied: one recv, one send. A splice needs a third call, to find the source empty. After
 // kBulkAfter full reads in a row a flow splices; after kCopyAfter small splices in a row it copies again. A read that
