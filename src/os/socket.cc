@@ -25,8 +25,9 @@ Fd NewSocket(const Endpoint& peer, int type) {
   return Fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
+// For a listener: accepted sockets inherit both.
 void PrepareStream(int socket) {
-  SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  SendAtOnce(socket);
   SetOption(socket, SOL_SOCKET, SO_OOBINLINE, 1);
 }
 
@@ -150,7 +151,8 @@ std::size_t BacklogOf(int listener) {
 
 Connecting Connect(const Endpoint& to, const Source* source) {
   Fd socket = NewSocket(to, SOCK_STREAM);
-  if (socket.valid()) PrepareStream(socket.get());
+  // Not when urgent data is reported: a byte that arrives between that report and the read before it would be lost.
+  if (socket.valid()) SetOption(socket.get(), SOL_SOCKET, SO_OOBINLINE, 1);
   return BeginConnect(std::move(socket), to, source);
 }
 
@@ -187,6 +189,8 @@ Endpoint LocalEndpoint(int socket) {
   if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
   return Endpoint::FromSockaddr(address);
 }
+
+void SendAtOnce(int socket) { SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1); }
 
 void BoundUnsent(int socket, std::size_t bytes) {
   SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(bytes));

@@ -160,9 +160,12 @@ TEST_CASE("socket: an accepted socket has the options of the gateway") {
   for (const int fd : {accepted.socket.get(), client.socket.get()}) {
     CHECK(IsNonBlocking(fd));
     CHECK(IsCloseOnExec(fd));
-    CHECK(IntOption(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
     CHECK(IntOption(fd, SOL_SOCKET, SO_OOBINLINE) == 1);
   }
+  CHECK(IntOption(accepted.socket.get(), IPPROTO_TCP, TCP_NODELAY) == 1);
+  CHECK(IntOption(client.socket.get(), IPPROTO_TCP, TCP_NODELAY) == 0);
+  SendAtOnce(client.socket.get());
+  CHECK(IntOption(client.socket.get(), IPPROTO_TCP, TCP_NODELAY) == 1);
   CHECK(Accept(listener.get()).status == Accepted::Status::kNone);
 }
 

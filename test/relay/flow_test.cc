@@ -1,5 +1,7 @@
 #include "penstock/relay/flow.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <string>
@@ -26,8 +28,8 @@ constexpr Events kWritable{.writable = true};
 
 // One flow: what `giver` sends can be read from `source`, and what is written to `sink` arrives at `taker`.
 struct Rig {
-  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t pending_buffers_max = 8)
-      : tools(pending_buffers_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)) {
+  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t pending_buffers_max = 8, bool sink_delays = false)
+      : tools(pending_buffers_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)), flow(sink_delays) {
     REQUIRE(poller.Add(source(), {0, {}}));
     REQUIRE(poller.Add(sink(), {1, {}}));
     Look();
@@ -144,6 +146,23 @@ TEST_CASE("flow: after a short read the end that an edge has reported is not rea
   CHECK(rig.Step() == 4);
   CHECK(rig.flow.state() == FlowState::kEnded);
   CHECK(rig.TakeAll() == "last");
+}
+
+TEST_CASE("flow: a sink that delays small segments gets TCP_NODELAY before the second send") {
+  Rig rig(0, 0, 8, true);
+  const auto delays = [&] {
+    int no_delay = 0;
+    socklen_t size = sizeof no_delay;
+    REQUIRE(::getsockopt(rig.sink(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size) == 0);
+    return no_delay == 0;
+  };
+  const int off = 0;
+  REQUIRE(::setsockopt(rig.sink(), IPPROTO_TCP, TCP_NODELAY, &off, sizeof off) == 0);
+  rig.Pass("one");
+  CHECK(delays());
+  rig.Pass("two");
+  CHECK_FALSE(delays());
+  CHECK(rig.Take(6) == "onetwo");
 }
 
 TEST_CASE("flow: a large transfer is passed on whole") {

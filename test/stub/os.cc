@@ -105,6 +105,7 @@ Fault BindToInterface(int, const Source&) { Absent(); }
 LocalAddress LocalAddressTowards(const IpAddress&, const Source*) { Absent(); }
 Fault ConnectFault(int) { Absent(); }
 Endpoint LocalEndpoint(int) { Absent(); }
+void SendAtOnce(int) { Absent(); }
 void BoundUnsent(int, std::size_t) { Absent(); }
 void ShutdownSend(int) { Absent(); }
 void AbortOnClose(int) { Absent(); }

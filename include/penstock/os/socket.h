@@ -69,6 +69,7 @@ struct Connecting {
 
 // Starts a connection to `to`, from `source` unless it is null. When the socket becomes writable, ConnectFault returns
 // the outcome. kNoFamily: `source` has no address of that family. kOther: this host does not have the source address.
+// The socket has SO_OOBINLINE; SendAtOnce is left to the caller.
 Connecting Connect(const Endpoint& to, const Source* source = nullptr);
 
 // Returns a UDP socket that is connected to `to`: it receives from no other address. The kernel picks a random port.
@@ -89,6 +90,7 @@ LocalAddress LocalAddressTowards(const IpAddress& to, const Source* source = nul
 Fault ConnectFault(int socket);
 
 Endpoint LocalEndpoint(int socket);               // getsockname(2)
+void SendAtOnce(int socket);                      // TCP_NODELAY: switches the Nagle algorithm off
 void BoundUnsent(int socket, std::size_t bytes);  // TCP_NOTSENT_LOWAT: limits the unsent bytes in the send queue
 void ShutdownSend(int socket);                    // SHUT_WR: sends FIN after the send queue; receiving goes on
 void AbortOnClose(int socket);                    // SO_LINGER {1, 0}: close(2) sends a reset and drops the send queue

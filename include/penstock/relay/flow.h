@@ -82,7 +82,8 @@ enum class FlowState : std::uint8_t {
 
 class Flow {
  public:
-  Flow() = default;
+  // `sink_delays`: the sink has no TCP_NODELAY yet.
+  explicit Flow(bool sink_delays = false) : sink_delays_(sink_delays) {}
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
   ~Flow();  // nothing is lent any more (Release)
@@ -131,6 +132,7 @@ class Flow {
 
  private:
   bool holds() const { return in_pipe_ > 0 || pending_ != nullptr; }
+  void BeforeSend(int sink);
   bool Deliver(int sink, const FlowTools& tools);
   bool DeliverPending(int sink, const FlowTools& tools);
   bool DeliverPipe(int sink, const FlowTools& tools);
@@ -158,6 +160,7 @@ class Flow {
   bool source_ended_ : 1 = false;    // an edge reported the end of the stream and no break
   bool source_broken_ : 1 = false;   // the end of the source is a break
   bool bulk_ : 1 = false;            // reads are splices
+  bool sink_delays_ : 1;             // the sink has no TCP_NODELAY (BeforeSend)
   bool unsent_bounded_ : 1 = false;  // the sink's send queue has its limit (BoundUnsent)
   bool urgent_ : 1 = false;          // an urgent byte was reported, which splice(2) never passes; recv(2) does
   bool unfinished_ : 1 = false;

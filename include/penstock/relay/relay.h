@@ -83,7 +83,7 @@ class Relay {
   void CheckInvariants() const;
   static void StepFlow(Flow& flow, Flow& reverse, int source, int sink, std::size_t& left, const FlowTools& tools);
 
-  Flow up_;
+  Flow up_{true};  // connected by Connect (os/socket.h); the client's socket inherits TCP_NODELAY
   Flow down_;
   // HUP or ERR was reported, or the peer is dead: no bytes reach it. Bytes from it may still be unread.
   bool client_gone_ = false;
