@@ -43,7 +43,7 @@ def value_cell(results, measurement, row, peer):
     found = results.of(row.name, peer)
     failed = results.failed(measurement.name, peer)
     if not found:
-        return "FAILED" if failed else ""
+        return "FAILED" if failed and row is measurement.rows[0] else ""  # others may have no value for this peer
     missed = row.goal and not row.goal[0] <= found.median <= row.goal[1]
     text = ranged(found, lambda value: number(value, row))
     return ("missed: " if missed else "") + text + (" !" if failed else "")

@@ -1,6 +1,6 @@
 """Tests of statistics and report, which scripts/bench --self-test runs.
 
-They make up their samples: nothing is measured and no program is started.
+They make up their samples, or read those that are published: nothing is measured and no program is started.
 """
 
 import tempfile
@@ -97,6 +97,11 @@ class Report(unittest.TestCase):
     def test_names_of_rows_are_unique(self):
         names = [row.name for part in SECTIONS for measurement in part.measurements for row in measurement.rows]
         self.assertEqual(len(names), len(set(names)))
+
+    def test_the_published_results_are_the_report_of_the_published_samples(self):
+        folder = Path(__file__).resolve().parent
+        published = (folder / "RESULTS.md").read_text(encoding="utf-8")
+        self.assertEqual(published, markdown(Results.read(folder / "results.tsv")))
 
 
 def self_test():
