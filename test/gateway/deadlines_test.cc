@@ -179,13 +179,13 @@ TEST_CASE("--half-close-timeout also runs while the end of one side waits behind
   settings.half_close_timeout = kShort;
   const TestGateway gateway(settings);
   const TargetListener listener;
-  const auto [client, target] = gateway.Open(listener, {.receive = 256 * 1024});
+  const auto session = gateway.Open(listener, {.receive = 256 * 1024});
   // What the client has to take for the last bytes of the target to be acknowledged may be all that the gateway holds.
   REQUIRE(WaitUntil([&] {
-    FillPath(target, client);
-    return gateway.UnreadFrom(target) > 0;
+    FillPath(session.target, session.client);
+    return gateway.UnreadFrom(session.target) > 0;
   }));
-  target.HalfClose();
+  session.target.HalfClose();
   CHECK(gateway.WaitForSessions(0));
   CHECK(gateway.Count(&Counters::relays_expired) == 1);
 }
