@@ -93,8 +93,8 @@ std::optional<RouteKind> ReadRouteAnswer(std::span<const char> message, std::uin
     const auto route = PayloadOf<rtmsg>(message);
     return route ? KindOfType(route->rtm_type) : RouteKind::kUnknown;
   }
-  const auto told = header.nlmsg_type == NLMSG_ERROR ? PayloadOf<nlmsgerr>(message) : std::nullopt;
-  return told ? KindOfError(told->error) : RouteKind::kUnknown;
+  const auto failure = header.nlmsg_type == NLMSG_ERROR ? PayloadOf<nlmsgerr>(message) : std::nullopt;
+  return failure ? KindOfError(failure->error) : RouteKind::kUnknown;
 }
 
 RouteTable::RouteTable() : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)) {

@@ -79,7 +79,6 @@ class Server {
 
   std::size_t sessions() const;  // that exist now
   std::size_t sessions(SessionState state) const;
-  std::size_t logins_waiting() const { return logins_->waiting(); }  // for a thread (Logins)
 
  private:
   Server(Settings settings, Log& log);
