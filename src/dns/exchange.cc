@@ -28,12 +28,11 @@ Fault DnsExchange::Begin(const Endpoint& server, std::string_view name, DnsType 
   const IoResult sent = Send(socket_.get(), query_.message());
   if (sent.status == IoStatus::kFault) return sent.fault;
   // Register after sending, so that the first edge is the answer.
-  return poller_.Add(socket_.get(), cookie_) ? Fault::kNone : Fault::kExhausted;
+  return poller_.AddReader(socket_.get(), cookie_) ? Fault::kNone : Fault::kExhausted;
 }
 
-DnsExchange::Progress DnsExchange::OnEvent(const Events& events) {
-  // The first event reports only that a new socket is writable.
-  if (!stream_) return events.readable ? ReceiveDatagrams() : Progress::kWaiting;
+DnsExchange::Progress DnsExchange::OnEvent() {
+  if (!stream_) return ReceiveDatagrams();
   const Progress sent = SendOnStream();
   return sent == Progress::kWaiting && to_send_.empty() ? ReceiveOnStream() : sent;
 }

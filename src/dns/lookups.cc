@@ -344,10 +344,10 @@ void NameLookups::Advance() {
   }
 }
 
-void NameLookups::OnEvent(Handle handle, const Events& events) {
+void NameLookups::OnEvent(Handle handle) {
   Attempt* const happened = attempts_.Resolve(handle);
   if (happened == nullptr) return;
-  switch (happened->exchange.OnEvent(events)) {
+  switch (happened->exchange.OnEvent()) {
     case DnsExchange::Progress::kWaiting:
       return;
     case DnsExchange::Progress::kAnswered:

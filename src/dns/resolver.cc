@@ -197,7 +197,7 @@ bool Resolver::Wait(Cookie waiter, Wanted& wanted) {
   return ticket.has_value();
 }
 
-void Resolver::OnEvent(Handle handle, const Events& events) { lookups_.OnEvent(handle, events); }
+void Resolver::OnEvent(Handle handle) { lookups_.OnEvent(handle); }
 
 void Resolver::OnTime() { lookups_.OnTime(); }
 

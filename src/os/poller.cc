@@ -3,25 +3,45 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <limits>
 #include <system_error>
 
 namespace penstock {
+namespace {
+
+constexpr std::uint32_t kReads = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+constexpr std::uint32_t kListening = EPOLLIN;
+
+}  // namespace
 
 Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-bool Poller::Add(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI); }
+bool Poller::Add(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, fd, cookie, kReads | EPOLLOUT); }
 
-bool Poller::AddReader(int fd, Cookie cookie) { return Register(fd, cookie, EPOLLIN); }
+bool Poller::AddReader(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, fd, cookie, kReads); }
 
-bool Poller::Register(int fd, Cookie cookie, std::uint32_t events) {
+void Poller::WatchWrites(int fd, Cookie cookie) { Modify(fd, cookie, kReads | EPOLLOUT); }
+
+bool Poller::AddListener(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, fd, cookie, kListening); }
+
+void Poller::SetListening(int fd, Cookie cookie, bool on) { Modify(fd, cookie, on ? kListening : 0); }
+
+// Needs no memory, so it cannot fail (epoll_ctl(2)).
+void Poller::Modify(int fd, Cookie cookie, std::uint32_t events) {
+  const bool modified = Control(EPOLL_CTL_MOD, fd, cookie, events);
+  assert(modified);
+  static_cast<void>(modified);
+}
+
+bool Poller::Control(int operation, int fd, Cookie cookie, std::uint32_t events) {
   epoll_event event{};
-  event.events = events | EPOLLET;
+  event.events = events;
   event.data.u64 = cookie.Packed();
-  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  return ::epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
 }
 
 int Poller::Wait(std::optional<std::chrono::nanoseconds> timeout) {

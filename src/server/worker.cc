@@ -59,11 +59,11 @@ Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::v
                       .counters = counters_,
                       .clock = clock_}},
       sessions_(settings.connections_max) {
-  bool registered = poller_.Add(wake_.fd(), {kTagWake, {}});
+  bool registered = poller_.AddReader(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
-    const auto slot = static_cast<std::uint32_t>(listeners_.size());
-    registered = poller_.Add(socket.get(), {kTagListener, {slot, 0}}) && registered;
     listeners_.push_back({std::move(socket)});
+    const Listener& listener = listeners_.back();
+    registered = poller_.AddListener(listener.socket.get(), CookieOf(listener)) && registered;
   }
   if (!registered) throw std::system_error(std::make_error_code(std::errc::not_enough_memory), "epoll_ctl");
 }
@@ -126,7 +126,7 @@ std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
   consider(warnings_.next());
-  if (std::ranges::any_of(listeners_, &Listener::ready) && !permits_.waiting()) consider(accept_retry_);
+  if (!permits_.waiting() && !std::ranges::all_of(listeners_, &Listener::watched)) consider(accept_retry_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - SteadyNow()));
 }
@@ -134,7 +134,7 @@ std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
 void Worker::Dispatch(const Poller::Event& event) {
   const auto [tag, handle] = event.cookie;
   if (tag == kTagWake) return OnWake();
-  if (tag == kTagNames) return resolver_.OnEvent(handle, event.events);
+  if (tag == kTagNames) return resolver_.OnEvent(handle);
   if (tag == kTagListener) {
     listeners_[handle.slot].ready = true;
     return;
@@ -181,13 +181,16 @@ void Worker::OnWake() {
   if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
 }
 
+Cookie Worker::CookieOf(const Listener& listener) const {
+  return {kTagListener, {static_cast<std::uint32_t>(&listener - listeners_.data()), 0}};
+}
+
 // A client in the backlog is connected already, so it is still accepted, once there is a permit. Connections that come
 // later are reset when the listener is closed.
 void Worker::BeginDrain() {
   for (Listener& listener : listeners_) {
     if (listener.backlog_left) continue;
     listener.backlog_left = BacklogOf(listener.socket.get());
-    listener.ready = true;
   }
 }
 
@@ -284,13 +287,21 @@ void Worker::ExpireDeadlines() {
 
 void Worker::AcceptAll() {
   for (Listener& listener : listeners_) {
-    if (listener.ready && !accepting_paused()) AcceptFrom(listener);
-    if (listener.backlog_left && (listener.backlog_left == 0 || !listener.ready)) listener.socket.Close();
+    if (!listener.socket.valid()) continue;
+    // After a pause without waiting for an event: in the next turn, the permit would be another worker's.
+    const bool ready = std::exchange(listener.ready, false) || !listener.watched;
+    if (!ready) listener.batch = 1;
+    if (ready && !accepting_paused()) AcceptFrom(listener);
+    if (listener.watched == accepting_paused()) {
+      listener.watched = !listener.watched;
+      poller_.SetListening(listener.socket.get(), CookieOf(listener), listener.watched);
+    }
+    if (listener.backlog_left == 0) listener.socket.Close();
   }
 }
 
 void Worker::AcceptFrom(Listener& listener) {
-  for (int i = 0; i < kAcceptsPerTurn && listener.backlog_left != 0; ++i) {
+  for (int i = 0; i < listener.batch && listener.backlog_left != 0; ++i) {
     if (!TakePermit(listener)) return;
     Accepted accepted = Accept(listener.socket.get());
     const Admission admission = AdmissionOf(accepted);
@@ -301,7 +312,7 @@ void Worker::AcceptFrom(Listener& listener) {
     if (admission == Admission::kFlood) continue;
     switch (accepted.status) {
       case Accepted::Status::kNone:
-        listener.ready = false;
+        listener.batch = 1;
         return;
       case Accepted::Status::kGone:
         break;
@@ -312,13 +323,13 @@ void Worker::AcceptFrom(Listener& listener) {
         return ReportPause(counters_.accept_exhausted, R"(accept-paused reason="out of descriptors or memory")");
     }
   }
+  listener.batch = std::min(2 * listener.batch, kAcceptsPerTurn);
 }
 
 // False if the gateway is full. Then queues for the next permit, unless the backlog is empty.
-bool Worker::TakePermit(Listener& listener) {
+bool Worker::TakePermit(const Listener& listener) {
   if (permits_.Take()) return true;
-  listener.ready = BacklogOf(listener.socket.get()) > 0;
-  if (!listener.ready) return false;
+  if (BacklogOf(listener.socket.get()) == 0) return false;
   permits_.Wait();
   ReportPause(counters_.accept_full, "accept-paused reason=max-connections");
   return false;

@@ -19,7 +19,7 @@ bool Session::Begin(const SessionTools& tools) {
   handshake_ = tools.handshakes.Acquire(core_);
   if (handshake_ == nullptr) return false;
   core_.share = static_cast<std::uint8_t>(tools.resolver.ShareOf(core_.client.ip));
-  if (!tools.poller.Add(core_.socket.get(), {kTagClient, core_.handle})) {
+  if (!tools.poller.AddReader(core_.socket.get(), {kTagClient, core_.handle})) {
     ReturnHandshake(tools);
     return false;
   }
@@ -191,6 +191,11 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
                                                         : StepThrottled(lent, tools.deadlines.throttle);
   const bool just_half_closed = relay_.half_closed() && !half_closed_;
   half_closed_ |= just_half_closed;
+  if (relay_.client_full() && !watches_writes_) {
+    // Few clients are ever full: the others save the events of a socket that is writable (Poller::AddReader).
+    tools.poller.WatchWrites(core_.socket.get(), {kTagClient, core_.handle});
+    watches_writes_ = true;
+  }
   if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
   switch (progress) {
     case Relay::Progress::kWaiting:

@@ -21,7 +21,7 @@ Progress Run(Poller& poller, DnsExchange& exchange) {
   while (watch.elapsed() < test::kTestTimeout) {
     const int count = poller.Wait(test::kTestTimeout);
     for (int index = 0; index < count; ++index) {
-      const Progress progress = exchange.OnEvent(poller.At(index).events);
+      const Progress progress = exchange.OnEvent();
       if (progress != Progress::kWaiting) return progress;
     }
   }

@@ -60,7 +60,7 @@ struct Bench {
       for (int index = 0; index < count; ++index) {
         const Poller::Event event = poller.At(index);
         CHECK(event.cookie.tag == 1);
-        lookups.OnEvent(event.cookie.handle, event.events);
+        lookups.OnEvent(event.cookie.handle);
       }
     }
     return true;

@@ -61,7 +61,7 @@ struct Bench {
       for (int index = 0; index < count; ++index) {
         const Poller::Event event = poller.At(index);
         CHECK(event.cookie.tag == 9);
-        resolver->OnEvent(event.cookie.handle, event.events);
+        resolver->OnEvent(event.cookie.handle);
       }
     }
     return std::nullopt;
@@ -366,7 +366,7 @@ TEST_CASE("a withdrawn waiter is not yielded, and its lookup is dropped if it wa
       CHECK_FALSE(bench.resolver->TakeAnswer().has_value());
       const int count = bench.poller.Wait(1ms);
       for (int index = 0; index < count; ++index) {
-        bench.resolver->OnEvent(bench.poller.At(index).cookie.handle, bench.poller.At(index).events);
+        bench.resolver->OnEvent(bench.poller.At(index).cookie.handle);
       }
     }
     bench.resolver->Withdraw({1, {1, 1}});

@@ -155,6 +155,44 @@ TEST_CASE("poller: what happened before Add is an event") {
   CHECK(poller.At(0).events.writable);
 }
 
+TEST_CASE("poller: a reader has no event for space to write until that is asked for, and then the space it has") {
+  Poller poller;
+  const Pair pair = TcpPair();
+  REQUIRE(poller.AddReader(pair.near.get(), {5, {}}));
+  CHECK(poller.Wait(0ns) == 0);
+  ShutdownSend(pair.near.get());
+  CHECK(poller.Wait(0ns) == 0);
+  poller.WatchWrites(pair.near.get(), {5, {}});
+  REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
+  CHECK(poller.At(0).cookie.tag == 5);
+  CHECK(poller.At(0).events.writable);
+  CHECK_FALSE(poller.At(0).events.readable);
+  CHECK(poller.Wait(0ns) == 0);
+  ShutdownSend(pair.far.get());
+  REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
+  CHECK(poller.At(0).events.closing);
+}
+
+TEST_CASE("poller: a listener is reported while a connection waits, except while it is switched off") {
+  Poller poller;
+  const Listening listening = ListenAlone({*IpAddress::Parse("127.0.0.1"), 0});
+  REQUIRE(listening.fault == Fault::kNone);
+  const int listener = listening.socket.get();
+  REQUIRE(poller.AddListener(listener, {6, {}}));
+  CHECK(poller.Wait(0ns) == 0);
+  const Connecting first = Connect(LocalEndpoint(listener));
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
+    CHECK(poller.At(0).cookie.tag == 6);
+  }
+  poller.SetListening(listener, {6, {}}, false);
+  CHECK(poller.Wait(0ns) == 0);
+  poller.SetListening(listener, {6, {}}, true);
+  CHECK(poller.Wait(unit::kTestTimeout) == 1);
+  CHECK(Accept(listener).status == Accepted::Status::kTaken);
+  CHECK(poller.Wait(0ns) == 0);
+}
+
 TEST_CASE("poller: a closed descriptor has no events") {
   Poller poller;
   Pair pair = TcpPair();

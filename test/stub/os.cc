@@ -72,6 +72,9 @@ std::size_t PipesOfQuota() { Absent(); }
 
 Poller::Poller() { Absent(); }
 bool Poller::Add(int, Cookie) { Absent(); }
+void Poller::WatchWrites(int, Cookie) { Absent(); }
+bool Poller::AddListener(int, Cookie) { Absent(); }
+void Poller::SetListening(int, Cookie, bool) { Absent(); }
 bool Poller::AddReader(int, Cookie) { Absent(); }
 int Poller::Wait(std::optional<std::chrono::nanoseconds>) { Absent(); }
 Poller::Event Poller::At(int) const { Absent(); }

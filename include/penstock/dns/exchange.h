@@ -37,7 +37,7 @@ class DnsExchange {
   };
 
   // Call after each event of the socket while the exchange waits.
-  Progress OnEvent(const Events& events);
+  Progress OnEvent();
 
   // Valid after kAnswered; neither foreign nor truncated.
   const DnsAnswer& answer() const { return answer_; }

@@ -84,7 +84,7 @@ class NameLookups {
   // The waiter of `ticket` is not yielded, even if its answer is ready. A lookup without waiters is dropped.
   void Withdraw(const Ticket& ticket);
 
-  void OnEvent(Handle handle, const Events& events);
+  void OnEvent(Handle handle);
   void OnTime();
 
   // When to call OnTime or TakeAnswer next; the clock's now() while answers are ready.

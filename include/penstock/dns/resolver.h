@@ -56,7 +56,7 @@ class Resolver {
   std::size_t ShareOf(const IpAddress& client) const;
 
   // Handles an event whose cookie has the tag. A stale handle is ignored.
-  void OnEvent(Handle handle, const Events& events);
+  void OnEvent(Handle handle);
 
   // Handles the deadlines that have passed at the clock's now().
   void OnTime();

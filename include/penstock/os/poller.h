@@ -1,6 +1,6 @@
-// Edge-triggered epoll(7), with cookies that carry a handle.
+// Edge-triggered epoll(7), level-triggered for listeners, with cookies that carry a handle.
 // Owned by a worker; its own thread only. Descriptors are borrowed; close(2) removes one from the poller.
-// Invariant: a descriptor is registered once, for all events, and never modified, so the steady state needs no
+// Invariant: a descriptor is registered once, and at most once more for space to write, so the steady state needs no
 // epoll_ctl(2). An edge is reported once: its receiver keeps it as a latch until a system call returns EAGAIN.
 // Deliberately not here: the meaning of tags (session/core.h), and deadlines (timers.h).
 #pragma once
@@ -69,9 +69,19 @@ class Poller {
   // ENOMEM, ENOSPC).
   [[nodiscard]] bool Add(int fd, Cookie cookie);
 
-  // Add, but without events for writing. A UDP socket becomes writable again after each datagram that it sends; with
-  // Add, each send would wake its own thread.
+  // Add, but without events for writing, each of which would wake the thread for nothing: a new socket is writable at
+  // once, a UDP socket again after each datagram that it sends, a TCP socket after shutdown(2).
   [[nodiscard]] bool AddReader(int fd, Cookie cookie);
+
+  // Registers an `fd` of AddReader, with the same `cookie`, for all events. If it is writable by now, an event comes.
+  void WatchWrites(int fd, Cookie cookie);
+
+  // Registers a listening socket, level-triggered: an event comes in every Wait while a connection waits in its backlog.
+  // So its owner need not find out that the backlog is empty, which costs an accept(2). False as Add.
+  [[nodiscard]] bool AddListener(int fd, Cookie cookie);
+
+  // Reports an `fd` of AddListener, with the same `cookie`, from now on, or does not.
+  void SetListening(int fd, Cookie cookie, bool on);
 
   // Waits for events, for at most `timeout`; without a timeout for ever, with zero not at all. Returns the number of
   // events, at most kEventsPerTurn; 0 also after EINTR.
@@ -81,7 +91,8 @@ class Poller {
   Event At(int index) const;
 
  private:
-  bool Register(int fd, Cookie cookie, std::uint32_t events);
+  void Modify(int fd, Cookie cookie, std::uint32_t events);
+  bool Control(int operation, int fd, Cookie cookie, std::uint32_t events);
 
   Fd epoll_;
   std::array<epoll_event, kEventsPerTurn> events_;

@@ -123,6 +123,8 @@ class Flow {
   // True if the last Step used up its quantum or allowance with both latches up. No edge will come for what is left.
   bool unfinished() const { return open() && unfinished_; }
   bool bulk() const { return open() && bulk_; }
+  // True if only an edge that reports space in the sink's send buffer wakes the flow.
+  bool sink_full() const { return open() && !sink_ready_; }
   // True if the flow could make progress with an allowance.
   bool wants_read() const { return open() && !source_over_ && source_ready_ && sink_ready_; }
   // True if reads continue, without an edge, until EAGAIN, the end or an error, or are over.

@@ -65,6 +65,9 @@ class Relay {
   EachWay<bool> wants_read() const { return {up_.wants_read(), down_.wants_read()}; }
   EachWay<bool> unfinished() const { return {up_.unfinished(), down_.unfinished()}; }
 
+  // True if the client's send buffer is full: the session must watch the client's socket for space.
+  bool client_full() const { return down_.sink_full(); }
+
   bool client_broken() const { return Broke(up_, down_); }
   bool target_broken() const { return Broke(down_, up_); }
 

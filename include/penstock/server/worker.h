@@ -20,8 +20,9 @@
 //                each way. Once they have moved kTurnBytes together, the rest comes first in the next turn: however
 //                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
-//   6. Accept    Up to kAcceptsPerTurn connections of each listener, while there are permits. Unused permits are
-//                returned if another worker waits for one.
+//   6. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
+//                further turn in a row, kAcceptsPerTurn at most. A single client thus costs no accept(2) that finds the
+//                backlog empty. Unused permits are returned if another worker waits for one.
 //   7. Yield     If all events of this turn and of the last one were datagrams of one and the same association, yield
 //                the core (sched_yield(2)). Programs on this host send one datagram at a time, and a fast worker would
 //                forward each by itself; what is sent during the yield is forwarded as one batch. The datagrams of
@@ -109,7 +110,9 @@ class Worker {
  private:
   struct Listener {
     Fd socket;                                  // closed once it has drained
-    bool ready = true;                          // latch: the backlog may not be empty
+    bool ready = false;                         // a connection waits in the backlog, as of this turn's wait
+    bool watched = true;                        // the poller reports it; not while accepting is paused
+    int batch = 1;                              // the maximum of connections to accept in the next turn
     std::optional<std::size_t> backlog_left{};  // draining: connections still to accept, of the backlog at its start
   };
 
@@ -129,11 +132,12 @@ class Worker {
   std::uint64_t BytesMoved() const;
   void ExpireDeadlines();
 
+  Cookie CookieOf(const Listener& listener) const;
   void BeginDrain();
   bool listening() const;
   void AcceptAll();
   void AcceptFrom(Listener& listener);
-  bool TakePermit(Listener& listener);
+  bool TakePermit(const Listener& listener);
   Admission AdmissionOf(const Accepted& accepted);
   bool Admit(Accepted& accepted, Admission admission);
   void ReportPause(Counter& counter, std::string_view event);

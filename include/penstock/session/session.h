@@ -156,6 +156,7 @@ class Session {
   bool half_closed_ = false;      // one side has finished sending
   bool client_owes_ack_ = false;  // for longer than the keepalive timeout, at the last check
   bool target_owes_ack_ = false;
+  bool watches_writes_ = false;  // the client's socket is registered for space to write, too
   bool on_ready_list_ = false;
 };
 
