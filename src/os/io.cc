@@ -72,6 +72,10 @@ IoResult Send(int socket, std::span<const std::uint8_t> bytes) {
   return Try([&] { return ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
 }
 
+IoResult SendLast(int socket, std::span<const std::uint8_t> bytes) {
+  return Try([&] { return ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_MORE); });
+}
+
 IoResult SpliceIn(int socket, int pipe_write, std::size_t bytes) {
   return Try([&] { return ::splice(socket, nullptr, pipe_write, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK); });
 }

@@ -208,7 +208,8 @@ void Flow::NoteSplice(bool small) {
 // Puts what the sink does not take into a pending buffer. PendingBufferPool::Ready must have returned true.
 void Flow::SendOrKeep(int sink, std::span<const std::uint8_t> bytes, const FlowTools& tools) {
   BeforeSend(sink);
-  const IoResult sent = Send(sink, bytes);
+  const bool last = source_over_ && !source_broken_;  // the flow ends in this Step, and the relay sends FIN
+  const IoResult sent = last ? SendLast(sink, bytes) : Send(sink, bytes);
   if (sent.status == IoStatus::kFault) {
     Abandon(tools);
     return;

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "test/support/rig.h"
+#include "test/support/segments.h"
 
 namespace penstock {
 namespace {
@@ -179,6 +180,21 @@ TEST_CASE("relay: a half-close leaves the other direction open") {
     CHECK(rig.progress == Progress::kEnded);
     CHECK_FALSE(rig.relay.client_broken());
     CHECK_FALSE(rig.relay.target_broken());
+  }
+}
+
+TEST_CASE("relay: the last bytes and the end that an edge reported with them leave in one segment") {
+  for (const auto way : kBothWays) {
+    Rig rig;
+    const Sides sides = way(rig);
+    CAPTURE(sides.client);
+    SendTo(sides.from, "last");
+    ShutdownSend(sides.from.get());
+    REQUIRE(WaitFor(sides.client ? rig.client_side.near.get() : rig.target_side.near.get(), POLLRDHUP));
+    const auto segments = [&] { return unit::SegmentsReceived(sides.to); };
+    const std::uint32_t before = segments();
+    CHECK(rig.TakeToEnd(sides.to) == "last");
+    CHECK(segments() == before + 1);
   }
 }
 

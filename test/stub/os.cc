@@ -44,6 +44,7 @@ IoResult Receive(int, std::span<std::uint8_t>) { Absent(); }
 IoResult Peek(int, std::span<std::uint8_t>) { Absent(); }
 IoResult Discard(int, std::size_t) { Absent(); }
 IoResult Send(int, std::span<const std::uint8_t>) { Absent(); }
+IoResult SendLast(int, std::span<const std::uint8_t>) { Absent(); }
 IoResult SpliceIn(int, int, std::size_t) { Absent(); }
 IoResult SpliceOut(int, int, std::size_t) { Absent(); }
 
