@@ -31,7 +31,8 @@ class Row(NamedTuple):
     title: str
     unit: str
     better: str  # higher, lower, or closer to 1
-    goal: Optional[tuple] = None  # the lowest and the highest value that will do
+    goal: Optional[tuple] = None  # of Penstock: the lowest and the highest value that will do; None: no such bound
+    ratio_goals: dict = {}  # peer name -> the same of Penstock's value divided by that peer's
 
 
 class Measurement(NamedTuple):
@@ -263,11 +264,11 @@ def with_udp(peer):
 
 def message_section():
     connect = [
-        Row("connect", "new connections", "conn/s", "higher"),
-        Row("connect-cpu", "CPU per connection", "µs", "lower"),
+        Row("connect", "new connections", "conn/s", "higher", ratio_goals={"nginx-stream": (0.83, None)}),
+        Row("connect-cpu", "CPU per connection", "µs", "lower", ratio_goals={"nginx-stream": (None, 1.05)}),
     ]
     pingpong = [
-        Row("pingpong", "round trips", "trips/s", "higher"),
+        Row("pingpong", "round trips", "trips/s", "higher", ratio_goals={"nginx-stream": (1.0, None)}),
         Row("pingpong-cpu", "CPU per round trip", "µs", "lower"),
     ]
     return Section(
@@ -281,21 +282,31 @@ def message_section():
 
 
 def bulk_section():
-    def measurement(mode):
-        rows = [Row(mode, mode, "GiB/s", "higher"), Row(f"{mode}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower")]
+    def measurement(mode, cpu, goals):
+        rows = [
+            Row(mode, mode, "GiB/s", "higher", ratio_goals=goals),
+            Row(f"{mode}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower", ratio_goals={"nginx-stream": (None, cpu)}),
+        ]
         return Measurement(mode, rows, every, lambda bench, peer: bulk(bench, peer, mode))
 
     return Section(
         "Bulk",
         f"{BULK_TUNNELS} tunnels over loopback, as much as they carry, counted where it is received. CPU is that of the "
         "whole transfer, divided by all its bytes.",
-        [measurement("upload"), measurement("download")])
+        [
+            measurement("upload", 0.2, {"hev": (1.5, None), "direct": (0.85, None)}),
+            measurement("download", 0.25, {"hev": (1.6, None), "direct": (0.7, None)}),
+        ])
 
 
 def veth_section():
     def measurement(mode):
         name = f"veth-{mode}"
-        rows = [Row(name, mode, "GiB/s", "higher"), Row(f"{name}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower")]
+        goals = {"nginx-stream": (None, 0.33)}
+        rows = [
+            Row(name, mode, "GiB/s", "higher"),
+            Row(f"{name}-cpu", f"CPU per {mode}ed GiB", "s/GiB", "lower", ratio_goals=goals),
+        ]
         return Measurement(name, rows, on_veth, lambda bench, peer: bulk(bench, peer, mode, bench.veth))
 
     return Section(
@@ -314,7 +325,7 @@ def wrk_section():
 
 def idle_section():
     rows = [
-        Row("idle-memory", "anonymous memory per tunnel", "KiB", "lower"),
+        Row("idle-memory", "anonymous memory per tunnel", "KiB", "lower", (None, 0.3125)),
         Row("idle-fds", "descriptors per tunnel", "", "lower"),
     ]
     return Section(
@@ -327,8 +338,8 @@ def idle_section():
 def fairness_section():
     quiet_rows = [
         Row("quiet-bulk", f"bulk download of {TUNNELS} tunnels", "GiB/s", "higher"),
-        Row("quiet-p99", "round trip of a quiet tunnel beside them, 99th percentile", "ms", "lower", (0, 2)),
-        Row("quiet-max", "round trip of a quiet tunnel beside them, the longest", "ms", "lower", (0, 20)),
+        Row("quiet-p99", "round trip of a quiet tunnel beside them, 99th percentile", "ms", "lower", (None, 2)),
+        Row("quiet-max", "round trip of a quiet tunnel beside them, the longest", "ms", "lower", (None, 20)),
     ]
     title = f"CPU per downloaded GiB beside {STUCK_TUNNELS} tunnels that nobody reads, as a multiple of that without them"
     return Section(
@@ -337,7 +348,7 @@ def fairness_section():
         "all workers: bulk beside tunnels of another client which does not read what its targets send.",
         [
             Measurement("quiet", quiet_rows, own, quiet),
-            Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (0, 1.3))], own, stuck),
+            Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (None, 1.3))], own, stuck),
         ])
 
 

@@ -28,6 +28,9 @@ class Peer(NamedTuple):
     own: bool = False  # Penstock, in whatever revision
 
 
+DIRECT = Peer("direct", "direct", version="no gateway", udp=True)
+
+
 def microsocks(workers):
     return lambda place, address, port, config: ["microsocks", "-i", address, "-p", str(port)]
 
@@ -197,7 +200,7 @@ def find_peers(args):
         else:
             notes.append(f"{peer.name}: not measured: {program} is not installed")
     if "direct" not in args.without:
-        peers.append(Peer("direct", "direct", version="no gateway", udp=True))
+        peers.append(DIRECT)
     if len({peer.name for peer in peers}) != len(peers):
         die("two peers have the same name")
     return peers, notes

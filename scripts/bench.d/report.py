@@ -21,14 +21,15 @@ Clients, gateway and target share the CPUs of one machine. Every peer runs with 
 turns: each round measures every peer once in every row. A value is the median of the rounds, with the lowest and the
 highest round. A ratio is the median of the ratios within a round: another machine, or the same at another hour, gives
 other values; the ratios are what to compare. nginx-stream and haproxy are plain forwarders that speak no SOCKS: they
-show what two hops alone cost. direct is no gateway at all. CPU is that of the gateway, user and system.
+show what two hops alone cost. direct is no gateway at all. CPU is that of the gateway, user and system. A goal is one
+of penstock: `missed` marks a median that does not reach it.
 
 """
 
 
 def number(value, row):
-    if row.goal:
-        return f"{value:.3f}"  # three digits would hide what is to be seen of values near 1
+    if row.goal and abs(value) < 100:
+        return f"{value:.3f}"  # three digits would hide how close a value is to its goal
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
@@ -44,22 +45,48 @@ def value_cell(results, measurement, row, peer):
     failed = results.failed(measurement.name, peer)
     if not found:
         return "FAILED" if failed and row is measurement.rows[0] else ""  # others may have no value for this peer
-    missed = row.goal and not row.goal[0] <= found.median <= row.goal[1]
     text = ranged(found, lambda value: number(value, row))
-    return ("missed: " if missed else "") + text + (" !" if failed else "")
+    goal = row.goal if peer == "penstock" else None
+    return missed(goal, found.median) + text + (" !" if failed else "")
 
 
 def ratio_cell(results, row, peer):
     found = results.ratio(row.name, "penstock", peer) if peer != "penstock" else None
-    return ranged(found, lambda value: f"{value:.2f}" if value >= 0.1 else f"{value:.2g}") if found else ""
+    if not found:
+        return ""
+    goal = row.ratio_goals.get(peer)
+
+    def ratio(value):
+        if goal:
+            return f"{value:.3f}"
+        return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+    return missed(goal, found.median) + ranged(found, ratio)
+
+
+def missed(goal, value):
+    """What stands before a value that misses its goal."""
+    low, high = goal or (None, None)
+    too_low, too_high = low is not None and value < low, high is not None and value > high
+    return "missed: " if too_low or too_high else ""
+
+
+def goal_text(goal):
+    low, high = goal
+    if low is None:
+        return f"at most {high}"
+    return f"at least {low}" if high is None else f"{low} to {high}"
 
 
 def title(row):
     text = row.title + (f", {row.unit}" if row.unit else "")
-    if not row.goal:
-        return text
-    low, high = row.goal
-    return text + (f" (goal: {low} to {high})" if low else f" (goal: at most {high})")
+    return text + (f" (goal: {goal_text(row.goal)})" if row.goal else "")
+
+
+def ratio_title(row, peers):
+    text = "penstock ÷ it, " + ("less is better" if row.better == "lower" else "more is better")
+    goals = ", ".join(f"{peer} {goal_text(goal)}" for peer, goal in row.ratio_goals.items() if peer in peers)
+    return text + (f" (goal: {goals})" if goals else "")
 
 
 def table(lines):
@@ -75,7 +102,7 @@ def table_of_peers(results, measurement, peers):
     """A line for each peer; for each row of the measurement its value and its ratio."""
     head = [""]
     for row in measurement.rows:
-        head += [title(row), "penstock ÷ it, " + ("less is better" if row.better == "lower" else "more is better")]
+        head += [title(row), ratio_title(row, peers)]
     lines = [head]
     for peer in peers:
         lines.append([peer])

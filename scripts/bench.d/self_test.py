@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from .measurements import SECTIONS
+from .peers import DIRECT, known
 from .report import markdown, number
 from .statistics import Results, Summary
 
@@ -75,6 +76,32 @@ class Report(unittest.TestCase):
     def test_a_median_that_misses_its_goal_says_so(self):
         results = results_of({("quiet-max", "penstock"): [19, 21, 22]})
         self.assertEqual(self.lines_of(results, "round trip")[-1][1], "missed: 21.000 (19.000 to 22.000)")
+
+    def test_goals_are_those_of_penstock(self):
+        results = results_of({("idle-memory", "penstock"): [0.3], ("idle-memory", "hev"): [4.5]})
+        self.assertEqual([self.lines_of(results, peer)[-1][1] for peer in ("penstock", "hev")], ["0.300", "4.500"])
+
+    def test_a_ratio_that_misses_its_goal_says_so(self):
+        results = results_of({
+            ("upload", "penstock"): [3, 3.1, 2.9], ("upload", "hev"): [2, 2, 2], ("upload", "direct"): [4, 4, 4],
+            ("upload-cpu", "penstock"): [1], ("upload-cpu", "hev"): [1],
+        }, ("penstock", "hev", "direct"))
+        ratios = [self.lines_of(results, peer)[-1][2] for peer in ("penstock", "hev", "direct")]
+        self.assertEqual(ratios, ["", "1.500 (1.450 to 1.550)", "missed: 0.750 (0.725 to 0.775)"])
+        self.assertEqual(self.lines_of(results, "hev")[-1][4], "1.00")
+
+    def test_the_head_of_a_ratio_tells_the_goals_of_the_peers_in_the_table(self):
+        results = results_of({("upload", "penstock"): [3], ("upload", "hev"): [2], ("upload-cpu", "hev"): [2]})
+        head = self.lines_of(results, "")[-1]
+        self.assertEqual(head[2], "penstock ÷ it, more is better (goal: hev at least 1.5)")
+        self.assertEqual(head[4], "penstock ÷ it, less is better")
+
+    def test_each_ratio_goal_names_a_peer_that_takes_part(self):
+        peers = {peer.name: peer for _, peer, _ in known(1)} | {"direct": DIRECT}
+        for measurement in (measurement for part in SECTIONS for measurement in part.measurements):
+            for row in measurement.rows:
+                for name in row.ratio_goals:
+                    self.assertTrue(measurement.covers(peers[name]), f"{row.name}: {name}")
 
     def test_a_failure_is_told_once_and_marks_what_it_left(self):
         results = results_of({("connect", "penstock"): [1, 2, 3], ("connect", "hev"): [1, None, 3]})
