@@ -7,8 +7,10 @@
 //   load pingpong  --target ADDR:PORT [options]                   round trips of one 64-byte message per tunnel
 //   load upload    --target ADDR:PORT --stats FILE [options]      bulk, bytes counted by the target
 //   load download  --target ADDR:PORT --stats FILE [options]      bulk, bytes counted by the client
+//   load both      --target ADDR:PORT --stats FILE [options]      bulk both ways at once in each tunnel
 //   load idle      --target ADDR:PORT [options]                   holds tunnels open until stdin ends
-//   load stuck     --target ADDR:PORT [options]                   downloads that nobody reads, until stdin ends
+//   load stuck     --target ADDR:PORT --stats FILE [options]      downloads that nobody reads, until stdin ends
+//   load once      --target ADDR:PORT [options]                   one short session, which the target closes first
 //   load quiet     --target ADDR:PORT --stats FILE [options]      round trips of one tunnel beside bulk downloads
 //   load udp-echo  --target ADDR:PORT [options]                   round trips of datagrams through associations
 //   load udp-flood --target ADDR:PORT --stats FILE [options]      datagrams one way, counted by the target
@@ -16,12 +18,13 @@
 // Options of the clients: --via ADDR:PORT (the gateway; without it the target is contacted directly), --no-socks (the
 // gateway is a plain forwarder), --conns N, --threads N, --seconds S, --targets N (spread over N consecutive target
 // addresses), --sources N (spread over N source addresses from 127.0.1.1 on), --login NAME:PASSWORD (RFC 1929). For
-// upload and download: --cut (end without waiting for what is under way: behind a limit that can be minutes).
+// upload, download and both: --cut (end without waiting for what is under way: behind a limit that can be minutes).
 // For udp-*: --size BYTES of data, --window N datagrams under way per association. IPv4 only.
 //
-// A client prints one line of key=value pairs. Every connection that goes wrong is counted in errors=. Bulk modes also
-// print lowest= and highest=, the rates of the slowest and of the fastest tunnel; quiet prints p50=, p99= and max= in
-// ms; udp-* print sent= and lost=.
+// A client prints one line of key=value pairs; once prints nothing. idle and stuck print a line before it when their
+// tunnels are open, stuck when all buffers on the way are full, too. Every connection that goes wrong is counted in
+// errors=. Bulk modes also print lowest= and highest=, the rates of the slowest and of the fastest tunnel (both: tunnel
+// and direction); quiet prints p50=, p99= and max= in ms; udp-* print sent= and lost=.
 
 #include "load.h"
 
@@ -171,9 +174,11 @@ const std::map<std::string_view, int (*)(const Options&)> kModes{
     {"pingpong", [](const Options& options) { return RunStreams(Mode::kPingpong, options); }},
     {"upload", [](const Options& options) { return RunStreams(Mode::kUpload, options); }},
     {"download", [](const Options& options) { return RunStreams(Mode::kDownload, options); }},
+    {"both", [](const Options& options) { return RunStreams(Mode::kBoth, options); }},
     {"idle", [](const Options& options) { return RunStreams(Mode::kIdle, options); }},
     {"stuck", [](const Options& options) { return RunStreams(Mode::kStuck, options); }},
     {"quiet", RunQuiet},
+    {"once", RunOnce},
     {"udp-echo", [](const Options& options) { return RunDatagrams(false, options); }},
     {"udp-flood", [](const Options& options) { return RunDatagrams(true, options); }},
 };

@@ -34,6 +34,7 @@ constexpr size_t kMessageSize = 64;
 constexpr size_t kBulkSize = 256 * 1024;
 constexpr size_t kBulkMax = 1024;              // bulk tunnels at a time
 constexpr milliseconds kWarmUp{200};           // left out of the rates: threads start, TCP windows grow
+constexpr milliseconds kStill{200};            // buffers are full if nothing has moved for so long
 constexpr milliseconds kOpenTimeout{15'000};   // for all kept tunnels together
 constexpr milliseconds kDrainTimeout{10'000};  // for what is under way when the measurement ends
 
@@ -41,6 +42,8 @@ constexpr milliseconds kDrainTimeout{10'000};  // for what is under way when the
 constexpr char kEcho = 'e';
 constexpr char kSink = 's';
 constexpr char kSource = 'd';
+constexpr char kDuplex = 'b';  // sink and source at the same time
+constexpr char kOnce = 'o';    // echo once, and close first
 
 // Target and client share a mapped file. Counting at the receiving end without sending the count through the gateway
 // works with every peer (many cannot half-close) and across network namespaces.
@@ -48,6 +51,7 @@ struct Stats {
   std::atomic<uint64_t> sunk;                           // bytes received by all sink connections
   std::atomic<uint64_t> sinks;                          // sink connections
   std::array<std::atomic<uint64_t>, kBulkMax> sunk_by;  // bytes received by number n, n + kBulkMax, ...
+  std::atomic<uint64_t> sourced;                        // bytes sent by all sources
   std::atomic<uint64_t> datagrams;                      // datagrams that were not to be echoed
   std::atomic<uint64_t> stop;                           // a source ends its stream when this changes
 };

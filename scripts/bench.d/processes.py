@@ -137,6 +137,21 @@ def read_line(stream, timeout):
     return line.decode()
 
 
+def settled(read):
+    """What read() returns, once it has returned the same for 0.2 s: a server tells nobody that it has ended a session,
+    or that it has given back what the session had."""
+    value, since = read(), time.monotonic()
+    deadline = since + 10
+    while time.monotonic() < since + 0.2:
+        if time.monotonic() > deadline:
+            raise Failure("does not come to rest")
+        time.sleep(0.01)
+        now = read()
+        if now != value:
+            value, since = now, time.monotonic()
+    return value
+
+
 def stat_fields(pid):
     # The command name is in parentheses and may hold spaces; proc(5) numbers the field behind it 3.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

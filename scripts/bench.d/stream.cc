@@ -12,6 +12,7 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace load {
@@ -32,7 +33,29 @@ struct Plan {
   uint32_t sources;
   size_t conns;
   std::string login;  // the message of RFC 1929; empty: no login
+
+  bool sends_bulk() const { return mode == Mode::kUpload || mode == Mode::kBoth; }
+  bool receives_bulk() const { return mode == Mode::kDownload || mode == Mode::kBoth; }
+  bool bulk() const { return sends_bulk() || receives_bulk(); }
 };
+
+// The first byte of every message and of bulk.
+char RoleOfTarget(Mode mode) {
+  switch (mode) {
+    case Mode::kConnect:
+    case Mode::kPingpong:
+    case Mode::kIdle:
+      return kEcho;
+    case Mode::kUpload:
+      return kSink;
+    case Mode::kDownload:
+    case Mode::kStuck:
+      return kSource;
+    case Mode::kBoth:
+      return kDuplex;
+  }
+  return kEcho;
+}
 
 // RFC 1929, section 2: VER, ULEN, UNAME, PLEN, PASSWD.
 std::string LoginMessage(const std::string& text) {
@@ -56,7 +79,7 @@ Plan MakePlan(Mode mode, const Options& options) {
   plan.peer = plan.direct ? plan.targets[0] : ParseAddress(options.Text("via"));
   plan.sources = static_cast<uint32_t>(options.Count("sources", 0));
   plan.conns = options.Count("conns", 64);
-  if (plan.conns > kBulkMax && (mode == Mode::kUpload || mode == Mode::kDownload)) Die("--conns is too large");
+  if (plan.conns > kBulkMax && plan.bulk()) Die("--conns is too large");
   if (options.Has("login")) plan.login = LoginMessage(options.Text("login"));
   return plan;
 }
@@ -74,8 +97,9 @@ struct Board {
   std::atomic<Phase> phase{Phase::kRun};
   std::atomic<uint64_t> up{0};                                // tunnels whose handshake is complete (kept ones)
   std::atomic<uint64_t> done{0};                              // connections or round trips completed
-  std::atomic<uint64_t> bytes{0};                             // bytes sent (upload) or received (download)
-  std::array<std::atomic<uint64_t>, kBulkMax> received_by{};  // of these, by each tunnel (download)
+  std::atomic<uint64_t> sent{0};                              // bytes of bulk
+  std::atomic<uint64_t> received{0};                          // the same
+  std::array<std::atomic<uint64_t>, kBulkMax> received_by{};  // of these, by each tunnel
   std::atomic<uint64_t> errors{0};
   std::mutex mutex;
   std::string first_error;  // guarded by mutex
@@ -91,8 +115,13 @@ struct Board {
 class Client {
  public:
   Client(const Plan& plan, Board& board, size_t first, size_t count)
-      : plan_(plan), board_(board), buffer_(kBulkSize, kSink), tunnels_(count), serial_(first) {
-    message_.fill(plan.mode == Mode::kDownload || plan.mode == Mode::kStuck ? kSource : kEcho);
+      : plan_(plan),
+        board_(board),
+        bulk_(kBulkSize, RoleOfTarget(plan.mode)),
+        buffer_(kBulkSize),
+        tunnels_(count),
+        serial_(first) {
+    message_.fill(RoleOfTarget(plan.mode));
   }
 
   void Run() {
@@ -298,6 +327,9 @@ class Client {
       case Mode::kUpload:
         OnUp(tunnel);
         return Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, EPOLLOUT, &tunnel);
+      case Mode::kBoth:
+        OnUp(tunnel);
+        return Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, EPOLLIN | EPOLLOUT, &tunnel);
       case Mode::kDownload:
       case Mode::kStuck:
         SendMessage(tunnel, State::kUp);
@@ -341,6 +373,10 @@ class Client {
         return StepUpload(tunnel, events);
       case Mode::kDownload:
         return StepDownload(tunnel);
+      case Mode::kBoth:
+        if (events & EPOLLIN) StepDownload(tunnel);
+        if (tunnel.fd >= 0 && (events & EPOLLOUT)) StepUpload(tunnel, events);
+        return;
       case Mode::kIdle:
         if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) Fail(tunnel, "idle tunnel cut");
         return;
@@ -363,11 +399,12 @@ class Client {
   void StepUpload(Tunnel& tunnel, uint32_t events) {
     if (events & (EPOLLERR | EPOLLHUP)) return Fail(tunnel, "upload cut");
     if (board_.phase.load(std::memory_order_relaxed) != Phase::kRun) {
-      return Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, 0, &tunnel);  // stay open while the gateway drains
+      // It stays open while the gateway drains.
+      return Watch(epoll_, EPOLL_CTL_MOD, tunnel.fd, plan_.receives_bulk() ? uint32_t{EPOLLIN} : 0U, &tunnel);
     }
-    const ssize_t sent = ::send(tunnel.fd, buffer_.data(), buffer_.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(tunnel.fd, bulk_.data(), bulk_.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) return Fail(tunnel, "upload");
-    if (sent > 0) board_.bytes.fetch_add(Size(sent), std::memory_order_relaxed);
+    if (sent > 0) board_.sent.fetch_add(Size(sent), std::memory_order_relaxed);
   }
 
   void StepDownload(Tunnel& tunnel) {
@@ -375,13 +412,14 @@ class Client {
     if (got < 0 && errno == EAGAIN) return;
     if (got == 0 && board_.phase.load() != Phase::kRun) return Close(tunnel);  // as asked of the source
     if (got <= 0) return Fail(tunnel, "download cut");
-    board_.bytes.fetch_add(Size(got), std::memory_order_relaxed);
+    board_.received.fetch_add(Size(got), std::memory_order_relaxed);
     board_.received_by[tunnel.serial % kBulkMax].fetch_add(Size(got), std::memory_order_relaxed);
   }
 
   const Plan& plan_;
   Board& board_;
-  std::vector<char> buffer_;
+  const std::vector<char> bulk_;  // what is sent
+  std::vector<char> buffer_;      // received into
   std::array<char, kMessageSize> message_;
   std::vector<Tunnel> tunnels_;
   size_t serial_;       // number of connections opened; picks source and target addresses
@@ -396,7 +434,7 @@ class Streams {
  public:
   Streams(Mode mode, const Options& options)
       : plan_(MakePlan(mode, options)), duration_(options.Duration()), cut_(options.Has("cut")) {
-    if (bulk()) {
+    if (plan_.bulk() || plan_.mode == Mode::kStuck) {
       stats_ = MapStats(options.Text("stats"), false);
       sunk_before_ = stats_->sunk.load();
       sinks_before_ = stats_->sinks.load();
@@ -412,6 +450,7 @@ class Streams {
   void Run() {
     AwaitTunnels();
     if (plan_.mode == Mode::kIdle || plan_.mode == Mode::kStuck) {
+      if (plan_.mode == Mode::kStuck) AwaitStandstill();
       HoldUntilEndOfStdin();
     } else {
       if (board_.errors == 0) Measure();
@@ -422,19 +461,20 @@ class Streams {
   }
 
  private:
-  bool bulk() const { return plan_.mode == Mode::kUpload || plan_.mode == Mode::kDownload; }
-
   // The quantity whose growth is the rate, always taken at the receiving end.
   uint64_t Count() const {
-    if (plan_.mode == Mode::kUpload) return stats_->sunk.load() - sunk_before_;
-    return plan_.mode == Mode::kDownload ? board_.bytes.load() : board_.done.load();
+    if (!plan_.bulk()) return board_.done.load();
+    return (plan_.sends_bulk() ? Sunk() : 0) + board_.received.load();
   }
 
-  // The same for each tunnel of a bulk mode. Which is which does not matter.
+  uint64_t Sunk() const { return stats_->sunk.load() - sunk_before_; }
+
+  // The same for each tunnel and direction of a bulk mode. Which is which does not matter.
   std::vector<uint64_t> CountEach() const {
-    std::vector<uint64_t> each(bulk() ? plan_.conns : 0);
-    for (size_t i = 0; i < each.size(); ++i) {
-      each[i] = plan_.mode == Mode::kUpload ? stats_->sunk_by[(sinks_before_ + i) % kBulkMax] : board_.received_by[i];
+    std::vector<uint64_t> each;
+    for (size_t i = 0; i < plan_.conns; ++i) {
+      if (plan_.sends_bulk()) each.push_back(stats_->sunk_by[(sinks_before_ + i) % kBulkMax]);
+      if (plan_.receives_bulk()) each.push_back(board_.received_by[i]);
     }
     return each;
   }
@@ -445,6 +485,18 @@ class Streams {
     if (WaitFor(kOpenTimeout, all_up)) return;
     board_.Fail("only " + std::to_string(board_.up) + " of " + std::to_string(plan_.conns) +
                 " tunnels came up in time");
+  }
+
+  // No buffer tells that it is full; but while one is not, the sources send.
+  void AwaitStandstill() {
+    uint64_t sourced = 0;
+    Clock::time_point since = Clock::now();
+    const auto still = [&] {
+      const uint64_t now = stats_->sourced.load();
+      if (now != std::exchange(sourced, now)) since = Clock::now();
+      return Clock::now() - since > kStill;
+    };
+    if (!WaitFor(kOpenTimeout, still)) board_.Fail("tunnels that nobody reads do not come to a standstill");
   }
 
   void HoldUntilEndOfStdin() {
@@ -474,24 +526,23 @@ class Streams {
 
   void Finish() {
     board_.phase = cut_ ? Phase::kClose : Phase::kStop;
-    if (plan_.mode == Mode::kDownload) ++stats_->stop;
-    if (plan_.mode == Mode::kUpload && !cut_) {
-      DrainUpload();
-      board_.phase = Phase::kClose;
-    }
+    // A source that ended before its sink has received everything would cut the upload.
+    if (plan_.sends_bulk() && !cut_) DrainUpload();
+    if (plan_.receives_bulk()) ++stats_->stop;
+    if (plan_.mode == Mode::kUpload) board_.phase = Phase::kClose;
   }
 
   // All that was sent has to arrive: it proves that nothing was lost, and CPU per byte needs the final number.
   void DrainUpload() {
     // The client may still be in a last send() when it learns of the stop; both counters then settle together.
     const auto settled = [&] {
-      const uint64_t sent = board_.bytes.load();
-      if (Count() != sent) return false;
+      const uint64_t sent = board_.sent.load();
+      if (Sunk() != sent) return false;
       std::this_thread::sleep_for(milliseconds(20));
-      return board_.bytes.load() == sent;
+      return board_.sent.load() == sent;
     };
     if (board_.errors == 0 && !WaitFor(kDrainTimeout, settled)) {
-      board_.Fail("sent " + std::to_string(board_.bytes) + " bytes but the target received " + std::to_string(Count()));
+      board_.Fail("sent " + std::to_string(board_.sent) + " bytes but the target received " + std::to_string(Sunk()));
     }
   }
 
@@ -510,7 +561,7 @@ class Streams {
   Plan plan_;
   Clock::duration duration_;
   bool cut_;
-  Stats* stats_ = nullptr;  // bulk modes only
+  Stats* stats_ = nullptr;  // modes with a sink or a source only
   uint64_t sunk_before_ = 0;
   uint64_t sinks_before_ = 0;
   Board board_;
@@ -520,29 +571,30 @@ class Streams {
   Clock::duration elapsed_{1};
 };
 
+template <typename Bytes>
+bool SendAll(int fd, const Bytes& bytes) {
+  return ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+}
+
+template <typename Bytes>
+bool ReceiveAll(int fd, Bytes& bytes) {
+  return ::recv(fd, bytes.data(), bytes.size(), MSG_WAITALL) == static_cast<ssize_t>(bytes.size());
+}
+
 // A tunnel to `target` that blocks.
 int OpenTunnel(const Plan& plan, const Address& target) {
   const int fd = ConnectTo(plan.direct ? target : plan.peer);
   if (!plan.socks) return fd;
-  std::array<uint8_t, 13> hello{5, 1, 0};  // greeting and request in one
-  std::ranges::copy(ConnectRequest(target), &hello[3]);
-  if (::send(fd, hello.data(), hello.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(hello.size())) DieErrno("send");
-  std::array<uint8_t, 12> answer;
-  if (::recv(fd, answer.data(), answer.size(), MSG_WAITALL) != static_cast<ssize_t>(answer.size()) || answer[3] != 0) {
-    Die("the quiet tunnel was refused");
+  std::array<uint8_t, 2> method;
+  std::array<uint8_t, 10> reply;
+  if (!SendAll(fd, std::array<uint8_t, 3>{5, 1, 0}) || !ReceiveAll(fd, method) || method[1] != 0 ||
+      !SendAll(fd, ConnectRequest(target)) || !ReceiveAll(fd, reply) || reply[1] != 0) {
+    Die("the tunnel was refused");
   }
   return fd;
 }
 
 using Message = std::array<char, kMessageSize>;
-
-bool SendAll(int fd, const Message& message) {
-  return ::send(fd, message.data(), message.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(message.size());
-}
-
-bool ReceiveAll(int fd, Message& message) {
-  return ::recv(fd, message.data(), message.size(), MSG_WAITALL) == static_cast<ssize_t>(message.size());
-}
 
 // The times of round trips in ms, sorted.
 std::vector<double> RoundTrips(int fd, Clock::duration duration) {
@@ -586,9 +638,9 @@ int RunQuiet(const Options& options) {
   if (!WaitFor(kOpenTimeout, [&] { return board.up + board.errors >= plan.conns; })) board.Fail("not all came up");
   const int quiet = OpenTunnel(plan, LocalAddress(listener));
   std::this_thread::sleep_for(kWarmUp);
-  const uint64_t before = board.bytes;
+  const uint64_t before = board.received;
   const std::vector<double> times = RoundTrips(quiet, options.Duration());
-  const double rate = static_cast<double>(board.bytes - before) / Seconds(options.Duration());
+  const double rate = static_cast<double>(board.received - before) / Seconds(options.Duration());
   ::close(quiet);
   board.phase = Phase::kStop;
   ++stats->stop;
@@ -598,6 +650,17 @@ int RunQuiet(const Options& options) {
   std::printf("count=%zu rate=%.3f p50=%.3f p99=%.3f max=%.3f total=%zu errors=%" PRIu64 " first_error=%s\n",
               times.size(), rate, at(0.5), at(0.99), times.back(), times.size(), board.errors.load(),
               board.first_error.c_str());
+  return 0;
+}
+
+int RunOnce(const Options& options) {
+  const Plan plan = MakePlan(Mode::kConnect, options);
+  const int fd = OpenTunnel(plan, plan.targets[0]);
+  Message message;
+  message.fill(kOnce);
+  if (!SendAll(fd, message) || !ReceiveAll(fd, message)) Die("the message was not answered");
+  if (::recv(fd, message.data(), message.size(), 0) != 0) Die("the stream did not end after the answer");
+  ::close(fd);
   return 0;
 }
 

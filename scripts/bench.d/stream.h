@@ -1,4 +1,5 @@
-// The TCP clients in front of a gateway: many tunnels in one of six modes, and one quiet tunnel beside bulk.
+// The TCP clients in front of a gateway: many tunnels in one of seven modes, one quiet tunnel beside bulk,
+// and one short session.
 //
 // load.cc runs one of these functions as the whole program. Each client thread owns its tunnels; the threads share a
 // board of atomic counters with the thread that measures.
@@ -20,6 +21,7 @@ enum class Mode {
   kPingpong,  // one message at a time in each tunnel
   kUpload,
   kDownload,
+  kBoth,   // upload and download at the same time
   kIdle,   // kept open, silent
   kStuck,  // the target sends, nobody reads
 };
@@ -29,6 +31,9 @@ int RunStreams(Mode mode, const Options& options);
 
 // Runs bulk downloads in one thread, and measures the round trips of one tunnel beside them.
 int RunQuiet(const Options& options);
+
+// Runs one session of a message each way, which the target closes first. Returns the exit status.
+int RunOnce(const Options& options);
 
 }  // namespace load
 

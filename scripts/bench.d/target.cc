@@ -29,7 +29,7 @@ class Target {
         auto* const connection = static_cast<Connection*>(events[i].data.ptr);
         if (connection == nullptr) {
           Accept();
-        } else if (!Serve(*connection)) {
+        } else if (!Serve(*connection, events[i].events)) {
           ::close(connection->fd);
           delete connection;
         }
@@ -54,8 +54,10 @@ class Target {
   }
 
   // False: the connection is over.
-  bool Serve(Connection& connection) {
+  bool Serve(Connection& connection, uint32_t events) {
     if (connection.role == kSource) return Produce(connection);
+    if (connection.role == kDuplex && (events & EPOLLOUT) && !Produce(connection)) return false;
+    if (events == EPOLLOUT) return true;
     // One recv per event and level-triggered epoll: the connections of a thread get equal turns.
     const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
     if (got < 0) return errno == EAGAIN;
@@ -65,7 +67,11 @@ class Target {
       case kEcho:
         // The client waits for each answer, so the send buffer always has room for it.
         return ::send(connection.fd, buffer_.data(), Size(got), MSG_NOSIGNAL) == got;
+      case kOnce:
+        ::send(connection.fd, buffer_.data(), Size(got), MSG_NOSIGNAL);
+        return false;
       case kSink:
+      case kDuplex:
         stats_->sunk.fetch_add(Size(got), std::memory_order_relaxed);
         stats_->sunk_by[connection.sink % kBulkMax].fetch_add(Size(got), std::memory_order_relaxed);
         return true;
@@ -78,10 +84,10 @@ class Target {
 
   void Begin(Connection& connection, char role) {
     connection.role = role;
-    if (role == kSink) connection.sink = stats_->sinks.fetch_add(1);
-    if (role == kSource) {
+    if (role == kSink || role == kDuplex) connection.sink = stats_->sinks.fetch_add(1);
+    if (role == kSource || role == kDuplex) {
       connection.stop_at_start = stats_->stop.load();
-      Watch(epoll_, EPOLL_CTL_MOD, connection.fd, EPOLLOUT, &connection);
+      Watch(epoll_, EPOLL_CTL_MOD, connection.fd, role == kDuplex ? EPOLLIN | EPOLLOUT : EPOLLOUT, &connection);
     }
   }
 
@@ -89,7 +95,10 @@ class Target {
     // Ending the stream after a sent byte (rather than cutting it) lets the client drain everything that the gateway
     // relayed, so that CPU time per byte divides by all bytes.
     if (stats_->stop.load(std::memory_order_relaxed) != connection.stop_at_start) return false;
-    return ::send(connection.fd, buffer_.data(), buffer_.size(), MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+    const ssize_t sent = ::send(connection.fd, buffer_.data(), buffer_.size(), MSG_NOSIGNAL);
+    if (sent < 0) return errno == EAGAIN;
+    stats_->sourced.fetch_add(Size(sent), std::memory_order_relaxed);
+    return true;
   }
 
   int listener_;
