@@ -19,7 +19,7 @@ from pathlib import Path
 from .measurements import SECTIONS, Bench
 from .peers import ROOT, find_peers, version_of
 from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
-from .processes import Failure, die, last_line, prepare, progress
+from .processes import Failure, child, die, last_line, prepare, progress, traced
 from .report import charts, markdown, number
 from .self_test import self_test
 from .statistics import Results
@@ -31,14 +31,17 @@ DESCRIPTION = "Measures Penstock against other SOCKS5 servers and plain TCP forw
 EPILOG = """\
 Peers take turns: every round measures each peer once in every row, in an order that rotates from round to round, so
 that a slow minute of the machine hits all of them. The result is the median over the rounds. With the defaults a run
-takes about 12 minutes.
+takes about 14 minutes.
+
+Some rows have a goal of Penstock's value, or of its ratio to a peer; `missed` marks a median that does not reach it,
+and does not change the exit status. System calls are counted where strace is installed and may attach.
 
 Results: tables on the terminal, all samples in DIR/results.tsv, and one bar chart per row in DIR/*.svg.
 Progress goes to stderr. Exit status: 0, 1 if a measurement of Penstock failed, 2 for a usage error or a missing tool.
 
 scripts/bench report [FILE]  writes scripts/bench.d/RESULTS.md from a file of samples (default: build/bench/results.tsv)
                              and puts the samples beside it
-scripts/bench --self-test    tests statistics and report
+scripts/bench --self-test    tests statistics, report and parsers
 
 Rows: """
 
@@ -108,6 +111,8 @@ class Chosen:
         missing = [tool for tool in ("wrk", "proxychains4", "nginx") if not shutil.which(tool)]
         if missing:
             self.leave_out("wrk", " and ".join(missing) + " not installed")
+        if not shutil.which("strace"):
+            self.leave_out("syscalls", "strace is not installed")
         if os.geteuid() != 0:
             self.leave_out("veth", "needs root")
         elif not shutil.which("ip"):
@@ -141,8 +146,19 @@ def prepared(args, chosen):
             except (subprocess.SubprocessError, OSError) as error:
                 reason = last_line(getattr(error, "stderr", None) or "") or str(error)
                 chosen.leave_out("veth", f"no network namespaces: {reason}")
+        if chosen.has("syscalls"):
+            try_strace(directory, chosen)
         web_port = stack.enter_context(web_server(directory)) if chosen.has("wrk") else None
         yield Bench(args.seconds, threads, place, veth, web_port, rules)
+
+
+def try_strace(directory, chosen):
+    """Leaves out what needs strace if it may not attach to another process."""
+    try:
+        with child(["sleep", "60"], directory / "sleep.log") as process, traced([process.pid], directory):
+            pass
+    except Failure as failure:
+        chosen.leave_out("syscalls", str(failure))
 
 
 def run_rounds(args, bench, measurements, peers, results):

@@ -8,10 +8,12 @@ import contextlib
 import re
 import resource
 import subprocess
+import time
 from typing import Callable, NamedTuple, Optional
 
 from .places import HOST
-from .processes import Failure, child, last_line, memory_and_fds, read_line, run, settled
+from .processes import (
+    Failure, asleep, child, epoll_sizes, last_line, memory_and_fds, read_line, run, session_pids, settled, traced)
 
 TUNNELS = 64  # kept tunnels, or connections under way at a time
 BULK_TUNNELS = 8
@@ -19,10 +21,15 @@ CLIENT_SOURCES = 32
 STUCK_TUNNELS = 100
 WARM_UP_TUNNELS = 200
 IDLE_TUNNELS = 2000
+BALANCE_TUNNELS = 512
+BALANCE_WORKERS = 2
+TRACED_SESSIONS = 20
 GIB = 2**30
 BANDWIDTH_SECONDS = 5  # whatever --seconds says: over so long a time a limit is to hold within 3 %
 TIMEOUT = 40  # seconds beside those of the measurement itself
 LOGIN = ("bench", "open-sesame")
+WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2")
+ACCEPTS = ("accept", "accept4")
 
 
 class Row(NamedTuple):
@@ -179,6 +186,44 @@ def stuck(bench, peer):
             return [cpu(started) / alone]
 
 
+def balance(bench, peer):
+    with bench.place.started(peer, ["--workers", str(BALANCE_WORKERS)]) as started:
+        leader = started.process.pid
+        before = settled(lambda: epoll_sizes(leader))
+        with bench.kept_tunnels(started, "idle", peer, BALANCE_TUNNELS, "--sources", CLIENT_SOURCES):
+            more = epoll_sizes(leader) - before
+    if not more:
+        raise Failure("no epoll instance has the tunnels")
+    return [max(more.values()) * BALANCE_WORKERS / more.total()]
+
+
+def syscalls(bench, peer):
+    with bench.place.started(peer) as started:
+        leader, command = started.process.pid, bench.place.client("once", peer, started.address)
+
+        def sessions(at_rest):
+            for _ in range(TRACED_SESSIONS):
+                run(command, TIMEOUT)
+                deadline = time.monotonic() + TIMEOUT
+                while not at_rest():
+                    if time.monotonic() > deadline:
+                        raise Failure("does not end a session")
+                    time.sleep(0.001)
+
+        sessions(lambda: asleep(leader))  # what only the first ones need
+        descriptors = settled(lambda: memory_and_fds(leader)[1])
+        with traced(session_pids(leader), bench.place.directory) as calls:
+            before = settled(calls)
+            sessions(lambda: memory_and_fds(leader)[1] == descriptors and asleep(leader))
+            made = calls() - before
+    # Threads without an event loop, such as one that looks at files every second, serve no session.
+    servers = {thread for thread, name, _ in made if name in WAITS}
+    made = {call: number for call, number in made.items() if call[0] in servers}
+    waits = sum(number for (_, name, _), number in made.items() if name in WAITS)
+    empty = sum(number for (_, name, error), number in made.items() if name in ACCEPTS and error == "EAGAIN")
+    return [number / TRACED_SESSIONS for number in (sum(made.values()), sum(made.values()) - waits, empty)]
+
+
 def udp(bench, peer, mode, associations, window, size):
     # The target answers from the address that the kernel picks: with any other, an answer comes from a stranger.
     target = f"{HOST}:{bench.place.target_port}"
@@ -251,6 +296,14 @@ def own(peer):
     return peer.own
 
 
+def own_or_direct(peer):
+    return peer.own or peer.kind == "direct"
+
+
+def own_or_nginx(peer):
+    return peer.own or peer.name == "nginx-stream"
+
+
 def this_tree(peer):
     return peer.name == "penstock"
 
@@ -280,6 +333,21 @@ def message_section():
             Measurement("connect", connect, every, lambda bench, peer: messages(bench, peer, "connect")),
             Measurement("pingpong", pingpong, every, lambda bench, peer: messages(bench, peer, "pingpong")),
         ])
+
+
+def syscalls_section():
+    rows = [
+        Row("syscalls", "system calls per session", "", "lower", (None, 23)),
+        Row("syscalls-beside-waits", "those without waits for events", "", "lower", (None, 18)),
+        Row("syscalls-empty-accepts", "of these, accepts without a connection", "", "lower", (None, 0)),
+    ]
+    return Section(
+        "System calls of a short session",
+        f"The mean of {TRACED_SESSIONS} sessions, one after the other: handshake, request, 64 bytes each way; the target "
+        "closes first, right behind its answer. The client waits for each answer, and the next session starts when the "
+        "gateway has closed all descriptors of the last one and all its threads sleep. strace counts the calls of the "
+        "threads that wait for events.",
+        [Measurement("syscalls", rows, own_or_nginx, syscalls)])
 
 
 def bulk_section():
@@ -348,13 +416,19 @@ def fairness_section():
         Row("quiet-max", "round trip of a quiet tunnel beside them, the longest", "ms", "lower", (None, 20)),
     ]
     title = f"CPU per downloaded GiB beside {STUCK_TUNNELS} tunnels that nobody reads, as a multiple of that without them"
+    balance_title = f"sessions of the fuller of {BALANCE_WORKERS} workers, as a multiple of the mean"
     return Section(
         "Tunnels beside others",
-        "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. With "
-        "all workers: bulk beside tunnels of another client which does not read what its targets send.",
+        "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. The "
+        "round trips of direct are what client, target and the scheduler of this machine take alone. With all workers: "
+        "bulk beside tunnels of another client which does not read what its targets send. "
+        f"With {BALANCE_WORKERS} workers: the sessions of the worker that has most of {BALANCE_TUNNELS} tunnels, as a "
+        "multiple of the mean. A session has two sockets in its worker's epoll instance, and the tfd lines of "
+        "/proc/PID/fdinfo tell how many an instance has.",
         [
-            Measurement("quiet", quiet_rows, own, quiet),
+            Measurement("quiet", quiet_rows, own_or_direct, quiet),
             Measurement("stuck", [Row("stuck-cpu", title, "", "lower", (None, 1.3))], own, stuck),
+            Measurement("balance", [Row("balance", balance_title, "", "lower", (None, 1.2))], own, balance),
         ])
 
 
@@ -428,6 +502,7 @@ def bandwidth_section():
 
 SECTIONS = [
     message_section(),
+    syscalls_section(),
     bulk_section(),
     veth_section(),
     wrk_section(),

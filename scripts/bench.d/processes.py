@@ -1,4 +1,4 @@
-"""Child processes: starting and ending them, their output, their CPU time and memory.
+"""Child processes: starting and ending them, their output, their CPU time, memory, descriptors and system calls.
 
 A child leads a session of its own and does not outlive this program. What a child does is not known here.
 """
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -186,3 +187,53 @@ def memory_and_fds(leader):
             kib += int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
             fds += len(os.listdir(f"/proc/{pid}/fd"))
     return kib, fds
+
+
+def asleep(leader):
+    """Whether every thread of a session waits in a system call."""
+    with contextlib.suppress(OSError):
+        tasks = [f"{pid}/task/{task}" for pid in session_pids(leader) for task in os.listdir(f"/proc/{pid}/task")]
+        return all(stat_fields(task)[0] == "S" for task in tasks)
+    return False
+
+
+def watched(fdinfo):
+    """The number of descriptors in an epoll instance, of its text in /proc/PID/fdinfo (proc(5)); 0: not an instance."""
+    return sum(line.startswith("tfd:") for line in fdinfo.splitlines())
+
+
+def epoll_sizes(leader):
+    """The number of descriptors in each epoll instance of a session: {(pid, descriptor): number}."""
+    sizes = Counter()
+    for pid in session_pids(leader):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(f"/proc/{pid}/fdinfo"):
+                with contextlib.suppress(OSError):  # closed in the meantime
+                    sizes[pid, descriptor] = watched(Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text())
+    return sizes
+
+
+@contextlib.contextmanager
+def traced(pids, directory):
+    """Runs strace on processes and all their threads. Yields a function that returns system_calls() so far."""
+    trace, log = directory / "trace", directory / "strace.log"
+    trace.write_text("")
+    options = [word for pid in pids for word in ("-p", str(pid))]
+    with child(["strace", "-f", "-s", "0", "-o", str(trace), *options], log) as process:
+        deadline = time.monotonic() + 10
+        while log.read_text().count(" attached") < len(pids):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(last_line(log.read_text()) or "strace does not attach")
+            time.sleep(0.005)
+        yield lambda: system_calls(trace.read_text(errors="replace"))
+
+
+def system_calls(trace):
+    """The calls that have returned, of what strace -f wrote: a Counter of (thread, name, error), error empty if none."""
+    calls = Counter()
+    for line in trace.splitlines():
+        found = re.fullmatch(r"(\d+) +(?:(\w+)\(|<\.\.\. (\w+) resumed>).*\) += (.*)", line)
+        if found:
+            thread, name, resumed, result = found.groups()
+            calls[thread, name or resumed, result.split()[1] if result.startswith("-1 ") else ""] += 1
+    return calls

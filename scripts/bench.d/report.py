@@ -131,11 +131,10 @@ def section(results, title_of_section, how, measurements):
     measured = [(measurement, peers) for measurement, peers in measured if peers]
     if not measured:
         return ""
-    peers = {peer for _, some in measured for peer in some}
-    if len(peers) == 1:
-        tables = [table_of_rows(results, [measurement for measurement, _ in measured], peers.pop())]
-    else:
-        tables = [table_of_peers(results, measurement, some) for measurement, some in measured]
+    tables = [table_of_peers(results, measurement, peers) for measurement, peers in measured if len(peers) > 1]
+    for peer in results.peers:
+        alone = [measurement for measurement, peers in measured if peers == [peer]]
+        tables += [table_of_rows(results, alone, peer)] if alone else []
     return f"## {title_of_section}\n\n{textwrap.fill(how, 120)}\n\n" + "\n".join(tables) + "\n"
 
 

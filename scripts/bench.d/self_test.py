@@ -1,14 +1,16 @@
-"""Tests of statistics and report, which scripts/bench --self-test runs.
+"""Tests of statistics, report and the parsers of processes, which scripts/bench --self-test runs.
 
 They make up their samples, or read those that are published: nothing is measured and no program is started.
 """
 
 import tempfile
 import unittest
+from collections import Counter
 from pathlib import Path
 
 from .measurements import SECTIONS
 from .peers import DIRECT, known
+from .processes import system_calls, watched
 from .report import markdown, number
 from .statistics import Results, Summary
 
@@ -51,6 +53,34 @@ class Statistics(unittest.TestCase):
         self.assertEqual(vars(again), vars(results))
 
 
+class Processes(unittest.TestCase):
+    def test_descriptors_of_an_epoll_instance_are_its_tfd_lines(self):
+        self.assertEqual(watched(
+            "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1057\n"
+            "tfd:        5 events:       19 data:                5  pos:0 ino:421 sdev:8\n"
+            "tfd:       12 events: 80002005 data:     100000000003  pos:0 ino:9a1b sdev:8\n"), 2)
+        self.assertEqual(watched("pos:\t0\nflags:\t02\nmnt_id:\t9\nino:\t7\neventfd-count:                0\n"), 0)
+
+    def test_a_system_call_counts_once_it_has_returned(self):
+        trace = (
+            "801 epoll_wait(5, [{events=EPOLLIN, data=0x1}], 256, -1) = 1\n"
+            "801 accept4(3, NULL, NULL, SOCK_CLOEXEC|SOCK_NONBLOCK) = 9\n"
+            "801 accept4(3, NULL, NULL, SOCK_CLOEXEC|SOCK_NONBLOCK) = -1 EAGAIN (Resource temporarily unavailable)\n"
+            '801 recvfrom(9, "a = b) = -1 EAGAIN", 64, 0, NULL, NULL) = 18\n'
+            "801 epoll_pwait(5,  <unfinished ...>\n"
+            "802 close(9)                          = 0\n"
+            "802 close(10 <unfinished ...>\n"
+            "801 <... epoll_pwait resumed>[], 256, 40, NULL, 8) = 0\n"
+            "802 <... close resumed>)              = 0\n"
+            "802 --- SIGCHLD {si_signo=SIGCHLD} ---\n"
+            "802 +++ exited with 0 +++\n"
+            "801 epoll_wait(5, ")
+        self.assertEqual(system_calls(trace), Counter({
+            ("801", "epoll_wait", ""): 1, ("801", "accept4", ""): 1, ("801", "accept4", "EAGAIN"): 1,
+            ("801", "recvfrom", ""): 1, ("801", "epoll_pwait", ""): 1, ("802", "close", ""): 2,
+        }))
+
+
 class Report(unittest.TestCase):
     def lines_of(self, results, start):
         lines = [line for line in markdown(results).splitlines() if line.startswith(f"| {start} ")]
@@ -72,6 +102,16 @@ class Report(unittest.TestCase):
         results = results_of({("quiet-p99", "penstock"): [0.5], ("quiet-max", "penstock"): [19, 21, 22]})
         self.assertIn(["round trip of a quiet tunnel beside them, 99th percentile, ms (goal: at most 2)", "0.500"],
                       self.lines_of(results, "round trip"))
+
+    def test_measurements_of_one_peer_share_a_table_beside_those_of_several(self):
+        results = results_of({
+            ("quiet-p99", "penstock"): [0.5], ("quiet-p99", "direct"): [0.25],
+            ("stuck-cpu", "penstock"): [1.1], ("balance", "penstock"): [1.05],
+        }, ("penstock", "direct"))
+        self.assertEqual(self.lines_of(results, "direct")[-1][3:5], ["0.250", "2.00"])
+        self.assertEqual(self.lines_of(results, "CPU per downloaded")[-1][1], "1.100")
+        self.assertEqual(self.lines_of(results, "")[-1], ["", "penstock"])
+        self.assertEqual(len([line for line in self.lines_of(results, "") if line == ["", "penstock"]]), 1)
 
     def test_a_median_that_misses_its_goal_says_so(self):
         results = results_of({("quiet-max", "penstock"): [19, 21, 22]})
@@ -106,8 +146,8 @@ class Report(unittest.TestCase):
     def test_a_failure_is_told_once_and_marks_what_it_left(self):
         results = results_of({("connect", "penstock"): [1, 2, 3], ("connect", "hev"): [1, None, 3]})
         results.failures += [(name, "hev", "connect: timed out") for name in ("connect", "pingpong", "pingpong")]
-        lines = self.lines_of(results, "hev")
-        self.assertEqual([line[1] for line in lines[-2:]], ["2 (1 to 3) !", "FAILED"])
+        found = [self.lines_of(results, start)[-1][1] for start in ("hev", "round trips,")]
+        self.assertEqual(found, ["2 (1 to 3) !", "FAILED"])
         self.assertIn("\n- hev failed in connect, pingpong: connect: timed out\n", markdown(results))
 
     def test_the_machine_and_the_versions_of_peers_are_told(self):
