@@ -163,7 +163,8 @@ def charts(results, directory):
         return
     for row in (row for part in SECTIONS for measurement in part.measurements for row in measurement.rows):
         found = {peer: results.of(row.name, peer) for peer in results.peers}
-        lines = [f'"{peer}" {s.median:.6g} {s.lowest:.6g} {s.highest:.6g}\n' for peer, s in found.items() if s]
+        lines = [f'"{peer}" {s.median:.6g} {s.lowest:.6g} {s.highest:.6g} "{number(s.median, row)}"\n'
+                 for peer, s in found.items() if s]
         if lines:
             chart(row, lines, directory)
 
@@ -171,7 +172,7 @@ def charts(results, directory):
 def chart(row, lines, directory):
     data, picture = directory / f"{row.name}.dat", directory / f"{row.name}.svg"
     data.write_text("".join(lines))
-    heading = f"{title(row)}; {row.better} is better"
+    heading = textwrap.fill(f"{title(row)}; {row.better} is better", 80).replace("\n", "\\n")
     variables = f'data="{data}"; bars={len(lines)}; chart="{picture}"; heading="{heading}"'
     try:
         run(["gnuplot", "-e", variables, Path(__file__).with_name("bars.gp")], 30)

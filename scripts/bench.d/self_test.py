@@ -3,6 +3,7 @@
 They make up their samples, or read those that are published: nothing is measured and no program is started.
 """
 
+import re
 import tempfile
 import unittest
 from collections import Counter
@@ -160,6 +161,21 @@ class Report(unittest.TestCase):
         found = [number(value, without) for value in (12345.6, 123.4, 12.34, 0.01234)]
         self.assertEqual(found, ["12,346", "123", "12.3", "0.0123"])
         self.assertEqual(number(1.00049, with_goal), "1.000")
+
+    def test_each_colour_of_a_chart_can_be_seen_on_a_light_and_on_a_dark_page(self):
+        def luminance(colour):  # WCAG 2, relative luminance
+            parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+            linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+        script = Path(__file__).with_name("bars.gp").read_text(encoding="utf-8")
+        colours = set(re.findall(r'"(#[0-9a-f]{6})"', script))
+        self.assertTrue(colours)
+        self.assertNotIn("background", script.replace("no background", ""))
+        for page in "#ffffff", "#0d1117":
+            for colour in colours:
+                dark, light = sorted((luminance(page), luminance(colour)))
+                self.assertGreaterEqual((light + 0.05) / (dark + 0.05), 3, f"{colour} on {page}")
 
     def test_names_of_rows_are_unique(self):
         names = [row.name for part in SECTIONS for measurement in part.measurements for row in measurement.rows]
