@@ -343,9 +343,10 @@ def syscalls_section():
     ]
     return Section(
         "System calls of a short session",
-        f"The mean of {TRACED_SESSIONS} sessions, one after the other: handshake, request, 64 bytes each way; the target "
-        "closes first, right behind its answer. The client waits for each answer, and the next session starts when the "
-        "gateway has closed all descriptors of the last one and all its threads sleep. strace counts the calls of the "
+        f"The mean of {TRACED_SESSIONS} sessions, one after the other: handshake, request, 64 bytes each way; the "
+        "target closes first, right behind its answer. The client waits for each answer, and the next "
+        "session starts when the gateway has closed all descriptors of the last one and all its threads "
+        "sleep. strace counts the calls of the "
         "threads that wait for events.",
         [Measurement("syscalls", rows, own_or_nginx, syscalls)])
 
@@ -361,9 +362,10 @@ def bulk_section():
 
     return Section(
         "Bulk",
-        f"{BULK_TUNNELS} tunnels over loopback, as much as they carry, counted where it is received. Both is upload and "
-        "download in each tunnel at the same time, and its value is their sum; microsocks cannot do it, for it sends nothing "
-        "to a client while that has more to say. CPU is that of the whole transfer, divided by all its bytes.",
+        f"{BULK_TUNNELS} tunnels over loopback, as much as they carry, counted where it is received. Both is "
+        "upload and download in each tunnel at the same time, and its value is their sum; microsocks cannot "
+        "do it, for it sends "
+        "nothing to a client while that has more to say. CPU is that of the whole transfer, divided by all its bytes.",
         [
             measurement("upload", "upload", {"hev": (1.5, None), "direct": (0.85, None)},
                         "CPU per uploaded GiB", {"nginx-stream": (None, 0.2)}),
@@ -419,9 +421,9 @@ def fairness_section():
     balance_title = f"sessions of the fuller of {BALANCE_WORKERS} workers, as a multiple of the mean"
     return Section(
         "Tunnels beside others",
-        "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. The "
-        "round trips of direct are what client, target and the scheduler of this machine take alone. With all workers: "
-        "bulk beside tunnels of another client which does not read what its targets send. "
+        "With one worker: a tunnel that carries a message of 64 bytes each way about every millisecond beside bulk. "
+        "The round trips of direct are what client, target and the scheduler of this machine take alone. "
+        "With all workers: bulk beside tunnels of another client which does not read what its targets send. "
         f"With {BALANCE_WORKERS} workers: the sessions of the worker that has most of {BALANCE_TUNNELS} tunnels, as a "
         "multiple of the mean. A session has two sockets in its worker's epoll instance, and the tfd lines of "
         "/proc/PID/fdinfo tell how many an instance has.",

@@ -229,7 +229,7 @@ def traced(pids, directory):
 
 
 def system_calls(trace):
-    """The calls that have returned, of what strace -f wrote: a Counter of (thread, name, error), error empty if none."""
+    """The calls that have returned, of what strace -f wrote: a Counter of (thread, name, error); no error is empty."""
     calls = Counter()
     for line in trace.splitlines():
         found = re.fullmatch(r"(\d+) +(?:(\w+)\(|<\.\.\. (\w+) resumed>).*\) += (.*)", line)
