@@ -74,7 +74,7 @@ class OptionReader {
     // The thread shares the result, for it may be detached and outlive the reader.
     thread_ = Thread("reader", [count, arguments, running, read = read_] {
       try {
-        read->line = ParseCommandLine(count, arguments, UsableCpus(), running);
+        read->line = ParseCommandLine(count, arguments, UsableCpus().size(), running);
       } catch (const std::bad_alloc&) {
         read->line = {.action = CommandLine::Action::kError, .error = "there is not enough memory for the options"};
       }
@@ -247,7 +247,7 @@ int Main(int count, char* arguments[]) {
   AllowDumps(false);  // passwords are about to be read
   if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
   Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
-  CommandLine line = ParseCommandLine(count, arguments, UsableCpus());
+  CommandLine line = ParseCommandLine(count, arguments, UsableCpus().size());
   switch (line.action) {
     case CommandLine::Action::kHelp:
       std::fputs(HelpText().c_str(), stdout);

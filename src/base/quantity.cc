@@ -45,6 +45,22 @@ std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t lo
   return number;
 }
 
+std::optional<std::vector<unsigned>> ParseNumberList(std::string_view text, unsigned max) {
+  std::vector<unsigned> numbers;
+  for (std::uint64_t low = 0; !text.empty() || numbers.empty();) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const std::string_view range = text.substr(0, comma);
+    const std::size_t dash = range.find('-');
+    const auto first = ParseNumber(range.substr(0, dash), low, max);
+    const auto last = first && dash != range.npos ? ParseNumber(range.substr(dash + 1), *first, max) : first;
+    if (!last || comma + 1 == text.size()) return std::nullopt;
+    for (std::uint64_t number = *first; number <= *last; ++number) numbers.push_back(static_cast<unsigned>(number));
+    low = *last + 1;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return numbers;
+}
+
 std::optional<milliseconds> ParseDuration(std::string_view text) {
   const std::size_t digits = DigitsOf(text);
   const std::string_view name = digits == text.size() ? "s" : text.substr(digits);

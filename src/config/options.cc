@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "penstock/base/endpoint.h"
@@ -63,6 +64,18 @@ Error AddListen(const Directive& directive, Settings& settings) {
     return NotAccepted(directive, "at most " + std::to_string(kListenersMax) + " addresses in all");
   }
   settings.listen.push_back(*endpoint);
+  return std::nullopt;
+}
+
+Error SetCpuAffinity(const Directive& directive, Settings& settings) {
+  CpuAffinity& affinity = settings.cpu_affinity;
+  if (directive.value == "off" || directive.value == "auto") {
+    affinity = {directive.value == "off" ? CpuAffinity::Mode::kOff : CpuAffinity::Mode::kAuto, {}};
+    return std::nullopt;
+  }
+  auto cpus = ParseNumberList(directive.value, kCpusMax - 1);
+  if (!cpus) return NotAccepted(directive, "auto, off, or CPUs in ascending order such as 0-3,8");
+  affinity = {CpuAffinity::Mode::kList, std::move(*cpus)};
   return std::nullopt;
 }
 
@@ -177,6 +190,8 @@ constexpr Option kOptions[] = {
     {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", AddListen,
      [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
     {"workers", "N", "Number of worker threads (one per usable CPU)", SetThreads<&Settings::workers>},
+    {"cpu-affinity", "auto|off|LIST", "Keep each worker on one CPU: of LIST, such as 0-3,8, or of all if as many (%)",
+     SetCpuAffinity, [](const Settings&) { return std::string("auto"); }},
     {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
      SetThreads<&Settings::login_threads>},
     {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", SetRunAs},

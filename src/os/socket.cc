@@ -1,6 +1,7 @@
 #include "penstock/os/socket.h"
 
 #include <ifaddrs.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,8 +10,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "penstock/base/limits.h"
 
@@ -143,6 +146,21 @@ Accepted Accept(int listener) {
   if (errno == EAGAIN) return {Accepted::Status::kNone, Fd(), {}};
   return {AcceptStatus(errno), Fd(), {}};
 }
+
+// A classic BPF program returns the number of the listener; one that does not exist leaves the choice to the hash.
+bool SteerByCpu(int listener, std::span<const unsigned> cpus) {
+  constexpr auto kCpu = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_CPU);
+  std::vector<sock_filter> program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kCpu)};
+  for (std::uint32_t i = 0; i < cpus.size(); ++i) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, cpus[i], 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, i));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, std::numeric_limits<std::uint32_t>::max()));
+  const sock_fprog whole{static_cast<std::uint16_t>(program.size()), program.data()};
+  return ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &whole, sizeof whole) == 0;
+}
+
+void StopSteering(int listener) { SetOption(listener, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0); }
 
 std::size_t BacklogOf(int listener) {
   const tcp_info info = TcpInfo(listener);

@@ -3,10 +3,13 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <algorithm>
 #include <utility>
 
+#include "penstock/base/limits.h"
+
 namespace penstock {
+
+static_assert(kCpusMax == CPU_SETSIZE);
 
 Thread::Thread(const char* name, std::function<void()> body)
     : thread_([name, body = std::move(body)] {
@@ -24,10 +27,23 @@ bool StopRequest::WaitFor(std::chrono::milliseconds timeout) { return raised_.tr
 
 void YieldCpu() { ::sched_yield(); }
 
-std::size_t UsableCpus() {
+std::vector<unsigned> UsableCpus() {
+  std::vector<unsigned> cpus;
   cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
+  CPU_ZERO(&set);
+  ::sched_getaffinity(0, sizeof set, &set);
+  for (unsigned cpu = 0; cpu < kCpusMax; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  if (cpus.empty()) cpus.push_back(0);  // a kernel with more CPUs than a cpu_set_t has
+  return cpus;
+}
+
+void StayOnCpu(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  ::sched_setaffinity(0, sizeof set, &set);
 }
 
 }  // namespace penstock

@@ -1,6 +1,8 @@
 #include "penstock/server/server.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +11,8 @@
 #include "penstock/os/privileges.h"
 #include "penstock/os/process.h"
 #include "penstock/os/socket.h"
+#include "penstock/os/thread.h"
+#include "penstock/server/steering.h"
 
 namespace penstock {
 
@@ -103,24 +107,40 @@ bool Server::Open(std::string* error) try {
       return false;
     }
   }
+  const auto placement = PlaceWorkers(settings_.cpu_affinity, settings_.workers, UsableCpus());
+  if (!placement) {
+    *error = "cpu-affinity names a CPU that this process may not use; see taskset(1)";
+    return false;
+  }
+  if (placement->steers) SteerConnections(listeners, placement->cpus);
   const std::size_t of_quota = std::max(PipesOfQuota() / settings_.workers, std::size_t{1});
   settings_.pipes_max = std::min(settings_.pipes_max, of_quota);
-  StartWorkers(std::move(listeners));
+  StartWorkers(std::move(listeners), placement->cpus);
   return true;
 } catch (const std::system_error& failure) {
   *error = std::string("cannot start a worker: ") + failure.what();
   return false;
 }
 
-void Server::StartWorkers(std::vector<std::vector<Fd>> listeners) {
+// All listeners of an address share one program, so it is attached to those of the first worker.
+void Server::SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus) {
+  for (const Fd& listener : per_worker.front()) {
+    if (!SteerByCpu(listener.get(), cpus)) return;  // an old kernel: the workers keep their CPUs all the same
+  }
+  shared_.steering.Begin();
+}
+
+void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus) {
   logins_ = std::make_unique<Logins>(settings_.login_threads);
   shared_.logins = logins_.get();
   for (auto& of_one : listeners) {
-    workers_.push_back(std::make_unique<Worker>(settings_, log_, shared_, std::move(of_one)));
+    workers_.push_back(std::make_unique<Worker>(workers_.size(), settings_, log_, shared_, std::move(of_one)));
   }
-  for (const auto& worker : workers_) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const auto cpu = cpus.empty() ? std::nullopt : std::optional(cpus[i]);
     running_.fetch_add(1, std::memory_order_relaxed);
-    threads_.emplace_back("worker", [this, &worker = *worker] {
+    threads_.emplace_back("worker", [this, cpu, &worker = *workers_[i]] {
+      if (cpu) StayOnCpu(*cpu);
       worker.Run();
       running_.fetch_sub(1, std::memory_order_release);
       finished_.Raise();

@@ -20,8 +20,9 @@ std::size_t PermitBatch(const Settings& settings) {
 
 }  // namespace
 
-Worker::Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
-    : log_(log),
+Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
+    : number_(number),
+      log_(log),
       shared_(shared),
       policy_(shared.policy.Take()),
       permits_(shared.permits, wake_, PermitBatch(settings)),
@@ -365,11 +366,25 @@ bool Worker::Admit(Accepted& accepted, Admission admission) {
   Session* const session = sessions_.Acquire(std::move(accepted.socket), accepted.peer, admission, clock_.now());
   if (session != nullptr && session->Begin(tools_)) {
     counters_.accepted.Add();
+    if (shared_.steering.on()) KeepSteeringEven();
     return true;
   }
   if (session != nullptr) sessions_.Release(session->handle());
   shared_.limiter.Release(accepted.peer.ip, admission, clock_.now());
   return false;
+}
+
+// Detaches the program for all workers: the listeners of one address share it.
+void Worker::KeepSteeringEven() {
+  const auto uneven = shared_.steering.NoteAccepted(number_);
+  if (!uneven) return;
+  for (const Listener& listener : listeners_) {
+    if (listener.socket.valid()) StopSteering(listener.socket.get());
+  }
+  log_.Write(LogLine(LogLevel::kNotice, "steering-off")
+                 .Number("worker", number_)
+                 .Number("accepted", uneven->own)
+                 .Number("of", uneven->all));
 }
 
 void Worker::ReportPause(Counter& counter, std::string_view event) {

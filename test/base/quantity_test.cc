@@ -24,6 +24,40 @@ TEST_CASE("quantity: numbers are digits within their limits") {
   CHECK_FALSE(ParseNumber("5", 3, 4).has_value());
 }
 
+TEST_CASE("quantity: a list of numbers has numbers and ranges in ascending order") {
+  const struct {
+    const char* text;
+    std::optional<std::vector<unsigned>> numbers;
+  } rows[] = {
+      {"0", {{0}}},
+      {"0,1", {{0, 1}}},
+      {"0-3,8", {{0, 1, 2, 3, 8}}},
+      {"2-2", {{2}}},
+      {"9", {{9}}},
+      {"", std::nullopt},
+      {",", std::nullopt},
+      {"1,", std::nullopt},
+      {",1", std::nullopt},
+      {"1,,2", std::nullopt},
+      {"1,1", std::nullopt},
+      {"2,1", std::nullopt},
+      {"3-2", std::nullopt},
+      {"1-", std::nullopt},
+      {"-1", std::nullopt},
+      {"1-2-3", std::nullopt},
+      {"0-2,2", std::nullopt},
+      {"10", std::nullopt},
+      {"5-10", std::nullopt},
+      {"a", std::nullopt},
+      {"1, 2", std::nullopt},
+      {"+1", std::nullopt},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    CHECK((ParseNumberList(row.text, 9) == row.numbers));
+  }
+}
+
 TEST_CASE("quantity: durations are parsed") {
   const struct {
     std::string_view text;

@@ -204,6 +204,9 @@ TEST_CASE("config: an error about a value names the option, the value and what i
       {"workers", "two", "a number from 1 to 1024"},
       {"workers", "2 ", "a number from 1 to 1024"},
       {"workers", "", "a number from 1 to 1024"},
+      {"cpu-affinity", "", "auto, off, or CPUs in ascending order such as 0-3,8"},
+      {"cpu-affinity", "1,0", "auto, off, or CPUs in ascending order such as 0-3,8"},
+      {"cpu-affinity", "0-1024", "auto, off, or CPUs in ascending order such as 0-3,8"},
       {"login-threads", "0", "a number from 1 to 1024"},
       {"login-threads", "1025", "a number from 1 to 1024"},
       {"max-connections", "0", "a number from 1 to 100000000"},
@@ -343,7 +346,15 @@ TEST_CASE("config: core files are allowed on the command line alone") {
   CHECK(Contains(ErrorIn({"--allow-core-dumps=yes"}), "takes no value"));
 }
 
-TEST_CASE("config: UsableCpus is at least 1") { CHECK(UsableCpus() >= 1); }
+TEST_CASE("config: there is a usable CPU, and the calling thread can stay on it") {
+  const auto before = UsableCpus();
+  REQUIRE(!before.empty());
+  std::thread([&] {
+    StayOnCpu(before.back());
+    CHECK(UsableCpus() == std::vector<unsigned>{before.back()});
+  }).join();
+  CHECK(UsableCpus() == before);
+}
 
 TEST_CASE("config: the options of UDP ASSOCIATE") {
   const Settings standard = Good({});

@@ -11,11 +11,14 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/base/limits.h"
+#include "penstock/os/thread.h"
 #include "test/support/sockets.h"
 
 namespace penstock {
@@ -86,6 +89,45 @@ void ExpectAlone(const Endpoint& where) {
   CHECK_FALSE(second.socket.valid());
   std::string error;
   CHECK_FALSE(Listen(at, &error).valid());
+}
+
+TEST_CASE("socket: a connection goes to the listener of the CPU that received it, until that is switched off") {
+  const Fd first = MustListen(At("127.0.0.1:0"));
+  const Fd second = MustListen(LocalEndpoint(first.get()));
+  const auto accept_all = [](const Fd& listener) {
+    std::size_t count = 0;
+    while (Accept(listener.get()).status == Accepted::Status::kTaken) ++count;
+    return count;
+  };
+  const auto connect_from = [&](unsigned cpu) {
+    std::thread([&] {
+      StayOnCpu(cpu);  // over loopback, a connection is received where it is sent
+      for (int i = 0; i < 64; ++i) {
+        const Connecting client = Connect(LocalEndpoint(first.get()));
+        REQUIRE(WaitFor(client.socket.get(), POLLOUT));
+      }
+    }).join();
+  };
+  constexpr unsigned kAbsent = kCpusMax;
+  const unsigned here = UsableCpus().front();
+  REQUIRE(SteerByCpu(first.get(), std::array{kAbsent, here}));
+  connect_from(here);
+  CHECK(accept_all(first) == 0);
+  CHECK(accept_all(second) == 64);
+  REQUIRE(SteerByCpu(second.get(), std::array{here, kAbsent}));
+  connect_from(here);
+  CHECK(accept_all(first) == 64);
+  CHECK(accept_all(second) == 0);
+  const auto expect_spread = [&] {
+    connect_from(here);
+    CHECK(accept_all(first) > 0);
+    CHECK(accept_all(second) > 0);
+  };
+  REQUIRE(SteerByCpu(first.get(), std::array{kAbsent, kAbsent + 1}));
+  expect_spread();  // from a CPU without a listener
+  REQUIRE(SteerByCpu(first.get(), std::array{kAbsent, here}));
+  StopSteering(first.get());
+  expect_spread();
 }
 
 TEST_CASE("socket: ListenAlone does not share its port") { ExpectAlone(At("127.0.0.1:0")); }

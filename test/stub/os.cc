@@ -102,6 +102,8 @@ Fd Listen(const Endpoint&, std::string*) { Absent(); }
 bool InUse(const Endpoint&) { Absent(); }
 Listening ListenAlone(const Endpoint&) { Absent(); }
 Accepted Accept(int) { Absent(); }
+bool SteerByCpu(int, std::span<const unsigned>) { Absent(); }
+void StopSteering(int) { Absent(); }
 std::size_t BacklogOf(int) { Absent(); }
 Connecting Connect(const Endpoint&, const Source*) { Absent(); }
 Connecting ConnectUdp(const Endpoint&, const Source*) { Absent(); }
@@ -125,7 +127,8 @@ void Thread::Detach() { Absent(); }
 void StopRequest::Raise() { Absent(); }
 bool StopRequest::WaitFor(std::chrono::milliseconds) { Absent(); }
 void YieldCpu() { Absent(); }
-std::size_t UsableCpus() { Absent(); }
+std::vector<unsigned> UsableCpus() { Absent(); }
+void StayOnCpu(unsigned) { Absent(); }
 
 void Deadline::Disarm() { Absent(); }
 DeadlineQueue::DeadlineQueue(std::chrono::milliseconds duration) : duration_(duration) { Absent(); }

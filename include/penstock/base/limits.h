@@ -247,6 +247,8 @@ inline constexpr std::size_t kPermitsPerBatch = 64;         // that a worker lea
 inline constexpr std::chrono::milliseconds kAcceptRetryDelay{
     100};  // without descriptors or memory, unless a session ends
 inline constexpr std::size_t kWorkersMax = 1024;
+inline constexpr unsigned kCpusMax = 1024;          // CPU_SETSIZE, sched_setaffinity(2)
+inline constexpr std::size_t kSteeringSample = 64;  // connections of a worker between comparisons (steering.h)
 inline constexpr std::size_t kListenersMax = 64;
 
 // Descriptors that belong to no session: those of the process (standard streams and the like) and of each worker

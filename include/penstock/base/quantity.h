@@ -9,11 +9,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace penstock {
 
 // A decimal number from `low` to `high`; nothing for any other text, signs and blanks included.
 std::optional<std::uint64_t> ParseNumber(std::string_view text, std::uint64_t low, std::uint64_t high);
+
+// Numbers and ranges from 0 to `max` in ascending order, such as "0-3,8"; nothing for any other text.
+std::optional<std::vector<unsigned>> ParseNumberList(std::string_view text, unsigned max);
 
 // "250ms", "10s", "10" (seconds), "5m", "2h"; 1 ms to 365 days. Nothing for any other text.
 std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,14 @@ struct Accepted {
 
 // Accepts one connection: accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 Accepted Accept(int listener);
+
+// Gives each connection to the listener of the CPU that received it: `listener` is one of several with SO_REUSEPORT at
+// one address, and the first to call listen(2) among them serves cpus[0], and so on. Connections that come in on another
+// CPU are spread as before. False if the kernel does not support that (SO_ATTACH_REUSEPORT_CBPF, socket(7)).
+[[nodiscard]] bool SteerByCpu(int listener, std::span<const unsigned> cpus);
+
+// Spreads connections by their addresses again (SO_DETACH_REUSEPORT_BPF).
+void StopSteering(int listener);
 
 // The number of connections in the backlog (TCP_INFO, tcp(7)); 0 if the socket does not listen.
 std::size_t BacklogOf(int listener);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <semaphore>
 #include <thread>
+#include <vector>
 
 namespace penstock {
 
@@ -43,7 +44,11 @@ class StopRequest {
 // Lets other runnable threads use this CPU first (sched_yield(2)).
 void YieldCpu();
 
-// The number of CPUs that this process may use (sched_getaffinity(2)); at least 1.
-std::size_t UsableCpus();
+// The CPUs that this process may use, in ascending order (sched_getaffinity(2)); at least one.
+std::vector<unsigned> UsableCpus();
+
+// Keeps the calling thread on one of them (sched_setaffinity(2)). If the CPU has become unusable, the thread stays as
+// it is.
+void StayOnCpu(unsigned cpu);
 
 }  // namespace penstock

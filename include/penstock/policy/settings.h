@@ -26,9 +26,21 @@ enum class UdpFilter : std::uint8_t {
   kAddress,  // of addresses that the client has sent to, from any port (RFC 4787 section 5: address-dependent)
 };
 
+// Which CPUs the workers run on.
+struct CpuAffinity {
+  enum class Mode : std::uint8_t {
+    kOff,   // the scheduler chooses
+    kAuto,  // one usable CPU each, if there are as many as workers
+    kList,  // `cpus`, one after the other
+  };
+  Mode mode = Mode::kOff;
+  std::vector<unsigned> cpus;  // for kList; not empty, and without repetition
+};
+
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
+  CpuAffinity cpu_affinity;       // kAuto on a command line without the option
   std::size_t login_threads = 1;  // threads that verify password hashes
   std::string run_as;             // drop privileges to this user after binding; empty: keep them
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,8 @@ class Server {
   Policy WithDefaults(Policy policy) const;
   bool Open(std::string* error);
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
-  void StartWorkers(std::vector<std::vector<Fd>> listeners);
+  void SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus);
+  void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
   void Enter(Phase phase);
 
   Settings settings_;

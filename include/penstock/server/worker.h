@@ -58,6 +58,7 @@
 #include "penstock/relay/pending_buffer.h"
 #include "penstock/relay/throttle.h"
 #include "penstock/server/permits.h"
+#include "penstock/server/steering.h"
 #include "penstock/session/session.h"
 #include "penstock/udp/associate.h"
 #include "penstock/udp/port_pool.h"
@@ -77,6 +78,7 @@ struct WorkersShared {
       : policy(std::move(first_policy)),
         name_files(settings.names.resolv_conf, settings.names.hosts_file),
         permits(settings.connections_max),
+        steering(settings.workers),
         bind_ports(settings.bind_ports),
         udp_ports(settings.udp_ports) {}
 
@@ -84,6 +86,7 @@ struct WorkersShared {
   Logins* logins = nullptr;  // set before the first worker is made
   NameFiles name_files;
   Permits permits;  // for sessions
+  Steering steering;
   PortPool bind_ports;
   PortPool udp_ports;
   std::atomic<Phase> phase{Phase::kServing};
@@ -93,9 +96,9 @@ struct WorkersShared {
 
 class Worker {
  public:
-  // `listeners` are non-blocking. `settings`, `log` and `shared` must outlive the worker. Throws std::system_error if
-  // the system has no descriptor or memory for its poller.
-  Worker(const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
+  // `number` is from 0 to settings.workers - 1. `listeners` are non-blocking. `settings`, `log` and `shared` must outlive
+  // the worker. Throws std::system_error if the system has no descriptor or memory for its poller.
+  Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
   ~Worker();
 
   // Serves until the phase is kStopping, or is kDraining and the backlog and all sessions have ended.
@@ -140,12 +143,14 @@ class Worker {
   bool TakePermit(const Listener& listener);
   Admission AdmissionOf(const Accepted& accepted);
   bool Admit(Accepted& accepted, Admission admission);
+  void KeepSteeringEven();
   void ReportPause(Counter& counter, std::string_view event);
   bool accepting_paused() const { return permits_.waiting() || accept_retry_ > clock_.now(); }
 
   void Schedule(Session& session, Session::Next next);
   void Release(Session& session);
 
+  const std::size_t number_;
   Log& log_;
   WorkersShared& shared_;
   std::shared_ptr<const Policy> policy_;
