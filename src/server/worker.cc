@@ -142,6 +142,7 @@ void Worker::Dispatch(const Poller::Event& event) {
   }
   Session* const session = sessions_.Resolve(handle);
   if (session == nullptr) return;  // it ended earlier in this turn
+  if (!session->defers_steps()) last_short_ = clock_.now();
   if (tag == kTagClient) {
     Schedule(*session, session->OnClient(event.events, tools_));
   } else if (tag == kTagBindListener) {
@@ -247,14 +248,17 @@ void Worker::DeliverToDatagram(Handle waiting, const NameAnswer& answer) {
   Schedule(*session, next);
 }
 
-// Gives sessions their turns until kTurnBytes have been moved, so that new events do not wait for the whole list. The
-// rest comes first in the next turn.
+// Gives sessions their turns until a turn's bytes have been moved, so that new events do not wait for the whole list. The
+// rest comes first in the next turn. With one worker, 64 downloads, and a tunnel that sends 64 bytes each millisecond,
+// the 99th percentile of its round trips is 2 to 3 ms with kSharedTurnBytes and 4.5 to 6 ms with kTurnBytes, at the same
+// rate of the downloads; but 8 downloads by themselves need 1.4 times the CPU.
 void Worker::RunReadyList() {
-  tools_.flow.quantum = kTurnBytes;
+  const std::size_t bytes_max = clock_.now() - last_short_ < kSharedTurnMemory ? kSharedTurnBytes : kTurnBytes;
+  tools_.flow.quantum = bytes_max;
   const std::size_t count = ready_.size();
   const std::uint64_t moved = BytesMoved();
   std::size_t done = 0;
-  while (done < count && BytesMoved() - moved < kTurnBytes) {
+  while (done < count && BytesMoved() - moved < bytes_max) {
     Session* const session = sessions_.Resolve(ready_[done++]);
     if (session == nullptr) continue;
     session->set_on_ready_list(false);

@@ -157,8 +157,11 @@ inline constexpr std::size_t kSpliceBytes = 1024 * 1024;
 inline constexpr std::size_t kUnsentBytes = 1024 * 1024;
 
 // kTurnBytes is the quantum of a flow on the ready list, and of all of them together before the worker polls for events
-// again. kFirstBytes is the quantum of a flow that an event starts.
+// again. It is kSharedTurnBytes for kSharedTurnMemory after a session without bulk had an event: its next message would
+// wait for two turns on its round trip. kFirstBytes is the quantum of a flow that an event starts.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
+inline constexpr std::size_t kSharedTurnBytes = 128 * 1024;
+inline constexpr std::chrono::milliseconds kSharedTurnMemory{10};
 inline constexpr std::size_t kFirstBytes = 64 * 1024;
 static_assert(kTurnBytes >= kSpliceBytes && kFirstBytes > kBulkAfter * kCopyBytes);
 

@@ -18,7 +18,8 @@
 //   3. Names     Answers of the resolver go to the sessions and datagrams that wait for them.
 //   4. Ready     Each session on the ready list has a turn, the longest waiting first, with a quantum of kTurnBytes
 //                each way. Once they have moved kTurnBytes together, the rest comes first in the next turn: however
-//                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most.
+//                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most. Both are
+//                kSharedTurnBytes if a session that moves no bulk has had an event lately.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
 //   6. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
 //                further turn in a row, kAcceptsPerTurn at most. A single client thus costs no accept(2) that finds the
@@ -165,6 +166,7 @@ class Worker {
   PermitLease permits_;
   std::vector<Listener> listeners_;
   TimePoint accept_retry_{};                // no accept before this time
+  TimePoint last_short_{};                  // when a session that moves no bulk last had an event
   std::optional<Handle> only_association_;  // if all events of the last turn were its datagrams
 
   Guard guard_;

@@ -103,12 +103,14 @@ class Session {
   const Endpoint& client() const { return core_.client; }
   Admission admission() const { return core_.admission; }
 
+  // True if an event does not lead to a step at once, as above.
+  bool defers_steps() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }
+
   // For the worker: true exactly while the session is on its ready list.
   bool on_ready_list() const { return on_ready_list_; }
   void set_on_ready_list(bool on_it) { on_ready_list_ = on_it; }
 
  private:
-  bool defers_steps() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }
   Next Drive(const SessionTools& tools);
   Next Step(const SessionTools& tools);
   Next StepRelay(const SessionTools& tools);
