@@ -19,6 +19,7 @@
 #include "penstock/os/thread.h"
 #include "penstock/os/timers.h"
 #include "penstock/os/udp.h"
+#include "penstock/os/unix_socket.h"
 
 namespace penstock {
 namespace {
@@ -143,5 +144,9 @@ Received ReceiveMany(int, std::span<mmsghdr>) { Absent(); }
 Sent SendMany(int, std::span<mmsghdr>) { Absent(); }
 std::size_t SegmentBytes(const msghdr&) { Absent(); }
 void CutIntoSegments(msghdr&, UdpControl&, std::size_t) { Absent(); }
+
+UnixListener UnixListener::Open(const std::string&, std::string*) { Absent(); }
+UnixListener& UnixListener::operator=(UnixListener&&) noexcept { Absent(); }
+void UnixListener::Remove() { Absent(); }
 
 }  // namespace penstock
