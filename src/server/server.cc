@@ -31,15 +31,20 @@ DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::si
 
 namespace {
 
+// What the admin interface takes at most.
+std::size_t AdminDescriptors(const AdminSettings& admin) {
+  return admin.listeners() == 0 ? 0 : kDescriptorsOfAdmin + admin.listeners() + kAdminConnectionsMax;
+}
+
 // Lowers the maxima of `settings` to what the descriptor limit allows. False if no session is left, with a sentence in
 // `*error`.
 bool FitToSystem(Settings& settings, std::string* error) {
-  const std::size_t descriptors = RaiseDescriptorLimit();
+  const std::size_t all = RaiseDescriptorLimit();
+  const std::size_t descriptors = all - std::min(all, AdminDescriptors(settings.admin));
   const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
   const std::size_t fit = budget.sessions;
   if (fit == 0) {
-    *error = "the limit of " + std::to_string(descriptors) +
-             " open files leaves no descriptor for a session; raise it " +
+    *error = "the limit of " + std::to_string(all) + " open files leaves no descriptor for a session; raise it " +
              "(ulimit -n, LimitNOFILE=) or use fewer workers";
     return false;
   }

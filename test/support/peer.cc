@@ -83,7 +83,7 @@ std::optional<IpAddress> OutsideAddress(bool v4) {
   return std::nullopt;
 }
 
-Peer::Peer(Fd connected) : socket_(std::move(connected)) { SetOption(fd(), IPPROTO_TCP, TCP_NODELAY, 1); }
+Peer::Peer(Fd connected) : socket_(std::move(connected)) { SendAtOnce(fd()); }  // without effect on a Unix socket
 
 Peer Peer::Unconnected(const Endpoint& like, Buffers buffers) {
   Peer peer(NewSocket(like));

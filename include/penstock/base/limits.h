@@ -265,6 +265,22 @@ inline constexpr std::size_t kPipesMin = 4;
 inline constexpr std::size_t kPipesMax = 64;
 inline constexpr std::size_t kDescriptorsPerSession = 2;
 
+// --- The admin interface --------------------------------------------------------------------------------------------
+
+// A request is its head and its body. A connection answers at most kAdminRequestsPerTurn pipelined ones before the
+// others have a turn.
+inline constexpr std::size_t kAdminListenersMax = 8;
+inline constexpr std::size_t kAdminConnectionsMax = 64;
+inline constexpr std::size_t kAdminRequestBytesMax = 8 * 1024;
+inline constexpr std::size_t kAdminHeadersMax = 64;  // of a request
+inline constexpr int kAdminRequestsPerTurn = 16;
+inline constexpr std::size_t kAdminTokenBytesMax = 1'024;
+
+// The timeout of a request from its first byte, of an idle connection, and of a client that takes none of its answer.
+inline constexpr std::chrono::milliseconds kAdminTimeout{30'000};
+
+inline constexpr std::size_t kDescriptorsOfAdmin = 2;  // poller and wake-up, beside listeners and connections
+
 // --- The configuration ----------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kConfigBytesMax = 16 * 1024 * 1024;  // of one file

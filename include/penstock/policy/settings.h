@@ -8,12 +8,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
 #include "penstock/base/names.h"
+#include "penstock/base/secret.h"
 #include "penstock/os/socket.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/policy.h"
@@ -35,6 +37,18 @@ struct CpuAffinity {
   };
   Mode mode = Mode::kOff;
   std::vector<unsigned> cpus;  // for kList; not empty, and without repetition
+};
+
+// The admin interface (admin/admin.h). It is off unless it has a socket or an address.
+struct AdminSettings {
+  std::vector<std::string> sockets;     // paths of Unix sockets
+  std::vector<Endpoint> addresses;      // port 0: the kernel picks one
+  std::vector<std::string> hosts;       // accepted in the Host header, beside addresses and localhost; in lower case
+  std::string token_file;               // empty: none
+  std::shared_ptr<const Secret> token;  // the contents of token_file; null: none
+  std::chrono::milliseconds timeout = kAdminTimeout;
+
+  std::size_t listeners() const { return sockets.size() + addresses.size(); }
 };
 
 struct Settings {
@@ -66,6 +80,7 @@ struct Settings {
 
   GuardOptions guard;
   ResolverSettings names;
+  AdminSettings admin;
 
   Policy policy;
 };

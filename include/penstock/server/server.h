@@ -68,12 +68,15 @@ class Server {
   // Ends all sessions at once, relays with a reset. The workers finish.
   void Stop() { Enter(Phase::kStopping); }
 
+  // Any thread.
+  Phase phase() const { return shared_.phase.load(std::memory_order_acquire); }
+
   // A descriptor that is readable when a worker has finished, until ClearFinished. finished(): all workers have.
   int finished_fd() const { return finished_.fd(); }
   void ClearFinished() const { finished_.Clear(); }
   bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
 
-  // The sum of a counter or gauge over all workers.
+  // The sum of a counter or gauge over all workers. Any thread.
   std::uint64_t Sum(Counter Counters::*counter) const;
   std::uint64_t Sum(Gauge Gauges::*gauge) const;
   std::uint64_t Replies(std::size_t rep) const;  // for tests

@@ -1,0 +1,55 @@
+// Who may ask what of the admin interface, and what is answered: permissions and routes, as a function of a request.
+// A Site is owned by Admin, and const; any thread may ask it. The routes must not block.
+// Invariant: no web page of another site can use the interface. A page that rebinds its name to this address sends that
+// name as Host, which is not accepted; a form that posts here sends its own site as Origin.
+// Does not: parse requests (http.h), know the gateway (routes.h).
+//
+//   a request through           GET, HEAD      other methods                       Host
+//   a Unix socket               free           free: the file's mode decides       any
+//   an address of loopback      free           the token, if there is one          an address, localhost or a known name
+//   any other address           the token      the token                           the same
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "penstock/admin/http.h"
+#include "penstock/policy/settings.h"
+
+namespace penstock {
+
+// The kind of listener that a connection came through.
+enum class Entrance : std::uint8_t {
+  kUnixSocket,
+  kLoopback,
+  kNetwork,
+};
+
+struct Route {
+  Method method;          // kGet also answers HEAD
+  std::string_view path;  // a literal
+  std::function<Response(const Request&)> answer;
+};
+
+class Site {
+ public:
+  Site(std::vector<Route> routes, const AdminSettings& settings);
+
+  // The response of the route, or 401, 403, 404, 405 or 421.
+  Response Answer(const Request& request, Entrance entrance) const;
+
+ private:
+  bool AcceptsHost(std::string_view host) const;
+  bool HasToken(const Request& request) const;
+  Response AnswerOfRoute(const Request& request) const;
+
+  const std::vector<Route> routes_;
+  const std::vector<std::string> hosts_;
+  const std::shared_ptr<const Secret> token_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,113 @@
+#include "penstock/admin/site.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "penstock/base/digest.h"
+#include "penstock/base/endpoint.h"
+#include "penstock/base/text.h"
+
+namespace penstock {
+namespace {
+
+std::string InLowerCase(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), LowerCase);
+  return lower;
+}
+
+// The host of HOST[:PORT] (RFC 9110 section 7.2); empty if the port is no number.
+std::string_view WithoutPort(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || text.ends_with(']')) return text;
+  const std::string_view port = text.substr(colon + 1);
+  const bool is_number = port.find_first_not_of("0123456789") == std::string_view::npos;
+  return is_number ? text.substr(0, colon) : "";
+}
+
+bool IsAddress(std::string_view host) {
+  if (!host.starts_with('[')) {
+    const auto address = IpAddress::Parse(host);
+    return address && address->is_v4() && host.find(':') == std::string_view::npos;
+  }
+  return host.ends_with(']') && host.find(':') != std::string_view::npos &&
+         IpAddress::Parse(host.substr(1, host.size() - 2)).has_value();
+}
+
+bool OnlyReads(Method method) { return method == Method::kGet || method == Method::kHead; }
+
+// True if a browser sends the request for a page of another site: Origin is SCHEME://HOST[:PORT] or "null" (RFC 6454
+// section 7), and other programs send none.
+bool IsOfOtherSite(const Request& request) {
+  const auto origin = request.Header("Origin");
+  if (!origin) return false;
+  const std::size_t scheme = origin->find("://");
+  return scheme == std::string_view::npos || InLowerCase(origin->substr(scheme + 3)) != InLowerCase(request.host);
+}
+
+std::string_view NameOf(Method method) {
+  switch (method) {
+    case Method::kGet:
+      return "GET, HEAD";
+    case Method::kHead:
+      return "HEAD";
+    case Method::kPost:
+      return "POST";
+    case Method::kDelete:
+      return "DELETE";
+    case Method::kOther:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+Site::Site(std::vector<Route> routes, const AdminSettings& settings)
+    : routes_(std::move(routes)), hosts_(settings.hosts), token_(settings.token) {}
+
+Response Site::Answer(const Request& request, Entrance entrance) const {
+  if (entrance != Entrance::kUnixSocket) {
+    if (!AcceptsHost(request.host)) return ErrorResponse(421, "this Host is not accepted; see --admin-host");
+    const bool wants_token = entrance == Entrance::kNetwork || (!OnlyReads(request.method) && token_ != nullptr);
+    if (wants_token && !HasToken(request)) {
+      Response refusal = ErrorResponse(401, "send the token of --admin-token-file as Authorization: Bearer TOKEN");
+      refusal.headers = "WWW-Authenticate: Bearer\r\n";
+      return refusal;
+    }
+    if (!OnlyReads(request.method) && IsOfOtherSite(request)) {
+      return ErrorResponse(403, "the Origin is another site");
+    }
+  }
+  return AnswerOfRoute(request);
+}
+
+bool Site::AcceptsHost(std::string_view host) const {
+  const std::string name = InLowerCase(WithoutPort(host));
+  return name == "localhost" || IsAddress(name) || std::ranges::find(hosts_, name) != hosts_.end();
+}
+
+bool Site::HasToken(const Request& request) const {
+  constexpr std::string_view kScheme = "bearer ";
+  const auto credentials = request.Header("Authorization");
+  if (!credentials || token_ == nullptr) return false;
+  if (InLowerCase(credentials->substr(0, kScheme.size())) != kScheme) return false;
+  return SameInConstantTime(Trimmed(credentials->substr(kScheme.size())), token_->Reveal());
+}
+
+Response Site::AnswerOfRoute(const Request& request) const {
+  const Method method = request.method == Method::kHead ? Method::kGet : request.method;
+  std::string allowed;
+  for (const Route& route : routes_) {
+    if (route.path != request.path) continue;
+    if (route.method == method) return route.answer(request);
+    allowed += (allowed.empty() ? "" : ", ") + std::string(NameOf(route.method));
+  }
+  if (allowed.empty()) return ErrorResponse(404);
+  Response refusal = ErrorResponse(405);
+  refusal.headers = "Allow: " + allowed + "\r\n";
+  return refusal;
+}
+
+}  // namespace penstock

@@ -1,0 +1,144 @@
+#include "penstock/admin/site.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+std::vector<Route> Routes() {
+  return {
+      {Method::kGet, "/page", [](const Request&) { return TextResponse(200, "page"); }},
+      {Method::kPost, "/page", [](const Request& request) { return TextResponse(202, request.body); }},
+      {Method::kDelete, "/one", [](const Request&) { return TextResponse(200, "gone"); }},
+  };
+}
+
+AdminSettings WithToken() {
+  AdminSettings settings;
+  settings.hosts = {"gateway.example"};
+  settings.token = std::make_shared<const Secret>("open-sesame");
+  return settings;
+}
+
+Response Ask(const Site& site, Entrance entrance, std::string_view method, std::string_view path,
+             std::string_view fields = "Host: localhost\r\n") {
+  const std::string text =
+      std::string(method) + ' ' + std::string(path) + " HTTP/1.1\r\n" + std::string(fields) + "\r\n";
+  Request request;
+  REQUIRE(ParseRequest(text, &request).status == ParseResult::Status::kComplete);
+  return site.Answer(request, entrance);
+}
+
+TEST_CASE("site: a route is found by path and method; HEAD is GET") {
+  const Site site(Routes(), {});
+  CHECK(Ask(site, Entrance::kLoopback, "GET", "/page").body == "page\n");
+  CHECK(Ask(site, Entrance::kLoopback, "HEAD", "/page?x=1").status == 200);
+  CHECK(Ask(site, Entrance::kLoopback, "POST", "/page").status == 202);
+  CHECK(Ask(site, Entrance::kLoopback, "DELETE", "/one").status == 200);
+  for (const std::string_view path : {"/", "/pag", "/page/", "//page", "/PAGE", "/x/../page"}) {
+    CHECK(Ask(site, Entrance::kLoopback, "GET", path).status == 404);
+  }
+  const Response put = Ask(site, Entrance::kLoopback, "PUT", "/page");
+  CHECK(put.status == 405);
+  CHECK(put.headers == "Allow: GET, HEAD, POST\r\n");
+  CHECK(Ask(site, Entrance::kLoopback, "HEAD", "/one").headers == "Allow: DELETE\r\n");
+}
+
+TEST_CASE("site: the Host is an address, localhost or a known name, with or without a port") {
+  const Site site(Routes(), WithToken());
+  const auto status = [&](std::string_view host, Entrance entrance = Entrance::kLoopback) {
+    return Ask(site, entrance, "GET", "/page", "Host: " + std::string(host) + "\r\n").status;
+  };
+  for (const std::string_view good : {"localhost", "LocalHost:80", "127.0.0.1", "10.1.2.3:9180", "[::1]", "[::1]:80",
+                                      "gateway.example", "Gateway.Example:443", "localhost:"}) {
+    CAPTURE(good);
+    CHECK(status(good) == 200);
+  }
+  for (const std::string_view bad : {"",
+                                     ":80",
+                                     "evil.example",
+                                     "localhost.evil.example",
+                                     "evil.example:localhost",
+                                     "127.0.0.1.evil.example",
+                                     "::1",
+                                     "[::1",
+                                     "::1]",
+                                     "[127.0.0.1]",
+                                     "[localhost]",
+                                     "127.1",
+                                     "2130706433",
+                                     "localhost:80:80",
+                                     "user@localhost",
+                                     "localhost/",
+                                     "localhost, evil.example",
+                                     "gateway.example.",
+                                     "[::1]x",
+                                     "[::1]:x"}) {
+    CAPTURE(bad);
+    CHECK(status(bad) == 421);
+    CHECK(status(bad, Entrance::kUnixSocket) == 200);
+  }
+  CHECK(Ask(site, Entrance::kLoopback, "GET", "http://evil.example/page").status == 421);
+}
+
+TEST_CASE("site: who needs the token depends on the listener and the method") {
+  const Site open(Routes(), {});
+  const Site closed(Routes(), WithToken());
+  const std::string_view with = "Host: localhost\r\nAuthorization: Bearer open-sesame\r\n";
+  const std::string_view without = "Host: localhost\r\n";
+  CHECK(Ask(open, Entrance::kLoopback, "POST", "/page", without).status == 202);
+  CHECK(Ask(open, Entrance::kNetwork, "GET", "/page", with).status == 401);
+  CHECK(Ask(closed, Entrance::kUnixSocket, "POST", "/page", without).status == 202);
+  CHECK(Ask(closed, Entrance::kLoopback, "GET", "/page", without).status == 200);
+  CHECK(Ask(closed, Entrance::kLoopback, "HEAD", "/page", without).status == 200);
+  for (const std::string_view method : {"POST", "DELETE", "PUT"}) {
+    CHECK(Ask(closed, Entrance::kLoopback, method, "/page", without).status == 401);
+    CHECK(Ask(closed, Entrance::kLoopback, method, "/page", with).status != 401);
+    CHECK(Ask(closed, Entrance::kNetwork, method, "/page", without).status == 401);
+  }
+  CHECK(Ask(closed, Entrance::kNetwork, "GET", "/page", without).status == 401);
+  CHECK(Ask(closed, Entrance::kNetwork, "GET", "/page", with).status == 200);
+  const Response refusal = Ask(closed, Entrance::kNetwork, "GET", "/missing", without);  // tells nothing about routes
+  CHECK(refusal.status == 401);
+  CHECK(refusal.headers == "WWW-Authenticate: Bearer\r\n");
+}
+
+TEST_CASE("site: a token is the whole of it, with the scheme in any case") {
+  const Site site(Routes(), WithToken());
+  const auto status = [&](std::string_view credentials) {
+    return Ask(site, Entrance::kNetwork, "GET", "/page",
+               "Host: localhost\r\nAuthorization: " + std::string(credentials) + "\r\n")
+        .status;
+  };
+  for (const std::string_view good : {"Bearer open-sesame", "bEARER   open-sesame"}) CHECK(status(good) == 200);
+  for (const std::string_view bad :
+       {"", "Bearer", "Bearer ", "Bearer open-sesam", "Bearer open-sesame!", "Bearer Open-sesame", "open-sesame",
+        "Basic open-sesame", "Beareropen-sesame", "Bearer open-sesame x", "Bearer open-sesame, Bearer x"}) {
+    CAPTURE(bad);
+    CHECK(status(bad) == 401);
+  }
+}
+
+TEST_CASE("site: a page of another site changes nothing") {
+  const Site site(Routes(), {});
+  const auto status = [&](std::string_view method, std::string_view origin, Entrance entrance = Entrance::kLoopback) {
+    return Ask(site, entrance, method, "/page", "Host: 127.0.0.1:9180\r\nOrigin: " + std::string(origin) + "\r\n")
+        .status;
+  };
+  CHECK(status("POST", "http://127.0.0.1:9180") == 202);
+  CHECK(status("POST", "https://127.0.0.1:9180") == 202);  // a TLS terminator in front
+  for (const std::string_view other : {"http://evil.example", "null", "http://127.0.0.1", "http://127.0.0.1:91800",
+                                       "http://127.0.0.1:9180/", "127.0.0.1:9180", ""}) {
+    CAPTURE(other);
+    CHECK(status("POST", other) == 403);
+    CHECK(status("GET", other) == 200);  // which the page cannot read: there is no CORS
+  }
+  CHECK(status("POST", "http://evil.example", Entrance::kUnixSocket) == 202);
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,391 @@
+// The admin interface over real sockets: requests in any segments, slow and hostile clients, its limits and its files.
+#include "penstock/admin/admin.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "penstock/admin/routes.h"
+#include "penstock/base/limits.h"
+#include "test/support/exchange.h"
+#include "test/support/gateway.h"
+#include "test/support/temp_directory.h"
+
+namespace penstock::test {
+namespace {
+
+TEST_SUITE_BEGIN("admin");
+
+// More than the kernel queues for the reader of a Unix socket, and of a TCP connection.
+constexpr std::size_t kLarge = 1024 * 1024;
+constexpr std::size_t kHuge = 32 * 1024 * 1024;
+
+AdminSettings TestAdminSettings() {
+  AdminSettings settings;
+  settings.addresses = {kLoopback};
+  return settings;
+}
+
+// An admin interface with routes of its own. The descriptors and threads at its end are those before it.
+class TestAdmin {
+ public:
+  explicit TestAdmin(const AdminSettings& settings = TestAdminSettings()) {
+    const auto send = [](std::size_t bytes) {
+      return [bytes](const Request&) { return Response{200, "text/plain", std::string(bytes, 'x')}; };
+    };
+    std::string error;
+    admin_ = Admin::Start(settings,
+                          {{Method::kGet, "/", [](const Request&) { return TextResponse(200, "hello"); }},
+                           {Method::kPost, "/", [](const Request& request) { return TextResponse(200, request.body); }},
+                           {Method::kGet, "/large", send(kLarge)},
+                           {Method::kGet, "/huge", send(kHuge)}},
+                          &error);
+    if (admin_ == nullptr) throw std::runtime_error(error);
+  }
+  ~TestAdmin() {
+    admin_.reset();
+    CHECK(ToText(Descriptors()) == ToText(before_));
+    CHECK(WaitUntil([&] { return Threads() <= threads_before_; }));
+  }
+  TestAdmin(const TestAdmin&) = delete;
+  TestAdmin& operator=(const TestAdmin&) = delete;
+
+  const Endpoint& at(std::size_t index = 0) const { return admin_->listening()[index]; }
+  Peer Client(Peer::Buffers buffers = {}) const { return Peer::To(at(), buffers); }
+
+ private:
+  const std::map<std::string, std::size_t> before_ = Descriptors();
+  const std::size_t threads_before_ = Threads();
+  std::unique_ptr<Admin> admin_;
+};
+
+std::string RequestFor(std::string_view target, std::string_view fields = "") {
+  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" + std::string(fields) + "\r\n";
+}
+
+struct Answer {
+  int status = 0;
+  std::string head;
+  std::string body;
+};
+
+// Receives one answer, and nothing behind it.
+Answer ReceiveAnswer(const Peer& client, bool head_only = false) {
+  Answer answer;
+  while (!answer.head.ends_with("\r\n\r\n")) answer.head += client.Receive(1);
+  answer.status = std::stoi(answer.head.substr(9, 3));
+  const std::size_t length = answer.head.find("Content-Length: ");
+  REQUIRE(length != std::string::npos);
+  if (!head_only) answer.body = client.Receive(std::stoul(answer.head.substr(length + 16)));
+  return answer;
+}
+
+Answer Ask(const Peer& client, std::string_view request) {
+  client.Send(request);
+  return ReceiveAnswer(client);
+}
+
+Peer ToSocket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path.c_str());
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return Peer(std::move(socket));
+}
+
+TEST_CASE("admin: a connection answers one request after the other, and HEAD without a body") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  const Answer answer = Ask(client, RequestFor("/"));
+  CHECK(answer.status == 200);
+  CHECK(answer.body == "hello\n");
+  CHECK(answer.head.find("\r\nX-Content-Type-Options: nosniff\r\n") != std::string::npos);
+  CHECK(answer.head.find("\r\nAccess-Control") == std::string::npos);
+  client.Send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(ReceiveAnswer(client, true).head == answer.head);
+  CHECK(Ask(client, RequestFor("/missing")).status == 404);
+  CHECK(Ask(client, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc").body == "abc\n");
+}
+
+TEST_CASE("admin: requests that come glued are answered in their order, more than a turn's share of them") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  constexpr int kCount = 20 * kAdminRequestsPerTurn;
+  std::string all;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string body = std::to_string(i);
+    all += "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  client.Send(all);
+  client.HalfClose();
+  for (int i = 0; i < kCount; ++i) CHECK(ReceiveAnswer(client).body == std::to_string(i) + '\n');
+  CHECK(client.ReceiveToEnd().empty());
+}
+
+TEST_CASE("admin: a request in single bytes is answered") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  for (const char c : RequestFor("/")) client.Send({&c, 1});
+  CHECK(ReceiveAnswer(client).status == 200);
+}
+
+TEST_CASE("admin: HTTP/1.0, close and an error end the connection after their answer, whatever follows") {
+  const TestAdmin admin;
+  for (const auto& [request, status] : std::initializer_list<std::pair<std::string, int>>{
+           {"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", 200},
+           {RequestFor("/", "Connection: close\r\n"), 200},
+           {RequestFor("/", "Content-Length: 1\r\nContent-Length: 2\r\n"), 400},
+           {RequestFor("/", "Transfer-Encoding: chunked\r\n"), 501},
+           {RequestFor("/", "A: " + std::string(kAdminRequestBytesMax, 'x')), 431},
+           {RequestFor("/", "Content-Length: 100000\r\n"), 413}}) {
+    CAPTURE(request);
+    const Peer client = admin.Client();
+    client.Send(request + RequestFor("/missing") + std::string(20'000, 'x'));
+    const Answer answer = ReceiveAnswer(client);
+    CHECK(answer.status == status);
+    CHECK(answer.head.find("\r\nConnection: close\r\n") != std::string::npos);
+    CHECK(client.ReceiveToEnd().empty());
+  }
+}
+
+TEST_CASE("admin: a client that goes on sending after the last answer is cut off") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  client.Send("bad\r\n");
+  CHECK(ReceiveAnswer(client).status == 400);
+  CHECK(WaitUntil([&] { return client.SendSome(std::string(64 * 1024, 'x')) == 0; }));
+}
+
+TEST_CASE("admin: an unfinished request gets 408, and an idle connection is closed without a word") {
+  AdminSettings settings = TestAdminSettings();
+  settings.timeout = milliseconds(100);
+  const TestAdmin admin(settings);
+  const Peer idle = admin.Client();
+  const Peer head = admin.Client();
+  const Peer body = admin.Client();
+  head.Send("GET / HT");
+  body.Send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx");
+  for (const Peer* const client : {&head, &body}) {
+    CHECK(ReceiveAnswer(*client).status == 408);
+    CHECK(client->ReceiveToEnd().empty());
+  }
+  CHECK(idle.ReceiveToEnd().empty());
+}
+
+TEST_CASE("admin: single bytes do not extend the time of a request") {
+  AdminSettings settings = TestAdminSettings();
+  settings.timeout = milliseconds(300);
+  const TestAdmin admin(settings);
+  const Peer client = admin.Client();
+  client.Send("GET /");
+  std::string answer;
+  CHECK(WaitUntil([&] {
+    client.SendSome("x");
+    answer += client.ReceiveSome(4096);
+    return answer.starts_with("HTTP/1.1 408 ");
+  }));
+}
+
+std::size_t Sockets() { return Descriptors()["socket"]; }
+
+TEST_CASE("admin: a reader that takes nothing of its answer is reset; others are served meanwhile") {
+  AdminSettings settings = TestAdminSettings();
+  settings.timeout = milliseconds(500);
+  const TestAdmin admin(settings);
+  const std::size_t before = Sockets();
+  const Peer slow = admin.Client({4096, 0});
+  slow.Send(RequestFor("/huge"));
+  CHECK(slow.Receive(9) == "HTTP/1.1 ");
+  CHECK(Ask(admin.Client(), RequestFor("/")).status == 200);
+  CHECK(WaitUntil([&] { return Sockets() == before + 1; }));  // the client's own end
+  CHECK(slow.ReceiveToReset().size() < kHuge);
+}
+
+TEST_CASE("admin: a large answer arrives whole, and a client that pipelines gets both") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  client.Send(RequestFor("/huge") + RequestFor("/"));
+  CHECK((ReceiveAnswer(client).body == std::string(kHuge, 'x')));
+  CHECK(ReceiveAnswer(client).body == "hello\n");
+}
+
+TEST_CASE("admin: clients that reset their connection in any state leave nothing behind") {
+  const TestAdmin admin;
+  const std::size_t before = Sockets();
+  for (const std::string& request : {std::string(), std::string("GET /"), RequestFor("/"), RequestFor("/huge"),
+                                     std::string("bad\r\n"), RequestFor("/huge") + RequestFor("/huge")}) {
+    Peer client = admin.Client();
+    if (!request.empty()) client.Send(request);
+    client.Abort();
+    Peer half = admin.Client();
+    if (!request.empty()) half.Send(request);
+    half.HalfClose();
+    half.Close();
+  }
+  CHECK(WaitUntil([&] { return Sockets() == before; }));
+  CHECK(Ask(admin.Client(), RequestFor("/")).status == 200);
+}
+
+TEST_CASE("admin: connection 65 replaces the one that has waited longest for a request") {
+  const TestAdmin admin;
+  std::vector<Peer> clients;
+  for (std::size_t i = 0; i < kAdminConnectionsMax; ++i) {
+    clients.push_back(admin.Client());
+    CHECK(Ask(clients.back(), RequestFor("/")).status == 200);
+  }
+  CHECK(Ask(clients[0], RequestFor("/")).status == 200);  // so number 1 has waited longest
+  const Peer next = admin.Client();
+  CHECK(Ask(next, RequestFor("/")).status == 200);
+  CHECK(clients[1].ReceiveToEnd().empty());
+  CHECK(Ask(clients[0], RequestFor("/")).status == 200);
+  CHECK(Ask(clients[2], RequestFor("/")).status == 200);
+}
+
+TEST_CASE("admin: while 64 connections are being answered, the next one waits in the backlog and costs no CPU time") {
+  const TempDirectory directory;
+  AdminSettings settings;
+  settings.sockets = {directory.PathOf("admin")};
+  const TestAdmin admin(settings);
+  std::vector<Peer> clients;
+  for (std::size_t i = 0; i < kAdminConnectionsMax; ++i) {
+    clients.push_back(ToSocket(settings.sockets[0]));
+    clients.back().Send(RequestFor("/large"));
+    CHECK(clients.back().Receive(9) == "HTTP/1.1 ");
+  }
+  const Peer next = ToSocket(settings.sockets[0]);
+  next.Send(RequestFor("/"));
+  const milliseconds used = CpuTime();
+  CHECK(next.Silent(milliseconds(300)));
+  CHECK(CpuTime() - used < milliseconds(IsSanitized() ? 250 : 100));
+  clients[5].Close();
+  CHECK(ReceiveAnswer(next).status == 200);
+}
+
+TEST_CASE("admin: without descriptors connections wait in the backlog and cost no CPU time") {
+  const TestAdmin admin;
+  Peer first = admin.Client();
+  CHECK(Ask(first, RequestFor("/")).status == 200);
+  Peer waiting = Peer::Unconnected(kLoopback, {});
+  NoMoreDescriptors none;
+  waiting.Connect(admin.at());
+  waiting.Send(RequestFor("/"));
+  const milliseconds used = CpuTime();
+  CHECK(waiting.Silent(milliseconds(300)));
+  CHECK(CpuTime() - used < milliseconds(IsSanitized() ? 250 : 100));
+  CHECK(Ask(first, RequestFor("/")).status == 200);
+  none.Free(1);
+  CHECK(ReceiveAnswer(waiting).status == 200);
+}
+
+TEST_CASE("admin: a Unix socket has mode 0660, needs no token, and its file goes with the interface") {
+  const TempDirectory directory;
+  const std::string path = directory.PathOf("admin");
+  AdminSettings settings;
+  settings.sockets = {path};
+  settings.token = std::make_shared<const Secret>("open-sesame");
+  {
+    const TestAdmin admin(settings);
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0660);
+    CHECK(Ask(ToSocket(path), "POST / HTTP/1.1\r\nHost: any\r\n\r\n").status == 200);
+    CHECK(Ask(ToSocket(path), "GET / HTTP/1.0\r\n\r\n").status == 200);
+    std::string error;
+    CHECK(Admin::Start(settings, {}, &error) == nullptr);
+    CHECK(error.find("another process listens there") != std::string::npos);
+  }
+  struct stat status {};
+  CHECK(::stat(path.c_str(), &status) != 0);
+}
+
+TEST_CASE("admin: beyond loopback every request needs the token; on loopback those that change something") {
+  AdminSettings settings;
+  settings.addresses = {*Endpoint::Parse("0.0.0.0:0"), kLoopback};
+  settings.token = std::make_shared<const Secret>("open-sesame");
+  const TestAdmin admin(settings);
+  const std::string token = "Authorization: Bearer open-sesame\r\n";
+  const Peer outside = Peer::To(Endpoint{kLoopback.ip, admin.at(0).port});
+  const Answer refusal = Ask(outside, RequestFor("/"));
+  CHECK(refusal.status == 401);
+  CHECK(refusal.head.find("\r\nWWW-Authenticate: Bearer\r\n") != std::string::npos);
+  CHECK(Ask(outside, RequestFor("/", token)).status == 200);
+  const Peer inside = Peer::To(admin.at(1));
+  CHECK(Ask(inside, RequestFor("/")).status == 200);
+  const std::string post = "POST / HTTP/1.1\r\nHost: localhost\r\n";
+  CHECK(Ask(inside, post + "\r\n").status == 401);
+  CHECK(Ask(inside, post + token + "\r\n").status == 200);
+  CHECK(Ask(inside, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").status == 421);
+}
+
+TEST_CASE("admin: an address in use is an error") {
+  const TestAdmin admin;
+  AdminSettings settings;
+  settings.addresses = {admin.at()};
+  std::string error;
+  CHECK(Admin::Start(settings, {}, &error) == nullptr);
+  CHECK(error == "cannot listen on " + admin.at().ToString() + ": the address is in use by another program");
+}
+
+// The routes of the gateway.
+class AdminOf {
+ public:
+  explicit AdminOf(const TestGateway& gateway) {
+    std::string error;
+    admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server()), &error);
+    REQUIRE_MESSAGE(admin_ != nullptr, error);
+  }
+  Answer Get(std::string_view path) const { return Ask(Peer::To(admin_->listening()[0]), RequestFor(path)); }
+
+ private:
+  std::unique_ptr<Admin> admin_;
+};
+
+TEST_CASE("admin: the gateway is ready until it drains, and healthy all the time") {
+  TestGateway gateway;
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  const AdminOf admin(gateway);
+  CHECK(admin.Get("/readyz").status == 200);
+  CHECK(admin.Get("/readyz").body == "ready\n");
+  gateway.Drain();
+  CHECK(admin.Get("/readyz").status == 503);
+  CHECK(admin.Get("/readyz").body == "draining\n");
+  CHECK(admin.Get("/healthz").body == "ok\n");
+  gateway.Stop();
+  CHECK(admin.Get("/readyz").body == "stopping\n");
+  CHECK(admin.Get("/healthz").status == 200);
+}
+
+TEST_CASE("admin: a gateway whose workers have all paused accepting is not ready") {
+  Settings settings = TestSettings();
+  settings.connections_max = 1;
+  const TestGateway gateway(settings);
+  const AdminOf admin(gateway);
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  CHECK(admin.Get("/readyz").status == 200);
+  Peer waiting = gateway.Client();
+  CHECK(WaitUntil([&] { return admin.Get("/readyz").status == 503; }));
+  CHECK(admin.Get("/readyz").body.starts_with("accepting is paused"));
+  session.client.Close();
+  session.target.Close();
+  CHECK(WaitUntil([&] { return admin.Get("/readyz").status == 200; }));
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace penstock::test
