@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "penstock/admin/admin.h"
+#include "penstock/admin/routes.h"
 #include "penstock/base/endpoint.h"
 #include "penstock/base/prefix.h"
 #include "penstock/base/quantity.h"
@@ -117,11 +119,12 @@ class Program {
   int Run() {
     std::string error;
     server_ = Server::Start(line_.settings, log_, &error);
-    if (server_ == nullptr) {
+    if (server_ == nullptr || !StartAdmin(&error)) {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
       return kExitFailure;
     }
     AllowDumps(line_.core_dumps);
+    LogAdmin();
     LogStart(*server_, log_);
     if (line_.exposes_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
@@ -145,6 +148,24 @@ class Program {
   bool reading() const { return reader_.busy(); }
 
  private:
+  // After privileges have been dropped: the Unix socket and its file belong to the user of --run-as.
+  bool StartAdmin(std::string* error) {
+    const AdminSettings& settings = server_->settings().admin;
+    if (settings.listeners() == 0) return true;
+    admin_ = Admin::Start(settings, RoutesOf(*server_), error);
+    return admin_ != nullptr;
+  }
+
+  void LogAdmin() {
+    if (admin_ == nullptr) return;
+    for (const std::string& path : server_->settings().admin.sockets) {
+      log_.Write(LogLine(LogLevel::kNotice, "admin-listen").Text("at", "unix:" + path));
+    }
+    for (const Endpoint& at : admin_->listening()) {
+      log_.Write(LogLine(LogLevel::kNotice, "admin-listen").Address("at", at));
+    }
+  }
+
   // Returns at a signal other than SIGHUP, at `deadline`, or when all workers have finished. Reloads at SIGHUP.
   void WaitForStop(TimePoint deadline) {
     while (!server_->finished()) {
@@ -230,6 +251,7 @@ class Program {
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<Admin> admin_;  // destroyed before the server, of which it reads
   OptionReader reader_;
   bool reload_wanted_ = false;
 };

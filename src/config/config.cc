@@ -4,15 +4,19 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "penstock/base/endpoint.h"
 #include "penstock/base/limits.h"
+#include "penstock/base/secret.h"
+#include "penstock/base/text.h"
 #include "penstock/config/file.h"
 #include "penstock/config/options.h"
 #include "penstock/config/policy_draft.h"
+#include "penstock/os/file.h"
 #include "penstock/policy/rules.h"
 
 namespace penstock {
@@ -130,7 +134,38 @@ class OptionReader {
     settings.policy = std::move(policy_.policy());
     line_.files.insert(line_.files.end(), policy_.files().begin(), policy_.files().end());
     line_.exposes_password = policy_.exposes_password();
-    return RefuseOpenProxy();
+    if (auto error = RefuseOpenProxy()) return error;
+    if (auto error = ReadAdminToken()) return error;
+    return RefuseOpenAdmin();
+  }
+
+  // One line. The error quotes nothing of it.
+  Error ReadAdminToken() {
+    AdminSettings& admin = line_.settings.admin;
+    if (admin.token_file.empty()) return std::nullopt;
+    std::string error;
+    const auto text = ReadPrivateFile(admin.token_file, kAdminTokenBytesMax, &error);
+    if (!text) return "admin-token-file: " + error;
+    line_.files.push_back(admin.token_file);
+    std::string_view left = text->Reveal();
+    const std::string_view token = left.empty() ? left : TakeLine(left);
+    const bool visible = std::ranges::all_of(token, [](char c) { return c > ' ' && c <= '~'; });
+    if (token.empty() || !left.empty() || !visible) {
+      return "admin-token-file: " + admin.token_file +
+             ": a token is one line of ASCII letters, digits and marks without blanks";
+    }
+    admin.token = std::make_shared<const Secret>(token);
+    return std::nullopt;
+  }
+
+  Error RefuseOpenAdmin() const {
+    const AdminSettings& admin = line_.settings.admin;
+    for (const Endpoint& at : admin.addresses) {
+      if (at.ip.is_loopback() || admin.token != nullptr) continue;
+      return "admin " + at.ToString() + ": anyone who can reach this address could read and change the gateway; " +
+             "require a token (--admin-token-file FILE), or use loopback or a Unix socket (--admin unix:PATH)";
+    }
+    return std::nullopt;
   }
 
   // Without users, and without rules that name clients, every listening address must be a trusted loopback.

@@ -12,7 +12,9 @@
 #include "penstock/base/prefix.h"
 #include "penstock/base/quantity.h"
 #include "penstock/base/suggest.h"
+#include "penstock/base/text.h"
 #include "penstock/os/log.h"
+#include "penstock/os/unix_socket.h"
 
 namespace penstock {
 namespace {
@@ -131,6 +133,44 @@ Error SetFile(const Directive& directive, std::string& into) {
 Error SetConfig(const Directive& directive, CommandLine& line) {
   if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
   return SetFile(directive, line.config);
+}
+
+Error AddAdmin(const Directive& directive, Settings& settings) {
+  AdminSettings& admin = settings.admin;
+  if (admin.listeners() == kAdminListenersMax) {
+    return NotAccepted(directive, "at most " + std::to_string(kAdminListenersMax) + " of them");
+  }
+  constexpr std::string_view kSocket = "unix:";
+  if (directive.value.starts_with(kSocket)) {
+    const std::string_view name = directive.value.substr(kSocket.size());
+    const std::string path = PathIn(directive, name);
+    if (name.empty() || path.size() > kSocketPathBytesMax) {
+      return NotAccepted(directive, "a path of 1 to " + std::to_string(kSocketPathBytesMax) + " bytes");
+    }
+    admin.sockets.push_back(path);
+    return std::nullopt;
+  }
+  const auto endpoint = Endpoint::Parse(directive.value);
+  if (!endpoint) {
+    return NotAccepted(directive, "a Unix socket or an address and a port, such as unix:/run/penstock/admin or " +
+                                      std::string("127.0.0.1:9180"));
+  }
+  admin.addresses.push_back(*endpoint);
+  return std::nullopt;
+}
+
+Error AddAdminHosts(const Directive& directive, Settings& settings) {
+  std::string_view left = directive.value;
+  for (;;) {
+    std::string name(Trimmed(left.substr(0, left.find(','))));
+    if (!IsHostName(name) || name.find(':') != std::string::npos) {
+      return NotAccepted(directive, "names without a port, such as penstock.example.com, with a comma between two");
+    }
+    std::ranges::transform(name, name.begin(), LowerCase);
+    settings.admin.hosts.push_back(std::move(name));
+    if (left.find(',') == std::string_view::npos) return std::nullopt;
+    left.remove_prefix(left.find(',') + 1);
+  }
 }
 
 Error SetYesOrNo(const Directive& directive, bool& into) {
@@ -271,6 +311,13 @@ constexpr Option kOptions[] = {
      Repeat::kReplaces},
     {"drain-timeout", "TIME", "From SIGTERM until the remaining sessions are reset (%)",
      SetTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
+    {"admin", "AT", "Answer HTTP at unix:PATH or ADDR:PORT: health, state; may be repeated (off)", AddAdmin, nullptr,
+     Repeat::kReplaces},
+    {"admin-token-file", "FILE",
+     "Require the token in FILE: for changes, and beyond loopback for everything (no token)",
+     [](const Directive& d, Settings& s) { return SetFile(d, s.admin.token_file); }},
+    {"admin-host", "NAME", "A name by which clients call it (Host), besides addresses and localhost; may be repeated",
+     AddAdminHosts, nullptr, Repeat::kReplaces},
     {"resolv-conf", "FILE", "Name servers, in the format of resolv.conf(5) (%)",
      [](const Directive& d, Settings& s) { return SetFile(d, s.names.resolv_conf); },
      [](const Settings& s) { return s.names.resolv_conf; }},

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,10 @@ TEST_CASE("config: every option sets its setting, with = or with the value as th
     CHECK(s.keepalive.interval == 5s);
     CHECK(s.keepalive.probes == 9);
     CHECK(s.drain_timeout == 1ms);
+    CHECK(s.admin.sockets == std::vector<std::string>{"/run/penstock/admin"});
+    REQUIRE(s.admin.addresses.size() == 1);
+    CHECK(s.admin.addresses[0].ToString() == "[::1]:9180");
+    CHECK(s.admin.hosts == std::vector<std::string>{"a.example", "b.example"});
     CHECK(s.names.resolv_conf == "/tmp/resolv");
     CHECK(s.names.hosts_file == "/tmp/hosts");
     CHECK(s.policy.log_level == LogLevel::kInfo);
@@ -115,6 +120,9 @@ TEST_CASE("config: every option sets its setting, with = or with the value as th
       {"--keepalive-interval", "5"},
       {"--keepalive-probes", "9"},
       {"--drain-timeout", "1ms"},
+      {"--admin", "unix:/run/penstock/admin"},
+      {"--admin", "[::1]:9180"},
+      {"--admin-host", "A.example, b.example"},
       {"--resolv-conf", "/tmp/resolv"},
       {"--hosts-file", "/tmp/hosts"},
       {"--log-level", "info"},
@@ -696,6 +704,63 @@ TEST_CASE("config: the files that were read are listed") {
   const std::string more = file.folder.Write("more", "workers 1\n");
   CHECK(Parse(file.With({})).files == std::vector<std::string>{file.path, more});
   CHECK(Parse({}).files.empty());
+}
+
+TEST_CASE("config: the admin interface is off, and its options say what they accept") {
+  CHECK(Parse({}).settings.admin.listeners() == 0);
+  CHECK(Contains(ErrorIn({"--admin", "9180"}), "--admin: '9180' is not accepted; give a Unix socket or an address"));
+  CHECK(Contains(ErrorIn({"--admin", "unix:"}), "give a path of 1 to 107 bytes"));
+  CHECK(Contains(ErrorIn({"--admin", "unix:/" + std::string(107, 'x')}), "give a path of 1 to 107 bytes"));
+  for (const std::string name : {"", "a:80", "a,,b", "a b", "a,"}) {
+    CHECK(Contains(ErrorIn({"--admin-host", name}), "give names without a port"));
+  }
+  std::vector<std::string> many;
+  for (int i = 0; i < 9; ++i) many.push_back("--admin=127.0.0.1:0");
+  CHECK(Contains(ErrorIn(many), "at most 8"));
+
+  const test::TempDirectory directory;
+  const std::string file = directory.Write("penstock.conf", "admin unix:socket\nadmin 127.0.0.1:0\nadmin-host a,b\n");
+  const AdminSettings of_file = Good({"--config", file}).admin;
+  CHECK(of_file.sockets == std::vector<std::string>{directory.PathOf("socket")});
+  CHECK(of_file.addresses.size() == 1);
+  CHECK(of_file.hosts.size() == 2);
+  CHECK(Good({"--config", file, "--admin", "[::1]:0"}).admin.sockets.empty());
+}
+
+TEST_CASE("config: beyond loopback the admin interface is refused without a token") {
+  for (const std::string at : {"0.0.0.0:0", "[::]:0", "192.0.2.1:0"}) {
+    CHECK(ErrorIn({"--admin", at}) ==
+          "admin " + at + ": anyone who can reach this address could read and change the gateway; require a token " +
+              "(--admin-token-file FILE), or use loopback or a Unix socket (--admin unix:PATH)");
+  }
+  CHECK(Good({"--admin", "127.0.0.2:0", "--admin", "[::1]:0"}).admin.token == nullptr);
+  const test::TempDirectory directory;
+  const std::string file = directory.Write("token", "open-sesame\n");
+  ::chmod(file.c_str(), 0600);
+  const CommandLine line = Parse({"--admin", "0.0.0.0:0", "--admin-token-file", file});
+  REQUIRE_MESSAGE(line.settings.admin.token != nullptr, line.error);
+  CHECK(line.settings.admin.token->Reveal() == "open-sesame");
+  CHECK(line.files == std::vector<std::string>{file});
+}
+
+TEST_CASE("config: a token is one line in a private file, and an error does not quote it") {
+  const test::TempDirectory directory;
+  const std::string file = directory.PathOf("token");
+  const auto error_for = [&](std::string_view text, mode_t mode = 0600) {
+    directory.Write("token", text);
+    ::chmod(file.c_str(), mode);
+    return ErrorIn({"--admin-token-file", file});
+  };
+  for (const std::string_view text : {"", "\n", "open sesame", "open-sesame\n\n", "open-sesame\nx", "open-\xc3\xa4"}) {
+    CHECK(error_for(text) ==
+          "admin-token-file: " + file + ": a token is one line of ASCII letters, digits and marks without blanks");
+  }
+  CHECK(Contains(error_for("open-sesame", 0640), "chmod 600 " + file));
+  CHECK(Contains(error_for(std::string(1025, 'x')), "longer than 1024 bytes"));
+  directory.Write("token", "open-sesame\r\n");
+  ::chmod(file.c_str(), 0400);
+  CHECK(Good({"--admin-token-file", file}).admin.token->Reveal() == "open-sesame");
+  CHECK(Contains(ErrorIn({"--admin-token-file", directory.PathOf("missing")}), "No such file"));
 }
 
 }  // namespace
