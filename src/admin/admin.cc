@@ -81,7 +81,7 @@ std::optional<std::chrono::nanoseconds> Admin::PollTimeout() const {
   const auto consider = [&](TimePoint time) { next = next ? std::min(*next, time) : time; };
   if (!ready_.empty()) consider(clock_.now());
   for (const Listener& listener : listeners_) {
-    if (listener.ready && has_room()) consider(accept_retry_);
+    if (listener.ready) consider(accept_retry_);
   }
   for (const DeadlineQueue* const queue : deadlines_.all) {
     if (const auto due = queue->next()) consider(*due);
@@ -134,32 +134,27 @@ void Admin::ExpireDeadlines() {
 
 void Admin::AcceptAll() {
   for (Listener& listener : listeners_) {
-    for (int i = 0; i < kAcceptsPerTurn && MayAccept(listener) && AcceptFrom(listener); ++i) {
+    for (int i = 0; i < kAdminAcceptsPerTurn && listener.ready && accept_retry_ <= clock_.now(); ++i) {
+      AcceptFrom(listener);
     }
   }
 }
 
-bool Admin::MayAccept(const Listener& listener) const {
-  return listener.ready && has_room() && accept_retry_ <= clock_.now();
-}
-
-// False when the backlog is empty, or there is no descriptor for its first connection.
-bool Admin::AcceptFrom(Listener& listener) {
+void Admin::AcceptFrom(Listener& listener) {
   Accepted accepted = Accept(listener.socket);
   switch (accepted.status) {
     case Accepted::Status::kTaken:
       Admit(std::move(accepted.socket), listener.entrance);
-      return true;
+      break;
     case Accepted::Status::kGone:
-      return true;
+      break;
     case Accepted::Status::kNone:
       listener.ready = false;
-      return false;
+      break;
     case Accepted::Status::kExhausted:  // pauses for kAcceptRetryDelay, or until a connection ends
       accept_retry_ = clock_.now() + kAcceptRetryDelay;
-      return false;
+      break;
   }
-  return false;
 }
 
 void Admin::Admit(Fd socket, Entrance entrance) {
@@ -172,16 +167,16 @@ void Admin::Admit(Fd socket, Entrance entrance) {
   Schedule(*connection, Connection::Next::kReady);
 }
 
-// Whether another connection can be admitted, if need be in place of one that is not being answered.
-bool Admin::has_room() const {
-  return connections_.live() < kAdminConnectionsMax || deadlines_.lingering.next() || deadlines_.waiting.next();
-}
-
+// Every connection has a deadline in one of the queues, and the earliest of a queue is the one that was armed first.
 void Admin::MakeRoom() {
   if (connections_.live() < kAdminConnectionsMax) return;
-  auto oldest = deadlines_.lingering.Expire(TimePoint::max());
-  if (!oldest) oldest = deadlines_.waiting.Expire(TimePoint::max());
-  if (oldest) connections_.Release(oldest->handle);
+  for (DeadlineQueue* const queue : deadlines_.all) {
+    const auto oldest = queue->Expire(TimePoint::max());
+    if (!oldest) continue;
+    Connection& replaced = *connections_.Resolve(oldest->handle);
+    replaced.Abandon();
+    return Schedule(replaced, Connection::Next::kRelease);
+  }
 }
 
 void Admin::Schedule(Connection& connection, Connection::Next next) {

@@ -47,8 +47,12 @@ Connection::Next Connection::OnDeadline(const Tools& tools) {
     Answer(ErrorResponse(408), false, false, tools);
     return Advance(tools);
   }
-  if (state_ == State::kAnswering) AbortOnClose(fd());  // the client has not read all of it
+  Abandon();
   return Next::kRelease;
+}
+
+void Connection::Abandon() {
+  if (state_ == State::kAnswering) AbortOnClose(fd());
 }
 
 Connection::Step Connection::StepRead(const Tools& tools) {

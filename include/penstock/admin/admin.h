@@ -3,7 +3,8 @@
 // Invariants:
 //   - It takes no lock that a worker takes, so a slow, hostile or hanging client costs the workers nothing.
 //   - At most kAdminConnectionsMax connections exist. One more replaces one whose last answer has been sent, else the
-//     one that has waited longest for a whole request; while all are being answered it waits in the backlog.
+//     one that has waited longest for a whole request, else the one whose client has taken nothing of its answer for
+//     longest. So clients that hold all connections lock out nobody.
 // Does not: know HTTP (http.h), permissions and routes (site.h).
 #pragma once
 
@@ -60,10 +61,8 @@ class Admin {
   Connection::Next Call(Connection& connection, Connection::Next (Connection::*step)(const Connection::Tools&));
   void ExpireDeadlines();
   void AcceptAll();
-  bool MayAccept(const Listener& listener) const;
-  bool AcceptFrom(Listener& listener);
+  void AcceptFrom(Listener& listener);
   void Admit(Fd socket, Entrance entrance);
-  bool has_room() const;
   void MakeRoom();
   void Schedule(Connection& connection, Connection::Next next);
 

@@ -39,7 +39,7 @@ struct ConnectionDeadlines {
   DeadlineQueue answering;  // since the client has last taken something of its answer
   DeadlineQueue lingering;  // for the client to close
 
-  const std::array<DeadlineQueue*, 3> all{&waiting, &answering, &lingering};
+  const std::array<DeadlineQueue*, 3> all{&lingering, &waiting, &answering};  // in the order of replacement
 };
 
 class Connection {
@@ -73,6 +73,9 @@ class Connection {
   void Raise(const Events& events);  // before Advance
   Next Advance(const Tools& tools);
   Next OnDeadline(const Tools& tools);  // its deadline has passed
+
+  // Before it is released early: a client that has not received all of its answer gets a reset instead of an end.
+  void Abandon();
 
  private:
   // In life order, see above.

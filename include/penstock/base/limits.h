@@ -274,6 +274,11 @@ inline constexpr std::size_t kAdminConnectionsMax = 64;
 inline constexpr std::size_t kAdminRequestBytesMax = 8 * 1024;
 inline constexpr std::size_t kAdminHeadersMax = 64;  // of a request
 inline constexpr int kAdminRequestsPerTurn = 16;
+
+// Accepted from one listener in one turn: so few that no connection is replaced before it has had a turn.
+inline constexpr int kAdminAcceptsPerTurn = 4;
+static_assert(kAdminAcceptsPerTurn * kAdminListenersMax < kAdminConnectionsMax);
+
 inline constexpr std::size_t kAdminTokenBytesMax = 1'024;
 
 // The timeout of a request from its first byte, of an idle connection, and of a client that takes none of its answer.
