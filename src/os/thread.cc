@@ -25,6 +25,10 @@ void StopRequest::Raise() { raised_.release(); }
 
 bool StopRequest::WaitFor(std::chrono::milliseconds timeout) { return raised_.try_acquire_for(timeout); }
 
+void Semaphore::Post() { events_.release(); }
+
+bool Semaphore::WaitFor(std::chrono::nanoseconds timeout) { return events_.try_acquire_for(timeout); }
+
 void YieldCpu() { ::sched_yield(); }
 
 std::vector<unsigned> UsableCpus() {

@@ -20,6 +20,7 @@
 #include "penstock/os/timers.h"
 #include "penstock/os/udp.h"
 #include "penstock/os/unix_socket.h"
+#include "penstock/os/usage.h"
 
 namespace penstock {
 namespace {
@@ -29,6 +30,7 @@ namespace {
 }  // namespace
 
 TimePoint SteadyNow() { Absent(); }
+std::chrono::milliseconds TimeOfDay() { Absent(); }
 
 void Fd::Close() { Absent(); }
 
@@ -127,6 +129,8 @@ void Thread::Join() { Absent(); }
 void Thread::Detach() { Absent(); }
 void StopRequest::Raise() { Absent(); }
 bool StopRequest::WaitFor(std::chrono::milliseconds) { Absent(); }
+void Semaphore::Post() { Absent(); }
+bool Semaphore::WaitFor(std::chrono::nanoseconds) { Absent(); }
 void YieldCpu() { Absent(); }
 std::vector<unsigned> UsableCpus() { Absent(); }
 void StayOnCpu(unsigned) { Absent(); }
@@ -137,6 +141,8 @@ DeadlineQueue::~DeadlineQueue() { Absent(); }
 void DeadlineQueue::Arm(Deadline&, TimePoint) { Absent(); }
 std::optional<Cookie> DeadlineQueue::Expire(TimePoint) { Absent(); }
 std::optional<TimePoint> DeadlineQueue::next() const { Absent(); }
+
+ProcessUsage ReadProcessUsage() { Absent(); }
 
 OpenedUdp OpenUdp(const Endpoint&, const Source*) { Absent(); }
 Fd KeepUdpGro(bool) { Absent(); }

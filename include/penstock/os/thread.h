@@ -41,6 +41,18 @@ class StopRequest {
   std::binary_semaphore raised_{0};
 };
 
+// Counts events for a thread that waits for them, as sem_overview(7) says.
+class Semaphore {
+ public:
+  void Post();  // one event; any thread
+
+  // Waits until there is an event, for at most `timeout`, and takes it. False if there was none.
+  [[nodiscard]] bool WaitFor(std::chrono::nanoseconds timeout);
+
+ private:
+  std::counting_semaphore<> events_{0};
+};
+
 // Lets other runnable threads use this CPU first (sched_yield(2)).
 void YieldCpu();
 
