@@ -174,7 +174,6 @@ bool NameLookups::MakeRoomForLookup(const Share& share) {
   const Share& most = *std::ranges::max_element(shares_, {}, [](const Share& each) { return each.lookups.size(); });
   if (most.lookups.size() <= share.lookups.size() + 1) return false;
   Lookup& oldest = *lookups_.Resolve(most.lookups.front());
-  counters_.names_failed.Add();
   AnswerWaiters(oldest, {});
   Drop(oldest);
   return true;
@@ -336,9 +335,7 @@ void NameLookups::Advance() {
   while (!ended_.empty()) {
     Lookup& lookup = *lookups_.Resolve(ended_.back());
     ended_.pop_back();
-    const NameAnswer answer = lookup.Answer();
-    if (answer.status == NameStatus::kNoAnswer) counters_.names_failed.Add();
-    AnswerWaiters(lookup, answer);
+    AnswerWaiters(lookup, lookup.Answer());
     Drop(lookup);
     StartQueued();
   }

@@ -61,9 +61,12 @@ std::optional<NameAnswer> Resolver::Known(std::string_view name, const NameText&
   place.text = text_;
   place.absolute = name.ends_with('.');
   if (filter != nullptr && !Restrict(text.view(), *filter, place)) return Denied(text.view(), place);
-  if (const auto known = KnownByRule(text.view())) return known;
+  if (const auto known = KnownByRule(text.view())) {
+    Count(NameSource::kHosts, *known);
+    return known;
+  }
   const auto cached = Search(text.view(), place);
-  if (cached) counters_.names_cached.Add();
+  if (cached) Count(NameSource::kCache, *cached);
   return cached;
 }
 
@@ -74,12 +77,38 @@ std::optional<NameAnswer> Resolver::Resolve(std::string_view name, Cookie waiter
   Place place(ShareOf(client));
   if (const auto known = Known(name, text, filter, place)) return known;
   const auto [added, is_new] =
-      waiters_.try_emplace(waiter.Packed(), Wanted{std::string(text.view()), std::move(place), {}});
+      waiters_.try_emplace(waiter.Packed(), Wanted{std::string(text.view()), std::move(place), clock_.now(), {}});
   assert(is_new);  // a waiter waits for one name at a time
   if (Wait(waiter, added->second)) return std::nullopt;
+  CountWaited(added->second, Nothing(NameStatus::kNoAnswer));
   waiters_.erase(added);
-  counters_.names_failed.Add();
   return Nothing(NameStatus::kNoAnswer);
+}
+
+// A denied name has not been looked up.
+void Resolver::Count(NameSource source, const NameAnswer& answer) {
+  switch (answer.status) {
+    case NameStatus::kFound:
+      return counters_.CountName(source, NameResult::kFound);
+    case NameStatus::kNoName:
+      return counters_.CountName(source, NameResult::kNotFound);
+    case NameStatus::kNoAnswer:
+      return counters_.CountName(source, NameResult::kNoAnswer);
+    case NameStatus::kDenied:
+      return;
+  }
+}
+
+// The answer for one that has waited. If the rest of its candidates are denied, those that were asked had no address.
+void Resolver::CountWaited(const Wanted& wanted, NameAnswer answer) {
+  if (answer.status == NameStatus::kDenied) answer.status = NameStatus::kNoName;
+  Count(NameSource::kNetwork, answer);
+  counters_.durations.dns.Observe(clock_.now() - wanted.begun);
+}
+
+void Resolver::UpdateGauges(Gauges& gauges) const {
+  lookups_.UpdateGauges(gauges);
+  gauges.dns_waiters.Set(waiters_.size());
 }
 
 std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
@@ -88,6 +117,7 @@ void Resolver::Withdraw(Cookie waiter) {
   const auto found = waiters_.find(waiter.Packed());
   if (found == waiters_.end()) return;
   lookups_.Withdraw(found->second.ticket);
+  counters_.names_withdrawn.Add();
   waiters_.erase(found);
 }
 
@@ -208,6 +238,7 @@ std::optional<Resolver::Finished> Resolver::TakeAnswer() {
     const auto found = waiters_.find(finished->waiter.Packed());
     const auto answer = AfterLookup(finished->waiter, found->second, finished->answer);
     if (!answer) continue;
+    CountWaited(found->second, *answer);
     waiters_.erase(found);
     return Finished{finished->waiter, *answer};
   }

@@ -186,12 +186,6 @@ void Server::Enter(Phase phase) {
   for (const auto& worker : workers_) worker->Wake();
 }
 
-std::uint64_t Server::Sum(Counter Counters::*counter) const {
-  std::uint64_t sum = 0;
-  for (const auto& worker : workers_) sum += (worker->counters().*counter).value();
-  return sum;
-}
-
 std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {
   std::uint64_t sum = 0;
   for (const auto& worker : workers_) sum += (worker->gauges().*gauge).value();
@@ -208,12 +202,6 @@ std::size_t Server::sessions(SessionState state) const {
   std::uint64_t sum = 0;
   for (const auto& worker : workers_) sum += worker->gauges().sessions[static_cast<std::size_t>(state)].value();
   return static_cast<std::size_t>(sum);
-}
-
-std::uint64_t Server::Replies(std::size_t rep) const {
-  std::uint64_t sum = 0;
-  for (const auto& worker : workers_) sum += worker->counters().replies[rep].value();
-  return sum;
 }
 
 }  // namespace penstock

@@ -89,8 +89,7 @@ void Worker::Run() {
 }
 
 void Worker::Turn() {
-  const int count = poller_.Wait(PollTimeout());
-  clock_.Read();
+  const int count = Wait();
   tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
   ApplyPolicy();
@@ -118,9 +117,25 @@ void Worker::UpdateGauges() {
   resolver_.UpdateGauges(gauges_);
 }
 
-// The timeout for epoll_wait: the time until the next deadline; nothing if none is armed.
-std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
-  if (!ready_.empty() || policy_next_ != Handle::kNoSlot) return std::chrono::nanoseconds(0);
+// Waits for events, and reads the clock. The turn before ended when the wait began, a time that the timeout takes
+// anyway; or, if there is no wait, now. So a turn is measured without a clock of its own.
+int Worker::Wait() {
+  const TimePoint began = clock_.now();
+  std::optional<TimePoint> ended;
+  int count = 0;
+  if (unfinished()) {
+    count = poller_.Wait(std::chrono::nanoseconds(0));
+  } else {
+    ended = SteadyNow();
+    count = poller_.Wait(TimeoutAt(*ended));
+  }
+  clock_.Read();
+  counters_.durations.turns.Observe(ended.value_or(clock_.now()) - began);
+  return count;
+}
+
+// The timeout for epoll_wait at `now`: the time until the next deadline; nothing if none is armed.
+std::optional<std::chrono::nanoseconds> Worker::TimeoutAt(TimePoint now) const {
   std::optional<TimePoint> next = resolver_.next_deadline();
   const auto consider = [&](std::optional<TimePoint> candidate) {
     if (candidate && (!next || *candidate < *next)) next = candidate;
@@ -129,7 +144,7 @@ std::optional<std::chrono::nanoseconds> Worker::PollTimeout() const {
   consider(warnings_.next());
   if (!permits_.waiting() && !std::ranges::all_of(listeners_, &Listener::watched)) consider(accept_retry_);
   if (!next) return std::nullopt;
-  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - SteadyNow()));
+  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - now));
 }
 
 void Worker::Dispatch(const Poller::Event& event) {
@@ -418,7 +433,6 @@ void Worker::Release(Session& session) {
   shared_.limiter.Release(session.client().ip, session.admission(), clock_.now());
   sessions_.Release(session.handle());
   permits_.Return();
-  counters_.ended.Add();
   accept_retry_ = {};  // there are descriptors and memory again
 }
 

@@ -52,9 +52,67 @@ bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
 
 bool SessionCore::SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools) {
   std::array<std::uint8_t, socks5::kReplyBytesMax> room;
+  const bool last = state_ != SessionState::kBinding || outcome != Outcome::kSucceeded || reply.has_value();
+  const std::size_t row = command ? static_cast<std::size_t>(*command) : Counters::kUnknownCommand;
+  if (last) tools.counters().replies[row][socks5::Rep(outcome)].Add();
   reply = outcome;
-  tools.counters().replies[socks5::Rep(outcome)].Add();
   return Send(socks5::EncodeReply(outcome, bound, room));
+}
+
+void SessionCore::CountEnd(TimePoint begun, const SessionTools& tools) const {
+  Counters& counters = tools.counters();
+  assert(end != SessionEnd::kNone);
+  counters.ended[static_cast<std::size_t>(end) - 1].Add();
+  counters.durations.sessions.Observe(tools.now() - begun);
+  if (state_ != SessionState::kRelay && state_ != SessionState::kResetting) return;
+  switch (end) {
+    case SessionEnd::kClosed:
+      return counters.relays_ended.Add();
+    case SessionEnd::kReset:
+      return counters.relays_reset.Add();
+    case SessionEnd::kIdle:
+      return counters.relays_expired.Add();
+    case SessionEnd::kStopped:
+      return counters.relays_stopped.Add();
+    case SessionEnd::kForbidden:
+      return counters.relays_forbidden.Add();
+    case SessionEnd::kKilled:
+      return counters.relays_killed.Add();
+    case SessionEnd::kNone:
+    case SessionEnd::kRefused:
+    case SessionEnd::kOverLimit:
+    case SessionEnd::kBadRequest:
+    case SessionEnd::kLoginFailed:
+    case SessionEnd::kLoginThrottled:
+    case SessionEnd::kClientLeft:
+    case SessionEnd::kHandshakeExpired:
+    case SessionEnd::kExhausted:
+      assert(false);  // it ends a handshake, before the relay
+  }
+}
+
+std::string_view Describe(SessionState state) {
+  switch (state) {
+    case SessionState::kNego:
+      return "nego";
+    case SessionState::kAuth:
+      return "auth";
+    case SessionState::kRequest:
+      return "request";
+    case SessionState::kConnecting:
+      return "connecting";
+    case SessionState::kBinding:
+      return "binding";
+    case SessionState::kRelay:
+      return "relay";
+    case SessionState::kAssociated:
+      return "associated";
+    case SessionState::kClosing:
+      return "closing";
+    case SessionState::kResetting:
+      return "resetting";
+  }
+  return "";
 }
 
 std::string_view Describe(SessionEnd end) {
@@ -85,6 +143,8 @@ std::string_view Describe(SessionEnd end) {
       return "stopped";
     case SessionEnd::kForbidden:
       return "forbidden";
+    case SessionEnd::kKilled:
+      return "killed";
     case SessionEnd::kExhausted:
       return "exhausted";
   }

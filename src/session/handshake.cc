@@ -121,7 +121,7 @@ Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
     const socks5::Greeting greeting = socks5::DecodeGreeting(unread());
     switch (greeting.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received, tools);
         continue;
       case Decoded::kNotSocks5:
         // A client of another protocol would not understand an answer.
@@ -139,6 +139,7 @@ Handshake::Progress Handshake::StepNego(const SessionTools& tools) {
     begin_ += greeting.size;
     const bool login = tools.users() != nullptr;
     if (login ? !greeting.offers_password : !greeting.offers_none) {
+      tools.counters().no_method.Add();
       core_.Send(socks5::EncodeChoice(socks5::Method::kUnacceptable));
       return CloseWith(SessionEnd::kRefused);
     }
@@ -156,7 +157,7 @@ Handshake::Progress Handshake::StepAuth(const SessionTools& tools) {
     const socks5::Credentials credentials = socks5::DecodeCredentials(unread());
     switch (credentials.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received, tools);
         continue;
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
@@ -175,7 +176,7 @@ Handshake::Progress Handshake::StepRequest(const SessionTools& tools) {
     const socks5::Request request = socks5::DecodeRequest(unread());
     switch (request.decoded) {
       case Decoded::kIncomplete:
-        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received);
+        if (const Received received = Receive(); received != Received::kBytes) return AfterReceiving(received, tools);
         continue;
       case Decoded::kNotSocks5:
       case Decoded::kMalformed:
@@ -241,8 +242,10 @@ Handshake::Received Handshake::Receive() {
   return Received::kEnd;
 }
 
-Handshake::Progress Handshake::AfterReceiving(Received received) {
-  return received == Received::kEnd ? EndWith(SessionEnd::kClientLeft) : Progress::kWaiting;
+Handshake::Progress Handshake::AfterReceiving(Received received, const SessionTools& tools) {
+  if (received != Received::kEnd) return Progress::kWaiting;
+  tools.counters().handshake_left.Add();
+  return EndWith(SessionEnd::kClientLeft);
 }
 
 Handshake::Progress Handshake::Refuse(Outcome outcome, const SessionTools& tools) {
@@ -251,7 +254,8 @@ Handshake::Progress Handshake::Refuse(Outcome outcome, const SessionTools& tools
 }
 
 Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionTools& tools) {
-  tools.counters().denied.Add();
+  const Denial by = verdict.by_guard ? Denial::kGuard : verdict.rule != nullptr ? Denial::kRule : Denial::kDefault;
+  tools.counters().denied[static_cast<std::size_t>(by)].Add();
   if (tools.log.wants(LogLevel::kInfo)) {
     LogLine line(LogLevel::kInfo, "denied");
     line.Address("client", core_.client);
@@ -443,6 +447,7 @@ Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span
   if (core_.state() == SessionState::kBinding) {
     return AfterListening(bind_wait_.ListenFor(targets, bind_tools(tools), sources), tools);
   }
+  dial_begun_ = tools.now();
   dialer_.Begin(targets, core_.port, dial_tools(tools), sources);
   return Progress::kWaiting;
 }
@@ -451,6 +456,7 @@ Handshake::Progress Handshake::FinishConnect(const SessionTools& tools) {
   const Endpoint local = LocalEndpoint(dialer_.socket());
   // A connect(2) to a free ephemeral port of this host can connect the socket to itself (TCP simultaneous open).
   if (local == dialer_.peer()) return Refuse(Outcome::kRefused, tools);
+  tools.counters().durations.connect.Observe(tools.now() - dial_begun_);
   connection_.attempt = dialer_.winner();
   connection_.peer = dialer_.peer();
   connection_.bound = local;

@@ -105,7 +105,6 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 Session::Next Session::OnPolicy(const SessionTools& tools) {
   if (core_.state() != State::kRelay && core_.state() != State::kAssociated) return Next::kWait;
   if (MustEnd(tools)) {
-    tools.counters().forbidden_later.Add();
     Abort(End::kForbidden);
     return Next::kRelease;
   }
@@ -145,6 +144,7 @@ void Session::Finish(const SessionTools& tools) {
   if (core_.account != nullptr) tools.accounts.Release(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
+  core_.CountEnd(begun_, tools);
   SessionCore::SessionsIn(core_.state(), tools).Decrement();
   if (association_ == nullptr) return;
   association_->Release(tools.associations, tools.resolver, tools.counters());
@@ -203,10 +203,8 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
     case Relay::Progress::kUnfinished:
       return Next::kReady;
     case Relay::Progress::kEnded:
-      tools.counters().relays_ended.Add();
       return EndWith(End::kClosed);
     case Relay::Progress::kBroken:
-      tools.counters().relays_reset.Add();
       core_.end = End::kReset;
       active_ = tools.now();
       core_.Advance(State::kResetting, tools);
@@ -330,7 +328,6 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
 
 // A reload during the handshake brought a policy that denies the request.
 Session::Next Session::RefuseForbidden(const SessionTools& tools) {
-  tools.counters().forbidden_later.Add();
   return Refuse(Outcome::kDenied, End::kForbidden, tools);
 }
 
@@ -406,7 +403,6 @@ Session::Next Session::CheckIdle(const SessionTools& tools) {
   unsent_bytes_ = unsent_bytes;
   const auto limit = half_closed_ ? tools.settings.half_close_timeout : tools.settings.idle_timeout;
   if (tools.now() - active_ >= limit) {
-    tools.counters().relays_expired.Add();
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
     return EndWith(End::kIdle);

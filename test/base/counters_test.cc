@@ -1,6 +1,7 @@
 #include "penstock/base/counters.h"
 
 #include <algorithm>
+#include <chrono>
 #include <regex>
 #include <set>
 #include <string>
@@ -58,7 +59,7 @@ constexpr std::size_t Listed() {
   ForEach(owner, [&](const SeriesName&, const auto&) { ++count; });
   return count;
 }
-static_assert(Listed<Counters>() == sizeof(Counters) / sizeof(Counter));
+static_assert(Listed<Counters>() == (sizeof(Counters) - sizeof(Histograms)) / sizeof(Counter));
 static_assert(Listed<Gauges>() == sizeof(Gauges) / sizeof(Gauge));
 
 TEST_CASE_TEMPLATE("counters: each member is listed once, with a unique and well-formed name", Owner, Counters,
@@ -86,7 +87,43 @@ TEST_CASE_TEMPLATE("counters: each member is listed once, with a unique and well
     }
     names.push_back(name);
   });
-  CHECK(members.size() == sizeof(Owner) / sizeof(std::uint64_t));
+  CHECK(members.size() == Listed<Owner>());
+}
+
+TEST_CASE("counters: a family of the text has one kind: no counter has the name of a gauge or of a histogram") {
+  const Counters no_counters;
+  const Gauges no_gauges;
+  std::set<std::string> counters;
+  ForEach(no_counters, [&](const SeriesName& name, const Counter&) {
+    counters.insert(std::string(name.name.substr(0, name.name.size() - std::string_view("_total").size())));
+  });
+  ForEach(no_gauges, [&](const SeriesName& name, const Gauge&) { CHECK(counters.count(std::string(name.name)) == 0); });
+  ForEach(Histograms(),
+          [&](const SeriesName& name, const auto&) { CHECK(counters.count(std::string(name.name)) == 0); });
+}
+
+TEST_CASE("counters: a copy keeps its values, and the sum of two has those of both") {
+  Counters counters;
+  counters.accepted.Add(3);
+  counters.replies[2][8].Add(5);
+  counters.CountName(NameSource::kNetwork, NameResult::kNoAnswer);
+  counters.durations.turns.Observe(std::chrono::microseconds(3));
+  Counters copy = counters;
+  counters.accepted.Add();
+  CHECK(copy.accepted.value() == 3);
+  AddTo(copy, counters);
+  CHECK(copy.accepted.value() == 7);
+  CHECK(copy.replies[2][8].value() == 10);
+  CHECK(copy.named(NameSource::kNetwork, NameResult::kNoAnswer) == 2);
+  CHECK(copy.durations.turns.observations() == 2);
+  CHECK(counters.accepted.value() == 4);
+
+  Gauges gauges;
+  gauges.sessions[4].Set(2);
+  Gauges sum;
+  AddTo(sum, gauges);
+  AddTo(sum, gauges);
+  CHECK(sum.sessions[4].value() == 4);
 }
 
 }  // namespace

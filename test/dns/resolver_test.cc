@@ -117,7 +117,7 @@ TEST_CASE("a name is queried, then cached") {
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.Add("www.example", "2001:db8::1");
   CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
-  CHECK(bench.counters.names_cached.value() == 0);
+  CHECK(bench.counters.named(NameSource::kCache, NameResult::kFound) == 0);
   const auto finished = bench.Await();
   REQUIRE(finished.has_value());
   CHECK(finished->waiter == Cookie{1, {5, 5}});
@@ -126,7 +126,9 @@ TEST_CASE("a name is queried, then cached") {
   for (const char* name : {"www.example", "WWW.EXAMPLE", "www.example."}) {
     CHECK(Texts(bench.resolver->Resolve(name, {})) == Strings{"2001:db8::1", "192.0.2.1"});
   }
-  CHECK(bench.counters.names_cached.value() == 3);
+  CHECK(bench.counters.named(NameSource::kCache, NameResult::kFound) == 3);
+  CHECK(bench.counters.named(NameSource::kNetwork, NameResult::kFound) == 1);
+  CHECK(bench.counters.durations.dns.observations() == 1);
   CHECK(bench.counters.names_asked.value() == 1);
   CHECK(bench.server.Queries() == 2);
 }

@@ -94,7 +94,6 @@ TEST_CASE("BIND: the first reply names the listening address, the second the pee
   CHECK(gateway.Count(&Counters::bind_waits) == 2);
   CHECK(gateway.Count(&Counters::bind_admitted) == 2);
   CHECK(gateway.Count(&Counters::bind_wrong) == 0);
-  CHECK(gateway.server().Replies(0) == 4);
 }
 
 TEST_CASE("BIND: the port of the request may be 0 and is not compared with the peer's") {

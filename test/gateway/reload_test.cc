@@ -227,7 +227,7 @@ TEST_CASE("reload-ends-denied: more denied sessions than one turn handles all en
       {.users = nullptr, .rules = std::make_shared<const RuleSet>(text), .limits = {}, .reload_ends_denied = true});
   for (const auto& session : denied) CHECK(session.client.ReceiveToReset().empty());
   CHECK(gateway.WaitForSessions(1));
-  CHECK(gateway.Count(&Counters::forbidden_later) == denied.size());
+  CHECK(gateway.Count(&Counters::relays_forbidden) == denied.size());
   PingPong(allowed, 1);
 }
 

@@ -24,7 +24,10 @@ using namespace std::chrono_literals;
 // A session with everything that a worker lends it, and the worker's part of a turn.
 struct Rig {
   explicit Rig(Settings chosen = {}) : settings(std::move(chosen)) { REQUIRE(session.Begin(session_tools)); }
-  ~Rig() { session.Finish(session_tools); }
+  ~Rig() {
+    session.Stop();
+    session.Finish(session_tools);
+  }
 
   void Turn() {
     const int count = poller.Wait(10ms);

@@ -68,7 +68,10 @@ class TestGateway {
   // without.
   void EnlargeReceiveBuffers(int bytes) const;
 
-  std::uint64_t Count(Counter Counters::*counter) const { return server_->Sum(counter); }
+  template <class Counted>
+  std::uint64_t Count(Counted Counters::*counters) const {
+    return server_->Sum(counters);
+  }
   bool WaitForSessions(std::size_t count) const;
   void Drain();
   void Stop();

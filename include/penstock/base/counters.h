@@ -1,64 +1,109 @@
-// The counters and gauges of one worker, and their names: events since its start, and how many of each object it has.
-// Owned by the worker, whose thread alone writes; any thread may read.
-// Invariant: a counter never goes down, so a sum over the workers counts every event at most once. `sessions` follows
-// each state; the other gauges are set at the end of a turn, so they are exact while the worker waits for events.
-// Deliberately not here: sums over workers, rates, and the text that shows them.
+// The counters, gauges and durations of one worker, and their names: events since its start, how many of each object it
+// has, and how long things took.
+// Owned by the worker, whose thread alone writes; any thread may read. A copy is a value of its own.
+// Invariants, between two steps of sessions; so a copy that the worker makes then has them, too (server/survey.h):
+//   - accepted = all of `ended` + all of Gauges::sessions
+//   - the observations of durations.sessions = all of `ended`
+//   - relays_begun = all relays that ended, by reason, + the sessions in RELAY and RESETTING
+//   - associations_begun = associations_ended + the sessions in ASSOCIATED
+//   - the observations of durations.dns = all answers of names[kNetwork]
+// A gauge that repeats the number of some sessions agrees with it: handshakes with the first five states, associations
+// with ASSOCIATED.
+// Does not: add up workers, compute rates, write the text that shows them (admin/metrics.h).
 #pragma once
 
 #include <array>
-#include <atomic>
+#include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
+
+#include "penstock/base/counter.h"
+#include "penstock/base/histogram.h"
 
 namespace penstock {
 
-// Both are a plain load and store: only one thread writes, so no locked instruction is needed.
-class Counter {
- public:
-  void Add(std::uint64_t count = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-  }
-  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
+// The scales of the durations that are counted.
+struct AttemptScale {  // until another host answers
+  using Unit = std::chrono::microseconds;
+  static constexpr std::array<std::uint64_t, 13> kBounds{1'000,     2'500,     5'000,     10'000,  25'000,
+                                                         50'000,    100'000,   250'000,   500'000, 1'000'000,
+                                                         2'500'000, 5'000'000, 10'000'000};
+};
+struct SessionScale {  // of a session, from 0.1 seconds to a day
+  using Unit = std::chrono::milliseconds;
+  static constexpr std::array<std::uint64_t, 12> kBounds{
+      100, 500, 1'000, 5'000, 15'000, 60'000, 300'000, 900'000, 3'600'000, 14'400'000, 43'200'000, 86'400'000};
+};
+struct TurnScale {  // of a worker, from 10 microseconds to a second
+  using Unit = std::chrono::nanoseconds;
+  static constexpr std::array<std::uint64_t, 13> kBounds{10'000,     25'000,      50'000,       100'000,   250'000,
+                                                         500'000,    1'000'000,   2'500'000,    5'000'000, 10'000'000,
+                                                         50'000'000, 100'000'000, 1'000'000'000};
 };
 
-class Gauge {
- public:
-  void Set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
-  void Increment() { Set(value() + 1); }
-  void Decrement() { Set(value() - 1); }
-  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+struct Histograms {
+  Histogram<AttemptScale> connect;   // from the first attempt to the connection, of targets that connected
+  Histogram<AttemptScale> dns;       // from the question to the answer, of names that name servers were asked for
+  Histogram<SessionScale> sessions;  // from accept to the end, of sessions that have ended
+  Histogram<TurnScale> turns;        // of the worker, without the wait for events
 
- private:
-  std::atomic<std::uint64_t> value_{0};
+  void Add(const Histograms& other) {
+    connect.Add(other.connect);
+    dns.Add(other.dns);
+    sessions.Add(other.sessions);
+    turns.Add(other.turns);
+  }
+};
+
+// The sources of an answer about a name, and what it says. Denied names are not looked up.
+enum class NameSource : std::uint8_t {
+  kHosts,  // the hosts file, and names that are special (RFC 6761)
+  kCache,
+  kNetwork,  // name servers
+};
+enum class NameResult : std::uint8_t {
+  kFound,
+  kNotFound,  // it does not exist, or has no address
+  kNoAnswer,  // no name server has answered
+};
+
+// What denied a request.
+enum class Denial : std::uint8_t {
+  kRule,
+  kGuard,
+  kDefault,  // no rule allows it, or its login is no longer valid
 };
 
 struct Counters {
   // Sessions.
-  Counter accepted;          // connections taken from a listener
-  Counter ended;             // sessions released; accepted - ended are alive
-  Counter accept_exhausted;  // pauses: no descriptor, no memory
-  Counter accept_full;       // pauses: --max-connections reached
+  Counter accepted;               // connections that became sessions
+  std::array<Counter, 14> ended;  // sessions that were released, by SessionEnd without kNone
+  Counter accept_exhausted;       // pauses: no descriptor, no memory
+  Counter accept_full;            // pauses: --max-connections reached
 
-  // Connections beyond a limit of their client or user.
-  Counter over_client_limit;  // refused: --max-connections-per-client
-  Counter over_connect_rate;  // refused: --connect-rate
-  Counter over_user_limit;    // refused: --max-connections-per-user
+  // Connections beyond a limit of their client or user. All but floods are accepted, and refused by a reply.
+  Counter over_client_limit;  // --max-connections-per-client
+  Counter over_connect_rate;  // --connect-rate
+  Counter over_user_limit;    // --max-connections-per-user
   Counter client_floods;      // reset at once: above twice one of these limits
 
   // Handshakes.
   Counter not_socks5;
   Counter malformed;
+  Counter no_method;  // the greeting does not offer the method that is required
   Counter handshake_expired;
+  Counter handshake_left;  // the client left before its request was complete
   Counter logins_accepted;
   Counter logins_failed;
-  Counter logins_throttled;        // rejected without a check (login/logins.h)
-  Counter forbidden_later;         // sessions that a reload ended, for its rules or users do not allow them
-  Counter denied;                  // requests that a rule or the guard denied
-  std::array<Counter, 9> replies;  // by REP
+  Counter logins_throttled;  // rejected without a check (login/logins.h)
+
+  // Requests. Each is counted once, with its last reply; the first reply of a BIND counts as a wait.
+  static constexpr std::size_t kUnknownCommand = 3;  // a request that is malformed, or has another command
+  std::array<std::array<Counter, 9>, kUnknownCommand + 1> replies;  // by Command, and by REP
+  std::array<Counter, 3> denied;                                    // by Denial
 
   // BIND.
   Counter bind_waits;  // listeners opened for a peer
@@ -69,12 +114,15 @@ struct Counters {
 
   // Relays.
   Counter relays_begun;
-  Counter relays_ended;  // both sides finished sending
-  Counter relays_reset;  // a reset was passed on
-  Counter relays_expired;
-  Counter bytes_up;       // client to target
-  Counter bytes_down;     // target to client
-  Counter pipes_missing;  // a bulk flow got no pipe and copied
+  Counter relays_ended;      // both sides finished sending
+  Counter relays_reset;      // a reset was passed on
+  Counter relays_expired;    // idle
+  Counter relays_stopped;    // with the gateway
+  Counter relays_forbidden;  // by a reload
+  Counter relays_killed;     // by the operator
+  Counter bytes_up;          // client to target
+  Counter bytes_down;        // target to client
+  Counter pipes_missing;     // a bulk flow got no pipe and copied
 
   // UDP associations. A datagram is counted once: as carried or as dropped, by cause.
   Counter associations_begun;
@@ -96,10 +144,27 @@ struct Counters {
   Counter udp_unreachable;  // refused by the kernel: no route, no socket, a local firewall
 
   // Names.
-  Counter names_cached;
-  Counter names_asked;
-  Counter names_failed;
+  std::array<std::array<Counter, 3>, 3> names;  // that were resolved, by NameSource and NameResult
+  Counter names_withdrawn;                      // nobody waited for the answer of the name servers any more
+  Counter names_asked;                          // sent to name servers, each once for all who wait
+
+  Histograms durations;
+
+  void CountName(NameSource source, NameResult result) {
+    names[static_cast<std::size_t>(source)][static_cast<std::size_t>(result)].Add();
+  }
+  std::uint64_t named(NameSource source, NameResult result) const {
+    return names[static_cast<std::size_t>(source)][static_cast<std::size_t>(result)].value();
+  }
 };
+
+// The sum of counters that differ in a label.
+template <std::size_t kCount>
+std::uint64_t SumOf(const std::array<Counter, kCount>& counters) {
+  std::uint64_t sum = 0;
+  for (const Counter& each : counters) sum += each.value();
+  return sum;
+}
 
 struct Gauges {
   std::array<Gauge, 9> sessions;  // by SessionState; exact at any time
@@ -115,9 +180,10 @@ struct Gauges {
   Gauge dns_cache_entries;
   Gauge dns_lookups;
   Gauge dns_sockets;
+  Gauge dns_waiters;  // sessions and datagrams that wait for name servers
 };
 
-// A counter or gauge for the outside: `name` is that of a metric without its prefix. Series of one name share the help,
+// A series for the outside: `name` is that of a metric without its prefix. Series of one name share the help,
 // which is one sentence, and differ in their `labels` (KEY="VALUE", with a comma between two; empty: the only series).
 struct SeriesName {
   std::string_view name;
@@ -127,11 +193,29 @@ struct SeriesName {
   constexpr SeriesName With(std::string_view with) const { return {name, help, with}; }
 };
 
-// Calls visit(SeriesName, const Counter&) for each counter; series of one name follow each other.
-template <class Visit>
-constexpr void ForEach(const Counters& c, Visit visit) {
-  visit(SeriesName{"connections_accepted_total", "Connections accepted."}, c.accepted);
-  visit(SeriesName{"sessions_ended_total", "Sessions that have ended."}, c.ended);
+// Calls visit(SeriesName, Counter&) for each counter; series of one name follow each other. Both overloads take the
+// object const or not.
+template <class Owner, class Visit>
+requires std::same_as<std::remove_const_t<Owner>, Counters>
+constexpr void ForEach(Owner& c, Visit visit) {
+  visit(SeriesName{"connections_accepted_total", "Connections that became sessions."}, c.accepted);
+
+  constexpr SeriesName kEnded{"sessions_ended_total", "Sessions that have ended, by reason."};
+  constexpr std::string_view kEnds[] = {R"(reason="closed")",
+                                        R"(reason="reset")",
+                                        R"(reason="refused")",
+                                        R"(reason="over-limit")",
+                                        R"(reason="bad-request")",
+                                        R"(reason="login-failed")",
+                                        R"(reason="login-throttled")",
+                                        R"(reason="client-left")",
+                                        R"(reason="handshake-expired")",
+                                        R"(reason="idle")",
+                                        R"(reason="stopped")",
+                                        R"(reason="forbidden")",
+                                        R"(reason="killed")",
+                                        R"(reason="exhausted")"};
+  for (std::size_t end = 0; end < c.ended.size(); ++end) visit(kEnded.With(kEnds[end]), c.ended[end]);
 
   constexpr SeriesName kPauses{"accept_pauses_total", "Times a worker stopped accepting, by reason."};
   visit(kPauses.With(R"(reason="exhausted")"), c.accept_exhausted);
@@ -146,20 +230,48 @@ constexpr void ForEach(const Counters& c, Visit visit) {
   constexpr SeriesName kHandshakes{"handshake_failures_total", "Handshakes that failed, by reason."};
   visit(kHandshakes.With(R"(reason="not-socks5")"), c.not_socks5);
   visit(kHandshakes.With(R"(reason="malformed")"), c.malformed);
+  visit(kHandshakes.With(R"(reason="no-method")"), c.no_method);
   visit(kHandshakes.With(R"(reason="handshake-expired")"), c.handshake_expired);
+  visit(kHandshakes.With(R"(reason="client-left")"), c.handshake_left);
 
   constexpr SeriesName kLogins{"logins_total", "Logins, by verdict."};
   visit(kLogins.With(R"(result="accepted")"), c.logins_accepted);
   visit(kLogins.With(R"(result="failed")"), c.logins_failed);
   visit(kLogins.With(R"(result="throttled")"), c.logins_throttled);
 
-  visit(SeriesName{"sessions_forbidden_total", "Sessions ended because a reload forbids them."}, c.forbidden_later);
-  visit(SeriesName{"requests_denied_total", "Requests denied by a rule or the guard."}, c.denied);
+  constexpr SeriesName kRequests{"requests_total",
+                                 "Requests, by command and by the REP of their last reply (RFC 1928)."};
+  constexpr std::string_view kReplies[][9] = {
+      {R"(protocol="socks5",command="connect",rep="0")", R"(protocol="socks5",command="connect",rep="1")",
+       R"(protocol="socks5",command="connect",rep="2")", R"(protocol="socks5",command="connect",rep="3")",
+       R"(protocol="socks5",command="connect",rep="4")", R"(protocol="socks5",command="connect",rep="5")",
+       R"(protocol="socks5",command="connect",rep="6")", R"(protocol="socks5",command="connect",rep="7")",
+       R"(protocol="socks5",command="connect",rep="8")"},
+      {R"(protocol="socks5",command="bind",rep="0")", R"(protocol="socks5",command="bind",rep="1")",
+       R"(protocol="socks5",command="bind",rep="2")", R"(protocol="socks5",command="bind",rep="3")",
+       R"(protocol="socks5",command="bind",rep="4")", R"(protocol="socks5",command="bind",rep="5")",
+       R"(protocol="socks5",command="bind",rep="6")", R"(protocol="socks5",command="bind",rep="7")",
+       R"(protocol="socks5",command="bind",rep="8")"},
+      {R"(protocol="socks5",command="udp-associate",rep="0")", R"(protocol="socks5",command="udp-associate",rep="1")",
+       R"(protocol="socks5",command="udp-associate",rep="2")", R"(protocol="socks5",command="udp-associate",rep="3")",
+       R"(protocol="socks5",command="udp-associate",rep="4")", R"(protocol="socks5",command="udp-associate",rep="5")",
+       R"(protocol="socks5",command="udp-associate",rep="6")", R"(protocol="socks5",command="udp-associate",rep="7")",
+       R"(protocol="socks5",command="udp-associate",rep="8")"},
+      {R"(protocol="socks5",command="unknown",rep="0")", R"(protocol="socks5",command="unknown",rep="1")",
+       R"(protocol="socks5",command="unknown",rep="2")", R"(protocol="socks5",command="unknown",rep="3")",
+       R"(protocol="socks5",command="unknown",rep="4")", R"(protocol="socks5",command="unknown",rep="5")",
+       R"(protocol="socks5",command="unknown",rep="6")", R"(protocol="socks5",command="unknown",rep="7")",
+       R"(protocol="socks5",command="unknown",rep="8")"},
+  };
+  for (std::size_t command = 0; command < c.replies.size(); ++command) {
+    for (std::size_t rep = 0; rep < c.replies[command].size(); ++rep)
+      visit(kRequests.With(kReplies[command][rep]), c.replies[command][rep]);
+  }
 
-  constexpr SeriesName kReplies{"replies_total", "Replies to requests, by REP (RFC 1928 section 6)."};
-  constexpr std::string_view kReps[] = {R"(rep="0")", R"(rep="1")", R"(rep="2")", R"(rep="3")", R"(rep="4")",
-                                        R"(rep="5")", R"(rep="6")", R"(rep="7")", R"(rep="8")"};
-  for (std::size_t rep = 0; rep < c.replies.size(); ++rep) visit(kReplies.With(kReps[rep]), c.replies[rep]);
+  constexpr SeriesName kDenied{"requests_denied_total", "Requests that were denied, by what denied them."};
+  visit(kDenied.With(R"(reason="rule")"), c.denied[0]);
+  visit(kDenied.With(R"(reason="guard")"), c.denied[1]);
+  visit(kDenied.With(R"(reason="default")"), c.denied[2]);
 
   visit(SeriesName{"bind_waits_total", "Listeners opened for the peer of a BIND."}, c.bind_waits);
   constexpr SeriesName kPeers{"bind_peers_total", "Peers of a BIND that connected, by verdict."};
@@ -170,10 +282,13 @@ constexpr void ForEach(const Counters& c, Visit visit) {
         c.bind_paused);
 
   visit(SeriesName{"relays_begun_total", "Relays begun."}, c.relays_begun);
-  constexpr SeriesName kRelays{"relays_ended_total", "Relays ended by a peer or the idle timeout, by reason."};
+  constexpr SeriesName kRelays{"relays_ended_total", "Relays that have ended, by reason."};
   visit(kRelays.With(R"(reason="closed")"), c.relays_ended);
   visit(kRelays.With(R"(reason="reset")"), c.relays_reset);
   visit(kRelays.With(R"(reason="idle")"), c.relays_expired);
+  visit(kRelays.With(R"(reason="stopped")"), c.relays_stopped);
+  visit(kRelays.With(R"(reason="forbidden")"), c.relays_forbidden);
+  visit(kRelays.With(R"(reason="killed")"), c.relays_killed);
 
   constexpr SeriesName kTraffic{"traffic_bytes_total", "Bytes of data carried, up (client to target) and down."};
   visit(kTraffic.With(R"(transport="tcp",direction="up")"), c.bytes_up);
@@ -200,14 +315,28 @@ constexpr void ForEach(const Counters& c, Visit visit) {
   visit(kDropped.With(R"(reason="over-limit")"), c.udp_over_limit);
   visit(kDropped.With(R"(reason="unreachable")"), c.udp_unreachable);
 
-  visit(SeriesName{"dns_cache_hits_total", "Names answered from the cache."}, c.names_cached);
-  visit(SeriesName{"dns_lookups_total", "Lookups sent to name servers."}, c.names_asked);
-  visit(SeriesName{"dns_failures_total", "Lookups that no name server answered."}, c.names_failed);
+  constexpr SeriesName kNames{"dns_lookups_total",
+                              "Names that were resolved, by the source of the answer and by result."};
+  constexpr std::string_view kNamed[][3] = {
+      {R"(source="hosts",result="found")", R"(source="hosts",result="not-found")",
+       R"(source="hosts",result="no-answer")"},
+      {R"(source="cache",result="found")", R"(source="cache",result="not-found")",
+       R"(source="cache",result="no-answer")"},
+      {R"(source="network",result="found")", R"(source="network",result="not-found")",
+       R"(source="network",result="no-answer")"},
+  };
+  for (std::size_t source = 0; source < c.names.size(); ++source) {
+    for (std::size_t result = 0; result < c.names[source].size(); ++result)
+      visit(kNames.With(kNamed[source][result]), c.names[source][result]);
+  }
+  visit(kNames.With(R"(source="network",result="withdrawn")"), c.names_withdrawn);
+  visit(SeriesName{"dns_names_asked_total", "Names sent to name servers, each once for all who wait."}, c.names_asked);
 }
 
-// Calls visit(SeriesName, const Gauge&) for each gauge; series of one name follow each other.
-template <class Visit>
-constexpr void ForEach(const Gauges& g, Visit visit) {
+// Calls visit(SeriesName, Gauge&) for each gauge; series of one name follow each other.
+template <class Owner, class Visit>
+requires std::same_as<std::remove_const_t<Owner>, Gauges>
+constexpr void ForEach(Owner& g, Visit visit) {
   constexpr SeriesName kSessions{"sessions", "Sessions that are alive, by state."};
   constexpr std::string_view kStates[] = {R"(state="nego")",       R"(state="auth")",    R"(state="request")",
                                           R"(state="connecting")", R"(state="binding")", R"(state="relay")",
@@ -224,8 +353,30 @@ constexpr void ForEach(const Gauges& g, Visit visit) {
   visit(SeriesName{"pending_buffers_in_use", "Pending buffers that are lent to flows."}, g.pending_buffers);
   visit(SeriesName{"datagrams_waiting", "Datagrams that wait for the address of their target."}, g.datagrams_waiting);
   visit(SeriesName{"dns_cache_entries", "Names in the cache."}, g.dns_cache_entries);
-  visit(SeriesName{"dns_lookups", "Lookups under way."}, g.dns_lookups);
+  visit(SeriesName{"dns_names_pending", "Names that name servers are asked for."}, g.dns_lookups);
   visit(SeriesName{"dns_sockets", "Sockets that wait for an answer of a name server."}, g.dns_sockets);
+  visit(SeriesName{"dns_waiters", "Sessions and datagrams that wait for name servers."}, g.dns_waiters);
+}
+
+// Calls visit(SeriesName, const Histogram&) for each histogram.
+template <class Visit>
+constexpr void ForEach(const Histograms& h, Visit visit) {
+  visit(SeriesName{"connect_duration_seconds", "From the first attempt to the connection, of targets that connected."},
+        h.connect);
+  visit(SeriesName{"dns_duration_seconds", "From the question to the answer of the name servers."}, h.dns);
+  visit(SeriesName{"session_duration_seconds", "From accept to the end, of sessions that have ended."}, h.sessions);
+  visit(SeriesName{"worker_turn_seconds", "Turns of a worker, without the wait for events."}, h.turns);
+}
+
+// Adds each member of `part` to the same one of `sum`.
+template <class Owner>
+void AddTo(Owner& sum, const Owner& part) {
+  std::array<std::uint64_t, sizeof(Owner) / sizeof(Counter)> values;
+  std::size_t count = 0;
+  ForEach(part, [&](const SeriesName&, const auto& member) { values[count++] = member.value(); });
+  count = 0;
+  ForEach(sum, [&](const SeriesName&, auto& member) { member.Add(values[count++]); });
+  if constexpr (std::same_as<Owner, Counters>) sum.durations.Add(part.durations);
 }
 
 }  // namespace penstock

@@ -65,7 +65,7 @@ class Resolver {
   std::optional<TimePoint> next_deadline() const;
 
   // Sets the gauges of names.
-  void UpdateGauges(Gauges& gauges) const { lookups_.UpdateGauges(gauges); }
+  void UpdateGauges(Gauges& gauges) const;
 
   using Finished = NameLookups::Finished;
 
@@ -92,10 +92,14 @@ class Resolver {
   struct Wanted {
     std::string name;  // as it was asked for
     Place place;       // its candidate is being resolved
+    TimePoint begun;
     NameLookups::Ticket ticket;
   };
 
   std::optional<NameAnswer> Known(std::string_view name, const NameText& text, const NameFilter* filter, Place& place);
+
+  void Count(NameSource source, const NameAnswer& answer);
+  void CountWaited(const Wanted& wanted, NameAnswer answer);
 
   void RefreshHost();
   bool TakeFiles();

@@ -76,10 +76,16 @@ class Server {
   void ClearFinished() const { finished_.Clear(); }
   bool finished() const { return running_.load(std::memory_order_acquire) == 0; }
 
-  // The sum of a counter or gauge over all workers. Any thread.
-  std::uint64_t Sum(Counter Counters::*counter) const;
+  // The sum of a counter, of counters that differ in a label, or of a gauge, over all workers. Any
+  // thread.
+  std::uint64_t Sum(Counter Counters::*counter) const {
+    return SumOver([counter](const Counters& of_worker) { return (of_worker.*counter).value(); });
+  }
+  template <std::size_t kCount>
+  std::uint64_t Sum(std::array<Counter, kCount> Counters::*counters) const {
+    return SumOver([counters](const Counters& of_worker) { return SumOf(of_worker.*counters); });
+  }
   std::uint64_t Sum(Gauge Gauges::*gauge) const;
-  std::uint64_t Replies(std::size_t rep) const;  // for tests
 
   std::size_t sessions() const;  // that exist now
   std::size_t sessions(SessionState state) const;
@@ -92,6 +98,13 @@ class Server {
   void SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus);
   void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
   void Enter(Phase phase);
+
+  template <class ValueOf>
+  std::uint64_t SumOver(ValueOf value_of) const {
+    std::uint64_t sum = 0;
+    for (const auto& worker : workers_) sum += value_of(worker->counters());
+    return sum;
+  }
 
   Settings settings_;
   Log& log_;

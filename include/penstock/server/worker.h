@@ -122,7 +122,8 @@ class Worker {
 
   void Turn();
   void UpdateGauges();
-  std::optional<std::chrono::nanoseconds> PollTimeout() const;
+  int Wait();
+  std::optional<std::chrono::nanoseconds> TimeoutAt(TimePoint now) const;
   void Dispatch(const Poller::Event& event);
   std::optional<Handle> OnlyAssociation(int events) const;
   void YieldToFillBatches(int events);
@@ -146,6 +147,7 @@ class Worker {
   bool Admit(Accepted& accepted, Admission admission);
   void KeepSteeringEven();
   void ReportPause(Counter& counter, std::string_view event);
+  bool unfinished() const { return !ready_.empty() || policy_next_ != Handle::kNoSlot; }
   bool accepting_paused() const { return permits_.waiting() || accept_retry_ > clock_.now(); }
 
   void Schedule(Session& session, Session::Next next);

@@ -93,11 +93,17 @@ enum class SessionEnd : std::uint8_t {
   kIdle,              // an idle timeout passed
   kStopped,           // the gateway was stopped
   kForbidden,         // a reload brought a policy that denies the session
+  kKilled,            // the operator ended it
   kExhausted,         // no memory
 };
 
+static_assert(std::tuple_size_v<decltype(Counters::ended)> == static_cast<std::size_t>(SessionEnd::kExhausted));
+
 // The word for it in the log, such as "client-left".
 std::string_view Describe(SessionEnd end);
+
+// The word for it in metrics and lists, such as "nego".
+std::string_view Describe(SessionState state);
 
 // Copies two strings into one allocation: `name`, a NUL, `second`, a NUL. Copies `name` only up to its first NUL: such
 // a name is refused, and the log shows it up to there. Null if there is no memory.
@@ -121,6 +127,9 @@ struct SessionCore {
     state_ = to;
   }
 
+  // Counts the end of the session, and that of its relay if it had one. Call it once, at the end.
+  void CountEnd(TimePoint begun, const SessionTools& tools) const;
+
   // The worker's gauge of the sessions in `state`.
   static Gauge& SessionsIn(SessionState state, const SessionTools& tools) {
     return tools.gauges.sessions[static_cast<std::size_t>(state)];
@@ -143,7 +152,8 @@ struct SessionCore {
   // broke or does not read its answers, and the session ends.
   bool Send(std::span<const std::uint8_t> bytes) const;
 
-  // Counts, stores and sends a reply (RFC 1928 section 6); `bound` is BND. Returns as Send does.
+  // Stores and sends a reply (RFC 1928 section 6); `bound` is BND. Counts it as the last reply to the request, unless
+  // it is the first of a BIND that succeeds so far. Returns as Send does.
   bool SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;

@@ -45,6 +45,7 @@
 #include "penstock/base/slab.h"
 #include "penstock/base/socks5.h"
 #include "penstock/login/logins.h"
+#include "penstock/os/clock.h"
 #include "penstock/os/fd.h"
 #include "penstock/os/poller.h"
 #include "penstock/session/bind_wait.h"
@@ -124,7 +125,7 @@ class Handshake {
     kEnd,      // the client has left: end of file or an error, in the middle of a message
   };
   Received Receive();
-  Progress AfterReceiving(Received received);
+  Progress AfterReceiving(Received received, const SessionTools& tools);
 
   Progress Refuse(Outcome outcome, const SessionTools& tools);
   bool AdmitUser(const SessionTools& tools);
@@ -175,6 +176,7 @@ class Handshake {
   bool checking_login_ = false;   // a check of Logins is pending, under login_ticket_
   Digest login_ticket_{};
   std::shared_ptr<const RuleSet> rules_;  // keeps the sources alive that the dialer uses
+  TimePoint dial_begun_;
   Dialer dialer_;
   BindWait bind_wait_;
   Connection connection_;
