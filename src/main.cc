@@ -231,6 +231,7 @@ class Program {
   }
 
   void RefuseReload(std::string_view reason) {
+    server_->NoteFailedReload();
     log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
   }
 

@@ -106,11 +106,6 @@ void Resolver::CountWaited(const Wanted& wanted, NameAnswer answer) {
   counters_.durations.dns.Observe(clock_.now() - wanted.begun);
 }
 
-void Resolver::UpdateGauges(Gauges& gauges) const {
-  lookups_.UpdateGauges(gauges);
-  gauges.dns_waiters.Set(waiters_.size());
-}
-
 std::size_t Resolver::ShareOf(const IpAddress& client) const { return penstock::ShareOf(client, share_key_); }
 
 void Resolver::Withdraw(Cookie waiter) {

@@ -139,7 +139,8 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<cons
   logins_ = std::make_unique<Logins>(settings_.login_threads);
   shared_.logins = logins_.get();
   for (auto& of_one : listeners) {
-    workers_.push_back(std::make_unique<Worker>(workers_.size(), settings_, log_, shared_, std::move(of_one)));
+    workers_.push_back(
+        std::make_unique<Worker>(workers_.size(), settings_, log_, shared_, surveyor_.news(), std::move(of_one)));
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const auto cpu = cpus.empty() ? std::nullopt : std::optional(cpus[i]);
@@ -178,6 +179,8 @@ void Server::Reload(Policy policy) {
   previous_policy_ = shared_.policy.Take();
   shared_.policy.Put(WithDefaults(std::move(policy)));
   for (const auto& worker : workers_) worker->Wake();
+  last_reload_success_.store(TimeOfDay().count(), std::memory_order_relaxed);
+  last_reload_succeeded_.store(true, std::memory_order_relaxed);
 }
 
 void Server::Enter(Phase phase) {

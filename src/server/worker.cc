@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -20,7 +22,8 @@ std::size_t PermitBatch(const Settings& settings) {
 
 }  // namespace
 
-Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners)
+Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, Semaphore& news,
+               std::vector<Fd> listeners)
     : number_(number),
       log_(log),
       shared_(shared),
@@ -59,7 +62,9 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
                       .pipes = pipes_,
                       .counters = counters_,
                       .clock = clock_}},
-      sessions_(settings.connections_max) {
+      sessions_(settings.connections_max),
+      desk_(news),
+      accepted_from_(listeners.size()) {
   bool registered = poller_.AddReader(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
     listeners_.push_back({std::move(socket)});
@@ -86,6 +91,8 @@ void Worker::Run() {
     Release(session);
   });
   UpdateGauges();
+  while (inquiry_ != nullptr) AnswerDesk();
+  desk_.Close();
 }
 
 void Worker::Turn() {
@@ -97,6 +104,7 @@ void Worker::Turn() {
   RunReadyList();
   ExpireDeadlines();
   warnings_.Tell(log_, clock_.now());
+  if (asked()) AnswerDesk();
   AcceptAll();
   permits_.ReturnUnused();
   UpdateGauges();
@@ -121,16 +129,11 @@ void Worker::UpdateGauges() {
 // anyway; or, if there is no wait, now. So a turn is measured without a clock of its own.
 int Worker::Wait() {
   const TimePoint began = clock_.now();
-  std::optional<TimePoint> ended;
-  int count = 0;
-  if (unfinished()) {
-    count = poller_.Wait(std::chrono::nanoseconds(0));
-  } else {
-    ended = SteadyNow();
-    count = poller_.Wait(TimeoutAt(*ended));
-  }
+  const bool waits = !unfinished();
+  const TimePoint ended = waits ? SteadyNow() : TimePoint();
+  const int count = poller_.Wait(waits ? TimeoutAt(ended) : std::chrono::nanoseconds(0));
   clock_.Read();
-  counters_.durations.turns.Observe(ended.value_or(clock_.now()) - began);
+  counters_.durations.turns.Observe((waits ? ended : clock_.now()) - began);
   return count;
 }
 
@@ -196,6 +199,76 @@ void Worker::OnWake() {
   TakePolicy();
   DeliverLogins();
   if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
+}
+
+// Takes a question, unless it still has one, and answers a part of it.
+void Worker::AnswerDesk() {
+  if (inquiry_ == nullptr) inquiry_ = desk_.Take();
+  if (inquiry_ == nullptr) return;  // the asker has taken it back
+  if (Answer(*inquiry_)) desk_.Return(std::move(inquiry_));
+}
+
+bool Worker::Answer(Inquiry& inquiry) try {
+  switch (inquiry.kind) {
+    case Inquiry::Kind::kTotals:
+      FillTotals(inquiry.totals);
+      return true;
+    case Inquiry::Kind::kSessions:
+      inquiry.next_slot = sessions_.ForSome(inquiry.next_slot, kSurveyedPerTurn, [&](const Session& session) {
+        if (inquiry.rows.size() < inquiry.limit) AppendRow(session.view(), inquiry);
+      });
+      return inquiry.next_slot == Handle::kNoSlot || inquiry.rows.size() == inquiry.limit;
+    case Inquiry::Kind::kEnd:
+      EndSessions(inquiry);
+      return inquiry.next_slot == Handle::kNoSlot;
+  }
+  return true;
+} catch (const std::bad_alloc&) {
+  inquiry.out_of_memory = true;
+  return true;
+}
+
+void Worker::FillTotals(Totals& totals) {
+  UpdateGauges();
+  totals.counters = counters_;
+  totals.gauges = gauges_;
+  totals.accepted = accepted_from_;
+}
+
+void Worker::AppendRow(const SessionView& session, Inquiry& inquiry) const {
+  const SessionFilter& filter = inquiry.filter;
+  if ((filter.id && filter.id->handle != session.handle) || !filter.Matches(session)) return;
+  SessionRow row;
+  row.id = {inquiry.worker, session.handle};
+  row.state = session.state;
+  row.client = session.client;
+  row.user = session.user;
+  row.command = session.command;
+  row.asked = session.name;
+  if (row.asked.empty() && session.has_target_address()) row.asked = session.target.ip.ToString();
+  row.port = session.port;
+  if (session.connected) row.target = session.target;
+  row.bytes_up = session.bytes_up;
+  row.bytes_down = session.bytes_down;
+  row.age = clock_.now() - session.begun;
+  inquiry.rows.push_back(std::move(row));
+}
+
+// Closing sockets takes longer than listing them, so this does a quarter of the slots in a turn.
+void Worker::EndSessions(Inquiry& inquiry) {
+  const auto end = [&](Session& session) {
+    if (!inquiry.filter.Matches(session.view())) return;
+    session.Kill();
+    Release(session);
+    ++inquiry.ended;
+  };
+  if (!inquiry.filter.id) {
+    inquiry.next_slot = sessions_.ForSome(inquiry.next_slot, kSurveyedPerTurn / 4, end);
+    return;
+  }
+  Session* const session = sessions_.Resolve(inquiry.filter.id->handle);
+  if (session != nullptr) end(*session);
+  inquiry.next_slot = Handle::kNoSlot;
 }
 
 Cookie Worker::CookieOf(const Listener& listener) const {
@@ -327,7 +400,10 @@ void Worker::AcceptFrom(Listener& listener) {
     const Admission admission = AdmissionOf(accepted);
     const bool taken = accepted.status == Accepted::Status::kTaken;
     if (taken && listener.backlog_left) --*listener.backlog_left;
-    if (taken && admission != Admission::kFlood && Admit(accepted, admission)) continue;
+    if (taken && admission != Admission::kFlood && Admit(accepted, admission)) {
+      ++accepted_from_[static_cast<std::size_t>(&listener - listeners_.data())];
+      continue;
+    }
     permits_.Return();
     if (admission == Admission::kFlood) continue;
     switch (accepted.status) {
@@ -428,11 +504,17 @@ void Worker::Schedule(Session& session, Session::Next next) {
   }
 }
 
+// The session counts as ended once its sockets are closed, so that who has waited for its end finds them closed.
 void Worker::Release(Session& session) {
+  const SessionEnd end = session.end();
+  const TimePoint begun = session.begun();
+  assert(end != SessionEnd::kNone);
   session.Finish(tools_);
   shared_.limiter.Release(session.client().ip, session.admission(), clock_.now());
   sessions_.Release(session.handle());
   permits_.Return();
+  counters_.ended[static_cast<std::size_t>(end) - 1].Add();
+  counters_.durations.sessions.Observe(clock_.now() - begun);
   accept_retry_ = {};  // there are descriptors and memory again
 }
 

@@ -59,11 +59,7 @@ bool SessionCore::SendReply(Outcome outcome, const Endpoint& bound, const Sessio
   return Send(socks5::EncodeReply(outcome, bound, room));
 }
 
-void SessionCore::CountEnd(TimePoint begun, const SessionTools& tools) const {
-  Counters& counters = tools.counters();
-  assert(end != SessionEnd::kNone);
-  counters.ended[static_cast<std::size_t>(end) - 1].Add();
-  counters.durations.sessions.Observe(tools.now() - begun);
+void SessionCore::CountRelayEnd(Counters& counters) const {
   if (state_ != SessionState::kRelay && state_ != SessionState::kResetting) return;
   switch (end) {
     case SessionEnd::kClosed:

@@ -488,7 +488,8 @@ Handshake::Progress Handshake::FinishBind(const SessionTools& tools) {
 }
 
 void Handshake::StoreName(const TargetName& name, const SessionTools& tools) {
-  if (name.requested.empty() || (!tools.log.wants(LogLevel::kInfo) && tools.policy->rules->empty())) return;
+  const bool wanted = tools.settings.store_names || tools.log.wants(LogLevel::kInfo) || !tools.policy->rules->empty();
+  if (name.requested.empty() || !wanted) return;
   core_.name = CopyStrings(name.requested, name.completed);
 }
 

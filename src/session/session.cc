@@ -136,6 +136,28 @@ void Session::Abort(End end) {
   AbortOnClose(target_.get());
 }
 
+void Session::Kill() {
+  core_.end = End::kKilled;
+  AbortOnClose(core_.socket.get());
+  if (target_.valid()) AbortOnClose(target_.get());
+}
+
+SessionView Session::view() const {
+  const bool associated = association_ != nullptr;
+  return {.handle = core_.handle,
+          .state = core_.state(),
+          .client = core_.client,
+          .user = core_.user != nullptr ? std::string_view(core_.user.get()) : std::string_view(),
+          .command = core_.command,
+          .name = core_.name != nullptr ? std::string_view(core_.name.get()) : std::string_view(),
+          .port = core_.port,
+          .target = core_.target,
+          .connected = target_.valid(),
+          .bytes_up = associated ? association_->up().bytes : relay_.bytes_up(),
+          .bytes_down = associated ? association_->down().bytes : relay_.bytes_down(),
+          .begun = begun_};
+}
+
 void Session::Finish(const SessionTools& tools) {
   ReturnHandshake(tools);
   relay_.Release(tools.flow);
@@ -144,7 +166,7 @@ void Session::Finish(const SessionTools& tools) {
   if (core_.account != nullptr) tools.accounts.Release(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
-  core_.CountEnd(begun_, tools);
+  core_.CountRelayEnd(tools.counters());
   SessionCore::SessionsIn(core_.state(), tools).Decrement();
   if (association_ == nullptr) return;
   association_->Release(tools.associations, tools.resolver, tools.counters());

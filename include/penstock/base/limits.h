@@ -246,7 +246,9 @@ inline constexpr std::size_t kAssociationBytesMax = 512;
 inline constexpr int kEventsPerTurn = 256;
 inline constexpr int kAcceptsPerTurn = 64;
 inline constexpr std::uint32_t kPolicyUpdatesPerTurn = 64;  // of a new policy
-inline constexpr std::size_t kPermitsPerBatch = 64;         // that a worker leases in advance (server/permits.h)
+inline constexpr std::uint32_t kSurveyedPerTurn = 256;  // slots of sessions that are listed or ended for an operator
+inline constexpr std::chrono::milliseconds kAnswerTimeout{1'000};  // of a worker that is asked (server/surveyor.h)
+inline constexpr std::size_t kPermitsPerBatch = 64;                // that a worker leases in advance (server/permits.h)
 inline constexpr std::chrono::milliseconds kAcceptRetryDelay{
     100};  // without descriptors or memory, unless a session ends
 inline constexpr std::size_t kWorkersMax = 1024;

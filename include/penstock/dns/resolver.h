@@ -65,7 +65,10 @@ class Resolver {
   std::optional<TimePoint> next_deadline() const;
 
   // Sets the gauges of names.
-  void UpdateGauges(Gauges& gauges) const;
+  void UpdateGauges(Gauges& gauges) const {
+    lookups_.UpdateGauges(gauges);
+    gauges.dns_waiters.Set(waiters_.size());
+  }
 
   using Finished = NameLookups::Finished;
 

@@ -78,6 +78,9 @@ struct Settings {
   bool keep_idle_pipes = true;                             // false in tests that count descriptors
   std::size_t pending_buffers_max = kPendingBuffersPerWorker;  // per worker
 
+  // Whether sessions keep the names that their clients asked for, for lists of sessions; rules and the log do it, too.
+  bool store_names = false;
+
   GuardOptions guard;
   ResolverSettings names;
   AdminSettings admin;

@@ -1,11 +1,13 @@
 // The whole gateway in one object: listeners, workers and their threads, from start to end.
-// Owned by main, or by a test; its functions are called from the thread that made it.
+// Owned by main, or by a test; its functions are called from the thread that made it, except where it says any thread.
 // Invariant: while a Server exists its workers run or have finished. After its destruction none of its threads,
 // descriptors and sessions is left.
 // Does not: handle signals (main.cc), read the command line (config.h).
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +17,7 @@
 
 #include "penstock/base/counters.h"
 #include "penstock/login/logins.h"
+#include "penstock/os/clock.h"
 #include "penstock/os/fd.h"
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
@@ -22,6 +25,8 @@
 #include "penstock/os/udp.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
+#include "penstock/server/survey.h"
+#include "penstock/server/surveyor.h"
 #include "penstock/server/worker.h"
 
 namespace penstock {
@@ -61,6 +66,24 @@ class Server {
   // Replaces the policy. New requests are evaluated by it. Existing sessions continue, with its bandwidth limits (but
   // see Policy::reload_ends_denied).
   void Reload(Policy policy);
+
+  // A reload has failed before it came here: the last one is no success any more.
+  void NoteFailedReload() { last_reload_succeeded_.store(false, std::memory_order_relaxed); }
+
+  // Whether the last reload succeeded, and when the last one did that succeeded; the start counts as one. Any thread.
+  bool last_reload_succeeded() const { return last_reload_succeeded_.load(std::memory_order_relaxed); }
+  std::chrono::milliseconds last_reload_success() const {
+    return std::chrono::milliseconds(last_reload_success_.load(std::memory_order_relaxed));
+  }
+
+  // What the workers have counted; the sessions of `filter` after `after`, at most `limit`; and the end of all sessions
+  // of `filter`, with a reset of both sides (survey.h). Any thread, but not while the server is destroyed. Each returns
+  // within kAnswerTimeout, also if a worker has ended or does not answer.
+  Totals Survey() { return surveyor_.Survey(workers_); }
+  SessionList Sessions(const SessionFilter& filter, std::size_t limit, std::optional<SessionId> after = {}) {
+    return surveyor_.List(workers_, filter, limit, after);
+  }
+  SessionsEnded EndSessions(const SessionFilter& filter) { return surveyor_.End(workers_, filter); }
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
@@ -115,6 +138,9 @@ class Server {
   const std::array<Fd, 2> udp_gro_{KeepUdpGro(true), KeepUdpGro(false)};
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
+  std::atomic<bool> last_reload_succeeded_{true};
+  std::atomic<std::chrono::milliseconds::rep> last_reload_success_{TimeOfDay().count()};
+  Surveyor surveyor_{settings_.listen.size()};
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Logins> logins_;  // destroyed before the workers: it puts answers into their mailboxes
   std::vector<Thread> threads_;

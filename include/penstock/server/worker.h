@@ -1,5 +1,6 @@
 // One thread of the gateway: its listeners, its poller, its sessions, and all that it lends to them.
-// Owned by the Server; the thread of Run() only, except for Wake(), counters() and gauges().
+// Owned by the Server; the thread of Run() only, except for Wake(), counters(), gauges() and desk(), and for Answer()
+// after that thread has ended.
 // Invariants:
 //   - Only the worker destroys a session, and only after the session's step has returned. All others hold handles.
 //   - No data of the data path is shared with another worker.
@@ -21,10 +22,12 @@
 //                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most. Both are
 //                kSharedTurnBytes if a session that moves no bulk has had an event lately.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
-//   6. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
+//   6. Answer    If another thread has asked: the totals, or kSurveyedPerTurn slots of sessions. Then no session is in
+//                the middle of a step, so the totals agree with each other (counters.h).
+//   7. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
 //                further turn in a row, kAcceptsPerTurn at most. A single client thus costs no accept(2) that finds the
 //                backlog empty. Unused permits are returned if another worker waits for one.
-//   7. Yield     If all events of this turn and of the last one were datagrams of one and the same association, yield
+//   8. Yield     If all events of this turn and of the last one were datagrams of one and the same association, yield
 //                the core (sched_yield(2)). Programs on this host send one datagram at a time, and a fast worker would
 //                forward each by itself; what is sent during the yield is forwarded as one batch. The datagrams of
 //                several associations form batches without that.
@@ -58,6 +61,7 @@
 #include "penstock/policy/settings.h"
 #include "penstock/relay/pending_buffer.h"
 #include "penstock/relay/throttle.h"
+#include "penstock/server/inquiry.h"
 #include "penstock/server/permits.h"
 #include "penstock/server/steering.h"
 #include "penstock/session/session.h"
@@ -97,9 +101,11 @@ struct WorkersShared {
 
 class Worker {
  public:
-  // `number` is from 0 to settings.workers - 1. `listeners` are non-blocking. `settings`, `log` and `shared` must outlive
-  // the worker. Throws std::system_error if the system has no descriptor or memory for its poller.
-  Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, std::vector<Fd> listeners);
+  // `number` is from 0 to settings.workers - 1. `listeners` are non-blocking. `settings`, `log`, `shared` and `news`,
+  // to which its desk reports, must outlive the worker. Throws std::system_error if the system has no descriptor or
+  // memory for its poller.
+  Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, Semaphore& news,
+         std::vector<Fd> listeners);
   ~Worker();
 
   // Serves until the phase is kStopping, or is kDraining and the backlog and all sessions have ended.
@@ -110,6 +116,12 @@ class Worker {
 
   const Counters& counters() const { return counters_; }
   const Gauges& gauges() const { return gauges_; }
+
+  // Where another thread asks; wake the worker then.
+  InquiryDesk& desk() { return desk_; }
+
+  // Answers a part of `inquiry`. True if it is the last part.
+  bool Answer(Inquiry& inquiry);
 
  private:
   struct Listener {
@@ -137,6 +149,11 @@ class Worker {
   std::uint64_t BytesMoved() const;
   void ExpireDeadlines();
 
+  void AnswerDesk();
+  void FillTotals(Totals& totals);
+  void AppendRow(const SessionView& session, Inquiry& inquiry) const;
+  void EndSessions(Inquiry& inquiry);
+
   Cookie CookieOf(const Listener& listener) const;
   void BeginDrain();
   bool listening() const;
@@ -147,7 +164,8 @@ class Worker {
   bool Admit(Accepted& accepted, Admission admission);
   void KeepSteeringEven();
   void ReportPause(Counter& counter, std::string_view event);
-  bool unfinished() const { return !ready_.empty() || policy_next_ != Handle::kNoSlot; }
+  bool unfinished() const { return !ready_.empty() || policy_next_ != Handle::kNoSlot || inquiry_ != nullptr; }
+  bool asked() const { return inquiry_ != nullptr || desk_.waiting(); }  // one relaxed load
   bool accepting_paused() const { return permits_.waiting() || accept_retry_ > clock_.now(); }
 
   void Schedule(Session& session, Session::Next next);
@@ -185,6 +203,10 @@ class Worker {
   SessionTools tools_;
   Slab<Session> sessions_;
   std::vector<Handle> ready_;  // sessions that get another turn, the longest waiting first
+
+  InquiryDesk desk_;
+  std::unique_ptr<Inquiry> inquiry_;          // taken from the desk, and answered in part
+  std::vector<std::uint64_t> accepted_from_;  // of counters_.accepted, by listener
 };
 
 }  // namespace penstock

@@ -127,8 +127,8 @@ struct SessionCore {
     state_ = to;
   }
 
-  // Counts the end of the session, and that of its relay if it had one. Call it once, at the end.
-  void CountEnd(TimePoint begun, const SessionTools& tools) const;
+  // Counts the end of the relay, if there was one. Call it once, at the end.
+  void CountRelayEnd(Counters& counters) const;
 
   // The worker's gauge of the sessions in `state`.
   static Gauge& SessionsIn(SessionState state, const SessionTools& tools) {
@@ -157,7 +157,7 @@ struct SessionCore {
   bool SendReply(Outcome outcome, const Endpoint& bound, const SessionTools& tools);
 
   const Handle handle;
-  std::unique_ptr<char[]> name;  // as requested, NUL, as found by the search list; for the log and for later rules
+  std::unique_ptr<char[]> name;  // as requested, NUL, as found by the search list; for log, lists and later rules
   std::unique_ptr<char[]> user;  // who logged in or tried to (StoreUser); null if no login was requested
   Account* account = nullptr;    // of that user, which counts this session; null without limits on users
   Deadline deadline;             // of the state; armed whenever the session waits

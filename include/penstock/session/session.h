@@ -21,6 +21,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "penstock/base/command.h"
 #include "penstock/base/endpoint.h"
@@ -40,6 +42,25 @@
 #include "penstock/udp/associate.h"
 
 namespace penstock {
+
+// What a session tells others about itself. Valid until its next event.
+struct SessionView {
+  // True if `target` is an address: the request has one, or the name has been resolved and connected.
+  bool has_target_address() const { return command && !target.ip.is_unspecified(); }
+
+  Handle handle;
+  SessionState state;
+  const Endpoint& client;
+  std::string_view user;           // empty: no login
+  std::optional<Command> command;  // until the request: none
+  std::string_view name;           // as asked; empty: an address, or not stored
+  std::uint16_t port;              // DST.PORT of the request
+  const Endpoint& target;
+  bool connected;  // `target` is the target or the peer itself
+  std::uint64_t bytes_up;
+  std::uint64_t bytes_down;
+  TimePoint begun;
+};
 
 class Session {
  public:
@@ -92,6 +113,9 @@ class Session {
   // The gateway stops: the session ends, a relay with a reset. The worker calls Finish next.
   void Stop() { Abort(End::kStopped); }
 
+  // The operator ends the session: both sides get a reset, in every state. The worker calls Finish next.
+  void Kill();
+
   // Asserts the invariants. Call it after every event with what that returned.
   void CheckInvariants(Next next) const;
 
@@ -102,6 +126,9 @@ class Session {
   State state() const { return core_.state(); }  // for tests
   const Endpoint& client() const { return core_.client; }
   Admission admission() const { return core_.admission; }
+  End end() const { return core_.end; }
+  TimePoint begun() const { return begun_; }
+  SessionView view() const;
 
   // True if an event does not lead to a step at once, as above.
   bool defers_steps() const { return on_ready_list_ || (core_.state() == State::kRelay && relay_.bulk()); }

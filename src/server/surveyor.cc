@@ -1,0 +1,115 @@
+#include "penstock/server/surveyor.h"
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/server/worker.h"
+
+namespace penstock {
+
+std::uint64_t Surveyor::Post(Worker& worker, std::unique_ptr<Inquiry> inquiry) {
+  const std::uint64_t number = ++number_;
+  inquiry->number = number;
+  worker.desk().Post(std::move(inquiry));
+  worker.Wake();
+  return number;
+}
+
+// The answer to inquiry `number`; null if it does not come before `deadline`. An earlier one that comes now is dropped.
+// If the worker has ended, this thread answers in its place (inquiry.h). A worker that ends puts what it has taken back
+// on its desk before it closes it, so after closed() the inquiry is at one of the two places.
+std::unique_ptr<Inquiry> Surveyor::Await(Worker& worker, std::uint64_t number, TimePoint deadline) {
+  InquiryDesk& desk = worker.desk();
+  for (;;) {
+    const bool ended = desk.closed();
+    if (auto answer = desk.Collect(); answer != nullptr && answer->number == number) return answer;
+    if (ended) {
+      auto own = desk.TakeBack();
+      if (own == nullptr) return nullptr;
+      while (!worker.Answer(*own)) {
+      }
+      return own;
+    }
+    const auto left = deadline - SteadyNow();
+    if (left.count() <= 0) return nullptr;
+    static_cast<void>(news_.WaitFor(left));
+  }
+}
+
+Totals Surveyor::Survey(Workers workers) {
+  const std::lock_guard lock(asking_);
+  Totals none;
+  none.accepted.resize(listeners_);
+  last_.resize(workers.size(), none);
+  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+  std::vector<std::uint64_t> numbers;
+  for (const auto& worker : workers) {
+    auto inquiry = std::make_unique<Inquiry>();
+    inquiry->totals = none;
+    numbers.push_back(Post(*worker, std::move(inquiry)));
+  }
+  Totals sum = none;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const auto answer = Await(*workers[i], numbers[i], deadline);
+    if (answer != nullptr) last_[i] = std::move(answer->totals);
+    if (answer == nullptr) ++sum.workers_missing;
+    sum.Add(last_[i]);
+  }
+  return sum;
+}
+
+// One worker after the other, so that no more than `limit` rows exist.
+SessionList Surveyor::List(Workers workers, const SessionFilter& filter, std::size_t limit,
+                           std::optional<SessionId> after) {
+  assert(limit > 0);
+  const std::lock_guard lock(asking_);
+  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+  SessionList list;
+  for (std::size_t i = after ? after->worker : 0; i < workers.size(); ++i) {
+    if (filter.id && filter.id->worker != i) continue;
+    auto inquiry = std::make_unique<Inquiry>();
+    inquiry->kind = Inquiry::Kind::kSessions;
+    inquiry->worker = static_cast<std::uint32_t>(i);
+    inquiry->filter = filter;
+    inquiry->limit = limit - list.rows.size();
+    if (after && after->worker == i) inquiry->next_slot = after->handle.slot + 1;
+    const auto answer = Await(*workers[i], Post(*workers[i], std::move(inquiry)), deadline);
+    if (answer == nullptr || answer->out_of_memory) list.complete = false;
+    if (answer == nullptr) continue;
+    if (list.rows.empty()) {
+      list.rows = std::move(answer->rows);
+    } else {
+      std::ranges::move(answer->rows, std::back_inserter(list.rows));
+    }
+    if (list.rows.size() < limit) continue;
+    list.next = list.rows.back().id;
+    break;
+  }
+  return list;
+}
+
+SessionsEnded Surveyor::End(Workers workers, const SessionFilter& filter) {
+  const std::lock_guard lock(asking_);
+  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+  std::vector<std::uint64_t> numbers(workers.size());
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (filter.id && filter.id->worker != i) continue;
+    auto inquiry = std::make_unique<Inquiry>();
+    inquiry->kind = Inquiry::Kind::kEnd;
+    inquiry->filter = filter;
+    numbers[i] = Post(*workers[i], std::move(inquiry));
+  }
+  SessionsEnded ended;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    if (numbers[i] == 0) continue;
+    const auto answer = Await(*workers[i], numbers[i], deadline);
+    if (answer == nullptr) ended.complete = false;
+    if (answer != nullptr) ended.count += answer->ended;
+  }
+  return ended;
+}
+
+}  // namespace penstock
