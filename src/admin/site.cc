@@ -76,6 +76,9 @@ Response Site::Answer(const Request& request, Entrance entrance) const {
       refusal.headers = "WWW-Authenticate: Bearer\r\n";
       return refusal;
     }
+    if (!OnlyReads(request.method) && token_ == nullptr) {
+      return ErrorResponse(403, "changes over TCP need a token: configure --admin-token-file, or use a Unix socket");
+    }
     if (!OnlyReads(request.method) && IsOfOtherSite(request)) {
       return ErrorResponse(403, "the Origin is another site");
     }

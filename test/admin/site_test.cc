@@ -35,17 +35,17 @@ Response Ask(const Site& site, Entrance entrance, std::string_view method, std::
 
 TEST_CASE("site: a route is found by path and method; HEAD is GET") {
   const Site site(Routes(), {});
-  CHECK(Ask(site, Entrance::kLoopback, "GET", "/page").body == "page\n");
-  CHECK(Ask(site, Entrance::kLoopback, "HEAD", "/page?x=1").status == 200);
-  CHECK(Ask(site, Entrance::kLoopback, "POST", "/page").status == 202);
-  CHECK(Ask(site, Entrance::kLoopback, "DELETE", "/one").status == 200);
+  CHECK(Ask(site, Entrance::kUnixSocket, "GET", "/page").body == "page\n");
+  CHECK(Ask(site, Entrance::kUnixSocket, "HEAD", "/page?x=1").status == 200);
+  CHECK(Ask(site, Entrance::kUnixSocket, "POST", "/page").status == 202);
+  CHECK(Ask(site, Entrance::kUnixSocket, "DELETE", "/one").status == 200);
   for (const std::string_view path : {"/", "/pag", "/page/", "//page", "/PAGE", "/x/../page"}) {
-    CHECK(Ask(site, Entrance::kLoopback, "GET", path).status == 404);
+    CHECK(Ask(site, Entrance::kUnixSocket, "GET", path).status == 404);
   }
-  const Response put = Ask(site, Entrance::kLoopback, "PUT", "/page");
+  const Response put = Ask(site, Entrance::kUnixSocket, "PUT", "/page");
   CHECK(put.status == 405);
   CHECK(put.headers == "Allow: GET, HEAD, POST\r\n");
-  CHECK(Ask(site, Entrance::kLoopback, "HEAD", "/one").headers == "Allow: DELETE\r\n");
+  CHECK(Ask(site, Entrance::kUnixSocket, "HEAD", "/one").headers == "Allow: DELETE\r\n");
 }
 
 TEST_CASE("site: the Host is an address, localhost or a known name, with or without a port") {
@@ -90,7 +90,14 @@ TEST_CASE("site: who needs the token depends on the listener and the method") {
   const Site closed(Routes(), WithToken());
   const std::string_view with = "Host: localhost\r\nAuthorization: Bearer open-sesame\r\n";
   const std::string_view without = "Host: localhost\r\n";
-  CHECK(Ask(open, Entrance::kLoopback, "POST", "/page", without).status == 202);
+  CHECK(Ask(open, Entrance::kUnixSocket, "POST", "/page", without).status == 202);
+  for (const std::string_view method : {"GET", "HEAD"}) {
+    CHECK(Ask(open, Entrance::kLoopback, method, "/page", without).status == 200);
+  }
+  for (const std::string_view method : {"POST", "DELETE", "PUT"}) {
+    CHECK(Ask(open, Entrance::kLoopback, method, "/page", with).body ==
+          "403 Forbidden: changes over TCP need a token: configure --admin-token-file, or use a Unix socket\n");
+  }
   CHECK(Ask(open, Entrance::kNetwork, "GET", "/page", with).status == 401);
   CHECK(Ask(closed, Entrance::kUnixSocket, "POST", "/page", without).status == 202);
   CHECK(Ask(closed, Entrance::kLoopback, "GET", "/page", without).status == 200);
@@ -124,9 +131,10 @@ TEST_CASE("site: a token is the whole of it, with the scheme in any case") {
 }
 
 TEST_CASE("site: a page of another site changes nothing") {
-  const Site site(Routes(), {});
+  const Site site(Routes(), WithToken());
   const auto status = [&](std::string_view method, std::string_view origin, Entrance entrance = Entrance::kLoopback) {
-    return Ask(site, entrance, method, "/page", "Host: 127.0.0.1:9180\r\nOrigin: " + std::string(origin) + "\r\n")
+    return Ask(site, entrance, method, "/page",
+               "Host: 127.0.0.1:9180\r\nAuthorization: Bearer open-sesame\r\nOrigin: " + std::string(origin) + "\r\n")
         .status;
   };
   CHECK(status("POST", "http://127.0.0.1:9180") == 202);

@@ -32,9 +32,12 @@ TEST_SUITE_BEGIN("admin");
 constexpr std::size_t kLarge = 1024 * 1024;
 constexpr std::size_t kHuge = 32 * 1024 * 1024;
 
+constexpr std::string_view kToken = "Authorization: Bearer open-sesame\r\n";
+
 AdminSettings TestAdminSettings() {
   AdminSettings settings;
   settings.addresses = {kLoopback};
+  settings.token = std::make_shared<const Secret>("open-sesame");
   return settings;
 }
 
@@ -73,6 +76,11 @@ class TestAdmin {
 
 std::string RequestFor(std::string_view target, std::string_view fields = "") {
   return "GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" + std::string(fields) + "\r\n";
+}
+
+std::string PostOf(std::string_view body) {
+  return "POST / HTTP/1.1\r\nHost: localhost\r\n" + std::string(kToken) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 struct Answer {
@@ -117,7 +125,7 @@ TEST_CASE("admin: a connection answers one request after the other, and HEAD wit
   client.Send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(ReceiveAnswer(client, true).head == answer.head);
   CHECK(Ask(client, RequestFor("/missing")).status == 404);
-  CHECK(Ask(client, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc").body == "abc\n");
+  CHECK(Ask(client, PostOf("abc")).body == "abc\n");
 }
 
 TEST_CASE("admin: requests that come glued are answered in their order, more than a turn's share of them") {
@@ -125,10 +133,7 @@ TEST_CASE("admin: requests that come glued are answered in their order, more tha
   const Peer client = admin.Client();
   constexpr int kCount = 20 * kAdminRequestsPerTurn;
   std::string all;
-  for (int i = 0; i < kCount; ++i) {
-    const std::string body = std::to_string(i);
-    all += "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
+  for (int i = 0; i < kCount; ++i) all += PostOf(std::to_string(i));
   client.Send(all);
   client.HalfClose();
   for (int i = 0; i < kCount; ++i) CHECK(ReceiveAnswer(client).body == std::to_string(i) + '\n');
@@ -333,18 +338,30 @@ TEST_CASE("admin: beyond loopback every request needs the token; on loopback tho
   settings.addresses = {*Endpoint::Parse("0.0.0.0:0"), kLoopback};
   settings.token = std::make_shared<const Secret>("open-sesame");
   const TestAdmin admin(settings);
-  const std::string token = "Authorization: Bearer open-sesame\r\n";
   const Peer outside = Peer::To(Endpoint{kLoopback.ip, admin.at(0).port});
   const Answer refusal = Ask(outside, RequestFor("/"));
   CHECK(refusal.status == 401);
   CHECK(refusal.head.find("\r\nWWW-Authenticate: Bearer\r\n") != std::string::npos);
-  CHECK(Ask(outside, RequestFor("/", token)).status == 200);
+  CHECK(Ask(outside, RequestFor("/", kToken)).status == 200);
   const Peer inside = Peer::To(admin.at(1));
   CHECK(Ask(inside, RequestFor("/")).status == 200);
   const std::string post = "POST / HTTP/1.1\r\nHost: localhost\r\n";
   CHECK(Ask(inside, post + "\r\n").status == 401);
-  CHECK(Ask(inside, post + token + "\r\n").status == 200);
+  CHECK(Ask(inside, post + std::string(kToken) + "\r\n").status == 200);
   CHECK(Ask(inside, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").status == 421);
+}
+
+TEST_CASE("admin: without a token, only the Unix socket takes changes") {
+  const TempDirectory directory;
+  AdminSettings settings;
+  settings.addresses = {kLoopback};
+  settings.sockets = {directory.PathOf("admin")};
+  const TestAdmin admin(settings);
+  const Answer refusal = Ask(admin.Client(), PostOf("abc"));
+  CHECK(refusal.status == 403);
+  CHECK(refusal.body.find("--admin-token-file") != std::string::npos);
+  CHECK(Ask(admin.Client(), RequestFor("/")).status == 200);
+  CHECK(Ask(ToSocket(settings.sockets[0]), PostOf("abc")).body == "abc\n");
 }
 
 TEST_CASE("admin: an address in use is an error") {

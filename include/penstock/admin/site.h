@@ -4,10 +4,12 @@
 // name as Host, which is not accepted; a form that posts here sends its own site as Origin.
 // Does not: parse requests (http.h), know the gateway (routes.h).
 //
-//   a request through           GET, HEAD      other methods                       Host
-//   a Unix socket               free           free: the file's mode decides       any
-//   an address of loopback      free           the token, if there is one          an address, localhost or a known name
-//   any other address           the token      the token                           the same
+//   a request through         GET, HEAD    other methods                     Host
+//   a Unix socket             free         free: the file's mode decides     any
+//   an address of loopback    free         the token; none: 403              an address, localhost or a known name
+//   any other address         the token    the token                         the same
+//
+// Any program and any user of the host can reach an address of loopback, so that is no permission to change anything.
 #pragma once
 
 #include <cstdint>
