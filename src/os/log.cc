@@ -121,10 +121,11 @@ struct Log::Writer {
   const int fd;
   bool torn = false;  // the last write ended within a line; the thread's own
 
+  std::atomic<std::uint64_t> lost{0};
+
   std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::string queue;
-  std::uint64_t lost = 0;
   std::uint64_t untold = 0;  // lost lines that no line has reported yet
   std::optional<SteadyTime> stop_at;
   bool ended = false;
@@ -153,7 +154,7 @@ void Log::Write(const LogLine& line) {
     const std::lock_guard lock(writer.mutex);
     if (!thread_.running()) thread_ = Thread("log", [shared = writer_] { shared->Run(); });
     if (writer.queue.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
-      ++writer.lost;
+      writer.lost.fetch_add(1, std::memory_order_relaxed);
       ++writer.untold;
       return;
     }
@@ -162,10 +163,7 @@ void Log::Write(const LogLine& line) {
   writer.changed.notify_all();
 }
 
-std::uint64_t Log::lost() const {
-  const std::lock_guard lock(writer_->mutex);
-  return writer_->lost;
-}
+std::uint64_t Log::lost() const { return writer_->lost.load(std::memory_order_relaxed); }
 
 void Log::Writer::Run() {
   std::unique_lock lock(mutex);
@@ -182,8 +180,8 @@ void Log::Writer::Run() {
       line.Number("lines", to_tell);
       if (WriteOut(Stamp(line.level()).append(line.text()).append("\n")) == 0) to_tell = 0;
     }
+    lost.fetch_add(failed, std::memory_order_relaxed);
     lock.lock();
-    lost += failed;
     untold += to_tell;
     if (stop_at && to_tell > 0) break;  // the report of lost lines cannot be written either
   }

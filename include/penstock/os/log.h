@@ -75,7 +75,7 @@ class Log {
   // Queues a line, with the time of day in front. Takes a lock while it copies the line.
   void Write(const LogLine& line);
 
-  // The number of lines that were lost because the queue was full or writing failed.
+  // The number of lines that were lost because the queue was full or writing failed. Any thread; takes no lock.
   std::uint64_t lost() const;
 
  private:
