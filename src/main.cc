@@ -152,7 +152,7 @@ class Program {
   bool StartAdmin(std::string* error) {
     const AdminSettings& settings = server_->settings().admin;
     if (settings.listeners() == 0) return true;
-    admin_ = Admin::Start(settings, RoutesOf(*server_), error);
+    admin_ = Admin::Start(settings, RoutesOf(*server_, log_), error);
     return admin_ != nullptr;
   }
 

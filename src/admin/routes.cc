@@ -1,6 +1,13 @@
 #include "penstock/admin/routes.h"
 
+#include <algorithm>
+#include <string_view>
+
+#include "penstock/admin/metrics.h"
 #include "penstock/base/counters.h"
+#include "penstock/base/text.h"
+#include "penstock/config/config.h"
+#include "penstock/os/usage.h"
 
 namespace penstock {
 namespace {
@@ -21,12 +28,49 @@ Response Readiness(const Server& server) {
   return TextResponse(200, "ready");
 }
 
+bool SameText(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, LowerCase, LowerCase); }
+
+// Whether an Accept header names OpenMetrics (RFC 9110 section 12.5.1: media ranges with parameters, and commas between
+// them). Wildcards do not count, and neither does a weight: who can read OpenMetrics names it to get it.
+bool NamesOpenMetrics(const Request& request) {
+  constexpr std::string_view kType = "application/openmetrics-text";
+  for (const auto& [name, value] : request.headers) {
+    if (!SameText(name, "Accept")) continue;
+    for (std::string_view rest = value; !rest.empty();) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      const std::string_view range = rest.substr(0, comma);
+      if (SameText(Trimmed(range.substr(0, range.find(';'))), kType)) return true;
+      rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+  }
+  return false;
+}
+
+Response Metrics(Server& server, const Log& log, const Request& request) {
+  const bool openmetrics = NamesOpenMetrics(request);
+  const Settings& settings = server.settings();
+  const Totals totals = server.Survey();
+  const ProcessFacts facts{.version = kProgramVersion,
+                           .listening = server.listening(),
+                           .sessions_max = settings.connections_max,
+                           .workers = settings.workers,
+                           .last_reload_succeeded = server.last_reload_succeeded(),
+                           .last_reload_success = server.last_reload_success(),
+                           .log_lines_lost = log.lost(),
+                           .usage = ReadProcessUsage()};
+  Response response;
+  response.content_type = openmetrics ? kOpenMetricsContentType : kMetricsContentType;
+  response.body = MetricsText(totals, facts, openmetrics);
+  return response;
+}
+
 }  // namespace
 
-std::vector<Route> RoutesOf(const Server& server) {
+std::vector<Route> RoutesOf(Server& server, const Log& log) {
   return {
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
+      {Method::kGet, "/metrics", [&server, &log](const Request& request) { return Metrics(server, log, request); }},
   };
 }
 

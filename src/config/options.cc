@@ -311,7 +311,7 @@ constexpr Option kOptions[] = {
      Repeat::kReplaces},
     {"drain-timeout", "TIME", "From SIGTERM until the remaining sessions are reset (%)",
      SetTime<&Settings::drain_timeout>, ShowTime<&Settings::drain_timeout>},
-    {"admin", "AT", "Answer HTTP at unix:PATH or ADDR:PORT: health, state; may be repeated (off)", AddAdmin, nullptr,
+    {"admin", "AT", "Answer HTTP at unix:PATH or ADDR:PORT: health, metrics; may be repeated (off)", AddAdmin, nullptr,
      Repeat::kReplaces},
     {"admin-token-file", "FILE",
      "Require the token in FILE: for changes, and beyond loopback for everything (no token)",

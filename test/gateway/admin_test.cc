@@ -19,6 +19,7 @@
 
 #include "penstock/admin/routes.h"
 #include "penstock/base/limits.h"
+#include "penstock/config/config.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/temp_directory.h"
@@ -378,10 +379,13 @@ class AdminOf {
  public:
   explicit AdminOf(const TestGateway& gateway) {
     std::string error;
-    admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server()), &error);
+    admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server(), gateway.log()), &error);
     REQUIRE_MESSAGE(admin_ != nullptr, error);
   }
-  Answer Get(std::string_view path) const { return Ask(Peer::To(admin_->listening()[0]), RequestFor(path)); }
+  Answer Get(std::string_view path, std::string_view fields = "") const {
+    return Ask(Client(), RequestFor(path, fields));
+  }
+  Peer Client() const { return Peer::To(admin_->listening()[0]); }
 
  private:
   std::unique_ptr<Admin> admin_;
@@ -417,6 +421,77 @@ TEST_CASE("admin: a gateway whose workers have all paused accepting is not ready
   session.client.Close();
   session.target.Close();
   CHECK(WaitUntil([&] { return admin.Get("/readyz").status == 200; }));
+}
+
+bool Has(const Answer& answer, std::string_view line) {
+  return ('\n' + answer.body).find('\n' + std::string(line) + '\n') != std::string::npos;
+}
+
+TEST_CASE("admin: /metrics shows a session from its beginning to its end") {
+  TestGateway gateway;
+  const TargetListener listener;
+  const AdminOf admin(gateway);
+  const std::string accepted = "penstock_connections_accepted_total{listener=\"" + gateway.at().ToString() + "\"} ";
+  const Answer before = admin.Get("/metrics");
+  CHECK(before.status == 200);
+  CHECK(Has(before, accepted + '0'));
+  CHECK(Has(before, "penstock_sessions{state=\"relay\"} 0"));
+  CHECK(Has(before, "penstock_log_lines_lost_total 0"));
+  CHECK(Has(before, "penstock_sessions_limit " + std::to_string(gateway.server().settings().connections_max)));
+  CHECK(Has(before, "penstock_build_info{version=\"" + std::string(kProgramVersion) + "\"} 1"));
+  PingPong(gateway.Open(listener), 1);
+  CHECK(gateway.WaitForSessions(0));
+  auto session = gateway.Open(listener);
+  const Answer during = admin.Get("/metrics");
+  CHECK(Has(during, accepted + '2'));
+  CHECK(Has(during, "penstock_sessions{state=\"relay\"} 1"));
+  CHECK(Has(during, "penstock_sessions_ended_total{reason=\"closed\"} 1"));
+  gateway.Stop();  // the workers end, and their numbers stay
+  CHECK(WaitUntil([&] { return Has(admin.Get("/metrics"), "penstock_sessions{state=\"relay\"} 0"); }));
+  CHECK(Has(admin.Get("/metrics"), accepted + '2'));
+  CHECK(Has(admin.Get("/metrics"), "penstock_workers_missing 0"));
+}
+
+TEST_CASE("admin: /metrics is OpenMetrics for those who name it, and the text format for all others") {
+  const TestGateway gateway;
+  const AdminOf admin(gateway);
+  const auto type = [&](std::string_view fields) {
+    const Answer answer = admin.Get("/metrics", fields);
+    const bool openmetrics = answer.head.find(
+                                 "\r\nContent-Type: application/openmetrics-text; version=1.0.0; "
+                                 "charset=utf-8\r\n") != std::string::npos;
+    CHECK((answer.head.find("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != std::string::npos) ==
+          !openmetrics);
+    CHECK(answer.body.ends_with("# EOF\n") == openmetrics);
+    return openmetrics;
+  };
+  for (const std::string_view plain :
+       {"", "Accept: */*\r\n", "Accept: text/plain\r\n", "Accept: application/*\r\n", "Accept: ,\r\n", "Accept:\r\n",
+        "Accept: application/openmetrics-textual\r\n", "Accept: text/plain;x=application/openmetrics-text\r\n",
+        "X-Accept: application/openmetrics-text\r\n"}) {
+    CAPTURE(plain);
+    CHECK_FALSE(type(plain));
+  }
+  for (const std::string_view named :
+       {"Accept: application/openmetrics-text\r\n", "accept: Application/OpenMetrics-Text ; version=1.0.0\r\n",
+        "Accept: application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+        "text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n",
+        "Accept: text/plain\r\nAccept: application/openmetrics-text\r\n",
+        "Accept: ,,application/openmetrics-text,\r\n"}) {
+    CAPTURE(named);
+    CHECK(type(named));
+  }
+}
+
+TEST_CASE("admin: HEAD of /metrics has the head and no body") {
+  const TestGateway gateway;
+  const AdminOf admin(gateway);
+  const Peer client = admin.Client();
+  client.Send("HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const Answer answer = ReceiveAnswer(client, true);
+  CHECK(answer.status == 200);
+  CHECK(answer.head.find("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != std::string::npos);
+  CHECK(Ask(client, RequestFor("/healthz")).body == "ok\n");
 }
 
 TEST_SUITE_END();

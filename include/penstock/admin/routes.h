@@ -1,16 +1,18 @@
 // What the admin interface shows of the gateway: a table of routes, one line each.
-// Made by main for Admin, whose thread calls them; the server must outlive them.
-// Invariant: GET changes nothing, and a route reads only what any thread may read.
+// Made by main for Admin, whose thread calls them; the server and the log must outlive them.
+// Invariant: GET changes nothing. A route reads what any thread may read, or asks the workers, which takes at most
+// kAnswerTimeout.
 // Does not: decide who may ask (site.h).
 #pragma once
 
 #include <vector>
 
 #include "penstock/admin/site.h"
+#include "penstock/os/log.h"
 #include "penstock/server/server.h"
 
 namespace penstock {
 
-std::vector<Route> RoutesOf(const Server& server);
+std::vector<Route> RoutesOf(Server& server, const Log& log);
 
 }  // namespace penstock

@@ -1,5 +1,6 @@
 // Who may ask what of the admin interface, and what is answered: permissions and routes, as a function of a request.
-// A Site is owned by Admin, and const; any thread may ask it. The routes must not block.
+// A Site is owned by Admin, and const; any thread may ask it. A request waits for its route, and with it all
+// requests that come later: none may take longer than kAnswerTimeout.
 // Invariant: no web page of another site can use the interface. A page that rebinds its name to this address sends that
 // name as Host, which is not accepted; a form that posts here sends its own site as Origin.
 // Does not: parse requests (http.h), know the gateway (routes.h).
