@@ -53,8 +53,8 @@ IoResult Discard(int socket, std::size_t bytes);
 // send(2) of `bytes`, which is not empty. MSG_NOSIGNAL: a broken connection is kReset and raises no SIGPIPE.
 IoResult Send(int socket, std::span<const std::uint8_t> bytes);
 
-// Send, for the last bytes of a stream: if all are taken, call ShutdownSend or close(2) next. Until then the kernel holds
-// a short segment back, for at most 200 ms (MSG_MORE, tcp(7)), so that the FIN travels in it.
+// Send, for the last bytes of a stream: if all are taken, call ShutdownSend or close(2) next. Until then the kernel
+// holds a short segment back, for at most 200 ms (MSG_MORE, tcp(7)), so that the FIN travels in it.
 IoResult SendLast(int socket, std::span<const std::uint8_t> bytes);
 
 // splice(2) of at most `bytes` from `socket` to the pipe's write end. While the pipe holds bytes, kAgain means an empty

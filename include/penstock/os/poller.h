@@ -76,7 +76,7 @@ class Poller {
   // Registers an `fd` of AddReader, with the same `cookie`, for all events. If it is writable by now, an event comes.
   void WatchWrites(int fd, Cookie cookie);
 
-  // Registers a listening socket, level-triggered: an event comes in every Wait while a connection waits in its backlog.
+  // Registers a listening socket, level-triggered: an event comes in every Wait while a connection is in its backlog.
   // So its owner need not find out that the backlog is empty, which costs an accept(2). False as Add.
   [[nodiscard]] bool AddListener(int fd, Cookie cookie);
 

@@ -61,8 +61,8 @@ struct Accepted {
 Accepted Accept(int listener);
 
 // Gives each connection to the listener of the CPU that received it: `listener` is one of several with SO_REUSEPORT at
-// one address, and the first to call listen(2) among them serves cpus[0], and so on. Connections that come in on another
-// CPU are spread as before. False if the kernel does not support that (SO_ATTACH_REUSEPORT_CBPF, socket(7)).
+// one address, and the first to call listen(2) among them serves cpus[0], and so on. Connections that come in on other
+// CPUs are spread as before. False if the kernel does not support that (SO_ATTACH_REUSEPORT_CBPF, socket(7)).
 [[nodiscard]] bool SteerByCpu(int listener, std::span<const unsigned> cpus);
 
 // Spreads connections by their addresses again (SO_DETACH_REUSEPORT_BPF).
