@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .measurements import SECTIONS, Bench
 from .peers import ROOT, find_peers, version_of
-from .places import HOST, TARGET_ADDRESSES, Place, namespaces, web_server
+from .places import CONGESTION_CONTROL, HOST, TARGET_ADDRESSES, Place, ip, namespaces, web_server
 from .processes import Failure, child, die, last_line, prepare, progress, traced
 from .report import charts, markdown, number
 from .self_test import self_test
@@ -32,6 +32,10 @@ EPILOG = """\
 Peers take turns: every round measures each peer once in every row, in an order that rotates from round to round, so
 that a slow minute of the machine hits all of them. The result is the median over the rounds. With the defaults a run
 takes about 14 minutes.
+
+As root, with unshare (util-linux) and ip (iproute2), the run has a network namespace of its own, with CUBIC, the
+kernel's default congestion control. A host's BBR paces each sender with timers, over loopback as well. Without root the
+host's own applies; the results name it.
 
 Some rows have a goal of Penstock's value, or of its ratio to a peer; `missed` marks a median that does not reach it,
 and does not change the exit status. System calls are counted where strace is installed and may attach.
@@ -87,6 +91,20 @@ def build(name):
     return str(ROOT / program)
 
 
+def isolate(arguments):
+    """Starts the run again in a network namespace of its own, if that is possible and has not been done."""
+    if os.environ.get("BENCH_ISOLATED"):
+        ip("link", "set", "lo", "up")
+        CONGESTION_CONTROL.write_text("cubic")
+        return
+    own = ["unshare", "--net"]
+    if not shutil.which(own[0]) or not shutil.which("ip"):
+        return
+    if subprocess.run([*own, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+        os.environ["BENCH_ISOLATED"] = "yes"
+        os.execvp(own[0], [*own, sys.executable, sys.argv[0], *arguments])
+
+
 def facts(args):
     """The machine and the run."""
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
@@ -96,6 +114,7 @@ def facts(args):
         "commit": version_of("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"),
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
         "kernel": f"Linux {platform.release()}",
+        "congestion control": CONGESTION_CONTROL.read_text().strip(),
         "settings": f"{args.rounds} rounds, {args.seconds:g} s per measurement, {args.workers} workers",
         "load generator": version_of(*compiler, "--version"),
         "wrk": version_of("wrk", "-v"),
@@ -216,4 +235,6 @@ def main(arguments):
     if arguments[:1] == ["report"] and len(arguments) <= 2:
         path = Path(arguments[1] if len(arguments) == 2 else "build/bench/results.tsv")
         return publish(path) if path.exists() else die(f"{path} is not there")
-    return measure_all(parse_args(arguments))
+    args = parse_args(arguments)
+    isolate(arguments)
+    return measure_all(args)

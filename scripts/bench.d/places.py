@@ -11,12 +11,16 @@ import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 from typing import NamedTuple, Optional
 
 from .peers import nginx_command
 from .processes import Failure, child, cpu_seconds, die, last_line, read_line
 
 HOST = "127.0.0.1"
+
+# Of the network namespace of whoever opens it.
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 # Gateways reach the target at several addresses: one pair of addresses has some 28,000 ports, and each closed
 # connection keeps its port for a while (TIME_WAIT). Clients are spread over source addresses for the same reason.
@@ -161,12 +165,14 @@ def namespaces(directory, load):
     Loopback hands over segments of 64 KiB. With the offloads of the veth devices off, every segment of 1,500 bytes
     travels by itself, as from a network card without them. There is no route from client to target.
     """
+    used = CONGESTION_CONTROL.read_text().strip()
     client, gateway, target = names = [f"bench{os.getpid()}-{role}" for role in ("client", "gateway", "target")]
     with contextlib.ExitStack() as cleanup:
         for name in names:
             # Registered first: a namespace must go even if a signal arrives just after it was made.
             cleanup.callback(subprocess.run, ["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
             ip("netns", "add", name)
+            ip("netns", "exec", name, "sh", "-c", f"echo {used} >{CONGESTION_CONTROL}")
         join((client, "198.18.1.2/24"), (gateway, "198.18.1.1/24"), 0, cleanup)
         join((target, "198.18.2.2/24"), (gateway, "198.18.2.1/24"), 1, cleanup)
         inside = [["ip", "netns", "exec", name] for name in names]
