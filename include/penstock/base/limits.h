@@ -160,7 +160,7 @@ inline constexpr std::size_t kUnsentBytes = 1024 * 1024;
 // again. It is kSharedTurnBytes for kSharedTurnMemory after a session without bulk had an event: its next message would
 // wait for two turns on its round trip. kFirstBytes is the quantum of a flow that an event starts.
 inline constexpr std::size_t kTurnBytes = 1024 * 1024;
-inline constexpr std::size_t kSharedTurnBytes = 128 * 1024;
+inline constexpr std::size_t kSharedTurnBytes = 256 * 1024;
 inline constexpr std::chrono::milliseconds kSharedTurnMemory{10};
 inline constexpr std::size_t kFirstBytes = 64 * 1024;
 static_assert(kTurnBytes >= kSpliceBytes && kFirstBytes > kBulkAfter * kCopyBytes);
