@@ -58,7 +58,6 @@ class OptionReader {
  public:
   OptionReader(std::size_t cpus, const RunningGateway& running) : running_(running) {
     line_.settings.workers = std::min(cpus, kWorkersMax);
-    line_.settings.cpu_affinity.mode = CpuAffinity::Mode::kAuto;
     line_.settings.login_threads = std::max(line_.settings.workers / 2, std::size_t{1});
   }
 

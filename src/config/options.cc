@@ -231,7 +231,7 @@ constexpr Option kOptions[] = {
      [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
     {"workers", "N", "Number of worker threads (one per usable CPU)", SetThreads<&Settings::workers>},
     {"cpu-affinity", "auto|off|LIST", "Keep each worker on one CPU: of LIST, such as 0-3,8, or of all if as many (%)",
-     SetCpuAffinity, [](const Settings&) { return std::string("auto"); }},
+     SetCpuAffinity, [](const Settings&) { return std::string("off"); }},
     {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
      SetThreads<&Settings::login_threads>},
     {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", SetRunAs},

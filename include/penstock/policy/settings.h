@@ -54,7 +54,7 @@ struct AdminSettings {
 struct Settings {
   std::vector<Endpoint> listen;  // port 0: the kernel picks one
   std::size_t workers = 1;
-  CpuAffinity cpu_affinity;       // kAuto on a command line without the option
+  CpuAffinity cpu_affinity;
   std::size_t login_threads = 1;  // threads that verify password hashes
   std::string run_as;             // drop privileges to this user after binding; empty: keep them
 
