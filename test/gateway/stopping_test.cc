@@ -1,11 +1,15 @@
 // Draining lets sessions end, stopping resets them, and both leave nothing behind.
 #include <poll.h>
+#include <sys/socket.h>
 
+#include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "penstock/os/socket.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 
@@ -87,6 +91,40 @@ TEST_CASE("a full gateway that drains still serves the clients in its backlog, a
     client.Close();
   }
   CHECK(late.ReceiveToReset().empty());
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+}
+
+// The descriptor in this process of a listener of the gateway.
+int ListenerAt(const Endpoint& at) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename().string());
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) continue;
+    if (LocalEndpoint(fd) == at) return fd;
+  }
+  throw std::runtime_error("no listener");
+}
+
+TEST_CASE("a full gateway that drains finishes although a connection has vanished from its backlog") {
+  Settings settings = TestSettings();
+  settings.connections_max = 1;
+  TestGateway gateway(settings);
+  const TargetListener listener;
+  auto session = gateway.Open(listener);
+  std::vector<Peer> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(gateway.Client());
+  gateway.Drain();
+  PingPong(session, 1);                                                        // the worker has seen the drain
+  CHECK(Accept(ListenerAt(gateway.at())).status == Accepted::Status::kTaken);  // the first, which is closed again
+  CHECK(waiting[0].ReceiveToClose().empty());
+  session.client.Close();
+  session.target.Close();
+  for (std::size_t i = 1; i < waiting.size(); ++i) {
+    waiting[i].Send(kGreeting);
+    CHECK(Hex(waiting[i].Receive(2)) == Hex(kChosenNone));
+    waiting[i].Close();
+  }
   CHECK(WaitUntil([&] { return gateway.server().finished(); }));
 }
 

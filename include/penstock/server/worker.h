@@ -159,7 +159,8 @@ class Worker {
   bool listening() const;
   void AcceptAll();
   void AcceptFrom(Listener& listener);
-  bool TakePermit(const Listener& listener);
+  bool TakePermit(Listener& listener);
+  static void NoteEmpty(Listener& listener);
   Admission AdmissionOf(const Accepted& accepted);
   bool Admit(Accepted& accepted, Admission admission);
   void KeepSteeringEven();
