@@ -23,10 +23,6 @@ constexpr bool IsTokenByte(char c) {
 }
 bool IsToken(std::string_view text) { return !text.empty() && std::ranges::all_of(text, IsTokenByte); }
 
-bool SameWord(std::string_view one, std::string_view other) {
-  return std::ranges::equal(one, other, {}, LowerCase, LowerCase);
-}
-
 // Without the blanks of RFC 9110 section 5.6.3 at both ends.
 std::string_view WithoutBlanks(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
@@ -138,7 +134,7 @@ class Parser {
   void Target(std::string_view target) {
     if (!std::ranges::all_of(target, IsVisible) || target.find('#') != std::string_view::npos) return Fail(400);
     constexpr std::string_view kScheme = "http://";
-    if (SameWord(target.substr(0, kScheme.size()), kScheme)) {
+    if (SameButForCase(target.substr(0, kScheme.size()), kScheme)) {
       target.remove_prefix(kScheme.size());
       const std::size_t end = std::min(target.find_first_of("/?"), target.size());
       request_.host = target.substr(0, end);
@@ -184,11 +180,12 @@ class Parser {
     if (!IsToken(name)) return Fail(400);  // also a blank before the colon, and a line that continues the one before
     const std::string_view value = WithoutBlanks(line.substr(colon + 1));
     constexpr std::string_view kOnce[] = {"Host", "Content-Length", "Authorization", "Origin"};
-    const bool only_once = std::ranges::any_of(kOnce, [&](std::string_view once) { return SameWord(name, once); });
+    const bool only_once =
+        std::ranges::any_of(kOnce, [&](std::string_view once) { return SameButForCase(name, once); });
     if (only_once && request_.Header(name)) return Fail(400);
     if (request_.headers.size() == kAdminHeadersMax) return Fail(431);
-    if (SameWord(name, "Content-Length")) ContentLength(value);
-    if (SameWord(name, "Connection")) Connection(value);
+    if (SameButForCase(name, "Content-Length")) ContentLength(value);
+    if (SameButForCase(name, "Connection")) Connection(value);
     request_.headers.emplace_back(name, value);
   }
 
@@ -203,7 +200,7 @@ class Parser {
     while (!value.empty()) {
       const std::string_view option = value.substr(0, value.find(','));
       value.remove_prefix(std::min(option.size() + 1, value.size()));
-      if (SameWord(WithoutBlanks(option), "close")) request_.keep_alive = false;
+      if (SameButForCase(WithoutBlanks(option), "close")) request_.keep_alive = false;
     }
   }
 
@@ -274,7 +271,7 @@ std::optional<std::string_view> Request::Parameter(std::string_view name) const 
 
 std::optional<std::string_view> Request::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
-    if (SameWord(key, name)) return value;
+    if (SameButForCase(key, name)) return value;
   }
   return std::nullopt;
 }

@@ -28,18 +28,16 @@ Response Readiness(const Server& server) {
   return TextResponse(200, "ready");
 }
 
-bool SameText(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, LowerCase, LowerCase); }
-
 // Whether an Accept header names OpenMetrics (RFC 9110 section 12.5.1: media ranges with parameters, and commas between
 // them). Wildcards do not count, and neither does a weight: who can read OpenMetrics names it to get it.
 bool NamesOpenMetrics(const Request& request) {
   constexpr std::string_view kType = "application/openmetrics-text";
   for (const auto& [name, value] : request.headers) {
-    if (!SameText(name, "Accept")) continue;
+    if (!SameButForCase(name, "Accept")) continue;
     for (std::string_view rest = value; !rest.empty();) {
       const std::size_t comma = std::min(rest.find(','), rest.size());
       const std::string_view range = rest.substr(0, comma);
-      if (SameText(Trimmed(range.substr(0, range.find(';'))), kType)) return true;
+      if (SameButForCase(Trimmed(range.substr(0, range.find(';'))), kType)) return true;
       rest.remove_prefix(std::min(comma + 1, rest.size()));
     }
   }

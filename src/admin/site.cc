@@ -11,12 +11,6 @@
 namespace penstock {
 namespace {
 
-std::string InLowerCase(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), LowerCase);
-  return lower;
-}
-
 // The host of HOST[:PORT] (RFC 9110 section 7.2); empty if the port is no number.
 std::string_view WithoutPort(std::string_view text) {
   const std::size_t colon = text.rfind(':');
@@ -43,7 +37,7 @@ bool IsOfOtherSite(const Request& request) {
   const auto origin = request.Header("Origin");
   if (!origin) return false;
   const std::size_t scheme = origin->find("://");
-  return scheme == std::string_view::npos || InLowerCase(origin->substr(scheme + 3)) != InLowerCase(request.host);
+  return scheme == std::string_view::npos || !SameButForCase(origin->substr(scheme + 3), request.host);
 }
 
 std::string_view NameOf(Method method) {
@@ -87,15 +81,16 @@ Response Site::Answer(const Request& request, Entrance entrance) const {
 }
 
 bool Site::AcceptsHost(std::string_view host) const {
-  const std::string name = InLowerCase(WithoutPort(host));
-  return name == "localhost" || IsAddress(name) || std::ranges::find(hosts_, name) != hosts_.end();
+  const std::string_view name = WithoutPort(host);
+  const auto is_name = [name](std::string_view known) { return SameButForCase(known, name); };
+  return is_name("localhost") || IsAddress(name) || std::ranges::any_of(hosts_, is_name);
 }
 
 bool Site::HasToken(const Request& request) const {
   constexpr std::string_view kScheme = "bearer ";
   const auto credentials = request.Header("Authorization");
   if (!credentials || token_ == nullptr) return false;
-  if (InLowerCase(credentials->substr(0, kScheme.size())) != kScheme) return false;
+  if (!SameButForCase(credentials->substr(0, kScheme.size()), kScheme)) return false;
   return SameInConstantTime(Trimmed(credentials->substr(kScheme.size())), token_->Reveal());
 }
 

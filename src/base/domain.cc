@@ -37,6 +37,14 @@ std::optional<Domain> Domain::Parse(std::string_view text, std::string* accepted
   return domain;
 }
 
+bool Domain::Contains(std::string_view other) const {
+  if (other.ends_with('.')) other.remove_suffix(1);
+  if (other.size() < name.size()) return false;
+  const std::string_view tail = other.substr(other.size() - name.size());
+  if (!SameButForCase(tail, name)) return false;
+  return tail.size() == other.size() || (with_below && other[other.size() - tail.size() - 1] == '.');
+}
+
 DomainTable::DomainTable(const std::vector<Entry>& entries) {
   if (entries.empty()) return;
   mask_ = std::bit_ceil(entries.size() * 2) - 1;

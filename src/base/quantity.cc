@@ -52,7 +52,8 @@ std::optional<std::vector<unsigned>> ParseNumberList(std::string_view text, unsi
     const std::string_view range = text.substr(0, comma);
     const std::size_t dash = range.find('-');
     const auto first = ParseNumber(range.substr(0, dash), low, max);
-    const auto last = first && dash != std::string_view::npos ? ParseNumber(range.substr(dash + 1), *first, max) : first;
+    const auto last =
+        first && dash != std::string_view::npos ? ParseNumber(range.substr(dash + 1), *first, max) : first;
     if (!last || comma + 1 == text.size()) return std::nullopt;
     for (std::uint64_t number = *first; number <= *last; ++number) numbers.push_back(static_cast<unsigned>(number));
     low = *last + 1;

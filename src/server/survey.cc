@@ -1,26 +1,11 @@
 #include "penstock/server/survey.h"
 
-#include <algorithm>
 #include <array>
 #include <cassert>
 
 #include "penstock/base/quantity.h"
-#include "penstock/base/text.h"
 
 namespace penstock {
-namespace {
-
-// True if `name` is in `domain` (domain.h).
-bool Contains(const Domain& domain, std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.size() < domain.name.size()) return false;
-  const std::string_view tail = name.substr(name.size() - domain.name.size());
-  if (!std::ranges::equal(tail, domain.name, {}, LowerCase)) return false;
-  return tail.size() == name.size() || (domain.with_below && name[name.size() - tail.size() - 1] == '.');
-}
-
-}  // namespace
-
 void Totals::Add(const Totals& other) {
   AddTo(counters, other.counters);
   AddTo(gauges, other.gauges);
@@ -52,7 +37,7 @@ bool SessionFilter::Matches(const SessionView& session) const {
   if (client && !client->Contains(session.client.ip)) return false;
   if (user && *user != session.user) return false;
   if (target && (!session.has_target_address() || !target->Contains(session.target.ip))) return false;
-  if (target_name && (session.name.empty() || !Contains(*target_name, session.name))) return false;
+  if (target_name && (session.name.empty() || !target_name->Contains(session.name))) return false;
   if (command && session.command != command) return false;
   return !state || session.state == *state;
 }

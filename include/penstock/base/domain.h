@@ -27,6 +27,9 @@ struct Domain {
   // null, says what is accepted instead.
   static std::optional<Domain> Parse(std::string_view text, std::string* accepted = nullptr);
 
+  // True if the name `other`, which may be any bytes, is in this domain. For many domains, use a DomainTable.
+  bool Contains(std::string_view other) const;
+
   auto operator<=>(const Domain&) const = default;
 };
 

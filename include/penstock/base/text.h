@@ -16,6 +16,10 @@ inline constexpr std::string_view kBlanks = kBlanksAndComma.substr(1);  // isspa
 // ASCII only: RFC 4343 for names.
 constexpr char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
+inline bool SameButForCase(std::string_view one, std::string_view other) {
+  return std::ranges::equal(one, other, {}, LowerCase, LowerCase);
+}
+
 // Removes the first line from `text`, which is not empty, and returns it without its end ("\n", "\r\n", or the end of
 // the text).
 inline std::string_view TakeLine(std::string_view& text) {
