@@ -230,7 +230,7 @@ constexpr Option kOptions[] = {
     {"listen", "ADDR:PORT", "Listen on this address, IPv4 or [IPv6]; may be repeated (%)", AddListen,
      [](const Settings&) { return std::string(kListenDefault); }, Repeat::kReplaces},
     {"workers", "N", "Number of worker threads (one per usable CPU)", SetThreads<&Settings::workers>},
-    {"cpu-affinity", "auto|off|LIST", "Keep each worker on one CPU: of LIST, such as 0-3,8, or of all if as many (%)",
+    {"cpu-affinity", "auto|off|LIST", "Keep each worker on a CPU of LIST, such as 0-3,8, or on one each (%)",
      SetCpuAffinity, [](const Settings&) { return std::string("off"); }},
     {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
      SetThreads<&Settings::login_threads>},

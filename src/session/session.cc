@@ -511,6 +511,7 @@ void Session::CheckInvariants(Next next) const {
   assert(target_.valid() == (core_.state() == State::kRelay || core_.state() == State::kResetting));
   assert((association_ != nullptr) == (core_.state() == State::kAssociated));
   assert(handshake_ == nullptr || core_.state() < State::kConnecting || handshake_->awaits_event());
+  assert(core_.state() != State::kRelay || !relay_.client_full() || watches_writes_);
   // Something will wake the session, whatever its peers do.
   assert(core_.deadline.armed());
 }

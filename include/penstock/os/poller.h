@@ -1,7 +1,7 @@
 // Edge-triggered epoll(7), level-triggered for listeners, with cookies that carry a handle.
 // Owned by a worker; its own thread only. Descriptors are borrowed; close(2) removes one from the poller.
-// Invariant: a descriptor is registered once, and at most once more for space to write, so the steady state needs no
-// epoll_ctl(2). An edge is reported once: its receiver keeps it as a latch until a system call returns EAGAIN.
+// Invariant: a connected socket is registered once, and at most once more for space to write, so the steady state needs
+// no epoll_ctl(2). An edge is reported once: its receiver keeps it as a latch until a system call returns EAGAIN.
 // Deliberately not here: the meaning of tags (session/core.h), and deadlines (timers.h).
 #pragma once
 
