@@ -340,8 +340,8 @@ void Worker::DeliverToDatagram(Handle waiting, const NameAnswer& answer) {
 // Gives sessions their turns until a turn's bytes have been moved, so that new events do not wait for the whole list.
 // The rest comes first in the next turn. Measured with one worker, 64 downloads, and a tunnel that sends 64 bytes each
 // millisecond: with kSharedTurnBytes the median of its round trips is 0.36 of that with kTurnBytes, and the 99th
-// percentile 0.33 to 0.44, at the same rate of the downloads (with CUBIC). 128 KiB had a shorter median, no shorter 99th
-// percentile, and 0.86 of the rate. But 8 downloads by themselves would need 1.4 times the CPU with 256 KiB.
+// percentile 0.33 to 0.44, at the same rate of the downloads (with CUBIC). 128 KiB had a shorter median, no shorter
+// 99th percentile, and 0.86 of the rate. But 8 downloads by themselves would need 1.4 times the CPU with 256 KiB.
 void Worker::RunReadyList() {
   const std::size_t bytes_max = clock_.now() - last_short_ < kSharedTurnMemory ? kSharedTurnBytes : kTurnBytes;
   tools_.flow.quantum = bytes_max;

@@ -37,7 +37,7 @@ int ErrorOf(std::string_view bytes) {
 std::string Get(std::string_view target) { return "GET " + std::string(target) + " HTTP/1.1\r\n" + kHost + "\r\n"; }
 std::string With(std::string_view fields) { return "GET / HTTP/1.1\r\n" + kHost + std::string(fields) + "\r\n"; }
 
-// A request that is complete, which `*text` keeps alive.
+// A request that is complete and refers to `text`, which therefore may not be a temporary.
 Request Parsed(const std::string& text, std::size_t bytes) {
   Request request;
   const ParseResult result = ParseRequest(text, &request);
@@ -46,12 +46,15 @@ Request Parsed(const std::string& text, std::size_t bytes) {
   return request;
 }
 Request Parsed(const std::string& text) { return Parsed(text, text.size()); }
+Request Parsed(std::string&& text, std::size_t bytes) = delete;
+Request Parsed(std::string&& text) = delete;
 
 TEST_CASE("http: a request has a method, a path, a query, headers and a body") {
   const std::string text =
       "POST /sessions/a%20b?client=%3a%3a1&all&x=1+2&x=3 HTTP/1.1\r\nhOST: localhost:9180\r\nAccept:\t a, b \r\n"
       "Empty:\r\nContent-Length: 5\r\n\r\nhello";
-  const Request request = Parsed(text + "GET", text.size());
+  const std::string followed = text + "GET";
+  const Request request = Parsed(followed, text.size());
   CHECK(request.method == Method::kPost);
   CHECK(request.path == "/sessions/a b");
   CHECK(request.Parameter("client") == "::1");

@@ -220,6 +220,7 @@ TEST_CASE("a target that closes while the client sends bulk is a reset for the c
   Stream stream(client, target, 64 * kMiB, kMiB);
   while (stream.received() < 2 * kMiB) stream.Move();
   while (stream.sent() < stream.received() + kMiB) stream.Send();
+  target.WaitUntilReadable();  // without unread bytes a close is an end, not a reset
   target.Close();
   CHECK(gateway.WaitForSessions(0));
   CHECK(client.ReceiveToReset().empty());
@@ -232,6 +233,7 @@ TEST_CASE("a client that closes while the target sends bulk is a reset for the t
   Stream stream(target, client, 64 * kMiB, kMiB);
   while (stream.received() < 2 * kMiB) stream.Move();
   while (stream.sent() < stream.received() + kMiB) stream.Send();
+  client.WaitUntilReadable();
   client.Close();
   CHECK(gateway.WaitForSessions(0));
   CHECK(target.ReceiveToReset().empty());

@@ -13,7 +13,6 @@
 #include <fstream>
 #include <optional>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -69,7 +68,6 @@ std::string LogFile::Text() const {
 }
 
 TestGateway::TestGateway(Settings settings, int log_fd) : before_(Descriptors()) {
-  std::thread([] {}).join();  // a sanitizer starts its own thread with the first thread
   threads_before_ = Threads();
   log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.policy.log_level);
   std::string error;

@@ -200,6 +200,10 @@ std::string Peer::ReceiveToClose() const {
 
 bool Peer::Silent(milliseconds how_long) const { return !Poll(fd(), POLLIN | POLLRDHUP, how_long); }
 
+void Peer::WaitUntilReadable() const {
+  if (!Poll(fd(), POLLIN, kTestTimeout)) Fail("nothing arrives");
+}
+
 void Peer::WaitUntilAcknowledged() const {
   const bool acknowledged = WaitUntil([&] {
     int unsent = 0;

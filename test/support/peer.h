@@ -63,6 +63,7 @@ class Peer {
 
   // True if nothing is received for this long: no byte, no end, no reset.
   [[nodiscard]] bool Silent(milliseconds how_long) const;
+  void WaitUntilReadable() const;  // for a byte, an end or a reset
   // Waits until the other side's kernel has acknowledged all that was sent.
   void WaitUntilAcknowledged() const;
 
