@@ -299,18 +299,21 @@ floors: ## check rooms, floors and doors: which files may include which
 
 .PHONY: install uninstall clean help
 MAN = $(DESTDIR)$(PREFIX)/share/man
+DOC = $(DESTDIR)$(PREFIX)/share/doc/penstock
 install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
-	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DESTDIR)$(PREFIX)/share/penstock'
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DOC)' '$(DESTDIR)$(PREFIX)/share/penstock'
 	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
 	$(INSTALL) -m 644 scripts/penstock.conf '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
+	$(INSTALL) -m 644 scripts/grafana/penstock.json '$(DOC)/grafana.json'
+	$(INSTALL) -m 644 scripts/prometheus/alerts.yml '$(DOC)/alerts.yml'
 	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.8 >'$(MAN)/man8/penstock.8'
 	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.conf.5 >'$(MAN)/man5/penstock.conf.5'
 	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5'
 
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' \
-	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
-	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock'
+	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf' '$(DOC)/grafana.json' '$(DOC)/alerts.yml'
+	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock' '$(DOC)'
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
