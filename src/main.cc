@@ -231,7 +231,7 @@ class Program {
   }
 
   void RefuseReload(std::string_view reason) {
-    server_->NoteFailedReload();
+    server_->NoteFailedReload(std::string(reason));
     log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
   }
 

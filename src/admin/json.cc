@@ -70,11 +70,17 @@ Json& Json::Null() {
   return *this;
 }
 
-Json& Json::Seconds(std::chrono::milliseconds duration) {
-  assert(duration.count() >= 0);
+Json& Json::Seconds(std::chrono::milliseconds duration) { return Decimal(duration.count(), 3); }
+
+Json& Json::Seconds(std::chrono::microseconds duration) { return Decimal(duration.count(), 6); }
+
+// `value` times 10^-`places`.
+Json& Json::Decimal(std::int64_t value, std::size_t places) {
+  assert(value >= 0);
   BeforeValue();
-  const std::string fraction = std::to_string(duration.count() % 1000);
-  text_ += std::to_string(duration.count() / 1000) + '.' + std::string(3 - fraction.size(), '0') + fraction;
+  std::string digits = std::to_string(value);
+  if (digits.size() <= places) digits.insert(0, places + 1 - digits.size(), '0');
+  text_ += digits.insert(digits.size() - places, 1, '.');
   return *this;
 }
 

@@ -1,9 +1,15 @@
 #include "penstock/admin/routes.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "penstock/admin/api.h"
+#include "penstock/admin/json.h"
 #include "penstock/admin/metrics.h"
+#include "penstock/admin/session_routes.h"
 #include "penstock/base/counters.h"
 #include "penstock/base/text.h"
 #include "penstock/config/config.h"
@@ -14,18 +20,8 @@ namespace {
 
 // Whether new clients are served: 200, or 503 with the reason why not.
 Response Readiness(const Server& server) {
-  switch (server.phase()) {
-    case Phase::kServing:
-      break;
-    case Phase::kDraining:
-      return TextResponse(503, "draining");
-    case Phase::kStopping:
-      return TextResponse(503, "stopping");
-  }
-  if (server.Sum(&Gauges::accepting_paused) == server.settings().workers) {
-    return TextResponse(503, "accepting is paused: no session, descriptor or memory is free");
-  }
-  return TextResponse(200, "ready");
+  const std::string_view reason = UnreadyReason(server);
+  return reason.empty() ? TextResponse(200, "ready") : TextResponse(503, reason);
 }
 
 // Whether an Accept header names OpenMetrics (RFC 9110 section 12.5.1: media ranges with parameters, and commas between
@@ -62,14 +58,43 @@ Response Metrics(Server& server, const Log& log, const Request& request) {
   return response;
 }
 
+// Writes one part of a snapshot. Such a route takes no parameter.
+Response PartOf(Server& server, const Log& log, const Request& request, void (*write)(Json&, const Snapshot&)) {
+  if (!request.query.empty()) return JsonError(400, "this takes no parameter");
+  Json json;
+  write(json, SnapshotOf(server, log));
+  return JsonResponse(200, json);
+}
+
+void WriteWorkersOf(Json& json, const Snapshot& now) {
+  json.BeginObject().Key("workers");
+  WriteWorkers(json, now.workers);
+  json.EndObject();
+}
+
+void AddSnapshots(Server& server, const Log& log, std::vector<Route>& routes) {
+  const auto part = [&server, &log](std::string_view path, void (*write)(Json&, const Snapshot&)) {
+    return Route{Method::kGet, path,
+                 [&server, &log, write](const Request& request) { return PartOf(server, log, request, write); }};
+  };
+  routes.push_back(part("/api/v1/info", WriteInfo));
+  routes.push_back(
+      part("/api/v1/errors", [](Json& json, const Snapshot& now) { WriteErrors(json, now.sum.counters); }));
+  routes.push_back(part("/api/v1/dns", [](Json& json, const Snapshot& now) { WriteDns(json, now.sum.counters); }));
+  routes.push_back(part("/api/v1/workers", WriteWorkersOf));
+}
+
 }  // namespace
 
 std::vector<Route> RoutesOf(Server& server, const Log& log) {
-  return {
+  std::vector<Route> routes{
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
       {Method::kGet, "/metrics", [&server, &log](const Request& request) { return Metrics(server, log, request); }},
   };
+  AddSnapshots(server, log, routes);
+  AddSessionRoutes(server, routes);
+  return routes;
 }
 
 }  // namespace penstock

@@ -40,6 +40,13 @@ bool IsOfOtherSite(const Request& request) {
   return scheme == std::string_view::npos || !SameButForCase(origin->substr(scheme + 3), request.host);
 }
 
+bool Matches(std::string_view of_route, std::string_view path) {
+  if (!of_route.ends_with('*')) return of_route == path;
+  of_route.remove_suffix(1);
+  return path.starts_with(of_route) && path.size() > of_route.size() &&
+         path.find('/', of_route.size()) == std::string_view::npos;
+}
+
 std::string_view NameOf(Method method) {
   switch (method) {
     case Method::kGet:
@@ -98,7 +105,7 @@ Response Site::AnswerOfRoute(const Request& request) const {
   const Method method = request.method == Method::kHead ? Method::kGet : request.method;
   std::string allowed;
   for (const Route& route : routes_) {
-    if (route.path != request.path) continue;
+    if (!Matches(route.path, request.path)) continue;
     if (route.method == method) return route.answer(request);
     allowed += (allowed.empty() ? "" : ", ") + std::string(NameOf(route.method));
   }

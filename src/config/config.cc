@@ -128,6 +128,7 @@ class OptionReader {
   // Sets and checks what depends on all options.
   Error Complete() {
     Settings& settings = line_.settings;
+    settings.store_names = settings.admin.listeners() > 0;  // its lists show them
     if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse(kListenDefault));
     if (auto error = policy_.Finish()) return error;
     settings.policy = std::move(policy_.policy());

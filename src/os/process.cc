@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace penstock {
 
@@ -13,6 +14,8 @@ std::size_t RaiseDescriptorLimit() {
   limit.rlim_cur = limit.rlim_max;
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
 }
+
+std::uint32_t ProcessId() { return static_cast<std::uint32_t>(::getpid()); }
 
 void IgnoreBrokenPipes() { ::signal(SIGPIPE, SIG_IGN); }
 

@@ -179,8 +179,14 @@ void Server::Reload(Policy policy) {
   previous_policy_ = shared_.policy.Take();
   shared_.policy.Put(WithDefaults(std::move(policy)));
   for (const auto& worker : workers_) worker->Wake();
+  last_reload_error_.Put({});
   last_reload_success_.store(TimeOfDay().count(), std::memory_order_relaxed);
   last_reload_succeeded_.store(true, std::memory_order_relaxed);
+}
+
+void Server::NoteFailedReload(std::string error) {
+  last_reload_error_.Put(std::move(error));
+  last_reload_succeeded_.store(false, std::memory_order_relaxed);
 }
 
 void Server::Enter(Phase phase) {

@@ -40,6 +40,13 @@ std::unique_ptr<Inquiry> Surveyor::Await(Worker& worker, std::uint64_t number, T
 }
 
 Totals Surveyor::Survey(Workers workers) {
+  Totals sum;
+  sum.accepted.resize(listeners_);
+  for (const Totals& of_worker : SurveyEach(workers)) sum.Add(of_worker);
+  return sum;
+}
+
+std::vector<Totals> Surveyor::SurveyEach(Workers workers) {
   const std::lock_guard lock(asking_);
   Totals none;
   none.accepted.resize(listeners_);
@@ -51,14 +58,12 @@ Totals Surveyor::Survey(Workers workers) {
     inquiry->totals = none;
     numbers.push_back(Post(*worker, std::move(inquiry)));
   }
-  Totals sum = none;
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const auto answer = Await(*workers[i], numbers[i], deadline);
     if (answer != nullptr) last_[i] = std::move(answer->totals);
-    if (answer == nullptr) ++sum.workers_missing;
-    sum.Add(last_[i]);
+    last_[i].workers_missing = answer == nullptr ? 1 : 0;
   }
-  return sum;
+  return last_;
 }
 
 // One worker after the other, so that no more than `limit` rows exist.
@@ -76,6 +81,7 @@ SessionList Surveyor::List(Workers workers, const SessionFilter& filter, std::si
     inquiry->filter = filter;
     inquiry->limit = limit - list.rows.size();
     if (after && after->worker == i) inquiry->next_slot = after->handle.slot + 1;
+    if (filter.id) inquiry->next_slot = std::max(inquiry->next_slot, filter.id->handle.slot);
     const auto answer = Await(*workers[i], Post(*workers[i], std::move(inquiry)), deadline);
     if (answer == nullptr || answer->out_of_memory) list.complete = false;
     if (answer == nullptr) continue;

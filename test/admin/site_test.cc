@@ -14,6 +14,7 @@ std::vector<Route> Routes() {
       {Method::kGet, "/page", [](const Request&) { return TextResponse(200, "page"); }},
       {Method::kPost, "/page", [](const Request& request) { return TextResponse(202, request.body); }},
       {Method::kDelete, "/one", [](const Request&) { return TextResponse(200, "gone"); }},
+      {Method::kGet, "/item/*", [](const Request& request) { return TextResponse(200, request.path.substr(6)); }},
   };
 }
 
@@ -46,6 +47,17 @@ TEST_CASE("site: a route is found by path and method; HEAD is GET") {
   CHECK(put.status == 405);
   CHECK(put.headers == "Allow: GET, HEAD, POST\r\n");
   CHECK(Ask(site, Entrance::kUnixSocket, "HEAD", "/one").headers == "Allow: DELETE\r\n");
+}
+
+TEST_CASE("site: a route with a star has one more segment") {
+  const Site site(Routes(), {});
+  CHECK(Ask(site, Entrance::kUnixSocket, "GET", "/item/1").body == "1\n");
+  CHECK(Ask(site, Entrance::kUnixSocket, "GET", "/item/*?x=/").body == "*\n");
+  CHECK(Ask(site, Entrance::kUnixSocket, "POST", "/item/1").headers == "Allow: GET, HEAD\r\n");
+  for (const std::string_view path : {"/item", "/item/", "/item/1/", "/item/1/2", "/item/%2f", "/item//", "/Item/1"}) {
+    CAPTURE(path);
+    CHECK(Ask(site, Entrance::kUnixSocket, "GET", path).status == 404);
+  }
 }
 
 TEST_CASE("site: the Host is an address, localhost or a known name, with or without a port") {

@@ -53,6 +53,21 @@ TEST_CASE("histogram: each observation is in one bucket, and the sum is in units
   CHECK(histogram.sum() == 11'002'001);
 }
 
+TEST_CASE("histogram: a quantile is interpolated within its bucket") {
+  Histogram<AttemptScale> histogram;
+  CHECK(histogram.Quantile(50) == std::nullopt);
+  histogram.Observe(microseconds(700));
+  CHECK(histogram.Quantile(0) == 1'000);  // one observation: the bound of its bucket
+  CHECK(histogram.Quantile(50) == 1'000);
+  CHECK(histogram.Quantile(100) == 1'000);
+  for (int i = 0; i < 3; ++i) histogram.Observe(microseconds(2'000));
+  CHECK(histogram.Quantile(25) == 1'000);
+  CHECK(histogram.Quantile(50) == 1'500);
+  CHECK(histogram.Quantile(99) == 2'500);
+  for (int i = 0; i < 996; ++i) histogram.Observe(seconds(60));
+  CHECK(histogram.Quantile(50) == AttemptScale::kBounds.back());  // longer than the last bound
+}
+
 TEST_CASE("histogram: two of one scale are added bucket by bucket") {
   Histogram<SessionScale> one;
   Histogram<SessionScale> other;

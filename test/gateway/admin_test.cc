@@ -3,9 +3,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -17,9 +15,9 @@
 
 #include <doctest/doctest.h>
 
-#include "penstock/admin/routes.h"
 #include "penstock/base/limits.h"
 #include "penstock/config/config.h"
+#include "test/support/admin.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/temp_directory.h"
@@ -32,15 +30,6 @@ TEST_SUITE_BEGIN("admin");
 // More than the kernel queues for the reader of a Unix socket, and of a TCP connection.
 constexpr std::size_t kLarge = 1024 * 1024;
 constexpr std::size_t kHuge = 32 * 1024 * 1024;
-
-constexpr std::string_view kToken = "Authorization: Bearer open-sesame\r\n";
-
-AdminSettings TestAdminSettings() {
-  AdminSettings settings;
-  settings.addresses = {kLoopback};
-  settings.token = std::make_shared<const Secret>("open-sesame");
-  return settings;
-}
 
 // An admin interface with routes of its own. The descriptors and threads at its end are those before it.
 class TestAdmin {
@@ -75,44 +64,9 @@ class TestAdmin {
   std::unique_ptr<Admin> admin_;
 };
 
-std::string RequestFor(std::string_view target, std::string_view fields = "") {
-  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" + std::string(fields) + "\r\n";
-}
-
 std::string PostOf(std::string_view body) {
   return "POST / HTTP/1.1\r\nHost: localhost\r\n" + std::string(kToken) +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
-}
-
-struct Answer {
-  int status = 0;
-  std::string head;
-  std::string body;
-};
-
-// Receives one answer, and nothing behind it.
-Answer ReceiveAnswer(const Peer& client, bool head_only = false) {
-  Answer answer;
-  while (!answer.head.ends_with("\r\n\r\n")) answer.head += client.Receive(1);
-  answer.status = std::stoi(answer.head.substr(9, 3));
-  const std::size_t length = answer.head.find("Content-Length: ");
-  REQUIRE(length != std::string::npos);
-  if (!head_only) answer.body = client.Receive(std::stoul(answer.head.substr(length + 16)));
-  return answer;
-}
-
-Answer Ask(const Peer& client, std::string_view request) {
-  client.Send(request);
-  return ReceiveAnswer(client);
-}
-
-Peer ToSocket(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path.c_str());
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  return Peer(std::move(socket));
 }
 
 TEST_CASE("admin: a connection answers one request after the other, and HEAD without a body") {
@@ -373,23 +327,6 @@ TEST_CASE("admin: an address in use is an error") {
   CHECK(Admin::Start(settings, {}, &error) == nullptr);
   CHECK(error == "cannot listen on " + admin.at().ToString() + ": the address is in use by another program");
 }
-
-// The routes of the gateway.
-class AdminOf {
- public:
-  explicit AdminOf(const TestGateway& gateway) {
-    std::string error;
-    admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server(), gateway.log()), &error);
-    REQUIRE_MESSAGE(admin_ != nullptr, error);
-  }
-  Answer Get(std::string_view path, std::string_view fields = "") const {
-    return Ask(Client(), RequestFor(path, fields));
-  }
-  Peer Client() const { return Peer::To(admin_->listening()[0]); }
-
- private:
-  std::unique_ptr<Admin> admin_;
-};
 
 TEST_CASE("admin: the gateway is ready until it drains, and healthy all the time") {
   TestGateway gateway;

@@ -68,12 +68,14 @@ TEST_CASE("metrics: a failed reload shows until one succeeds, whose time is kept
   CHECK(server.last_reload_succeeded());
   const std::chrono::milliseconds start = server.last_reload_success();
   CHECK(start <= TimeOfDay());
-  server.NoteFailedReload();
+  server.NoteFailedReload("why");
   CHECK_FALSE(server.last_reload_succeeded());
+  CHECK(server.last_reload_error() == "why");
   CHECK(server.last_reload_success() == start);
   CHECK(WaitUntil([&] { return TimeOfDay() > start; }));
   server.Reload({});
   CHECK(server.last_reload_succeeded());
+  CHECK(server.last_reload_error() == "");
   CHECK(server.last_reload_success() > start);
 }
 

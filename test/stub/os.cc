@@ -91,6 +91,7 @@ void ForbidNewPrivileges() { Absent(); }
 void AllowDumps(bool) { Absent(); }
 
 std::size_t RaiseDescriptorLimit() { Absent(); }
+std::uint32_t ProcessId() { Absent(); }
 void IgnoreBrokenPipes() { Absent(); }
 void GiveBackBlocksFrom(std::size_t) { Absent(); }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -29,11 +30,13 @@ class Json {
   Json& Bool(bool value);
   Json& Null();
   Json& Seconds(std::chrono::milliseconds duration);  // "12.345"; not negative
+  Json& Seconds(std::chrono::microseconds duration);  // "12.345678"; not negative
 
   // The text. The object is as new afterwards.
   std::string Take();
 
  private:
+  Json& Decimal(std::int64_t value, std::size_t places);
   Json& Open(char bracket);
   Json& Close(char bracket);
   void BeforeValue();

@@ -34,7 +34,7 @@ enum class Entrance : std::uint8_t {
 
 struct Route {
   Method method;          // kGet also answers HEAD
-  std::string_view path;  // a literal
+  std::string_view path;  // a literal; "*" at its end stands for one segment: at least one byte, and none of them "/"
   std::function<Response(const Request&)> answer;
 };
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "penstock/base/counter.h"
 
@@ -47,6 +48,22 @@ class Histogram {
     std::uint64_t all = 0;
     for (const Counter& each : buckets_) all += each.value();
     return all;
+  }
+
+  // The duration, in units, that `percent` of all observations do not exceed: interpolated within its bucket, like
+  // histogram_quantile() of Prometheus, and the last bound if it is longer. Nothing without observations.
+  std::optional<std::uint64_t> Quantile(unsigned percent) const {
+    const std::uint64_t all = observations();
+    if (all == 0) return std::nullopt;
+    const std::uint64_t rank = std::max<std::uint64_t>((all / 100) * percent + (all % 100 * percent + 99) / 100, 1);
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < kBounds.size(); below += bucket(i++)) {
+      if (below + bucket(i) < rank) continue;
+      const std::uint64_t low = i == 0 ? 0 : kBounds[i - 1];
+      const double part = static_cast<double>(rank - below) / static_cast<double>(bucket(i));
+      return low + static_cast<std::uint64_t>(part * static_cast<double>(kBounds[i] - low));
+    }
+    return kBounds.back();
   }
 
   void Add(const Histogram& other) {

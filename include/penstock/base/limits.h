@@ -286,6 +286,15 @@ inline constexpr std::size_t kAdminTokenBytesMax = 1'024;
 // The timeout of a request from its first byte, of an idle connection, and of a client that takes none of its answer.
 inline constexpr std::chrono::milliseconds kAdminTimeout{30'000};
 
+// Rows of a list of sessions: by default, and at most. A list that is sorted is made from pieces of the maximum.
+inline constexpr std::size_t kRowsDefault = 100;
+inline constexpr std::size_t kRowsMax = 10'000;
+
+// Sessions whose rate is known (admin/session_rates.h), and the time between the two lists that it is computed from.
+inline constexpr std::size_t kRatesMax = 65'536;
+inline constexpr std::chrono::seconds kRateTimeMin{1};
+inline constexpr std::chrono::seconds kRateTimeMax{60};
+
 inline constexpr std::size_t kDescriptorsOfAdmin = 2;  // poller and wake-up, beside listeners and connections
 
 // --- The configuration ----------------------------------------------------------------------------------------------

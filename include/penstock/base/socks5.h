@@ -91,6 +91,11 @@ Request DecodeRequest(std::span<const std::uint8_t> bytes);
 // The REP of `outcome`, 0 to 8 (RFC 1928 section 6). An outcome without a code of its own is 1, general failure.
 std::uint8_t Rep(Outcome outcome);
 
+// The words for REP 0 to 8 in lists, such as "general-failure".
+inline constexpr std::array<std::string_view, 9> kReplyWords{
+    "succeeded",          "general-failure", "not-allowed",           "network-unreachable",       "host-unreachable",
+    "connection-refused", "timed-out",       "command-not-supported", "address-type-not-supported"};
+
 inline constexpr std::size_t kReplyBytesMax = 4 + 16 + 2;
 
 // RFC 1928 section 3.

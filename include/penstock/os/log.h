@@ -70,6 +70,7 @@ class Log {
   bool wants(LogLevel level) const { return level <= level_.load(std::memory_order_relaxed); }
 
   // Any thread.
+  LogLevel level() const { return level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
   // Queues a line, with the time of day in front. Takes a lock while it copies the line.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace penstock {
 
@@ -16,6 +17,9 @@ inline constexpr int kExitUsage = 2;    // an error in the options, or in a file
 // Raises the soft limit of descriptors to the hard limit (RLIMIT_NOFILE, setrlimit(2)). Returns the soft limit that
 // holds then; 1,024 if it cannot be read.
 std::size_t RaiseDescriptorLimit();
+
+// The number of this process (getpid(2)).
+std::uint32_t ProcessId();
 
 // Ignores SIGPIPE, so that a write to a broken connection is an error: splice(2) has no MSG_NOSIGNAL.
 void IgnoreBrokenPipes();

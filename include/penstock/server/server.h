@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "penstock/base/counters.h"
+#include "penstock/base/shared_box.h"
 #include "penstock/login/logins.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/fd.h"
@@ -67,19 +68,25 @@ class Server {
   // see Policy::reload_ends_denied).
   void Reload(Policy policy);
 
-  // A reload has failed before it came here: the last one is no success any more.
-  void NoteFailedReload() { last_reload_succeeded_.store(false, std::memory_order_relaxed); }
+  // A reload has failed before it came here, for the reason `error`: the last one is no success any more.
+  void NoteFailedReload(std::string error);
 
-  // Whether the last reload succeeded, and when the last one did that succeeded; the start counts as one. Any thread.
+  // When it was made. Any thread.
+  TimePoint begun() const { return begun_; }
+
+  // Whether the last reload succeeded, why not (empty: it did), and when the last one did that succeeded; the start
+  // counts as one. Any thread.
   bool last_reload_succeeded() const { return last_reload_succeeded_.load(std::memory_order_relaxed); }
+  std::string last_reload_error() const { return *last_reload_error_.Take(); }
   std::chrono::milliseconds last_reload_success() const {
     return std::chrono::milliseconds(last_reload_success_.load(std::memory_order_relaxed));
   }
 
-  // What the workers have counted; the sessions of `filter` after `after`, at most `limit`; and the end of all sessions
-  // of `filter`, with a reset of both sides (survey.h). Any thread, but not while the server is destroyed. Each returns
+  // What the workers have counted, together or each; the sessions of `filter` after `after`, at most `limit`; and the
+  // end of all sessions of `filter`, with a reset of both sides (survey.h). Any thread, but not while the server is destroyed. Each returns
   // within kAnswerTimeout, also if a worker has ended or does not answer.
   Totals Survey() { return surveyor_.Survey(workers_); }
+  std::vector<Totals> SurveyEach() { return surveyor_.SurveyEach(workers_); }
   SessionList Sessions(const SessionFilter& filter, std::size_t limit, std::optional<SessionId> after = {}) {
     return surveyor_.List(workers_, filter, limit, after);
   }
@@ -129,6 +136,7 @@ class Server {
     return sum;
   }
 
+  const TimePoint begun_ = SteadyNow();
   Settings settings_;
   Log& log_;
   WorkersShared shared_;
@@ -139,6 +147,7 @@ class Server {
   WakeUp finished_;
   std::atomic<std::size_t> running_{0};
   std::atomic<bool> last_reload_succeeded_{true};
+  SharedBox<std::string> last_reload_error_{std::string()};
   std::atomic<std::chrono::milliseconds::rep> last_reload_success_{TimeOfDay().count()};
   Surveyor surveyor_{settings_.listen.size()};
   std::vector<std::unique_ptr<Worker>> workers_;

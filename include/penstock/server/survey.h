@@ -26,7 +26,7 @@
 
 namespace penstock {
 
-// The sum over all workers.
+// Those of a worker, or the sum over all workers.
 struct Totals {
   // Adds what another worker has. Both have the same listeners.
   void Add(const Totals& other);

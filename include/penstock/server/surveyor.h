@@ -35,7 +35,8 @@ class Surveyor {
   // Where the desks of workers report their answers.
   Semaphore& news() { return news_; }
 
-  // The sum over all workers.
+  // The totals of each worker, in their order, and their sum.
+  std::vector<Totals> SurveyEach(Workers workers);
   Totals Survey(Workers workers);
 
   // The sessions of `filter` after `after`, in order: by worker and slot. At most `limit` of them, at least 1.
