@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -93,6 +94,33 @@ SessionList Surveyor::List(Workers workers, const SessionFilter& filter, std::si
     if (list.rows.size() < limit) continue;
     list.next = list.rows.back().id;
     break;
+  }
+  return list;
+}
+
+RecentList Surveyor::Recent(Workers workers, std::size_t limit) {
+  assert(limit > 0);
+  limit = std::min(limit, kRecentSessions);
+  const std::lock_guard lock(asking_);
+  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+  std::vector<std::uint64_t> numbers;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    auto inquiry = std::make_unique<Inquiry>();
+    inquiry->kind = Inquiry::Kind::kRecent;
+    inquiry->worker = static_cast<std::uint32_t>(i);
+    inquiry->limit = limit;
+    numbers.push_back(Post(*workers[i], std::move(inquiry)));
+  }
+  RecentList list;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const auto answer = Await(*workers[i], numbers[i], deadline);
+    if (answer == nullptr || answer->out_of_memory) list.complete = false;
+    if (answer == nullptr) continue;
+    std::ranges::move(answer->recent, std::back_inserter(list.sessions));
+    // Both parts are in order, so each worker costs one merge, and no more than two lists exist.
+    const auto part = static_cast<std::ptrdiff_t>(answer->recent.size());
+    std::ranges::inplace_merge(list.sessions, list.sessions.end() - part, std::greater(), &RecentSession::ended);
+    if (list.sessions.size() > limit) list.sessions.resize(limit);
   }
   return list;
 }

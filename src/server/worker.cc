@@ -20,6 +20,23 @@ std::size_t PermitBatch(const Settings& settings) {
   return std::clamp(settings.connections_max / settings.workers / 8, std::size_t{1}, kPermitsPerBatch);
 }
 
+SessionRow RowOf(const SessionView& session, std::uint32_t worker, TimePoint now) {
+  SessionRow row;
+  row.id = {worker, session.handle};
+  row.state = session.state;
+  row.client = session.client;
+  row.user = session.user;
+  row.command = session.command;
+  row.asked = session.name;
+  if (row.asked.empty() && session.has_target_address()) row.asked = session.target.ip.ToString();
+  row.port = session.port;
+  if (session.connected) row.target = session.target;
+  row.bytes_up = session.bytes_up;
+  row.bytes_down = session.bytes_down;
+  row.age = now - session.begun;
+  return row;
+}
+
 }  // namespace
 
 Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, Semaphore& news,
@@ -65,6 +82,7 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
       sessions_(settings.connections_max),
       desk_(news),
       accepted_from_(listeners.size()) {
+  if (settings.admin.listeners() > 0) recent_.emplace(kRecentSessions);
   bool registered = poller_.AddReader(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
     listeners_.push_back({std::move(socket)});
@@ -221,6 +239,12 @@ bool Worker::Answer(Inquiry& inquiry) try {
     case Inquiry::Kind::kEnd:
       EndSessions(inquiry);
       return inquiry.next_slot == Handle::kNoSlot;
+    case Inquiry::Kind::kRecent:
+      if (!recent_) return true;
+      inquiry.next_ended = recent_->ForSome(inquiry.next_ended, kSurveyedPerTurn, [&](const EndedSession& session) {
+        if (inquiry.recent.size() < inquiry.limit) AppendEnded(session, inquiry);
+      });
+      return inquiry.next_ended == RecentSessions::kDone || inquiry.recent.size() == inquiry.limit;
   }
   return true;
 } catch (const std::bad_alloc&) {
@@ -238,20 +262,14 @@ void Worker::FillTotals(Totals& totals) {
 void Worker::AppendRow(const SessionView& session, Inquiry& inquiry) const {
   const SessionFilter& filter = inquiry.filter;
   if ((filter.id && filter.id->handle != session.handle) || !filter.Matches(session)) return;
-  SessionRow row;
-  row.id = {inquiry.worker, session.handle};
-  row.state = session.state;
-  row.client = session.client;
-  row.user = session.user;
-  row.command = session.command;
-  row.asked = session.name;
-  if (row.asked.empty() && session.has_target_address()) row.asked = session.target.ip.ToString();
-  row.port = session.port;
-  if (session.connected) row.target = session.target;
-  row.bytes_up = session.bytes_up;
-  row.bytes_down = session.bytes_down;
-  row.age = clock_.now() - session.begun;
-  inquiry.rows.push_back(std::move(row));
+  inquiry.rows.push_back(RowOf(session, inquiry.worker, clock_.now()));
+}
+
+void Worker::AppendEnded(const EndedSession& session, Inquiry& inquiry) const {
+  inquiry.recent.push_back({.row = RowOf(session.view(), inquiry.worker, session.ended),
+                            .end = session.end,
+                            .reply = session.reply,
+                            .ended = session.ended});
 }
 
 // Closing sockets takes longer than listing them, so this does a quarter of the slots in a turn.
@@ -520,7 +538,13 @@ void Worker::Release(Session& session) {
   const SessionEnd end = session.end();
   const TimePoint begun = session.begun();
   assert(end != SessionEnd::kNone);
-  session.Finish(tools_);
+  if (recent_) {
+    EndedSession ended;
+    session.Finish(tools_, &ended);
+    recent_->Add(std::move(ended));
+  } else {
+    session.Finish(tools_);
+  }
   shared_.limiter.Release(session.client().ip, session.admission(), clock_.now());
   sessions_.Release(session.handle());
   permits_.Return();

@@ -11,6 +11,28 @@
 #include "penstock/os/socket.h"
 
 namespace penstock {
+namespace {
+
+std::string_view TextOf(const std::unique_ptr<char[]>& text) {
+  return text != nullptr ? std::string_view(text.get()) : std::string_view();
+}
+
+}  // namespace
+
+SessionView EndedSession::view() const {
+  return {.handle = handle,
+          .state = state,
+          .client = client,
+          .user = TextOf(user),
+          .command = command,
+          .name = TextOf(name),
+          .port = port,
+          .target = target,
+          .connected = connected,
+          .bytes_up = bytes_up,
+          .bytes_down = bytes_down,
+          .begun = begun};
+}
 
 Session::Session(Handle handle, Fd client, const Endpoint& peer, Admission admission, TimePoint now)
     : core_(handle, std::move(client), peer, admission), begun_(now), active_(now) {}
@@ -147,9 +169,9 @@ SessionView Session::view() const {
   return {.handle = core_.handle,
           .state = core_.state(),
           .client = core_.client,
-          .user = core_.user != nullptr ? std::string_view(core_.user.get()) : std::string_view(),
+          .user = TextOf(core_.user),
           .command = core_.command,
-          .name = core_.name != nullptr ? std::string_view(core_.name.get()) : std::string_view(),
+          .name = TextOf(core_.name),
           .port = core_.port,
           .target = core_.target,
           .connected = target_.valid(),
@@ -158,7 +180,7 @@ SessionView Session::view() const {
           .begun = begun_};
 }
 
-void Session::Finish(const SessionTools& tools) {
+void Session::Finish(const SessionTools& tools, EndedSession* ended) {
   ReturnHandshake(tools);
   relay_.Release(tools.flow);
   if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
@@ -166,6 +188,7 @@ void Session::Finish(const SessionTools& tools) {
   if (core_.account != nullptr) tools.accounts.Release(core_.user.get(), tools.now());
   core_.account = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
+  if (ended != nullptr) MoveTo(*ended, tools.now());
   core_.CountRelayEnd(tools.counters());
   SessionCore::SessionsIn(core_.state(), tools).Decrement();
   if (association_ == nullptr) return;
@@ -503,6 +526,25 @@ void Session::LogEnd(const SessionTools& tools) const {
   }
   line.Seconds("seconds", tools.now() - begun_).Text("end", Describe(core_.end));
   tools.log.Write(line);
+}
+
+void Session::MoveTo(EndedSession& ended, TimePoint now) {
+  const SessionView all = view();
+  ended.handle = all.handle;
+  ended.state = all.state;
+  ended.end = core_.end;
+  ended.command = all.command;
+  ended.reply = core_.reply;
+  ended.port = all.port;
+  ended.connected = all.connected;
+  ended.client = all.client;
+  ended.target = all.target;
+  ended.name = std::move(core_.name);
+  ended.user = std::move(core_.user);
+  ended.bytes_up = all.bytes_up;
+  ended.bytes_down = all.bytes_down;
+  ended.begun = begun_;
+  ended.ended = now;
 }
 
 void Session::CheckInvariants(Next next) const {

@@ -297,6 +297,18 @@ inline constexpr std::chrono::seconds kRateTimeMax{60};
 
 inline constexpr std::size_t kDescriptorsOfAdmin = 2;  // poller and wake-up, beside listeners and connections
 
+// What a worker keeps for the admin interface: its last sessions that have ended, and targets (server/top_targets.h). A
+// list of targets has kTopTargets, so that each of them has more bytes than those which a worker could not count.
+inline constexpr std::size_t kRecentSessions = 1'024;
+inline constexpr std::size_t kTargetsCounted = 512;
+inline constexpr std::size_t kTopTargets = 100;
+static_assert(kTopTargets < kTargetsCounted);
+
+// The stream of events: readers at a time, and the time between two events.
+inline constexpr std::size_t kEventReadersMax = 16;
+inline constexpr std::chrono::milliseconds kEventInterval{1'000};
+static_assert(kEventReadersMax < kAdminConnectionsMax, "readers must not keep out others");
+
 // --- The configuration ----------------------------------------------------------------------------------------------
 
 inline constexpr std::size_t kConfigBytesMax = 16 * 1024 * 1024;  // of one file

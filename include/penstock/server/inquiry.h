@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "penstock/os/thread.h"
+#include "penstock/server/recent_sessions.h"
 #include "penstock/server/survey.h"
 
 namespace penstock {
@@ -32,17 +33,20 @@ struct Inquiry {
     kTotals,    // fill `totals`
     kSessions,  // append a row for each session of the filter, up to `limit`
     kEnd,       // end the sessions of the filter, and count them
+    kRecent,    // append to `recent` the sessions that have ended, the newest first, up to `limit`
   };
 
   Kind kind = Kind::kTotals;
   std::uint64_t number = 0;     // of the asker's inquiries
   std::uint32_t worker = 0;     // its index, for the ids of rows
   std::uint32_t next_slot = 0;  // to continue from; Handle::kNoSlot: done
+  std::uint64_t next_ended = RecentSessions::kNewest;  // to continue before; RecentSessions::kDone: done
   SessionFilter filter;
   std::size_t limit = 0;
 
   Totals totals;
   std::vector<SessionRow> rows;
+  std::vector<RecentSession> recent;
   std::size_t ended = 0;
   bool out_of_memory = false;  // the rest is missing
 };

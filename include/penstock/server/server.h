@@ -92,6 +92,10 @@ class Server {
   }
   SessionsEnded EndSessions(const SessionFilter& filter) { return surveyor_.End(workers_, filter); }
 
+  // The last sessions that have ended, at most `limit` and at most kRecentSessions, the newest first. The workers keep
+  // them if the admin interface is configured; otherwise there are none. As above.
+  RecentList RecentEndings(std::size_t limit) { return surveyor_.Recent(workers_, limit); }
+
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
 

@@ -5,7 +5,7 @@
 //     exactly in them, and in the sum over all workers.
 //   - A session's id belongs to no other session for the life of the program (slab.h: for 16 million sessions of its
 //     slot), so an id that is stale ends nobody else.
-// Does not: write text (admin), keep sessions that have ended.
+// Does not: write text (admin), keep sessions that have ended (recent_sessions.h).
 #pragma once
 
 #include <chrono>
@@ -22,6 +22,7 @@
 #include "penstock/base/endpoint.h"
 #include "penstock/base/prefix.h"
 #include "penstock/base/slab.h"
+#include "penstock/os/clock.h"
 #include "penstock/session/session.h"
 
 namespace penstock {
@@ -80,6 +81,19 @@ struct SessionList {
   std::vector<SessionRow> rows;   // by worker and slot
   std::optional<SessionId> next;  // the list was cut at the limit: pass it on to get the rest
   bool complete = true;           // false: a worker did not answer in time, or had no memory
+};
+
+// A session that has ended.
+struct RecentSession {
+  SessionRow row;  // `state`: in which it ended; `age`: how long it lasted
+  SessionEnd end = SessionEnd::kNone;
+  std::optional<Outcome> reply;  // the last one sent
+  TimePoint ended{};
+};
+
+struct RecentList {
+  std::vector<RecentSession> sessions;  // the newest first
+  bool complete = true;                 // false: a worker did not answer in time, or had no memory
 };
 
 struct SessionsEnded {

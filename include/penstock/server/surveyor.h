@@ -42,6 +42,10 @@ class Surveyor {
   // The sessions of `filter` after `after`, in order: by worker and slot. At most `limit` of them, at least 1.
   SessionList List(Workers workers, const SessionFilter& filter, std::size_t limit, std::optional<SessionId> after);
 
+  // The sessions that have ended, the newest first: at most `limit`, at least 1, and at most kRecentSessions. None if
+  // the workers keep none.
+  RecentList Recent(Workers workers, std::size_t limit);
+
   // Ends the sessions of `filter`, with a reset of both sides.
   SessionsEnded End(Workers workers, const SessionFilter& filter);
 

@@ -63,6 +63,7 @@
 #include "penstock/relay/throttle.h"
 #include "penstock/server/inquiry.h"
 #include "penstock/server/permits.h"
+#include "penstock/server/recent_sessions.h"
 #include "penstock/server/steering.h"
 #include "penstock/session/session.h"
 #include "penstock/udp/associate.h"
@@ -152,6 +153,7 @@ class Worker {
   void AnswerDesk();
   void FillTotals(Totals& totals);
   void AppendRow(const SessionView& session, Inquiry& inquiry) const;
+  void AppendEnded(const EndedSession& session, Inquiry& inquiry) const;
   void EndSessions(Inquiry& inquiry);
 
   Cookie CookieOf(const Listener& listener) const;
@@ -208,6 +210,7 @@ class Worker {
   InquiryDesk desk_;
   std::unique_ptr<Inquiry> inquiry_;          // taken from the desk, and answered in part
   std::vector<std::uint64_t> accepted_from_;  // of counters_.accepted, by listener
+  std::optional<RecentSessions> recent_;      // if there is an admin interface to show them
 };
 
 }  // namespace penstock

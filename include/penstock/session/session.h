@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -60,6 +61,28 @@ struct SessionView {
   std::uint64_t bytes_up;
   std::uint64_t bytes_down;
   TimePoint begun;
+};
+
+// What is left of a session that has ended: the values of its line in the log. Finish moves the strings of the session
+// into it, so it costs no allocation.
+struct EndedSession {
+  SessionView view() const;  // refers to this object
+
+  Handle handle;
+  SessionState state = SessionState::kNego;  // in which it ended
+  SessionEnd end = SessionEnd::kNone;
+  std::optional<Command> command;  // until the request: none
+  std::optional<Outcome> reply;    // the last one sent
+  std::uint16_t port = 0;          // DST.PORT of the request
+  bool connected = false;          // `target` is the target or the peer itself
+  Endpoint client;
+  Endpoint target;
+  std::unique_ptr<char[]> name;  // as in SessionCore
+  std::unique_ptr<char[]> user;
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  TimePoint begun{};
+  TimePoint ended{};
 };
 
 class Session {
@@ -119,8 +142,9 @@ class Session {
   // Asserts the invariants. Call it after every event with what that returned.
   void CheckInvariants(Next next) const;
 
-  // Returns what is lent, counts and logs the end. Call it once, before the session is released.
-  void Finish(const SessionTools& tools);
+  // Returns what is lent, counts and logs the end, and fills in `ended` unless that is null. Call it once, before the
+  // session is released.
+  void Finish(const SessionTools& tools, EndedSession* ended = nullptr);
 
   Handle handle() const { return core_.handle; }
   State state() const { return core_.state(); }  // for tests
@@ -168,6 +192,7 @@ class Session {
 
   FlowTools flow_tools(const SessionTools& tools) const;
   void LogEnd(const SessionTools& tools) const;
+  void MoveTo(EndedSession& ended, TimePoint now);
 
   SessionCore core_;
   Handshake* handshake_ = nullptr;      // from Begin until RELAY, ASSOCIATED, CLOSING or the end
