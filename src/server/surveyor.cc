@@ -125,6 +125,27 @@ RecentList Surveyor::Recent(Workers workers, std::size_t limit) {
   return list;
 }
 
+TargetList Surveyor::Targets(Workers workers, std::size_t limit) {
+  const std::lock_guard lock(asking_);
+  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+  std::vector<std::uint64_t> numbers;
+  for (const auto& worker : workers) {
+    auto inquiry = std::make_unique<Inquiry>();
+    inquiry->kind = Inquiry::Kind::kTargets;
+    inquiry->targets.emplace(kTargetsCounted, DigestKey());
+    numbers.push_back(Post(*worker, std::move(inquiry)));
+  }
+  TargetList list;
+  std::vector<TopTargets> parts;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const auto answer = Await(*workers[i], numbers[i], deadline);
+    if (answer == nullptr) list.complete = false;
+    if (answer != nullptr) parts.push_back(*std::move(answer->targets));
+  }
+  list.rows = Merge(parts, limit);
+  return list;
+}
+
 SessionsEnded Surveyor::End(Workers workers, const SessionFilter& filter) {
   const std::lock_guard lock(asking_);
   const TimePoint deadline = SteadyNow() + kAnswerTimeout;

@@ -20,6 +20,11 @@ std::size_t PermitBatch(const Settings& settings) {
   return std::clamp(settings.connections_max / settings.workers / 8, std::size_t{1}, kPermitsPerBatch);
 }
 
+void AddTo(TopTargets& targets, const SessionView& session) {
+  const auto target = TargetKey::Of(session);
+  if (target) targets.Add(*target, {session.bytes_up, session.bytes_down});
+}
+
 SessionRow RowOf(const SessionView& session, std::uint32_t worker, TimePoint now) {
   SessionRow row;
   row.id = {worker, session.handle};
@@ -82,7 +87,10 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
       sessions_(settings.connections_max),
       desk_(news),
       accepted_from_(listeners.size()) {
-  if (settings.admin.listeners() > 0) recent_.emplace(kRecentSessions);
+  if (settings.admin.listeners() > 0) {
+    recent_.emplace(kRecentSessions);
+    targets_.emplace(kTargetsCounted, RandomKey());
+  }
   bool registered = poller_.AddReader(wake_.fd(), {kTagWake, {}});
   for (Fd& socket : listeners) {
     listeners_.push_back({std::move(socket)});
@@ -239,6 +247,8 @@ bool Worker::Answer(Inquiry& inquiry) try {
     case Inquiry::Kind::kEnd:
       EndSessions(inquiry);
       return inquiry.next_slot == Handle::kNoSlot;
+    case Inquiry::Kind::kTargets:
+      return CountTargets(inquiry);
     case Inquiry::Kind::kRecent:
       if (!recent_) return true;
       inquiry.next_ended = recent_->ForSome(inquiry.next_ended, kSurveyedPerTurn, [&](const EndedSession& session) {
@@ -270,6 +280,15 @@ void Worker::AppendEnded(const EndedSession& session, Inquiry& inquiry) const {
                             .end = session.end,
                             .reply = session.reply,
                             .ended = session.ended});
+}
+
+// Counts the sessions that are alive in a copy of the counters. Keep adds those that end before they are counted.
+bool Worker::CountTargets(Inquiry& inquiry) {
+  if (!targets_) return true;
+  if (inquiry.next_slot == 0) inquiry.targets = targets_;
+  inquiry.next_slot = sessions_.ForSome(inquiry.next_slot, kSurveyedPerTurn,
+                                        [&](const Session& session) { AddTo(*inquiry.targets, session.view()); });
+  return inquiry.next_slot == Handle::kNoSlot;
 }
 
 // Closing sockets takes longer than listing them, so this does a quarter of the slots in a turn.
@@ -541,7 +560,7 @@ void Worker::Release(Session& session) {
   if (recent_) {
     EndedSession ended;
     session.Finish(tools_, &ended);
-    recent_->Add(std::move(ended));
+    Keep(std::move(ended));
   } else {
     session.Finish(tools_);
   }
@@ -551,6 +570,14 @@ void Worker::Release(Session& session) {
   counters_.ended[static_cast<std::size_t>(end) - 1].Add();
   counters_.durations.sessions.Observe(clock_.now() - begun);
   accept_retry_ = {};  // there are descriptors and memory again
+}
+
+// Keeps what the admin interface shows of a session that has ended. No allocation.
+void Worker::Keep(EndedSession ended) {
+  AddTo(*targets_, ended.view());
+  const bool asked_for_targets = inquiry_ != nullptr && inquiry_->kind == Inquiry::Kind::kTargets;
+  if (asked_for_targets && ended.handle.slot >= inquiry_->next_slot) AddTo(*inquiry_->targets, ended.view());
+  recent_->Add(std::move(ended));
 }
 
 }  // namespace penstock

@@ -20,11 +20,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "penstock/os/thread.h"
 #include "penstock/server/recent_sessions.h"
 #include "penstock/server/survey.h"
+#include "penstock/server/top_targets.h"
 
 namespace penstock {
 
@@ -33,6 +35,7 @@ struct Inquiry {
     kTotals,    // fill `totals`
     kSessions,  // append a row for each session of the filter, up to `limit`
     kEnd,       // end the sessions of the filter, and count them
+    kTargets,   // fill `targets`, with the sessions that are alive
     kRecent,    // append to `recent` the sessions that have ended, the newest first, up to `limit`
   };
 
@@ -47,6 +50,7 @@ struct Inquiry {
   Totals totals;
   std::vector<SessionRow> rows;
   std::vector<RecentSession> recent;
+  std::optional<TopTargets> targets;  // from the asker, so that the worker allocates nothing
   std::size_t ended = 0;
   bool out_of_memory = false;  // the rest is missing
 };

@@ -96,6 +96,9 @@ class Server {
   // them if the admin interface is configured; otherwise there are none. As above.
   RecentList RecentEndings(std::size_t limit) { return surveyor_.Recent(workers_, limit); }
 
+  // The targets with most bytes since the start, at most `limit`, counted under the same condition.
+  TargetList Targets(std::size_t limit) { return surveyor_.Targets(workers_, limit); }
+
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
 

@@ -96,6 +96,20 @@ struct RecentList {
   bool complete = true;                 // false: a worker did not answer in time, or had no memory
 };
 
+// What was carried for a target since the start: at most these bytes, and at least as many less `error`.
+struct TargetRow {
+  std::string target;          // as asked: "host:port", the host in lower case
+  std::uint64_t sessions = 0;  // at least
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  std::uint64_t error = 0;
+};
+
+struct TargetList {
+  std::vector<TargetRow> rows;  // the one with most bytes first
+  bool complete = true;         // false: a worker did not answer in time, or had no memory
+};
+
 struct SessionsEnded {
   std::size_t count = 0;
   bool complete = true;  // false: a worker did not answer in time; it may still end some

@@ -46,6 +46,9 @@ class Surveyor {
   // the workers keep none.
   RecentList Recent(Workers workers, std::size_t limit);
 
+  // The targets with most bytes, at most `limit`. None if the workers count none.
+  TargetList Targets(Workers workers, std::size_t limit);
+
   // Ends the sessions of `filter`, with a reset of both sides.
   SessionsEnded End(Workers workers, const SessionFilter& filter);
 

@@ -65,6 +65,7 @@
 #include "penstock/server/permits.h"
 #include "penstock/server/recent_sessions.h"
 #include "penstock/server/steering.h"
+#include "penstock/server/top_targets.h"
 #include "penstock/session/session.h"
 #include "penstock/udp/associate.h"
 #include "penstock/udp/port_pool.h"
@@ -153,6 +154,7 @@ class Worker {
   void AnswerDesk();
   void FillTotals(Totals& totals);
   void AppendRow(const SessionView& session, Inquiry& inquiry) const;
+  bool CountTargets(Inquiry& inquiry);
   void AppendEnded(const EndedSession& session, Inquiry& inquiry) const;
   void EndSessions(Inquiry& inquiry);
 
@@ -173,6 +175,7 @@ class Worker {
 
   void Schedule(Session& session, Session::Next next);
   void Release(Session& session);
+  void Keep(EndedSession ended);
 
   const std::size_t number_;
   Log& log_;
@@ -210,7 +213,8 @@ class Worker {
   InquiryDesk desk_;
   std::unique_ptr<Inquiry> inquiry_;          // taken from the desk, and answered in part
   std::vector<std::uint64_t> accepted_from_;  // of counters_.accepted, by listener
-  std::optional<RecentSessions> recent_;      // if there is an admin interface to show them
+  std::optional<RecentSessions> recent_;      // these two if there is an admin interface to show them
+  std::optional<TopTargets> targets_;         // of sessions that have ended
 };
 
 }  // namespace penstock
