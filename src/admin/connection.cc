@@ -31,8 +31,9 @@ Connection::Next Connection::Advance(const Tools& tools) {
       case State::kAnswering:
         step = StepSend(tools);
         break;
+      case State::kStreaming:
       case State::kLingering:
-        step = StepLinger();
+        step = StepDrop();
         break;
     }
     if (step == Step::kWait) return Next::kWait;
@@ -47,12 +48,31 @@ Connection::Next Connection::OnDeadline(const Tools& tools) {
     Answer(ErrorResponse(408), false, false, tools);
     return Advance(tools);
   }
+  if (state_ == State::kStreaming) return NextEvent(tools);
   Abandon();
   return Next::kRelease;
 }
 
+// A client whose kernel does not have the last event yet gets the next one later: the newest then, and not those in
+// between.
+Connection::Next Connection::NextEvent(const Tools& tools) {
+  if (UnsentBytes(fd()) > 0) {
+    if (tools.clock.now() - streamed_ < tools.deadlines.answering.duration()) {
+      tools.deadlines.streaming.Arm(deadline_, SteadyNow());
+      return Next::kWait;
+    }
+    Abandon();
+    return Next::kRelease;
+  }
+  output_ = events_->Newest();
+  sent_ = 0;
+  state_ = State::kAnswering;
+  tools.deadlines.answering.Arm(deadline_, tools.clock.now());
+  return Advance(tools);
+}
+
 void Connection::Abandon() {
-  if (state_ == State::kAnswering) AbortOnClose(fd());
+  if (state_ == State::kAnswering || state_ == State::kStreaming) AbortOnClose(fd());
 }
 
 Connection::Step Connection::StepRead(const Tools& tools) {
@@ -80,10 +100,13 @@ Connection::Step Connection::StepRead(const Tools& tools) {
   return Step::kAgain;
 }
 
-void Connection::Answer(const Response& response, bool head_only, bool keep_alive, const Tools& tools) {
-  output_ = ResponseBytes(response, head_only, keep_alive);
+void Connection::Answer(Response response, bool head_only, bool keep_alive, const Tools& tools) {
+  const bool streams = response.events != nullptr && !head_only;
+  keep_alive_ = keep_alive && !streams;
+  output_ = ResponseBytes(response, head_only, keep_alive_);
+  if (streams) output_ += response.events->Newest();
+  if (streams) events_ = std::move(response.events);
   sent_ = 0;
-  keep_alive_ = keep_alive;
   state_ = State::kAnswering;
   tools.deadlines.answering.Arm(deadline_, tools.clock.now());
 }
@@ -101,6 +124,12 @@ Connection::Step Connection::StepSend(const Tools& tools) {
     return Step::kAgain;
   }
   output_ = {};  // it may have been large
+  if (events_ != nullptr) {
+    state_ = State::kStreaming;
+    streamed_ = SteadyNow();  // not the time of the turn: making the event may have taken long
+    tools.deadlines.streaming.Arm(deadline_, streamed_);
+    return Step::kAgain;
+  }
   if (keep_alive_) {
     state_ = State::kReading;
     tools.deadlines.waiting.Arm(deadline_, tools.clock.now());
@@ -112,7 +141,7 @@ Connection::Step Connection::StepSend(const Tools& tools) {
   return Step::kAgain;
 }
 
-Connection::Step Connection::StepLinger() {
+Connection::Step Connection::StepDrop() {
   if (!readable_) return Step::kWait;
   const IoResult received = Receive(fd(), input_);
   readable_ = received.status != IoStatus::kAgain;

@@ -299,7 +299,8 @@ std::string ResponseBytes(const Response& response, bool head_only, bool keep_al
                       "frame-ancestors 'none'\r\n"
                       "X-Content-Type-Options: nosniff\r\n";
   if (!response.content_type.empty()) bytes += "Content-Type: " + response.content_type + "\r\n";
-  bytes += "Content-Length: " + std::to_string(response.body.size()) + "\r\n" + response.headers;
+  if (response.events == nullptr) bytes += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+  bytes += response.headers;
   if (!keep_alive) bytes += "Connection: close\r\n";
   bytes += "\r\n";
   if (!head_only) bytes += response.body;

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -34,7 +35,9 @@ constexpr std::size_t kHuge = 32 * 1024 * 1024;
 // An admin interface with routes of its own. The descriptors and threads at its end are those before it.
 class TestAdmin {
  public:
-  explicit TestAdmin(const AdminSettings& settings = TestAdminSettings()) {
+  // The events of /events have this size at least.
+  explicit TestAdmin(const AdminSettings& settings = TestAdminSettings(), std::size_t event_bytes = 0)
+      : events_([this, event_bytes] { return Event(++events_made_, event_bytes); }) {
     const auto send = [](std::size_t bytes) {
       return [bytes](const Request&) { return Response{200, "text/plain", std::string(bytes, 'x')}; };
     };
@@ -42,13 +45,14 @@ class TestAdmin {
     admin_ = Admin::Start(settings,
                           {{Method::kGet, "/", [](const Request&) { return TextResponse(200, "hello"); }},
                            {Method::kPost, "/", [](const Request& request) { return TextResponse(200, request.body); }},
+                           {Method::kGet, "/events", [this](const Request&) { return Stream(); }},
                            {Method::kGet, "/large", send(kLarge)},
                            {Method::kGet, "/huge", send(kHuge)}},
                           &error);
     if (admin_ == nullptr) throw std::runtime_error(error);
   }
   ~TestAdmin() {
-    admin_.reset();
+    Stop();
     CHECK(ToText(Descriptors()) == ToText(before_));
     CHECK(WaitUntil([&] { return Threads() <= threads_before_; }));
   }
@@ -57,10 +61,24 @@ class TestAdmin {
 
   const Endpoint& at(std::size_t index = 0) const { return admin_->listening()[index]; }
   Peer Client(Peer::Buffers buffers = {}) const { return Peer::To(at(), buffers); }
+  int events_made() const { return events_made_; }
+  void Stop() { admin_.reset(); }
+
+  static std::string Event(int number, std::size_t bytes) {
+    return "data: " + std::to_string(number) + ' ' + std::string(bytes, 'x') + "\n\n";
+  }
 
  private:
+  Response Stream() {
+    EventReader reader = events_.Join();
+    if (reader == nullptr) return TextResponse(503, "full");
+    return {.status = 200, .content_type = "text/event-stream", .events = std::move(reader)};
+  }
+
   const std::map<std::string, std::size_t> before_ = Descriptors();
   const std::size_t threads_before_ = Threads();
+  std::atomic<int> events_made_{0};
+  EventSource events_;
   std::unique_ptr<Admin> admin_;
 };
 
@@ -326,6 +344,141 @@ TEST_CASE("admin: an address in use is an error") {
   std::string error;
   CHECK(Admin::Start(settings, {}, &error) == nullptr);
   CHECK(error == "cannot listen on " + admin.at().ToString() + ": the address is in use by another program");
+}
+
+// Receives the head of a stream.
+std::string ReceiveHead(const Peer& client) {
+  std::string head;
+  while (!head.ends_with("\r\n\r\n")) head += client.Receive(1);
+  return head;
+}
+
+// Receives the next event and returns its number.
+int ReceiveEvent(const Peer& client) {
+  std::string event;
+  while (!event.ends_with("\n\n")) event += client.Receive(1);
+  REQUIRE(event.starts_with("data: "));
+  return std::stoi(event.substr(6));
+}
+
+TEST_CASE("admin: a stream sends an event at once and one each second, made once for all who read") {
+  const TestAdmin admin;
+  CHECK(admin.events_made() == 0);
+  std::vector<Peer> readers;
+  const Stopwatch watch;
+  for (int i = 0; i < 5; ++i) {
+    readers.push_back(admin.Client());
+    readers.back().Send(RequestFor("/events"));
+    const std::string head = ReceiveHead(readers.back());
+    CHECK(head.starts_with("HTTP/1.1 200 "));
+    CHECK(head.find("\r\nContent-Type: text/event-stream\r\n") != std::string::npos);
+    CHECK(head.find("Content-Length") == std::string::npos);
+    CHECK(head.find("\r\nConnection: close\r\n") != std::string::npos);
+  }
+  for (const Peer& reader : readers) {
+    int last = 0;
+    for (int i = 0; i < 4; ++i) {
+      const int number = ReceiveEvent(reader);
+      CHECK(number > last);
+      last = number;
+    }
+  }
+  CHECK(watch.elapsed() >= 3 * kEventInterval);
+  CHECK(admin.events_made() <= 1 + watch.elapsed() / kEventInterval);
+}
+
+TEST_CASE("admin: no event is made while nobody reads the stream") {
+  const TestAdmin admin;
+  const std::size_t before = Sockets();
+  {
+    const Peer reader = admin.Client();
+    reader.Send(RequestFor("/events"));
+    ReceiveHead(reader);
+    CHECK(ReceiveEvent(reader) == 1);
+  }
+  CHECK(WaitUntil([&] { return Sockets() == before; }));
+  const int made = admin.events_made();
+  CHECK(admin.Client().Silent(2 * kEventInterval));
+  CHECK(admin.events_made() == made);
+}
+
+TEST_CASE("admin: the end of its reader ends a stream, and what a reader sends is dropped") {
+  const TestAdmin admin;
+  const Peer reader = admin.Client();
+  reader.Send(RequestFor("/events") + RequestFor("/"));
+  ReceiveHead(reader);
+  const int first = ReceiveEvent(reader);
+  CHECK(ReceiveEvent(reader) > first);  // and no answer to the second request
+  reader.Send(RequestFor("/"));
+  reader.HalfClose();
+  CHECK(reader.ReceiveToEnd().find("HTTP/1.1") == std::string::npos);
+}
+
+TEST_CASE("admin: HEAD of a stream has a head alone, and its connection goes on") {
+  const TestAdmin admin;
+  const Peer client = admin.Client();
+  client.Send("HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(ReceiveHead(client).starts_with("HTTP/1.1 200 "));
+  CHECK(Ask(client, RequestFor("/")).body == "hello\n");
+  CHECK(admin.events_made() == 0);
+}
+
+TEST_CASE("admin: reader 17 of a stream gets 503 until another one leaves; requests are answered all the time") {
+  const TestAdmin admin;
+  std::vector<Peer> readers;
+  for (std::size_t i = 0; i < kEventReadersMax; ++i) {
+    readers.push_back(admin.Client());
+    readers.back().Send(RequestFor("/events"));
+    CHECK(ReceiveHead(readers.back()).starts_with("HTTP/1.1 200 "));
+  }
+  CHECK(Ask(admin.Client(), RequestFor("/events")).status == 503);
+  CHECK(Ask(admin.Client(), RequestFor("/")).status == 200);
+  readers.pop_back();
+  CHECK(WaitUntil([&] {
+    readers.push_back(admin.Client());
+    readers.back().Send(RequestFor("/events"));
+    return ReceiveHead(readers.back()).starts_with("HTTP/1.1 200 ");
+  }));
+}
+
+TEST_CASE("admin: the reader of a stream that takes nothing is reset; others are served meanwhile") {
+  AdminSettings settings = TestAdminSettings();
+  settings.timeout = milliseconds(500);
+  for (const std::size_t event_bytes : {std::size_t{64 * 1024}, kHuge}) {  // in the send buffer as a whole, or in part
+    const TestAdmin admin(settings, event_bytes);
+    const std::size_t before = Sockets();
+    const Peer slow = admin.Client({4096, 0});
+    slow.Send(RequestFor("/events"));
+    CHECK(ReceiveHead(slow).starts_with("HTTP/1.1 200 "));
+    CHECK(Ask(admin.Client(), RequestFor("/")).status == 200);
+    CHECK(WaitUntil([&] { return Sockets() == before + 1; }));  // the reader's own end
+    CHECK(slow.ReceiveToReset().size() < event_bytes);
+    CHECK(admin.events_made() == 1);
+  }
+}
+
+TEST_CASE("admin: a slow reader of a stream gets the newest event next, and not those that it has missed") {
+  const TestAdmin admin(TestAdminSettings(), 64 * 1024);
+  const Peer slow = admin.Client({4096, 0});
+  slow.Send(RequestFor("/events"));
+  ReceiveHead(slow);
+  const Peer fast = admin.Client();
+  fast.Send(RequestFor("/events"));
+  ReceiveHead(fast);
+  int last = 0;
+  for (int i = 0; i < 4; ++i) last = ReceiveEvent(fast);
+  CHECK(ReceiveEvent(slow) == 1);
+  CHECK(ReceiveEvent(slow) >= last);
+}
+
+TEST_CASE("admin: the end of the interface ends its streams") {
+  TestAdmin admin;
+  const Peer reader = admin.Client();
+  reader.Send(RequestFor("/events"));
+  ReceiveHead(reader);
+  ReceiveEvent(reader);
+  admin.Stop();
+  CHECK(reader.ReceiveToEnd().find("HTTP") == std::string::npos);
 }
 
 TEST_CASE("admin: the gateway is ready until it drains, and healthy all the time") {

@@ -4,13 +4,17 @@
 //   - Requests are answered in their order. While an answer has not been sent, nothing more is read, so a client that
 //     pipelines or does not read costs one answer and kAdminRequestBytesMax.
 //   - A deadline is always armed. That of a request starts with its first byte, and further bytes do not move it.
+//   - A stream of events has at most one event under way: the next one is taken when the client's kernel has the last.
+//     A client that takes nothing is cut off like any other.
 //   - The last answer arrives even if the client has sent more: the rest is read and dropped before the close, which
 //     would otherwise reset the connection.
 // Does not: know permissions and routes (site.h), accept connections (admin.h).
 //
 //   kReading ──── a request, an error or 408 ────▶ kAnswering ── the last answer is sent ──▶ kLingering ──▶ over
-//      ▲                                               │
-//      └───────────── the answer is sent ──────────────┘
+//      ▲                                               │ ▲
+//      └───────────── the answer is sent ──────────────┤ │ the next event
+//                                                      ▼ │
+//                                                  kStreaming
 #pragma once
 
 #include <array>
@@ -33,13 +37,14 @@ namespace penstock {
 
 struct ConnectionDeadlines {
   explicit ConnectionDeadlines(std::chrono::milliseconds timeout)
-      : waiting(timeout), answering(timeout), lingering(kLingerMax) {}
+      : waiting(timeout), answering(timeout), streaming(kEventInterval), lingering(kLingerMax) {}
 
   DeadlineQueue waiting;    // for the first byte of a request, and then for the rest of it
   DeadlineQueue answering;  // since the client has last taken something of its answer
+  DeadlineQueue streaming;  // until the next event
   DeadlineQueue lingering;  // for the client to close
 
-  const std::array<DeadlineQueue*, 3> all{&lingering, &waiting, &answering};  // in the order of replacement
+  const std::array<DeadlineQueue*, 4> all{&lingering, &waiting, &answering, &streaming};  // in the order of replacement
 };
 
 class Connection {
@@ -81,15 +86,17 @@ class Connection {
   // In life order, see above.
   enum class State : std::uint8_t {
     kReading,    // for a whole request
-    kAnswering,  // `output_` is being sent
+    kAnswering,  // `output_` is being sent: an answer, or an event
+    kStreaming,  // the last event has been sent; what the client sends is dropped, and its end ends the stream
     kLingering,  // no more is sent; what the client sends is dropped
   };
   enum class Step : std::uint8_t { kAgain, kWait, kRelease };
 
   Step StepRead(const Tools& tools);
   Step StepSend(const Tools& tools);
-  Step StepLinger();
-  void Answer(const Response& response, bool head_only, bool keep_alive, const Tools& tools);
+  Step StepDrop();
+  void Answer(Response response, bool head_only, bool keep_alive, const Tools& tools);
+  Next NextEvent(const Tools& tools);
   void Consume(std::size_t bytes);
 
   const Handle handle_;
@@ -102,8 +109,10 @@ class Connection {
   bool keep_alive_ = true;       // after `output_`
   std::size_t input_bytes_ = 0;  // of `input_`: a prefix of a request, or requests that follow the one being answered
   std::size_t sent_ = 0;         // of `output_`
-  std::size_t dropped_ = 0;      // bytes, while lingering
+  std::size_t dropped_ = 0;      // bytes, while streaming or lingering
   std::string output_;
+  EventReader events_;   // of a stream
+  TimePoint streamed_{};  // when the last event was sent
   Deadline deadline_;
   std::array<std::uint8_t, kAdminRequestBytesMax> input_;
 };

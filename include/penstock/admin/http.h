@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "penstock/admin/event_source.h"
+
 namespace penstock {
 
 enum class Method : std::uint8_t {
@@ -65,7 +67,8 @@ struct Response {
   int status = 200;
   std::string content_type;
   std::string body;
-  std::string headers = {};  // further ones, each with its CRLF
+  std::string headers = {};     // further ones, each with its CRLF
+  EventReader events = nullptr;  // a stream: instead of the body, its events follow for as long as the client reads
 };
 
 // A line of text, without its end.
@@ -74,7 +77,8 @@ Response TextResponse(int status, std::string_view line);
 // An error: one line of text that begins with the status.
 Response ErrorResponse(int status, std::string_view detail = {});
 
-// What is sent for `response`: without its body if `head_only`, and with "Connection: close" unless `keep_alive`.
+// What is sent for `response`: without its body if `head_only`, and with "Connection: close" unless `keep_alive`. That of
+// a stream has no length: it ends with the connection (RFC 9112 section 6.3), so it must not be kept alive.
 std::string ResponseBytes(const Response& response, bool head_only, bool keep_alive);
 
 }  // namespace penstock
