@@ -23,9 +23,7 @@ class Json {
 
   Json& Key(std::string_view name);
 
-  // Control characters are escaped, those of U+0080 to U+009F too. Each maximal part that is not UTF-8 becomes U+FFFD
-  // (The Unicode Standard, section 3.9).
-  Json& String(std::string_view foreign);
+  Json& String(std::string_view foreign);  // escaped as base/json_text.h says
   Json& Number(std::uint64_t value);
   Json& Bool(bool value);
   Json& Null();
