@@ -114,7 +114,7 @@ class Program {
       : count_(count),
         arguments_(arguments),
         line_(std::move(line)),
-        log_(STDERR_FILENO, line_.settings.policy.log_level) {}
+        log_(STDERR_FILENO, line_.settings.policy.log_level, line_.settings.policy.log_format) {}
 
   int Run() {
     std::string error;
@@ -239,6 +239,7 @@ class Program {
   void FinishReload(CommandLine line) {
     if (line.action == CommandLine::Action::kError) return RefuseReload(line.error);
     log_.set_level(line.settings.policy.log_level);
+    log_.set_format(line.settings.policy.log_format);
     server_->Reload(std::move(line.settings.policy));
     LogLine reloaded(LogLevel::kNotice, "reload");
     const std::string restart = NeedsRestart(line_, line);

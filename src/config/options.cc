@@ -124,6 +124,16 @@ Error SetLogLevel(const Directive& directive, PolicyDraft& draft) {
   return NotAccepted(directive, "one of error, warn, notice, info");
 }
 
+Error SetLogFormat(const Directive& directive, PolicyDraft& draft) {
+  for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    if (directive.value == Describe(format)) {
+      draft.policy().log_format = format;
+      return std::nullopt;
+    }
+  }
+  return NotAccepted(directive, "one of text, json");
+}
+
 Error SetFile(const Directive& directive, std::string& into) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a file");
   into = PathIn(directive, directive.value);
@@ -326,6 +336,8 @@ constexpr Option kOptions[] = {
      [](const Settings& s) { return s.names.hosts_file; }},
     {"log-level", "LEVEL", "error, warn, notice or info, which adds a line for each session (%)", SetLogLevel,
      [](const Settings& s) { return std::string(Describe(s.policy.log_level)); }},
+    {"log-format", "FORMAT", "text, or json: each line is an object (%)", SetLogFormat,
+     [](const Settings& s) { return std::string(Describe(s.policy.log_format)); }},
     {"help", nullptr, "Print this help and exit", SetAction<CommandLine::Action::kHelp>},
     {"version", nullptr, "Print the version and exit", SetAction<CommandLine::Action::kVersion>},
 };

@@ -13,12 +13,19 @@
 #include <mutex>
 #include <utility>
 
+#include "penstock/base/json_text.h"
+
 namespace penstock {
 namespace {
 
 // A pipe that poll(2) reports writable takes this much without blocking (pipe(7), PIPE_BUF).
 constexpr std::size_t kAtomicBytes = 4096;
-static_assert(kLogLineBytes + 64 <= kAtomicBytes, "a line with its time must fit one write");
+
+constexpr unsigned kFieldsMax = 64;  // of a line, for LogLine::numbers_
+
+// \xNN becomes \u00NN, and a field gets up to four more bytes: ,"k":"v" for k=v and a blank.
+constexpr std::size_t kJsonBytesMax = kLogLineBytes * 3 / 2 + 4 * kFieldsMax;
+static_assert(kJsonBytesMax + 128 <= kAtomicBytes, "a line with its time must fit one write");
 
 constexpr std::chrono::milliseconds kLook{100};  // how often the thread checks whether the log ends
 
@@ -28,22 +35,116 @@ bool NeedsQuotes(std::string_view text) {
   return text.empty() || std::ranges::any_of(text, [](char c) { return c == ' ' || c == '"' || c == '='; });
 }
 
-// "2026-01-31T12:00:00.123Z level "
-std::string Stamp(LogLevel level) {
-  timespec now;
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  tm utc;
-  ::gmtime_r(&now.tv_sec, &utc);
-  char date[32];
-  const std::size_t size = ::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-  char fraction[16];
-  const int length = std::snprintf(fraction, sizeof fraction, ".%03ldZ ", now.tv_nsec / 1'000'000);
-  std::string stamp(date, size);
-  stamp.append(fraction, static_cast<std::size_t>(length)).append(Describe(level)).push_back(' ');
-  return stamp;
+int HexDigit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+// A field of a line: " key=value" or " key=\"value\"".
+struct Field {
+  std::string_view key;
+  std::string_view value;
+  bool whole = false;  // the line does not end before the value does
+};
+
+Field TakeField(std::string_view& text) {
+  Field field;
+  text.remove_prefix(1);
+  const std::size_t equals = std::min(text.find('='), text.size());
+  field.key = text.substr(0, equals);
+  text.remove_prefix(std::min(equals + 1, text.size()));
+  const bool quoted = text.starts_with('"');
+  if (quoted) text.remove_prefix(1);
+  const std::size_t end = text.find(quoted ? '"' : ' ');
+  field.value = text.substr(0, end);
+  field.whole = end != std::string_view::npos;
+  text.remove_prefix(std::min(field.value.size() + (quoted ? 1 : 0), text.size()));
+  return field;
 }
 
 }  // namespace
+
+// A line as it is written, with its time and its end.
+class LogOutput {
+ public:
+  LogOutput(const LogLine& line, LogFormat format) {
+    switch (format) {
+      case LogFormat::kText:
+        PutTime();
+        Put(" ");
+        Put(Describe(line.level()));
+        Put(" ");
+        Put(line.text());
+        break;
+      case LogFormat::kJson:
+        PutJson(line);
+        break;
+    }
+    Put("\n");
+  }
+
+  std::string_view text() const { return {text_.data(), size_}; }
+
+ private:
+  // "2026-01-31T12:00:00.123Z"
+  void PutTime() {
+    timespec now;
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    tm utc;
+    ::gmtime_r(&now.tv_sec, &utc);
+    char time[48];
+    const std::size_t date = ::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &utc);
+    const int fraction = std::snprintf(time + date, sizeof time - date, ".%03ldZ", now.tv_nsec / 1'000'000);
+    Put({time, date + static_cast<std::size_t>(fraction)});
+  }
+
+  // The text of the line, translated. What a line that was cut has lost is left out: the end of a text, a whole number.
+  void PutJson(const LogLine& line) {
+    std::string_view rest = line.text();
+    Put("{\"time\":\"");
+    PutTime();
+    Put("\",\"level\":\"");
+    Put(Describe(line.level()));
+    Put("\",\"event\":");
+    const std::string_view event = rest.substr(0, rest.find(' '));
+    PutString(event);
+    rest.remove_prefix(event.size());
+    unsigned number = 0;  // of the field, as LogLine counts them
+    while (!rest.empty()) {
+      const bool of_event = line.text().size() - rest.size() < line.event_bytes_;
+      const Field field = TakeField(rest);
+      const bool is_number = !of_event && (line.numbers_ >> number++ & 1) != 0;
+      if (line.cut_ && !field.whole && (is_number || field.value.empty())) break;
+      Put(",\"");
+      Put(field.key);
+      Put("\":");
+      is_number ? Put(field.value) : PutString(field.value);
+    }
+    Put("}");
+  }
+
+  // `escaped` as LogLine::Text has written it.
+  void PutString(std::string_view escaped) {
+    char bytes[kLogLineBytes];
+    std::size_t size = 0;
+    while (!escaped.empty()) {
+      const std::size_t taken = escaped.front() == '\\' ? 4 : 1;
+      if (taken > escaped.size()) break;  // the line was cut here
+      const int byte = taken == 1 ? escaped[0] : HexDigit(escaped[2]) * 16 + HexDigit(escaped[3]);
+      bytes[size++] = static_cast<char>(byte);
+      escaped.remove_prefix(taken);
+    }
+    std::string_view foreign(bytes, size);
+    Put("\"");
+    while (!foreign.empty()) Put(TakeJsonPiece(foreign).text());
+    Put("\"");
+  }
+
+  void Put(std::string_view text) {
+    assert(size_ + text.size() <= text_.size());
+    size_ += text.copy(text_.data() + size_, text_.size() - size_);
+  }
+
+  std::size_t size_ = 0;
+  std::array<char, kAtomicBytes> text_;
+};
 
 std::string_view Describe(LogLevel level) {
   switch (level) {
@@ -59,10 +160,23 @@ std::string_view Describe(LogLevel level) {
   return "";
 }
 
-LogLine::LogLine(LogLevel level, std::string_view event) : level_(level) { Put(event); }
+std::string_view Describe(LogFormat format) {
+  switch (format) {
+    case LogFormat::kText:
+      return "text";
+    case LogFormat::kJson:
+      return "json";
+  }
+  return "";
+}
+
+LogLine::LogLine(LogLevel level, std::string_view event) : level_(level) {
+  Put(event);
+  event_bytes_ = size_;
+}
 
 LogLine& LogLine::Text(std::string_view key, std::string_view foreign) {
-  Key(key);
+  Key(key, false);
   const bool quoted = NeedsQuotes(foreign);
   if (quoted) Put("\"");
   for (const char c : foreign) {
@@ -79,7 +193,7 @@ LogLine& LogLine::Text(std::string_view key, std::string_view foreign) {
 }
 
 LogLine& LogLine::Number(std::string_view key, std::uint64_t value) {
-  Key(key);
+  Key(key, true);
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   Put({digits, static_cast<std::size_t>(end - digits)});
@@ -87,22 +201,29 @@ LogLine& LogLine::Number(std::string_view key, std::uint64_t value) {
 }
 
 LogLine& LogLine::Address(std::string_view key, const Endpoint& endpoint) {
-  Key(key);
+  Key(key, false);
   Put(endpoint.ToString());
   return *this;
 }
 
 LogLine& LogLine::Seconds(std::string_view key, std::chrono::nanoseconds duration) {
-  Key(key);
+  Key(key, true);
   char text[32];
   const int length = std::snprintf(text, sizeof text, "%.3f", std::chrono::duration<double>(duration).count());
   Put({text, static_cast<std::size_t>(length)});
   return *this;
 }
 
-void LogLine::Put(std::string_view text) { size_ += text.copy(text_.data() + size_, text_.size() - size_); }
+void LogLine::Put(std::string_view text) {
+  const std::size_t room = text_.size() - size_;
+  cut_ |= text.size() > room;
+  size_ += text.copy(text_.data() + size_, room);
+}
 
-void LogLine::Key(std::string_view key) {
+void LogLine::Key(std::string_view key, bool number) {
+  assert(fields_ < kFieldsMax);
+  if (number) numbers_ |= std::uint64_t{1} << fields_ % kFieldsMax;
+  ++fields_;
   Put(" ");
   Put(key);
   Put("=");
@@ -112,7 +233,7 @@ void LogLine::Key(std::string_view key) {
 struct Log::Writer {
   using SteadyTime = std::chrono::steady_clock::time_point;
 
-  explicit Writer(int descriptor) : fd(descriptor) {}
+  Writer(int descriptor, LogFormat first) : fd(descriptor), format(first) {}
 
   void Run();
   std::uint64_t WriteOut(std::string_view text);
@@ -122,6 +243,7 @@ struct Log::Writer {
   bool torn = false;  // the last write ended within a line; the thread's own
 
   std::atomic<std::uint64_t> lost{0};
+  std::atomic<LogFormat> format;
 
   std::mutex mutex;  // guards the members below
   std::condition_variable changed;
@@ -131,7 +253,7 @@ struct Log::Writer {
   bool ended = false;
 };
 
-Log::Log(int fd, LogLevel level) : level_(level), writer_(std::make_shared<Writer>(fd)) {}
+Log::Log(int fd, LogLevel level, LogFormat format) : level_(level), writer_(std::make_shared<Writer>(fd, format)) {}
 
 Log::~Log() {
   if (!thread_.running()) return;
@@ -148,20 +270,22 @@ Log::~Log() {
 
 void Log::Write(const LogLine& line) {
   if (!wants(line.level())) return;
-  const std::string stamp = Stamp(line.level());
   Writer& writer = *writer_;
+  const LogOutput output(line, writer.format.load(std::memory_order_relaxed));
   {
     const std::lock_guard lock(writer.mutex);
     if (!thread_.running()) thread_ = Thread("log", [shared = writer_] { shared->Run(); });
-    if (writer.queue.size() + stamp.size() + line.text().size() + 1 > kLogQueueBytes) {
+    if (writer.queue.size() + output.text().size() > kLogQueueBytes) {
       writer.lost.fetch_add(1, std::memory_order_relaxed);
       ++writer.untold;
       return;
     }
-    writer.queue.append(stamp).append(line.text()).push_back('\n');
+    writer.queue.append(output.text());
   }
   writer.changed.notify_all();
 }
+
+void Log::set_format(LogFormat format) { writer_->format.store(format, std::memory_order_relaxed); }
 
 std::uint64_t Log::lost() const { return writer_->lost.load(std::memory_order_relaxed); }
 
@@ -178,7 +302,7 @@ void Log::Writer::Run() {
     if (to_tell > 0) {
       LogLine line(LogLevel::kWarn, "log-dropped");
       line.Number("lines", to_tell);
-      if (WriteOut(Stamp(line.level()).append(line.text()).append("\n")) == 0) to_tell = 0;
+      if (WriteOut(LogOutput(line, format.load(std::memory_order_relaxed)).text()) == 0) to_tell = 0;
     }
     lost.fetch_add(failed, std::memory_order_relaxed);
     lock.lock();

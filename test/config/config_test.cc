@@ -73,6 +73,7 @@ TEST_CASE("config: without options it listens on loopback with a worker for each
   CHECK(line.settings.idle_timeout == 2h);
   CHECK(line.settings.drain_timeout == 30s);
   CHECK(line.settings.policy.log_level == LogLevel::kNotice);
+  CHECK(line.settings.policy.log_format == LogFormat::kText);
   CHECK(Parse({}, 1'000'000).settings.workers == kWorkersMax);
 }
 
@@ -101,6 +102,7 @@ TEST_CASE("config: every option sets its setting, with = or with the value as th
     CHECK(s.names.resolv_conf == "/tmp/resolv");
     CHECK(s.names.hosts_file == "/tmp/hosts");
     CHECK(s.policy.log_level == LogLevel::kInfo);
+    CHECK(s.policy.log_format == LogFormat::kJson);
     CHECK(s.policy.limits == Limits{20, 10, 5, 10 * 1024 * 1024, 1'000'000'000});
   };
   const std::pair<std::string, std::string> options[] = {
@@ -126,6 +128,7 @@ TEST_CASE("config: every option sets its setting, with = or with the value as th
       {"--resolv-conf", "/tmp/resolv"},
       {"--hosts-file", "/tmp/hosts"},
       {"--log-level", "info"},
+      {"--log-format", "json"},
       {"--max-connections-per-client", "20"},
       {"--max-connections-per-user", "10"},
       {"--user-bandwidth", "1G"},
@@ -169,6 +172,7 @@ TEST_CASE("config: values at the ends of their ranges are accepted") {
       {"--log-level=error"},
       {"--log-level=warn"},
       {"--log-level=notice"},
+      {"--log-format=text"},
       {"--listen=[::ffff:127.0.0.1]:65535"},
       std::vector<std::string>(kListenersMax, "--listen=127.0.0.1:0"),
   };
@@ -247,6 +251,8 @@ TEST_CASE("config: an error about a value names the option, the value and what i
       {"log-level", "", kLevel},
       {"log-level", "debug", kLevel},
       {"log-level", "INFO", kLevel},
+      {"log-format", "", "one of text, json"},
+      {"log-format", "JSON", "one of text, json"},
   };
   for (const auto& row : bad) {
     CAPTURE(row.option);
@@ -331,6 +337,7 @@ TEST_CASE("config: the help has a line for every option, with its default") {
                              "--resolv-conf FILE",
                              "--hosts-file FILE",
                              "--log-level LEVEL",
+                             "--log-format FORMAT",
                              "--config FILE",
                              "--check",
                              "--help",

@@ -180,6 +180,12 @@ TEST_CASE("a reload changes the log level") {
   CHECK(gateway.program.WaitForLog(" info session "));
 }
 
+TEST_CASE("a reload changes the format of the log") {
+  const Configured gateway("log-format text\n");
+  gateway.Reload("log-format json\n", "\"event\":\"reload\"}\n");
+  gateway.Reload("log-format text\n", " notice reload\n");
+}
+
 TEST_CASE("sessions that the new rules deny continue, unless reload-ends-denied is set") {
   for (const bool ends : {false, true}) {
     CAPTURE(ends);

@@ -69,7 +69,8 @@ struct LogPipe {
   Fd read, write;
 };
 
-const std::string kStamp = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z )";
+const std::string kStampTime = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)";
+const std::string kStamp = kStampTime + ' ';
 
 TEST_CASE("log: a line has an event and its fields, in order") {
   CHECK(Text(Event()) == "event");
@@ -133,7 +134,9 @@ TEST_CASE("log: a line is cut at its limit") {
   CHECK(escaped.text().find('\n') == std::string_view::npos);
 }
 
-TEST_CASE("log: every level has a name, and errors come first") {
+TEST_CASE("log: every level has a name, and errors come first; every format has one") {
+  CHECK(Describe(LogFormat::kText) == "text");
+  CHECK(Describe(LogFormat::kJson) == "json");
   CHECK(Describe(LogLevel::kError) == "error");
   CHECK(Describe(LogLevel::kWarn) == "warn");
   CHECK(Describe(LogLevel::kNotice) == "notice");
@@ -157,6 +160,99 @@ TEST_CASE("log: a line is written with its time and level, and one above the lev
   pipe.write.Close();
   const std::string text = pipe.ReadUntil([](const std::string&) { return false; });
   CHECK_MESSAGE(std::regex_match(text, std::regex(kStamp + "notice first\n" + kStamp + "error second n=7\n")), text);
+}
+
+// What a log in JSON writes, behind the time.
+std::string Json(const LogLine& line) {
+  LogPipe pipe;
+  { Log(pipe.write.get(), LogLevel::kInfo, LogFormat::kJson).Write(line); }
+  pipe.write.Close();
+  const std::string text = pipe.ReadUntil([](const std::string&) { return false; });
+  const std::string before = R"({"time":"2026-01-31T12:00:00.123Z",)";
+  REQUIRE(text.size() > before.size());
+  CHECK_MESSAGE(std::regex_match(text.substr(0, before.size()), std::regex(R"(\{"time":")" + kStampTime + "\",")),
+                text);
+  CHECK(text.ends_with("}\n"));
+  return text.substr(before.size(), text.size() - before.size() - 1);
+}
+
+TEST_CASE("log: in JSON, a line is an object with numbers as numbers") {
+  CHECK(Json(Event()) == R"("level":"info","event":"event"})");
+  CHECK(
+      Json(std::move(Event()
+                         .Address("target", unit::At("[::1]:80"))
+                         .Number("up", 18446744073709551615U)
+                         .Seconds("seconds", 12'345ms)
+                         .Text("user", "007")
+                         .Number("reply", 0))) ==
+      R"("level":"info","event":"event","target":"[::1]:80","up":18446744073709551615,"seconds":12.345,"user":"007","reply":0})");
+  LogLine line(LogLevel::kWarn, R"(paused reason="no descriptors" of=7)");
+  CHECK(Json(line.Number("n", 1)) == R"("level":"warn","event":"paused","reason":"no descriptors","of":"7","n":1})");
+}
+
+TEST_CASE("log: in JSON, bytes of a client cannot forge a line or a member") {
+  const struct {
+    std::string foreign;
+    std::string written;
+  } rows[] = {
+      {"", ""},
+      {"two words", "two words"},
+      {"a=b c=d", "a=b c=d"},
+      {R"(","event":"forged)", R"(\",\"event\":\"forged)"},
+      {R"(back\slash \x41 \u0041)", R"(back\\slash \\x41 \\u0041)"},
+      {"a\nb\r\t", R"(a\u000ab\u000d\u0009)"},
+      {std::string("\0", 1), R"(\u0000)"},
+      {"\x1b[31m\x7f", R"(\u001b[31m\u007f)"},
+      {"b\xc3\xbc"
+       "cher \xf0\x9f\x9a\xb0",
+       "b\xc3\xbc"
+       "cher \xf0\x9f\x9a\xb0"},
+      {"\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd"},
+      {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.written);
+    CHECK(Json(Event().Text("name", row.foreign).Number("n", 1)) ==
+          R"("level":"info","event":"event","name":")" + row.written + R"(","n":1})");
+  }
+}
+
+TEST_CASE("log: in JSON, a line that is too long is still an object, without a part of a number") {
+  const std::string head = R"("level":"info","event":"event","name":")";
+  const std::string text = "event name=";
+  for (std::size_t missing = 0; missing < 16; ++missing) {
+    CAPTURE(missing);
+    const std::string name(kLogLineBytes - text.size() - missing, 'x');
+    const std::string json = Json(Event().Text("name", name).Number("number", 1234567).Text("more", "y"));
+    CHECK_MESSAGE(json == head + name + "\"}", json);
+  }
+  for (std::size_t missing = 0; missing < 8; ++missing) {
+    CAPTURE(missing);
+    const std::string name(kLogLineBytes - text.size() - missing, 'x');
+    const std::string json = Json(Event().Text("name", name + "\n\n\n"));
+    CHECK_MESSAGE(json == head + name + (missing < 4 ? "\"}" : "\\u000a\"}"), json);
+  }
+  const std::string json = Json(Event().Text("name", std::string(kLogLineBytes, '\n')));
+  CHECK(json.size() < 2 * kLogLineBytes);
+  CHECK(json.ends_with("\\u000a\"}"));
+}
+
+TEST_CASE("log: a new format applies from the next line on") {
+  LogPipe pipe;
+  {
+    Log log(pipe.write.get(), LogLevel::kNotice);
+    log.Write(LogLine(LogLevel::kNotice, "first"));
+    log.set_format(LogFormat::kJson);
+    log.Write(LogLine(LogLevel::kNotice, "second"));
+    log.set_format(LogFormat::kText);
+    log.Write(LogLine(LogLevel::kNotice, "third"));
+  }
+  pipe.write.Close();
+  const std::string text = pipe.ReadUntil([](const std::string&) { return false; });
+  CHECK_MESSAGE(std::regex_match(
+                    text, std::regex(kStamp + "notice first\n\\{\"time\":\"" + kStampTime +
+                                     "\",\"level\":\"notice\",\"event\":\"second\"\\}\n" + kStamp + "notice third\n")),
+                text);
 }
 
 TEST_CASE("log: a new level applies from the next line on") {

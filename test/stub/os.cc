@@ -52,14 +52,16 @@ IoResult SpliceIn(int, int, std::size_t) { Absent(); }
 IoResult SpliceOut(int, int, std::size_t) { Absent(); }
 
 std::string_view Describe(LogLevel) { Absent(); }
+std::string_view Describe(LogFormat) { Absent(); }
 LogLine::LogLine(LogLevel level, std::string_view) : level_(level) { Absent(); }
 LogLine& LogLine::Text(std::string_view, std::string_view) { Absent(); }
 LogLine& LogLine::Number(std::string_view, std::uint64_t) { Absent(); }
 LogLine& LogLine::Address(std::string_view, const Endpoint&) { Absent(); }
 LogLine& LogLine::Seconds(std::string_view, std::chrono::nanoseconds) { Absent(); }
-Log::Log(int, LogLevel level) : level_(level) { Absent(); }
+Log::Log(int, LogLevel level, LogFormat) : level_(level) { Absent(); }
 Log::~Log() { Absent(); }
 void Log::Write(const LogLine&) { Absent(); }
+void Log::set_format(LogFormat) { Absent(); }
 std::uint64_t Log::lost() const { Absent(); }
 bool LogPace::Due(std::string_view, TimePoint) { Absent(); }
 void LogPace::Tell(Log&, TimePoint) { Absent(); }

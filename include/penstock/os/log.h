@@ -1,4 +1,4 @@
-// Log lines of "key=value" fields, one for each event, written to a descriptor without blocking the caller.
+// Log lines of "key=value" fields or of JSON, one for each event, written to a descriptor without blocking the caller.
 // One Log per process; any thread. A thread of the Log writes the lines. It starts with the first line, so log nothing
 // before privileges are dropped: a thread keeps the capabilities that it starts with.
 // Invariant: a line is written whole or is lost; only a disk that fills up can cut one, which then counts as lost. If
@@ -32,6 +32,13 @@ enum class LogLevel : std::uint8_t {
 
 std::string_view Describe(LogLevel level);
 
+enum class LogFormat : std::uint8_t {
+  kText,  // 2026-01-31T12:00:00.123Z info session client=127.0.0.1:4711 reply=0
+  kJson,  // {"time":"2026-01-31T12:00:00.123Z","level":"info","event":"session","client":"127.0.0.1:4711","reply":0}
+};
+
+std::string_view Describe(LogFormat format);
+
 // Builds one line on the stack: "session client=127.0.0.1:4711 rep=0". Values are cut where the line reaches
 // kLogLineBytes. Text escapes all but printable ASCII as \xNN and quotes values with blanks or quotes, so bytes of a
 // client cannot forge a line or a field.
@@ -48,10 +55,16 @@ class LogLine {
   std::string_view text() const { return {text_.data(), size_}; }
 
  private:
+  friend class LogOutput;
+
   void Put(std::string_view text);
-  void Key(std::string_view key);
+  void Key(std::string_view key, bool number);
 
   LogLevel level_;
+  bool cut_ = false;
+  std::size_t event_bytes_ = 0;  // of text_: the event and its own fields
+  unsigned fields_ = 0;          // behind them
+  std::uint64_t numbers_ = 0;    // bit N: the value of field N is a number
   std::size_t size_ = 0;
   std::array<char, kLogLineBytes> text_;
 };
@@ -60,7 +73,7 @@ class Log {
  public:
   // Writes to `fd`, which is borrowed. Other programs may share it, so it is not made non-blocking. Lines above `level`
   // are dropped.
-  Log(int fd, LogLevel level);
+  Log(int fd, LogLevel level, LogFormat format = LogFormat::kText);
 
   // Writes what is queued and the number of lost lines, for at most kLogExitMax; drops the rest.
   ~Log();
@@ -72,6 +85,7 @@ class Log {
   // Any thread.
   LogLevel level() const { return level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
+  void set_format(LogFormat format);  // of lines from now on
 
   // Queues a line, with the time of day in front. Takes a lock while it copies the line.
   void Write(const LogLine& line);

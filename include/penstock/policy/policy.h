@@ -1,4 +1,4 @@
-// The settings that a reload replaces: users, rules, limits and the log level.
+// The settings that a reload replaces: users, rules, limits, and the level and format of the log.
 // Shared by all threads as const, and replaced as a whole; the last reader deletes it.
 // Invariant: a policy is immutable, so no verdict mixes two policies. An option can be reloaded exactly if its value is
 // here.
@@ -20,6 +20,7 @@ struct Policy {
   Limits limits;
   bool reload_ends_denied = false;  // a reload ends the sessions that it denies
   LogLevel log_level = LogLevel::kNotice;
+  LogFormat log_format = LogFormat::kText;
 };
 
 }  // namespace penstock
