@@ -10,6 +10,7 @@
 #include "penstock/admin/json.h"
 #include "penstock/admin/metrics.h"
 #include "penstock/admin/session_routes.h"
+#include "penstock/admin/users.h"
 #include "penstock/base/counters.h"
 #include "penstock/base/text.h"
 #include "penstock/config/config.h"
@@ -91,6 +92,10 @@ std::vector<Route> RoutesOf(Server& server, const Log& log) {
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
       {Method::kGet, "/metrics", [&server, &log](const Request& request) { return Metrics(server, log, request); }},
+      {Method::kGet, "/api/v1/users",
+       [&server](const Request&) {
+         return Response{200, "application/json", UsersJson(server.Users()) + '\n'};
+       }},
   };
   AddSnapshots(server, log, routes);
   AddSessionRoutes(server, routes);

@@ -19,8 +19,6 @@ void Take(TimePoint& paid_until, nanoseconds cost, TimePoint now) { paid_until =
 
 }  // namespace
 
-// --- Clients -------------------------------------------------------------------------------------------------------
-
 Admission Limiter::Admit(const IpAddress& client, const Limits& limits, TimePoint now) {
   if (!limits.on_clients()) return Admission::kUncounted;
   const Digest digest = DigestOf(client);
@@ -81,44 +79,5 @@ std::size_t Limiter::clients() const {
 
 // The length of the bytes is part of the digest, so an IPv4 and an IPv6 client never share one.
 Digest Limiter::DigestOf(const IpAddress& client) const { return SipHash(key_, ClientBytes(client)); }
-
-// --- Users ---------------------------------------------------------------------------------------------------------
-
-Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, TimePoint now) {
-  const std::lock_guard lock(mutex_);
-  auto found = accounts_.find(user);
-  if (found == accounts_.end()) {
-    if (accounts_.size() >= sweep_at_) {
-      std::erase_if(accounts_, [now](const auto& item) { return IsEvictable(item.second, now); });
-      sweep_at_ = std::max(kClientsSweepMin, 2 * accounts_.size());
-    }
-    try {
-      found = accounts_.try_emplace(std::string(user)).first;
-    } catch (const std::bad_alloc&) {
-      return {};
-    }
-  }
-  Account& account = found->second;
-  if (max != 0 && account.sessions_ >= max) return {nullptr, true};
-  ++account.sessions_;
-  return {&account, false};
-}
-
-void Accounts::Release(std::string_view user, TimePoint now) {
-  const std::lock_guard lock(mutex_);
-  const auto found = accounts_.find(user);
-  assert(found != accounts_.end() && found->second.sessions_ > 0);
-  --found->second.sessions_;
-  if (IsEvictable(found->second, now)) accounts_.erase(found);
-}
-
-std::size_t Accounts::size() const {
-  const std::lock_guard lock(mutex_);
-  return accounts_.size();
-}
-
-bool Accounts::IsEvictable(const Account& account, TimePoint now) {
-  return account.sessions_ == 0 && account.buckets_.up.PaidUntil() <= now && account.buckets_.down.PaidUntil() <= now;
-}
 
 }  // namespace penstock

@@ -195,6 +195,23 @@ void Server::Enter(Phase phase) {
   for (const auto& worker : workers_) worker->Wake();
 }
 
+std::vector<UserRow> Server::Users() {
+  std::vector<UserRow> rows = shared_.accounts.List();
+  const auto by_name = [](const UserRow& row) -> const std::string& { return row.kept.user; };
+  const std::shared_ptr<const Policy> policy = shared_.policy.Take();
+  const std::size_t accounts = rows.size();
+  for (std::size_t i = 0; policy->users != nullptr && i < policy->users->size(); ++i) {
+    const std::string& name = policy->users->at(i).name;
+    const auto known = std::ranges::subrange(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(accounts));
+    if (std::ranges::binary_search(known, name, {}, by_name)) continue;
+    UserRow row;
+    row.kept.user = name;
+    rows.push_back(std::move(row));
+  }
+  std::ranges::sort(rows, {}, by_name);
+  return rows;
+}
+
 std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {
   std::uint64_t sum = 0;
   for (const auto& worker : workers_) sum += (worker->gauges().*gauge).value();

@@ -54,7 +54,11 @@ std::string TargetKey::ToString() const {
 }
 
 TopTargets::TopTargets(std::size_t capacity, const DigestKey& key)
-    : capacity_(capacity), key_(key), counters_(capacity), places_(capacity), buckets_(std::bit_ceil(2 * capacity), kNone) {
+    : capacity_(capacity),
+      key_(key),
+      counters_(capacity),
+      places_(capacity),
+      buckets_(std::bit_ceil(2 * capacity), kNone) {
   assert(capacity > 0 && capacity < kNone);
   keys_.assign(capacity, TargetKey(IpAddress(), 0));
   heap_.reserve(capacity);

@@ -60,6 +60,7 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
       associations_(settings.connections_max, kTagDatagramName),
       throttles_(settings.connections_max),
       further_attempts_(settings.further_attempts_max),
+      meters_(shared.accounts),
       deadlines_(settings),
       tools_{.settings = settings,
              .policy = policy_.get(),
@@ -75,7 +76,7 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
              .udp_ports = shared.udp_ports,
              .deadlines = deadlines_,
              .warnings = warnings_,
-             .accounts = shared.accounts,
+             .meters = meters_,
              .logins = *shared.logins,
              .login_answers = login_answers_,
              .gauges = gauges_,
@@ -171,6 +172,7 @@ std::optional<std::chrono::nanoseconds> Worker::TimeoutAt(TimePoint now) const {
   };
   for (const DeadlineQueue* queue : deadlines_.all) consider(queue->next());
   consider(warnings_.next());
+  consider(meters_.next());
   if (!permits_.waiting() && !std::ranges::all_of(listeners_, &Listener::watched)) consider(accept_retry_);
   if (!next) return std::nullopt;
   return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(*next - now));
@@ -415,6 +417,7 @@ void Worker::ExpireDeadlines() {
   }
   resolver_.OnTime();
   DeliverNames();
+  meters_.SettleDue(clock_.now());
 }
 
 void Worker::AcceptAll() {

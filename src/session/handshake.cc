@@ -341,6 +341,7 @@ Handshake::Progress Handshake::FinishLogin(LoginOutcome outcome, const SessionTo
       break;
     case LoginOutcome::kWrong:
       tools.counters().logins_failed.Add();
+      NoteFailedLogin(tools);
       Warn("login-failed", tools);
       return RefuseLogin(SessionEnd::kLoginFailed);
     case LoginOutcome::kThrottled:
@@ -354,13 +355,20 @@ Handshake::Progress Handshake::FinishLogin(LoginOutcome outcome, const SessionTo
 // Counts the session towards its user after an accepted login. If the user is over its limit, the request is refused
 // later, with a reply that says so. False if there is no memory.
 bool Handshake::AdmitUser(const SessionTools& tools) {
-  const Limits& limits = tools.policy->limits;
-  if (!limits.on_users() || tools.users() == nullptr) return true;
-  const auto admitted = tools.accounts.Admit(core_.user.get(), limits.connections_per_user_max, tools.now());
-  core_.account = admitted.account;
+  if (tools.users() == nullptr) return true;
+  const std::uint32_t max = tools.policy->limits.connections_per_user_max;
+  const auto admitted = tools.meters.Admit(core_.user.get(), max, core_.client.ip);
+  core_.meter = admitted.meter;
   user_over_limit_ = admitted.full;
   if (admitted.full) tools.counters().over_user_limit.Add();
-  return core_.account != nullptr || user_over_limit_;
+  return core_.meter != nullptr || user_over_limit_;
+}
+
+// Only configured users have accounts. An unknown name takes the same path.
+void Handshake::NoteFailedLogin(const SessionTools& tools) const {
+  if (tools.users() == nullptr) return;
+  const User* const known = tools.users()->Find(core_.user.get());
+  tools.meters.NoteFailedLogin(known != nullptr ? std::string_view(known->name) : std::string_view());
 }
 
 Handshake::Progress Handshake::RefuseLogin(SessionEnd end) {

@@ -98,7 +98,9 @@ Session::Next Session::OnLogin(const LoginAnswer& answer, const SessionTools& to
 Session::Next Session::OnDatagramName(const WaitingDatagram& datagram, const NameAnswer& answer,
                                       const SessionTools& tools) {
   if (core_.state() != State::kAssociated) return Next::kWait;
+  const Usage before = moved();
   association_->OnName(datagram, answer, associate_tools(tools));
+  Count(before, tools);
   active_ = tools.now();
   return Drive(tools);
 }
@@ -165,7 +167,7 @@ void Session::Kill() {
 }
 
 SessionView Session::view() const {
-  const bool associated = association_ != nullptr;
+  const Usage usage = moved();
   return {.handle = core_.handle,
           .state = core_.state(),
           .client = core_.client,
@@ -175,8 +177,8 @@ SessionView Session::view() const {
           .port = core_.port,
           .target = core_.target,
           .connected = target_.valid(),
-          .bytes_up = associated ? association_->up().bytes : relay_.bytes_up(),
-          .bytes_down = associated ? association_->down().bytes : relay_.bytes_down(),
+          .bytes_up = usage.bytes.up,
+          .bytes_down = usage.bytes.down,
           .begun = begun_};
 }
 
@@ -185,8 +187,8 @@ void Session::Finish(const SessionTools& tools, EndedSession* ended) {
   relay_.Release(tools.flow);
   if (throttle_ != nullptr) tools.throttles.Release(throttle_->self());
   throttle_ = nullptr;
-  if (core_.account != nullptr) tools.accounts.Release(core_.user.get(), tools.now());
-  core_.account = nullptr;
+  if (core_.meter != nullptr) tools.meters.Release(*core_.meter, core_.client.ip, tools.now());
+  core_.meter = nullptr;
   if (tools.log.wants(LogLevel::kInfo)) LogEnd(tools);
   if (ended != nullptr) MoveTo(*ended, tools.now());
   core_.CountRelayEnd(tools.counters());
@@ -230,7 +232,7 @@ Session::Next Session::Step(const SessionTools& tools) {
 }
 
 Session::Next Session::StepRelay(const SessionTools& tools) {
-  const std::uint64_t before = relay_.bytes_up() + relay_.bytes_down();
+  const Usage before = moved();
   const FlowTools lent = flow_tools(tools);
   const Relay::Progress progress = throttle_ == nullptr ? relay_.Step(core_.socket.get(), target_.get(), lent)
                                                         : StepThrottled(lent, tools.deadlines.throttle);
@@ -241,7 +243,7 @@ Session::Next Session::StepRelay(const SessionTools& tools) {
     tools.poller.WatchWrites(core_.socket.get(), {kTagClient, core_.handle});
     watches_writes_ = true;
   }
-  if (just_half_closed || relay_.bytes_up() + relay_.bytes_down() != before) active_ = tools.now();
+  if (Count(before, tools) || just_half_closed) active_ = tools.now();
   switch (progress) {
     case Relay::Progress::kWaiting:
       return Next::kWait;
@@ -278,9 +280,9 @@ Session::Next Session::StepAssociated(const SessionTools& tools) {
     if (read.status == IoStatus::kAgain) core_.events.readable = false;
     dropped += read.bytes;
   }
-  const std::uint64_t before = datagrams();
+  const Usage before = moved();
   const Association::Progress progress = association_->Step(associate_tools(tools));
-  if (datagrams() != before) active_ = tools.now();
+  if (Count(before, tools)) active_ = tools.now();
   return progress == Association::Progress::kUnfinished || core_.events.readable ? Next::kReady : Next::kWait;
 }
 
@@ -358,7 +360,10 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
     return EndWith(End::kClientLeft);
   }
   core_.events.writable = true;
-  if (!relay_.Begin(core_.events, connection.events, target_.get(), handshake_->unread(), flow_tools(tools))) {
+  const bool begun =
+      relay_.Begin(core_.events, connection.events, target_.get(), handshake_->unread(), flow_tools(tools));
+  Count({}, tools);
+  if (!begun) {
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
     return EndWith(End::kExhausted);
@@ -409,9 +414,9 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
 // the request, at most 1.3 KB, are not charged.
 bool Session::BeginThrottle(const SessionTools& tools) {
   Rates rates = tools.policy->limits.rates();
-  if (core_.account == nullptr) rates.user = Rate();
+  if (core_.meter == nullptr) rates.user = Rate();
   if (!rates.limited()) return true;
-  UserBuckets* const user = core_.account != nullptr ? &core_.account->buckets() : nullptr;
+  UserBuckets* const user = core_.meter != nullptr ? &core_.meter->account().buckets() : nullptr;
   throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, user, tools.now());
   return throttle_ != nullptr;
 }
@@ -484,6 +489,28 @@ Session::Next Session::CheckAssociationIdle(const SessionTools& tools) {
   keepalive_ = true;
   tools.deadlines.udp_check.Arm(core_.deadline, tools.now());
   return Next::kWait;
+}
+
+// What the session has moved so far. Bytes are those that have been passed on.
+Usage Session::moved() const {
+  if (association_ == nullptr) return {.bytes = {relay_.bytes_up(), relay_.bytes_down()}, .datagrams = {}};
+  const Association::Tally& up = association_->up();
+  const Association::Tally& down = association_->down();
+  return {.bytes = {up.bytes, down.bytes}, .datagrams = {up.datagrams, down.datagrams}};
+}
+
+// Counts towards the user what has been moved since `before`. False if nothing has.
+bool Session::Count(const Usage& before, const SessionTools& tools) {
+  const Usage now = moved();
+  if (now == before) return false;
+  if (core_.meter == nullptr) return true;
+  Usage since;
+  for (const Way way : kWays) {
+    since.bytes.of(way) = now.bytes.of(way) - before.bytes.of(way);
+    since.datagrams.of(way) = now.datagrams.of(way) - before.datagrams.of(way);
+  }
+  tools.meters.Count(*core_.meter, since, tools.now());
+  return true;
 }
 
 FlowTools Session::flow_tools(const SessionTools& tools) const {

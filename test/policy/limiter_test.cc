@@ -206,81 +206,12 @@ TEST_CASE("limiter: many threads at once never admit too many and leave no count
   CHECK(limiter.clients() == 0);
 }
 
-TEST_CASE("limits: on_clients, on_users and rates follow from the limits that are set") {
+TEST_CASE("limits: on_clients and rates follow from the limits that are set") {
   CHECK_FALSE(Limits{}.on_clients());
-  CHECK_FALSE(Limits{}.on_users());
   CHECK_FALSE(Limits{}.rates().limited());
   CHECK(kThree.on_clients());
   CHECK(kFourPerSecond.on_clients());
-  CHECK(Limits{.connections_per_user_max = 1}.on_users());
-  CHECK(Limits{.user_bandwidth = 1'000}.on_users());
   CHECK(Limits{.bandwidth = 1'000}.rates() == Rates{Rate(1'000), Rate()});
-}
-
-TEST_CASE("accounts: a user has one account, whose address does not change") {
-  Accounts accounts;
-  Account* const alice = accounts.Admit("alice", 0, kStart).account;
-  REQUIRE(alice != nullptr);
-  Account* const nul = accounts.Admit(std::string_view("alice\0", 6), 0, kStart).account;
-  for (int i = 0; i < 1'000; ++i) REQUIRE(accounts.Admit("user" + std::to_string(i), 0, kStart).account != nullptr);
-  CHECK(accounts.Admit("alice", 0, kStart).account == alice);
-  CHECK(accounts.Admit("Alice", 0, kStart).account != alice);
-  CHECK(nul != alice);
-}
-
-TEST_CASE("accounts: a user has as many sessions as the limit, and a changed limit applies from the next one on") {
-  Accounts accounts;
-  const auto admits = [&](std::uint32_t max) {
-    const auto admitted = accounts.Admit("alice", max, kStart);
-    CHECK(admitted.full == (admitted.account == nullptr));
-    return admitted.account != nullptr;
-  };
-  CHECK(admits(2));
-  CHECK(admits(2));
-  CHECK_FALSE(admits(2));
-  CHECK(admits(0));  // no limit, but counted
-  CHECK(admits(4));
-  CHECK_FALSE(admits(2));
-  for (int i = 0; i < 3; ++i) accounts.Release("alice", kStart);
-  CHECK(admits(2));
-  CHECK_FALSE(admits(2));
-}
-
-TEST_CASE("accounts: users without sessions are evicted once they have no bandwidth debt") {
-  Accounts accounts;
-  for (int i = 0; i < 1'000; ++i) accounts.Admit("user" + std::to_string(i), 0, kStart);
-  Account* const alice = accounts.Admit("alice", 0, kStart).account;
-  for (int i = 0; i < 1'000; ++i) accounts.Release("user" + std::to_string(i), kStart);
-  CHECK(accounts.size() == 1);
-
-  alice->buckets().down.Take(std::chrono::seconds(5), kStart);
-  accounts.Release("alice", kStart);
-  CHECK(accounts.Admit("alice", 0, kStart).account == alice);  // a new session inherits the debt
-  accounts.Release("alice", kStart);
-  CHECK(accounts.size() == 1);
-  const TimePoint later = kStart + std::chrono::seconds(5);
-  for (int i = 0; i < 10'000; ++i) accounts.Admit("user" + std::to_string(i), 0, later);
-  CHECK(accounts.size() == 10'000);
-}
-
-TEST_CASE("accounts: many threads at once never admit too many") {
-  Accounts accounts;
-  std::vector<std::thread> threads;
-  std::atomic<int> in{0};
-  std::atomic<bool> too_many{false};
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 5'000; ++i) {
-        if (accounts.Admit("alice", 2, kStart).account == nullptr) continue;
-        if (++in > 2) too_many = true;
-        --in;
-        accounts.Release("alice", kStart);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CHECK_FALSE(too_many);
-  CHECK(accounts.size() == 0);
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ struct Rig {
   FairShares further_attempts{1};
   PortPool ports{PortRange()};
   Accounts accounts;
+  Meters meters{accounts};
   SessionDeadlines deadlines{settings};
   LogPace warnings;
   WakeUp wake;
@@ -72,7 +73,7 @@ struct Rig {
                              .udp_ports = ports,
                              .deadlines = deadlines,
                              .warnings = warnings,
-                             .accounts = accounts,
+                             .meters = meters,
                              .logins = logins,
                              .login_answers = login_answers,
                              .gauges = gauges,

@@ -111,7 +111,7 @@ class Connection {
   std::size_t sent_ = 0;         // of `output_`
   std::size_t dropped_ = 0;      // bytes, while streaming or lingering
   std::string output_;
-  EventReader events_;   // of a stream
+  EventReader events_;    // of a stream
   TimePoint streamed_{};  // when the last event was sent
   Deadline deadline_;
   std::array<std::uint8_t, kAdminRequestBytesMax> input_;

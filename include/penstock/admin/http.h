@@ -67,7 +67,7 @@ struct Response {
   int status = 200;
   std::string content_type;
   std::string body;
-  std::string headers = {};     // further ones, each with its CRLF
+  std::string headers = {};      // further ones, each with its CRLF
   EventReader events = nullptr;  // a stream: instead of the body, its events follow for as long as the client reads
 };
 

@@ -183,6 +183,9 @@ inline constexpr std::chrono::milliseconds kThrottleTickSlow{50};
 static_assert(kThrottleTickSlow / 2 + kThrottleTick < kThrottleCredit);
 static_assert((kThrottleQuantum + kThrottleCredit) * 100 <= std::chrono::milliseconds(5'000) * 3);
 
+// Workers tell the accounts of users at this interval what has been counted (policy/meter.h).
+inline constexpr std::chrono::milliseconds kSettleInterval{250};
+
 // A reset waits for the bytes before it to be delivered: for at most kResetDrainMax, checking at these intervals.
 inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
 inline constexpr std::chrono::milliseconds kResetPollInterval{10};

@@ -1,12 +1,10 @@
-// The limits on one client and on one user, and how many sessions each of them has.
-// A Limiter and an Accounts are owned by the server; any thread may call. They are called when a session begins or ends
-// and when a user logs in, never for bytes.
+// The limits on one client and on one user, and how many sessions each client has.
+// A Limiter is owned by the server; any thread may call. It is called when a session begins or ends, never for bytes.
 // Invariants:
 //   - Each admission is released exactly once, with the value that Admit returned, so the counts stay right when the
 //     limits change in between.
-//   - A client or user without sessions, whose token buckets have no debt, is evicted: at the latest when its table has
-//     doubled.
-// Does not: reply to refused clients (handshake.h), delay bytes (throttle.h).
+//   - A client without sessions, whose token buckets have no debt, is evicted: at the latest when its table has doubled.
+// Does not: count the sessions of users (accounts.h), reply to refused clients (handshake.h), delay bytes (throttle.h).
 //
 // A client is an IPv4 address or an IPv6 /64: one host has a whole /64, and could use a new address of it for each
 // connection.
@@ -15,12 +13,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <unordered_map>
 
 #include "penstock/base/digest.h"
@@ -44,7 +38,6 @@ struct Limits {
   bool half_refusals = false;
 
   bool on_clients() const { return connections_per_client_max.value_or(0) != 0 || connect_rate != 0; }
-  bool on_users() const { return connections_per_user_max != 0 || user_bandwidth != 0; }
   Rates rates() const { return {Rate(bandwidth), Rate(user_bandwidth)}; }
   bool operator==(const Limits&) const = default;
 };
@@ -100,53 +93,6 @@ class Limiter {
 
   const DigestKey key_;
   std::array<Shard, kLimiterShards> shards_;
-};
-
-// What all sessions of a user share. Its address does not change while the user has a session.
-class Account {
- public:
-  Account() = default;
-  Account(const Account&) = delete;
-  Account& operator=(const Account&) = delete;
-
-  UserBuckets& buckets() { return buckets_; }
-
- private:
-  friend class Accounts;
-
-  std::uint32_t sessions_ = 0;  // guarded by the mutex of Accounts
-  UserBuckets buckets_;
-};
-
-class Accounts {
- public:
-  Accounts() = default;
-  Accounts(const Accounts&) = delete;
-  Accounts& operator=(const Accounts&) = delete;
-
-  struct Admitted {
-    Account* account = nullptr;  // the user's account; null: not admitted
-    bool full = false;           // not admitted: true if the user has `max` sessions, false if memory ran out
-  };
-
-  // Counts a session of `user`, unless the user has `max` sessions (0: no limit).
-  Admitted Admit(std::string_view user, std::uint32_t max, TimePoint now);
-
-  // Call it when an admitted session has ended and no longer uses the account. The last session of a user evicts the
-  // account, unless its token buckets are still in debt.
-  void Release(std::string_view user, TimePoint now);
-
-  // For tests: the number of users that are stored.
-  std::size_t size() const;
-
- private:
-  using Map = std::map<std::string, Account, std::less<>>;
-
-  static bool IsEvictable(const Account& account, TimePoint now);
-
-  mutable std::mutex mutex_;
-  Map accounts_;
-  std::size_t sweep_at_ = kClientsSweepMin;
 };
 
 }  // namespace penstock

@@ -25,6 +25,8 @@ struct EachWay {
 
   constexpr T& of(Way way) { return way == Way::kUp ? up : down; }
   constexpr const T& of(Way way) const { return way == Way::kUp ? up : down; }
+
+  bool operator==(const EachWay&) const = default;
 };
 
 // The maximum of bytes that a turn may take each way; kNoLimit: any number.

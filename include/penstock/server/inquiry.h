@@ -40,9 +40,9 @@ struct Inquiry {
   };
 
   Kind kind = Kind::kTotals;
-  std::uint64_t number = 0;     // of the asker's inquiries
-  std::uint32_t worker = 0;     // its index, for the ids of rows
-  std::uint32_t next_slot = 0;  // to continue from; Handle::kNoSlot: done
+  std::uint64_t number = 0;                            // of the asker's inquiries
+  std::uint32_t worker = 0;                            // its index, for the ids of rows
+  std::uint32_t next_slot = 0;                         // to continue from; Handle::kNoSlot: done
   std::uint64_t next_ended = RecentSessions::kNewest;  // to continue before; RecentSessions::kDone: done
   SessionFilter filter;
   std::size_t limit = 0;

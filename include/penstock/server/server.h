@@ -24,6 +24,7 @@
 #include "penstock/os/poller.h"
 #include "penstock/os/thread.h"
 #include "penstock/os/udp.h"
+#include "penstock/policy/accounts.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
 #include "penstock/server/survey.h"
@@ -98,6 +99,10 @@ class Server {
 
   // The targets with most bytes since the start, at most `limit`, counted under the same condition.
   TargetList Targets(std::size_t limit) { return surveyor_.Targets(workers_, limit); }
+
+  // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for sessions
+  // that have ended. Any thread.
+  std::vector<UserRow> Users();
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }

@@ -55,8 +55,10 @@
 #include "penstock/os/pipe.h"
 #include "penstock/os/poller.h"
 #include "penstock/os/random.h"
+#include "penstock/policy/accounts.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/limiter.h"
+#include "penstock/policy/meter.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
 #include "penstock/relay/pending_buffer.h"
@@ -204,6 +206,7 @@ class Worker {
   AssociationPool associations_;
   Slab<Throttle> throttles_;
   FairShares further_attempts_;
+  Meters meters_;
   SessionDeadlines deadlines_;
   LogPace warnings_;
   SessionTools tools_;

@@ -59,6 +59,7 @@
 #include "penstock/os/timers.h"
 #include "penstock/policy/access.h"
 #include "penstock/policy/limiter.h"
+#include "penstock/policy/meter.h"
 #include "penstock/session/tags.h"
 #include "penstock/session/tools.h"
 
@@ -159,7 +160,7 @@ struct SessionCore {
   const Handle handle;
   std::unique_ptr<char[]> name;  // as requested, NUL, as found by the search list; for log, lists and later rules
   std::unique_ptr<char[]> user;  // who logged in or tried to (StoreUser); null if no login was requested
-  Account* account = nullptr;    // of that user, which counts this session; null without limits on users
+  Meter* meter = nullptr;        // of that user, which counts this session; null before the login was accepted
   Deadline deadline;             // of the state; armed whenever the session waits
   Endpoint client;
   Endpoint target;  // as requested, if by address; once connected, the target or peer itself

@@ -129,6 +129,7 @@ class Handshake {
 
   Progress Refuse(Outcome outcome, const SessionTools& tools);
   bool AdmitUser(const SessionTools& tools);
+  void NoteFailedLogin(const SessionTools& tools) const;
   Progress Deny(const AccessVerdict& verdict, const SessionTools& tools);
   Progress RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Warn(std::string_view event, const SessionTools& tools) const;

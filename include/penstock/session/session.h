@@ -188,7 +188,8 @@ class Session {
   bool FindDeadPeer(const SessionTools& tools);
   Next CheckAssociationIdle(const SessionTools& tools);
   AssociateTools associate_tools(const SessionTools& tools) const;
-  std::uint64_t datagrams() const { return association_->up().datagrams + association_->down().datagrams; }
+  Usage moved() const;
+  bool Count(const Usage& before, const SessionTools& tools);
 
   FlowTools flow_tools(const SessionTools& tools) const;
   void LogEnd(const SessionTools& tools) const;

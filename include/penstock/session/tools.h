@@ -15,7 +15,7 @@
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
 #include "penstock/policy/guard.h"
-#include "penstock/policy/limiter.h"
+#include "penstock/policy/meter.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
 #include "penstock/relay/flow.h"
@@ -44,7 +44,7 @@ struct SessionTools {
   PortPool& udp_ports;           // of sockets of associations towards clients
   SessionDeadlines& deadlines;
   LogPace& warnings;  // limits the rate of each warning
-  Accounts& accounts;
+  Meters& meters;
   Logins& logins;
   LoginMailbox& login_answers;
   Gauges& gauges;

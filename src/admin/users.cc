@@ -1,0 +1,42 @@
+#include "penstock/admin/users.h"
+
+#include <string_view>
+
+#include "penstock/admin/json.h"
+
+namespace penstock {
+namespace {
+
+void PutTime(std::string_view key, std::chrono::milliseconds time, Json& json) {
+  json.Key(key);
+  time.count() == 0 ? json.Null() : json.Seconds(time);
+}
+
+void PutRow(const UserRow& row, Json& json) {
+  const Usage& usage = row.kept.usage;
+  json.BeginObject();
+  json.Key("user").String(row.kept.user);
+  json.Key("sessions").Number(row.sessions);
+  json.Key("sessions_total").Number(row.kept.sessions);
+  json.Key("up").Number(usage.bytes.up);
+  json.Key("down").Number(usage.bytes.down);
+  json.Key("datagrams_up").Number(usage.datagrams.up);
+  json.Key("datagrams_down").Number(usage.datagrams.down);
+  json.Key("logins_failed").Number(row.kept.failed_logins);
+  PutTime("first_seen", row.kept.first_seen, json);
+  PutTime("last_seen", row.kept.last_seen, json);
+  json.Key("clients").Number(row.clients);
+  json.EndObject();
+}
+
+}  // namespace
+
+std::string UsersJson(std::span<const UserRow> rows) {
+  Json json;
+  json.BeginObject().Key("users").BeginArray();
+  for (const UserRow& row : rows) PutRow(row, json);
+  json.EndArray().EndObject();
+  return json.Take();
+}
+
+}  // namespace penstock

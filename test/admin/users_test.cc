@@ -1,0 +1,36 @@
+#include "penstock/admin/users.h"
+
+#include <chrono>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace penstock {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST_CASE("users: the list has an object for each account, with null for what is unknown") {
+  std::vector<UserRow> rows(2);
+  rows[0].kept.user = "al\"ice";
+  rows[0].kept.usage = {.bytes = {1, 2}, .datagrams = {3, 4}};
+  rows[0].kept.sessions = 5;
+  rows[0].kept.failed_logins = 6;
+  rows[0].kept.first_seen = milliseconds(1'790'000'000'001);
+  rows[0].kept.last_seen = milliseconds(1'790'000'001'000);
+  rows[0].sessions = 7;
+  rows[0].clients = 8;
+  rows[1].kept.user = "bob";
+  const std::string text = UsersJson(rows);
+  CHECK(text.starts_with(
+      R"({"users":[{"user":"al\"ice","sessions":7,"sessions_total":5,"up":1,"down":2,"datagrams_up":3,)"
+      R"("datagrams_down":4,"logins_failed":6,"first_seen":1790000000.001,"last_seen":1790000001.000,"clients":8)"));
+  CHECK(text.find(R"({"user":"bob","sessions":0,"sessions_total":0,"up":0,"down":0,"datagrams_up":0,)"
+                  R"("datagrams_down":0,"logins_failed":0,"first_seen":null,"last_seen":null,"clients":0)") !=
+        std::string::npos);
+  CHECK(text.ends_with("}]}"));
+  CHECK(UsersJson({}) == R"({"users":[]})");
+}
+
+}  // namespace
+}  // namespace penstock
