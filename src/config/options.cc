@@ -140,6 +140,12 @@ Error SetFile(const Directive& directive, std::string& into) {
   return std::nullopt;
 }
 
+Error SetStateDir(const Directive& directive, Settings& settings) {
+  if (directive.value.empty()) return NotAccepted(directive, "the name of a directory");
+  settings.state_dir = PathIn(directive, directive.value);
+  return std::nullopt;
+}
+
 Error SetConfig(const Directive& directive, CommandLine& line) {
   if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
   return SetFile(directive, line.config);
@@ -328,6 +334,7 @@ constexpr Option kOptions[] = {
      [](const Directive& d, Settings& s) { return SetFile(d, s.admin.token_file); }},
     {"admin-host", "NAME", "A name by which clients call it (Host), besides addresses and localhost; may be repeated",
      AddAdminHosts, nullptr, Repeat::kReplaces},
+    {"state-dir", "DIR", "Keep the accounts of users across restarts in this directory (in memory alone)", SetStateDir},
     {"resolv-conf", "FILE", "Name servers, in the format of resolv.conf(5) (%)",
      [](const Directive& d, Settings& s) { return SetFile(d, s.names.resolv_conf); },
      [](const Settings& s) { return s.names.resolv_conf; }},

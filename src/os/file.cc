@@ -3,15 +3,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
-
-#include "penstock/os/fd.h"
 
 namespace penstock {
 namespace {
@@ -85,6 +85,28 @@ int LookAt(const char* __restrict path, struct stat* __restrict status) {
   return result;
 }
 
+std::string Failure(std::string_view what, const std::string& path) {
+  return "cannot " + std::string(what) + ' ' + path + ": " + std::strerror(errno);
+}
+
+bool WriteAll(const Fd& file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// A rename is durable once the directory is (fsync(2)).
+bool SyncFolderOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, std::max(slash, std::size_t{1}));
+  const Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return opened.valid() && ::fsync(opened.get()) == 0;
+}
+
 }  // namespace
 
 FileStamp StampOf(const std::string& path) {
@@ -118,6 +140,40 @@ std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes
     return CannotRead(path, "others than its owner may read or change it; mend that with: chmod 600 " + path, error);
   }
   return ReadAll(file, path, bytes_max, error);
+}
+
+std::optional<std::string> ReplaceFile(const std::string& path, const std::string& backup, std::string_view text) {
+  const std::string aside = path + ".new";
+  constexpr mode_t kOwnerOnly = S_IRUSR | S_IWUSR;
+  const Fd file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly));
+  if (!file.valid() || !WriteAll(file, text) || ::fsync(file.get()) != 0) return Failure("write", aside);
+  // link(2) replaces no file, but rename(2) does. If there is nothing at `path`, the backup stays.
+  const std::string linked = backup + ".new";
+  ::unlink(linked.c_str());
+  const bool had = ::link(path.c_str(), linked.c_str()) == 0;
+  if (!had && errno != ENOENT) return Failure("write", linked);
+  if (had) {
+    if (auto failure = RenameFile(linked, backup)) return failure;
+  }
+  if (auto failure = RenameFile(aside, path)) return failure;
+  if (!SyncFolderOf(path)) return Failure("write", path);
+  return std::nullopt;
+}
+
+std::optional<std::string> RenameFile(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) == 0) return std::nullopt;
+  return Failure("rename", from);
+}
+
+Fd LockFolder(const std::string& path, std::string* error) {
+  Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid() || ::access(path.c_str(), W_OK | X_OK) != 0) {
+    *error = Failure("use", path);
+    return Fd();
+  }
+  if (::flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return folder;
+  *error = errno == EWOULDBLOCK ? "another process uses " + path : Failure("lock", path);
+  return Fd();
 }
 
 std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,

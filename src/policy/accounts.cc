@@ -19,11 +19,18 @@ void Add(std::atomic<std::uint64_t>& to, std::uint64_t count) {
 
 }  // namespace
 
-void Account::Add(const Usage& usage) {
+void Accounts::Add(Account& account, const Usage& usage) {
+  if (usage == Usage()) return;
   for (const Way way : kWays) {
-    penstock::Add(bytes_.of(way), usage.bytes.of(way));
-    penstock::Add(datagrams_.of(way), usage.datagrams.of(way));
+    penstock::Add(account.bytes_.of(way), usage.bytes.of(way));
+    penstock::Add(account.datagrams_.of(way), usage.datagrams.of(way));
   }
+  NoteChanged();
+}
+
+// The load saves most writers the exclusive use of the cache line. The change itself is written before.
+void Accounts::NoteChanged() {
+  if (!changed_.load(std::memory_order_relaxed)) changed_.store(true, std::memory_order_release);
 }
 
 Account& Accounts::Find(std::string_view user) {
@@ -41,6 +48,7 @@ Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, con
   ++account.sessions_begun_;
   if (account.first_seen_ == milliseconds(0)) account.first_seen_ = time_of_day;
   account.last_seen_ = time_of_day;
+  NoteChanged();
   return {&account, false};
 } catch (const std::bad_alloc&) {
   return {};
@@ -54,6 +62,7 @@ void Accounts::Release(Account& account, const IpAddress& client, milliseconds t
   if (--found->second == 0) account.clients_.erase(found);
   --account.sessions_;
   account.last_seen_ = time_of_day;
+  NoteChanged();
 }
 
 void Accounts::NoteFailedLogin(std::string_view user, milliseconds time_of_day) try {
@@ -62,6 +71,7 @@ void Accounts::NoteFailedLogin(std::string_view user, milliseconds time_of_day) 
   ++account.failed_logins_;
   if (account.first_seen_ == milliseconds(0)) account.first_seen_ = time_of_day;
   account.last_seen_ = time_of_day;
+  NoteChanged();
 } catch (const std::bad_alloc&) {
 }
 
@@ -71,6 +81,19 @@ std::vector<UserRow> Accounts::List() const {
   rows.reserve(accounts_.size());
   for (const auto& [user, account] : accounts_) rows.push_back(RowOf(user, account));
   return rows;
+}
+
+void Accounts::Restore(const AccountRecord& record) {
+  const std::lock_guard lock(mutex_);
+  Account& account = Find(record.user);
+  for (const Way way : kWays) {
+    account.bytes_.of(way).store(record.usage.bytes.of(way), std::memory_order_relaxed);
+    account.datagrams_.of(way).store(record.usage.datagrams.of(way), std::memory_order_relaxed);
+  }
+  account.sessions_begun_ = record.sessions;
+  account.failed_logins_ = record.failed_logins;
+  account.first_seen_ = record.first_seen;
+  account.last_seen_ = record.last_seen;
 }
 
 UserRow Accounts::RowOf(const std::string& user, const Account& account) {

@@ -55,6 +55,6 @@ void Meters::SettleDue(TimePoint now) {
   }
 }
 
-void Meters::Settle(Meter& meter) { meter.account_.Add(std::exchange(meter.unsettled_, {})); }
+void Meters::Settle(Meter& meter) { accounts_.Add(meter.account_, std::exchange(meter.unsettled_, {})); }
 
 }  // namespace penstock

@@ -99,6 +99,7 @@ Server::~Server() {
   Stop();
   shared_.name_files.Stop();
   for (Thread& thread : threads_) thread.Join();
+  bookkeeper_.Stop();  // after the workers, which have settled what they counted
 }
 
 // Listens before it drops privileges, for ports below 1024 need root. Reads the quota of pipes afterwards, for it does
@@ -112,6 +113,7 @@ bool Server::Open(std::string* error) try {
       return false;
     }
   }
+  if (!settings_.state_dir.empty() && !bookkeeper_.Open(settings_.state_dir, error)) return false;
   const auto placement = PlaceWorkers(settings_.cpu_affinity, settings_.workers, UsableCpus());
   if (!placement) {
     *error = "cpu-affinity names a CPU that this process may not use; see taskset(1)";
@@ -153,6 +155,7 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<cons
     });
   }
   threads_.emplace_back("name-files", [this] { shared_.name_files.Run(); });
+  bookkeeper_.Start(settings_.accounts_save_interval);
 }
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first worker is used by all.

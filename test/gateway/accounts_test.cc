@@ -1,4 +1,7 @@
 // The accounts of users, with real traffic: what they count, on all workers, across reloads and restarts.
+#include <signal.h>
+#include <sys/stat.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,9 +11,13 @@
 #include "penstock/admin/admin.h"
 #include "penstock/admin/routes.h"
 #include "penstock/login/users.h"
+#include "penstock/os/file.h"
 #include "penstock/os/random.h"
+#include "penstock/server/account_file.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
+#include "test/support/program.h"
+#include "test/support/temp_directory.h"
 #include "test/support/udp_peer.h"
 
 namespace penstock::test {
@@ -141,6 +148,72 @@ TEST_CASE("a reload that removes a user keeps his account") {
   session.client.Send("d");
   session.target.Receive(1);
   CHECK(WaitUntil([&] { return RowOf(gateway, "alice").kept.usage.bytes.up == 4; }));
+}
+
+// Sends `bytes` of alice to a target, and waits until they have arrived.
+void SendAsAlice(const TestGateway& gateway, std::string_view bytes) {
+  const TargetListener listener;
+  const auto session = OpenAs(gateway, "alice", listener);
+  session.client.Send(bytes);
+  session.target.Receive(bytes.size());
+}
+
+TEST_CASE("--state-dir: a restart keeps the accounts") {
+  const TempDirectory directory;
+  Settings settings = SettingsFor(kTwoUsers, 2);
+  settings.state_dir = directory.PathOf(".");
+  for (int start = 0; start < 3; ++start) {
+    const TestGateway gateway(settings);
+    CHECK(RowOf(gateway, "alice").kept.usage.bytes.up == static_cast<std::uint64_t>(10 * start));
+    CHECK(RowOf(gateway, "alice").kept.sessions == static_cast<std::uint64_t>(start));
+    SendAsAlice(gateway, "0123456789");
+  }
+}
+
+TEST_CASE("--state-dir: a damaged file is named in the log, put aside, and the one before is used") {
+  const TempDirectory directory;
+  Settings settings = SettingsFor(kTwoUsers);
+  settings.state_dir = directory.PathOf(".");
+  for (int start = 0; start < 2; ++start) SendAsAlice(TestGateway(settings), "0123456789");
+  directory.Write("accounts", "garbage");
+  const TestGateway gateway(settings);
+  CHECK(RowOf(gateway, "alice").kept.usage.bytes.up >= 10);
+  CHECK(gateway.LogText().find(" error accounts-damaged file=" + directory.PathOf("./accounts") + " renamed-to=") !=
+        std::string::npos);
+  CHECK(gateway.LogText().find(" warn accounts-restored file=" + directory.PathOf("./accounts.old")) !=
+        std::string::npos);
+}
+
+TEST_CASE("--state-dir: kill -9 loses nothing that was saved, and the next start goes on from there") {
+  const TempDirectory directory;
+  const std::string users = directory.Write("users", kTwoUsers);
+  REQUIRE(::chmod(users.c_str(), 0600) == 0);
+  const std::string file = directory.PathOf("accounts");
+  const auto up_in_file = [&] {
+    const auto text = ReadFile(file, 100'000);
+    const auto kept = text ? ParseAccountFile(*text) : std::nullopt;
+    return kept && kept->size() == 1 ? kept->front().usage.bytes.up : 0;
+  };
+  const auto send = [](const Program& program) {
+    const TargetListener listener;
+    const Peer client = Peer::To(program.at());
+    client.Send(LoginOf("alice") + ConnectRequest(listener.at()));
+    const Peer target = listener.Accept();
+    client.Send("0123456789");
+    target.Receive(10);
+  };
+  const std::vector<std::string> options = {"--users=" + users, "--state-dir=" + directory.PathOf(".")};
+  {
+    const Program program(options);
+    send(program);
+    CHECK(WaitUntil([&] { return up_in_file() == 10; }));
+  }  // killed
+  CHECK(up_in_file() == 10);
+  Program again(options);
+  send(again);
+  again.Signal(SIGTERM);
+  CHECK(again.Wait() == 0);
+  CHECK(up_in_file() == 20);
 }
 
 TEST_CASE("GET /api/v1/users answers with the accounts as JSON") {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -79,6 +80,45 @@ TEST_CASE("file: a private file is a regular file") {
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   CHECK_FALSE(ReadPrivateFile(fifo, 10, &error));
   CHECK(error.ends_with("it is no regular file"));
+}
+
+TEST_CASE("file: a file is replaced whole, for its owner alone, and the one before is kept") {
+  const test::TempDirectory directory;
+  const std::string path = directory.PathOf("state");
+  const std::string backup = directory.PathOf("state.old");
+  CHECK_FALSE(ReplaceFile(path, backup, "one"));
+  CHECK(ReadFile(path, 10) == "one");
+  bool missing = false;
+  CHECK_FALSE(ReadFile(backup, 10, nullptr, &missing));
+  CHECK(missing);
+  for (const std::string_view text : {"two", "three"}) CHECK_FALSE(ReplaceFile(path, backup, text));
+  CHECK(ReadFile(path, 10) == "three");
+  CHECK(ReadFile(backup, 10) == "two");
+  CHECK(ReadPrivateFile(path, 10, nullptr));
+  CHECK_FALSE(ReadFile(path + ".new", 10));
+
+  CHECK_FALSE(RenameFile(path, directory.PathOf("aside")));
+  CHECK(ReadFile(directory.PathOf("aside"), 10) == "three");
+  CHECK_FALSE(ReplaceFile(path, backup, "four"));  // there is nothing to keep: the backup stays
+  CHECK(ReadFile(backup, 10) == "two");
+  REQUIRE(std::filesystem::remove(path));
+  const std::string absent = directory.PathOf("absent/state");
+  CHECK(ReplaceFile(absent, backup, "x") == "cannot write " + absent + ".new: No such file or directory");
+  CHECK(RenameFile(path, absent) == "cannot rename " + path + ": No such file or directory");
+}
+
+TEST_CASE("file: a directory is locked by one process at a time, until the descriptor is closed") {
+  const test::TempDirectory directory;
+  const std::string path = directory.PathOf("");
+  std::string error;
+  Fd first = LockFolder(path, &error);
+  CHECK(first.valid());
+  CHECK_FALSE(LockFolder(path, &error).valid());
+  CHECK(error == "another process uses " + path);
+  first.Close();
+  CHECK(LockFolder(path, &error).valid());
+  CHECK_FALSE(LockFolder(path + "absent", &error).valid());
+  CHECK(error == "cannot use " + path + "absent: No such file or directory");
 }
 
 TEST_CASE("file: the stamp changes when the file does") {

@@ -72,8 +72,8 @@ TEST_CASE("accounts: an account stays when its sessions have ended, and remember
   accounts.Admit("alice", 0, Ip("2001:db8::2"), kDay + milliseconds(3));  // of the same /64
   CHECK(RowOf(accounts, "alice").clients == 2);
   CHECK(RowOf(accounts, "alice").sessions == 3);
-  alice.Add({.bytes = {10, 20}, .datagrams = {1, 2}});
-  alice.Add({.bytes = {1, 2}, .datagrams = {}});
+  accounts.Add(alice, {.bytes = {10, 20}, .datagrams = {1, 2}});
+  accounts.Add(alice, {.bytes = {1, 2}, .datagrams = {}});
   accounts.Release(alice, kClient, kDay + milliseconds(4));
   CHECK(RowOf(accounts, "alice").clients == 1);
   accounts.Release(alice, Ip("2001:db8::1"), kDay + milliseconds(5));
@@ -88,6 +88,30 @@ TEST_CASE("accounts: an account stays when its sessions have ended, and remember
   CHECK(row.kept.failed_logins == 1);
   CHECK(row.kept.first_seen == kDay);
   CHECK(row.kept.last_seen == kDay + milliseconds(6));
+}
+
+TEST_CASE("accounts: an account that was kept goes on from there") {
+  const AccountRecord kept{.user = "alice",
+                           .usage = {.bytes = {1, 2}, .datagrams = {3, 4}},
+                           .sessions = 5,
+                           .failed_logins = 6,
+                           .first_seen = kDay,
+                           .last_seen = kDay + milliseconds(7)};
+  Accounts accounts;
+  accounts.Restore(kept);
+  CHECK_FALSE(accounts.TakeChanged());
+  CHECK(RowOf(accounts, "alice").kept == kept);
+  Account& alice = *accounts.Admit("alice", 1, kClient, kDay + milliseconds(8)).account;
+  CHECK(accounts.TakeChanged());
+  CHECK_FALSE(accounts.TakeChanged());
+  accounts.Add(alice, {});
+  CHECK_FALSE(accounts.TakeChanged());
+  accounts.Add(alice, {.bytes = {0, 1}, .datagrams = {}});
+  CHECK(accounts.TakeChanged());
+  const UserRow row = RowOf(accounts, "alice");
+  CHECK(row.kept.usage.bytes.down == 3);
+  CHECK(row.kept.sessions == 6);
+  CHECK(row.kept.first_seen == kDay);
 }
 
 TEST_CASE("accounts: many threads at once never admit too many") {

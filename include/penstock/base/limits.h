@@ -186,6 +186,11 @@ static_assert((kThrottleQuantum + kThrottleCredit) * 100 <= std::chrono::millise
 // Workers tell the accounts of users at this interval what has been counted (policy/meter.h).
 inline constexpr std::chrono::milliseconds kSettleInterval{250};
 
+// The accounts are saved at this interval if they have changed (server/bookkeeper.h). About 2 million accounts fit the
+// file.
+inline constexpr std::chrono::milliseconds kAccountsSaveInterval{5'000};
+inline constexpr std::size_t kAccountsFileBytesMax = std::size_t{512} * 1024 * 1024;
+
 // A reset waits for the bytes before it to be delivered: for at most kResetDrainMax, checking at these intervals.
 inline constexpr std::chrono::milliseconds kResetDrainMax{10'000};
 inline constexpr std::chrono::milliseconds kResetPollInterval{10};

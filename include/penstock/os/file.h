@@ -1,16 +1,18 @@
-// Small files: read them whole, detect changes, and find them by pattern.
+// Small files: read them whole, replace them whole, detect changes, and find them by pattern.
 // Stateless; any thread.
 // Invariant: these functions wait for a disk only. A FIFO, or a device without data, is an error.
-// Deliberately not here: parsing, writing, and how often to check for changes.
+// Deliberately not here: parsing, and how often to check for changes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "penstock/base/secret.h"
+#include "penstock/os/fd.h"
 
 namespace penstock {
 
@@ -41,6 +43,18 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
 // ReadFile, for a file that holds secrets. It must be a regular file that only its owner may read or write; else
 // `*error` says how to fix it. The check is of the open descriptor, so a rename does not defeat it.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
+
+// Replaces the contents of `path`, which its owner alone may read then; `backup` becomes what `path` was. Either the old
+// or the new contents are at `path` at any time, also if the system crashes: they are written to `path`.new, synced,
+// and renamed (fsync(2), rename(2)). Returns the reason if that fails; `path` is as before then.
+std::optional<std::string> ReplaceFile(const std::string& path, const std::string& backup, std::string_view text);
+
+// Renames a file over `to`. Returns the reason if that fails.
+std::optional<std::string> RenameFile(const std::string& from, const std::string& to);
+
+// Locks a directory for this process until the descriptor is closed (flock(2)). Invalid, with the reason in `*error`, if
+// there is no such directory, it is not writable, or another process has locked it.
+Fd LockFolder(const std::string& path, std::string* error);
 
 // Appends the paths that match `pattern` (glob(7)) to `paths`, sorted, and the directories that were searched to
 // `folders`. A pattern without wildcards is appended whether or not the file exists: reading it will tell. Returns the

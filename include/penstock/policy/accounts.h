@@ -59,9 +59,6 @@ class Account {
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
-  // Adds what a worker has counted. Any thread.
-  void Add(const Usage& usage);
-
   UserBuckets& buckets() { return buckets_; }
 
  private:
@@ -103,18 +100,29 @@ class Accounts {
   // the same time. Without memory it counts nothing.
   void NoteFailedLogin(std::string_view user, std::chrono::milliseconds time_of_day);
 
+  // Adds what a worker has counted.
+  void Add(Account& account, const Usage& usage);
+
   // All accounts, by name.
   std::vector<UserRow> List() const;
+
+  // Makes the account that was kept, before the first session. Throws std::bad_alloc.
+  void Restore(const AccountRecord& record);
+
+  // True if anything that is kept has changed since the last call.
+  bool TakeChanged() { return changed_.exchange(false, std::memory_order_acquire); }
 
  private:
   using Map = std::map<std::string, Account, std::less<>>;
 
   Account& Find(std::string_view user);  // makes it if there is none; throws std::bad_alloc
+  void NoteChanged();
   static UserRow RowOf(const std::string& user, const Account& account);
 
   mutable std::mutex mutex_;
   Map accounts_;
   Account others_;  // failed logins of users who are not configured
+  std::atomic<bool> changed_{false};
 };
 
 }  // namespace penstock

@@ -70,7 +70,7 @@ class Meters {
 
  private:
   void List(Meter& meter, TimePoint now);
-  static void Settle(Meter& meter);
+  void Settle(Meter& meter);
 
   Accounts& accounts_;
   std::unordered_map<const Account*, Meter> meters_;

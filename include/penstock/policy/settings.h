@@ -81,6 +81,10 @@ struct Settings {
   // Whether sessions keep the names that their clients asked for, for lists of sessions; rules and the log do it, too.
   bool store_names = false;
 
+  // Where the accounts of users are kept across restarts; empty: nowhere.
+  std::string state_dir;
+  std::chrono::milliseconds accounts_save_interval = kAccountsSaveInterval;
+
   GuardOptions guard;
   ResolverSettings names;
   AdminSettings admin;

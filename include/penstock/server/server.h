@@ -27,6 +27,7 @@
 #include "penstock/policy/accounts.h"
 #include "penstock/policy/policy.h"
 #include "penstock/policy/settings.h"
+#include "penstock/server/bookkeeper.h"
 #include "penstock/server/survey.h"
 #include "penstock/server/surveyor.h"
 #include "penstock/server/worker.h"
@@ -165,6 +166,7 @@ class Server {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Logins> logins_;  // destroyed before the workers: it puts answers into their mailboxes
   std::vector<Thread> threads_;
+  Bookkeeper bookkeeper_{shared_.accounts, log_};
 };
 
 }  // namespace penstock

@@ -1,0 +1,58 @@
+// Keeps the accounts of users across restarts: reads them at the start, and saves them every few seconds and at the end,
+// in a thread of its own.
+// Owned by the server; its functions are called from the thread that made it.
+// Invariants:
+//   - The directory holds a whole file at any time: `accounts`, or `accounts.old`, the one before. A crash loses at most
+//     what has changed since the last saving.
+//   - A file that is damaged is renamed and named in the log, never overwritten.
+//   - Two processes never use the same directory.
+// Does not: count (policy/accounts.h), know the format (account_file.h).
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "penstock/os/fd.h"
+#include "penstock/os/log.h"
+#include "penstock/os/thread.h"
+#include "penstock/policy/accounts.h"
+
+namespace penstock {
+
+class Bookkeeper {
+ public:
+  // Both must outlive the bookkeeper.
+  Bookkeeper(Accounts& accounts, Log& log) : accounts_(accounts), log_(log) {}
+  Bookkeeper(const Bookkeeper&) = delete;
+  Bookkeeper& operator=(const Bookkeeper&) = delete;
+  ~Bookkeeper() { Stop(); }
+
+  // Restores the accounts from `folder`, and saves them there from Start on. False if the directory or a file in it
+  // cannot be used, with a sentence in `*error`.
+  [[nodiscard]] bool Open(const std::string& folder, std::string* error);
+
+  // Starts the thread, which saves at this interval. Throws std::system_error if there is none left.
+  void Start(std::chrono::milliseconds interval);
+
+  // Saves for the last time, and ends the thread. Call it once nothing is counted any more.
+  void Stop();
+
+ private:
+  bool Load(std::string* error);
+  std::optional<std::vector<AccountRecord>> ReadAccounts(const std::string& path, bool* damaged, std::string* error);
+  void SaveIfChanged();
+
+  Accounts& accounts_;
+  Log& log_;
+  Fd folder_;  // locked
+  std::string path_;
+  std::string backup_;
+  bool failing_ = false;  // the last saving failed, and the log says so
+  StopRequest stop_;
+  Thread thread_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,78 @@
+#include "penstock/server/bookkeeper.h"
+
+#include <utility>
+
+#include "penstock/base/limits.h"
+#include "penstock/os/clock.h"
+#include "penstock/os/file.h"
+#include "penstock/server/account_file.h"
+
+namespace penstock {
+
+bool Bookkeeper::Open(const std::string& folder, std::string* error) {
+  folder_ = LockFolder(folder, error);
+  path_ = folder + "/accounts";
+  backup_ = path_ + ".old";
+  const bool loaded = folder_.valid() && Load(error);
+  if (!loaded) *error = "state-dir: " + *error;
+  return loaded;
+}
+
+// The accounts in the file at `path`; nothing if there is no such file, or it is damaged and has been put aside. Sets
+// `*error` if the file cannot be read or put aside.
+std::optional<std::vector<AccountRecord>> Bookkeeper::ReadAccounts(const std::string& path, bool* damaged,
+                                                                   std::string* error) {
+  bool missing = false;
+  const auto text = ReadFile(path, kAccountsFileBytesMax, error, &missing);
+  if (missing) error->clear();
+  if (!text) return std::nullopt;
+  auto accounts = ParseAccountFile(*text);
+  if (accounts) return accounts;
+  *damaged = true;
+  const std::string aside = path + ".damaged-" + std::to_string(TimeOfDay().count());
+  if (const auto failure = RenameFile(path, aside)) *error = *failure;
+  log_.Write(LogLine(LogLevel::kError, "accounts-damaged").Text("file", path).Text("renamed-to", aside));
+  return std::nullopt;
+}
+
+bool Bookkeeper::Load(std::string* error) {
+  bool damaged = false;
+  error->clear();
+  auto accounts = ReadAccounts(path_, &damaged, error);
+  if (!error->empty()) return false;
+  if (!accounts) {
+    accounts = ReadAccounts(backup_, &damaged, error);
+    if (!error->empty()) return false;
+    if (accounts || damaged) {
+      log_.Write(LogLine(LogLevel::kWarn, "accounts-restored").Text("file", accounts ? backup_ : "none"));
+    }
+  }
+  if (!accounts) return true;
+  for (const AccountRecord& record : *accounts) accounts_.Restore(record);
+  return true;
+}
+
+void Bookkeeper::Start(std::chrono::milliseconds interval) {
+  if (!folder_.valid()) return;
+  thread_ = Thread("accounts", [this, interval] {
+    while (!stop_.WaitFor(interval)) SaveIfChanged();
+    SaveIfChanged();
+  });
+}
+
+void Bookkeeper::Stop() {
+  if (!thread_.running()) return;
+  stop_.Raise();
+  thread_.Join();
+}
+
+void Bookkeeper::SaveIfChanged() {
+  const bool changed = accounts_.TakeChanged();
+  if (!changed && !failing_) return;
+  const auto failure = ReplaceFile(path_, backup_, AccountFileText(accounts_.List()));
+  if (failure && !failing_) log_.Write(LogLine(LogLevel::kError, "accounts-not-saved").Text("reason", *failure));
+  if (!failure && failing_) log_.Write(LogLine(LogLevel::kNotice, "accounts-saved").Text("file", path_));
+  failing_ = failure.has_value();
+}
+
+}  // namespace penstock
