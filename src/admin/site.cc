@@ -69,21 +69,23 @@ Site::Site(std::vector<Route> routes, const AdminSettings& settings)
     : routes_(std::move(routes)), hosts_(settings.hosts), token_(settings.token) {}
 
 Response Site::Answer(const Request& request, Entrance entrance) const {
-  if (entrance != Entrance::kUnixSocket) {
-    if (!AcceptsHost(request.host)) return ErrorResponse(421, "this Host is not accepted; see --admin-host");
-    const bool wants_token = entrance == Entrance::kNetwork || (!OnlyReads(request.method) && token_ != nullptr);
+  const bool is_local = entrance == Entrance::kUnixSocket;
+  const bool changes = !OnlyReads(request.method);
+  if (!AcceptsHost(request.host) && !(is_local && request.host.empty())) {
+    return ErrorResponse(421, "this Host is not accepted; see --admin-host");
+  }
+  if (!is_local) {
+    const bool wants_token = entrance == Entrance::kNetwork || (changes && token_ != nullptr);
     if (wants_token && !HasToken(request)) {
       Response refusal = ErrorResponse(401, "send the token of --admin-token-file as Authorization: Bearer TOKEN");
       refusal.headers = "WWW-Authenticate: Bearer\r\n";
       return refusal;
     }
-    if (!OnlyReads(request.method) && token_ == nullptr) {
+    if (changes && token_ == nullptr) {
       return ErrorResponse(403, "changes over TCP need a token: configure --admin-token-file, or use a Unix socket");
     }
-    if (!OnlyReads(request.method) && IsOfOtherSite(request)) {
-      return ErrorResponse(403, "the Origin is another site");
-    }
   }
+  if (changes && IsOfOtherSite(request)) return ErrorResponse(403, "the Origin is another site");
   return AnswerOfRoute(request);
 }
 
