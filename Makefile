@@ -41,6 +41,7 @@ GATEWAY_SRCS := $(sort $(wildcard test/gateway/*_test.cc))
 FUZZ_NAMES   := $(patsubst test/fuzz/%_fuzz.cc,%,$(sort $(wildcard test/fuzz/*_fuzz.cc)))
 FORMAT_FILES := $(sort $(wildcard src/*.cc src/*/*.cc include/penstock/*.h include/penstock/*/*.h test/*.cc \
                   test/*/*.cc test/*/*.h scripts/*/*.cc scripts/*/*.h))
+PAGE_FILES   := $(sort $(wildcard src/admin/page/*))
 SUITES       := $(if $(UNIT_SRCS),unit) $(if $(GATEWAY_SRCS),gateway)
 
 # --- options ----------------------------------------------------------------------------------
@@ -114,6 +115,9 @@ $$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
 	@mkdir -p $$(@D)
 	$$(if $$(Q),@echo '  CXX  $(1) $$<')
 	$$(Q)$$($(1)_COMPILE) -MMD -MP -MF $$(@:.o=.d) -c -o $$@ $$<
+
+# The object contains them.
+$$($(1)_DIR)/obj/src/admin/page.o: $$(PAGE_FILES)
 
 $$($(1)_DIR)/obj/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
 

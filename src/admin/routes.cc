@@ -9,6 +9,7 @@
 #include "penstock/admin/api.h"
 #include "penstock/admin/json.h"
 #include "penstock/admin/metrics.h"
+#include "penstock/admin/page.h"
 #include "penstock/admin/session_routes.h"
 #include "penstock/admin/users.h"
 #include "penstock/base/counters.h"
@@ -99,6 +100,7 @@ std::vector<Route> RoutesOf(Server& server, const Log& log) {
   };
   AddSnapshots(server, log, routes);
   AddSessionRoutes(server, routes);
+  for (Route& route : PageRoutes()) routes.push_back(std::move(route));
   return routes;
 }
 

@@ -74,7 +74,7 @@ Response Site::Answer(const Request& request, Entrance entrance) const {
   if (!AcceptsHost(request.host) && !(is_local && request.host.empty())) {
     return ErrorResponse(421, "this Host is not accepted; see --admin-host");
   }
-  if (!is_local) {
+  if (!is_local && !IsPublic(request)) {
     const bool wants_token = entrance == Entrance::kNetwork || (changes && token_ != nullptr);
     if (wants_token && !HasToken(request)) {
       Response refusal = ErrorResponse(401, "send the token of --admin-token-file as Authorization: Bearer TOKEN");
@@ -101,6 +101,12 @@ bool Site::HasToken(const Request& request) const {
   if (!credentials || token_ == nullptr) return false;
   if (!SameButForCase(credentials->substr(0, kScheme.size()), kScheme)) return false;
   return SameInConstantTime(Trimmed(credentials->substr(kScheme.size())), token_->Reveal());
+}
+
+bool Site::IsPublic(const Request& request) const {
+  return OnlyReads(request.method) && std::ranges::any_of(routes_, [&](const Route& route) {
+           return route.is_public && route.method == Method::kGet && route.path == request.path;
+         });
 }
 
 Response Site::AnswerOfRoute(const Request& request) const {

@@ -15,6 +15,8 @@ std::vector<Route> Routes() {
       {Method::kPost, "/page", [](const Request& request) { return TextResponse(202, request.body); }},
       {Method::kDelete, "/one", [](const Request&) { return TextResponse(200, "gone"); }},
       {Method::kGet, "/item/*", [](const Request& request) { return TextResponse(200, request.path.substr(6)); }},
+      {Method::kGet, "/public", [](const Request&) { return TextResponse(200, "for all"); }, true},
+      {Method::kPost, "/public", [](const Request&) { return TextResponse(202, "taken"); }},
   };
 }
 
@@ -159,6 +161,20 @@ TEST_CASE("site: a page of another site changes nothing") {
   }
   CHECK(status("POST", "http://evil.example", Entrance::kUnixSocket) == 403);  // ssh -L may lead a browser there
   CHECK(status("POST", "http://127.0.0.1:9180", Entrance::kUnixSocket) == 202);
+}
+
+TEST_CASE("site: a public route needs no token to be read, but an accepted Host") {
+  const Site site(Routes(), WithToken());
+  for (const Entrance entrance : {Entrance::kUnixSocket, Entrance::kLoopback, Entrance::kNetwork}) {
+    CHECK(Ask(site, entrance, "GET", "/public").body == "for all\n");
+    CHECK(Ask(site, entrance, "HEAD", "/public").status == 200);
+    CHECK(Ask(site, entrance, "GET", "/public", "Host: evil.example\r\n").status == 421);
+  }
+  for (const Entrance entrance : {Entrance::kLoopback, Entrance::kNetwork}) {
+    CHECK(Ask(site, entrance, "POST", "/public").status == 401);
+    CHECK(Ask(site, entrance, "PUT", "/public").status == 401);
+  }
+  CHECK(Ask(site, Entrance::kNetwork, "GET", "/public/").status == 401);
 }
 
 }  // namespace

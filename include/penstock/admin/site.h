@@ -12,6 +12,8 @@
 //   any other address         the token    the token                         the same
 //
 // Any program and any user of the host can reach an address of loopback, so that is no permission to change anything.
+// A public route is free everywhere: it says nothing about the gateway. The live page is one, because a browser that
+// follows a link sends no token: the page asks its reader for the token, and sends it with each request for data.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +39,7 @@ struct Route {
   Method method;          // kGet also answers HEAD
   std::string_view path;  // a literal; "*" at its end stands for one segment: at least one byte, and none of them "/"
   std::function<Response(const Request&)> answer;
+  bool is_public = false;  // the answer is the same for every gateway: GET needs no token
 };
 
 class Site {
@@ -49,6 +52,7 @@ class Site {
  private:
   bool AcceptsHost(std::string_view host) const;
   bool HasToken(const Request& request) const;
+  bool IsPublic(const Request& request) const;
   Response AnswerOfRoute(const Request& request) const;
 
   const std::vector<Route> routes_;
