@@ -250,8 +250,8 @@ std::string AskedBy(const SessionRow& row) {
   return (v6 ? '[' + row.asked + ']' : row.asked) + ':' + std::to_string(row.port);
 }
 
-void WriteSession(Json& json, const SessionRow& row, std::optional<std::uint64_t> rate) {
-  json.BeginObject().Key("id").String(row.id.ToString()).Key("client").String(row.client.ToString()).Key("user");
+void WriteSessionMembers(Json& json, const SessionRow& row) {
+  json.Key("id").String(row.id.ToString()).Key("client").String(row.client.ToString()).Key("user");
   WriteText(json, row.user);
   json.Key("command");
   WriteText(json, row.command ? Describe(*row.command) : std::string_view());
@@ -260,7 +260,13 @@ void WriteSession(Json& json, const SessionRow& row, std::optional<std::uint64_t
   json.Key("target");
   WriteText(json, row.target ? row.target->ToString() : std::string());
   json.Key("state").String(Describe(row.state));
-  json.Key("up").Number(row.bytes_up).Key("down").Number(row.bytes_down).Key("rate");
+  json.Key("up").Number(row.bytes_up).Key("down").Number(row.bytes_down);
+}
+
+void WriteSession(Json& json, const SessionRow& row, std::optional<std::uint64_t> rate) {
+  json.BeginObject();
+  WriteSessionMembers(json, row);
+  json.Key("rate");
   WriteNumber(json, rate);
   json.Key("age").Seconds(Milliseconds(row.age)).EndObject();
 }

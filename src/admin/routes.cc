@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "penstock/admin/api.h"
+#include "penstock/admin/events.h"
+#include "penstock/admin/history.h"
 #include "penstock/admin/json.h"
 #include "penstock/admin/metrics.h"
 #include "penstock/admin/page.h"
@@ -100,6 +102,8 @@ std::vector<Route> RoutesOf(Server& server, const Log& log) {
   };
   AddSnapshots(server, log, routes);
   AddSessionRoutes(server, routes);
+  AddHistoryRoutes(server, routes);
+  AddEventRoute(server, log, routes);
   for (Route& route : PageRoutes()) routes.push_back(std::move(route));
   return routes;
 }

@@ -64,7 +64,10 @@ void WriteErrors(Json& json, const Counters& counters);
 void WriteDns(Json& json, const Counters& counters);
 void WriteWorkers(Json& json, const std::vector<Totals>& workers);
 
-// One session; `rate` in bytes per second.
+// The members of an object that all sessions have, alive or ended.
+void WriteSessionMembers(Json& json, const SessionRow& row);
+
+// One session that is alive; `rate` in bytes per second.
 void WriteSession(Json& json, const SessionRow& row, std::optional<std::uint64_t> rate);
 
 // What a client asked for, "host:port"; empty: it has asked for nothing yet, or the name is not stored.
