@@ -12,6 +12,30 @@ void PutTime(std::string_view key, std::chrono::milliseconds time, Json& json) {
   time.count() == 0 ? json.Null() : json.Seconds(time);
 }
 
+void PutText(std::string_view key, std::string_view text, Json& json) {
+  json.Key(key);
+  text.empty() ? json.Null() : json.String(text);
+}
+
+void PutLimits(const UserRow& row, Json& json) {
+  const UserLimits& limits = row.limits;
+  json.Key("max_clients");
+  limits.clients_max.value_or(0) == 0 ? json.Null() : json.Number(*limits.clients_max);
+  json.Key("quota");
+  if (limits.quota && limits.quota->bytes != 0) {
+    json.BeginObject();
+    json.Key("limit").Number(limits.quota->bytes);
+    json.Key("used").Number(row.kept.quota_used);
+    json.Key("period").String(Describe(limits.quota->period));
+    json.Key("resets").Seconds(row.kept.quota_ends);
+    json.EndObject();
+  } else {
+    json.Null();
+  }
+  PutText("expires", limits.expires ? limits.expires->ToString() : "", json);
+  PutText("hours", limits.hours ? limits.hours->text : "", json);
+}
+
 void PutRow(const UserRow& row, Json& json) {
   const Usage& usage = row.kept.usage;
   json.BeginObject();
@@ -26,6 +50,7 @@ void PutRow(const UserRow& row, Json& json) {
   PutTime("first_seen", row.kept.first_seen, json);
   PutTime("last_seen", row.kept.last_seen, json);
   json.Key("clients").Number(row.clients);
+  PutLimits(row, json);
   json.EndObject();
 }
 

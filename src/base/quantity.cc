@@ -21,11 +21,13 @@ constexpr DurationUnit kDurationUnits[] = {{"h", std::chrono::hours(1)},
                                            {"s", std::chrono::seconds(1)},
                                            {"ms", milliseconds(1)}};
 
-struct RateUnit {
+struct SizeUnit {
   std::string_view name;
   std::uint64_t bytes;
 };
-constexpr RateUnit kRateUnits[] = {{"Gi", 1024 * 1024 * 1024},
+constexpr SizeUnit kSizeUnits[] = {{"Ti", std::uint64_t{1024} * 1024 * 1024 * 1024},
+                                   {"T", std::uint64_t{1000} * 1000 * 1000 * 1000},
+                                   {"Gi", 1024 * 1024 * 1024},
                                    {"G", 1000 * 1000 * 1000},
                                    {"Mi", 1024 * 1024},
                                    {"M", 1000 * 1000},
@@ -35,6 +37,17 @@ constexpr RateUnit kRateUnits[] = {{"Gi", 1024 * 1024 * 1024},
 
 // The position after the digits, where the unit begins.
 std::size_t DigitsOf(std::string_view text) { return std::min(text.find_first_not_of("0123456789"), text.size()); }
+
+std::optional<std::uint64_t> ParseBytes(std::string_view text, std::uint64_t low, std::uint64_t high) {
+  const std::size_t digits = DigitsOf(text);
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (text.substr(digits) != unit.name) continue;
+    const auto number = ParseNumber(text.substr(0, digits), 1, high / unit.bytes);
+    if (!number || *number * unit.bytes < low) return std::nullopt;
+    return *number * unit.bytes;
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -84,19 +97,12 @@ std::string FormatDuration(milliseconds duration) {
   return {};
 }
 
-std::optional<std::uint64_t> ParseRate(std::string_view text) {
-  const std::size_t digits = DigitsOf(text);
-  for (const RateUnit& unit : kRateUnits) {
-    if (text.substr(digits) != unit.name) continue;
-    const auto number = ParseNumber(text.substr(0, digits), 1, kRateMax / unit.bytes);
-    if (!number || *number * unit.bytes < kRateMin) return std::nullopt;
-    return *number * unit.bytes;
-  }
-  return std::nullopt;
-}
+std::optional<std::uint64_t> ParseRate(std::string_view text) { return ParseBytes(text, kRateMin, kRateMax); }
+
+std::optional<std::uint64_t> ParseSize(std::string_view text) { return ParseBytes(text, 1, kSizeMax); }
 
 std::string FormatRate(std::uint64_t bytes_per_second) {
-  for (const RateUnit& unit : kRateUnits) {
+  for (const SizeUnit& unit : kSizeUnits) {
     if (bytes_per_second % unit.bytes == 0) {
       return std::to_string(bytes_per_second / unit.bytes) + std::string(unit.name);
     }

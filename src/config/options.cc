@@ -230,6 +230,10 @@ Error SetRate(const Directive& directive, PolicyDraft& draft) {
   draft.policy().limits.*Member = *rate;
   return std::nullopt;
 }
+Error SetUserLimit(const Directive& directive, PolicyDraft& draft) {
+  const auto accepted = draft.policy().user_limits.Set(directive.name, directive.value);
+  return accepted ? NotAccepted(directive, std::string(*accepted)) : std::nullopt;
+}
 template <bool kAllows>
 Error AddRule(const Directive& directive, PolicyDraft& draft) {
   draft.AddRule(kAllows, directive);
@@ -283,6 +287,11 @@ constexpr Option kOptions[] = {
      [](const Directive& d, PolicyDraft& draft) {
        return SetNumber(d, 1U, kConnectionsMax, draft.policy().limits.connections_per_user_max);
      }},
+    {"max-clients", "N", "Maximum number of clients that a user has sessions from at a time (no limit)", SetUserLimit},
+    {"quota", "'SIZE per PERIOD'", "Bytes that a user may move each day, week or month: '100G per month' (no limit)",
+     SetUserLimit},
+    {"expires", "DATE", "From this day on no user is served: 2027-01-31 (never)", SetUserLimit},
+    {"hours", "HOURS", "When users are served: 'Mon-Fri 08:00-18:00, Sat 08:00-12:00' (any time)", SetUserLimit},
     {"connect-rate", "N", "Maximum number of new connections per second of a client (no limit)",
      [](const Directive& d, PolicyDraft& draft) {
        return SetNumber(d, 1U, 1'000'000U, draft.policy().limits.connect_rate);

@@ -23,6 +23,10 @@ constexpr std::string_view kBadHash =
     "passwd "
     "NAME`, or mark plain text with {plain}";
 
+constexpr std::string_view kBadLimit =
+    "a line that begins with a blank is a limit of the user above it: quota, expires, hours or max-clients";
+constexpr std::string_view kSecondLimit = " is given a second time for this user";
+
 bool IsControl(char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }
 
 }  // namespace
@@ -102,6 +106,7 @@ std::shared_ptr<const Users> Users::Draft::Finish() {
 
 std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
   if (const std::string_view text = Trimmed(line); text.empty() || text.starts_with('#')) return {};
+  if (kBlanks.find(line.front()) != std::string_view::npos) return AddLimit(line, origin);
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return std::string(kBadLine);
   const std::string_view name = line.substr(0, colon);
@@ -116,6 +121,24 @@ std::string Users::Draft::AddLine(std::string_view line, Origin origin) {
   if (!IsPasswordHash(user.hash)) return std::string(kBadHash);
   user.credential = users_->DigestOfHash(name, user.hash);
   return AddUser(std::move(user), origin);
+}
+
+// The line belongs to the last user of the same file.
+std::string Users::Draft::AddLimit(std::string_view line, Origin origin) {
+  const std::string_view name = TakeWord(line);
+  const bool follows = !origins_.empty() && origins_.back().place == origin.place;
+  if (!follows || !UserLimits::IsName(name)) return std::string(kBadLimit);
+  std::unique_ptr<UserLimits>& limits = users_->users_.back().limits;
+  if (limits == nullptr) limits = std::make_unique<UserLimits>();
+  UserLimits limit;
+  if (const auto accepted = limit.Set(name, Trimmed(line)))
+    return std::string(name) + ": give " + std::string(*accepted);
+  if ((limit.quota && limits->quota) || (limit.expires && limits->expires) || (limit.hours && limits->hours) ||
+      (limit.clients_max && limits->clients_max)) {
+    return std::string(name) + std::string(kSecondLimit);
+  }
+  *limits = limits->Or(limit);
+  return {};
 }
 
 std::string Users::Draft::AddPlain(std::string_view name, std::string_view password, Origin origin) {

@@ -1,12 +1,18 @@
 #include "penstock/policy/accounts.h"
 
+#include <algorithm>
 #include <cassert>
 #include <new>
+#include <optional>
+#include <utility>
+
+#include "penstock/os/clock.h"
 
 namespace penstock {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 std::string KeyOf(const IpAddress& client) {
   const auto bytes = ClientBytes(client);
@@ -33,25 +39,113 @@ void Accounts::NoteChanged() {
   if (!changed_.load(std::memory_order_relaxed)) changed_.store(true, std::memory_order_release);
 }
 
-Account& Accounts::Find(std::string_view user) {
+// A time, and what the calendar of this host says then.
+struct Accounts::Moment {
+  explicit Moment(milliseconds time_of_day)
+      : time(std::chrono::floor<seconds>(time_of_day)), local(LocalTimeAt(time)) {}
+
+  seconds time;
+  LocalTime local;
+};
+
+// --- Limits --------------------------------------------------------------------------------------------------------
+
+void Accounts::Configure(std::shared_ptr<const Users> users, const UserLimits& defaults, milliseconds time_of_day) {
+  bool watched = defaults.changes();
+  for (std::size_t i = 0; users != nullptr && i < users->size(); ++i) {
+    const UserLimits* const own = users->at(i).limits.get();
+    watched |= own != nullptr && own->changes();
+  }
+  const Moment now(time_of_day);
+  const std::lock_guard lock(mutex_);
+  users_.swap(users);  // the old table is freed after the lock
+  defaults_ = defaults;
+  watched_.store(watched, std::memory_order_relaxed);
+  for (auto& [user, account] : accounts_) {
+    // A user who is no longer configured keeps his limits.
+    if (users_ != nullptr && users_->Find(user) != nullptr) SetLimits(account, LimitsOf(user), now);
+    Look(account, now);
+  }
+}
+
+UserLimits Accounts::LimitsOf(std::string_view user) const {
+  const User* const known = users_ != nullptr ? users_->Find(user) : nullptr;
+  return known != nullptr && known->limits != nullptr ? known->limits->Or(defaults_) : defaults_;
+}
+
+// What a user has used counts for a new quota, too, until the earlier end of the two periods.
+void Accounts::SetLimits(Account& account, UserLimits limits, const Moment& now) {
+  if (account.limits_ == limits) return;
+  account.limits_ = std::move(limits);
+  const std::optional<Quota>& quota = account.limits_.quota;
+  const bool limited = quota && quota->bytes != 0;
+  account.quota_.SetLimit(limited ? static_cast<std::int64_t>(quota->bytes) : QuotaPool::kUnlimited);
+  if (!limited) account.quota_ends_ = seconds(0);
+  if (limited && !BeginPeriod(account, now)) {
+    account.quota_ends_ = std::min(account.quota_ends_, quota->EndAfter(now.local));
+  }
+}
+
+// If the period is over, or there was none, another one begins, with nothing used. False if it is not over.
+bool Accounts::BeginPeriod(Account& account, const Moment& now) {
+  if (account.quota_ends_ > now.time) return false;
+  account.quota_.SetUsed(0);
+  account.quota_ends_ = account.limits_.quota->EndAfter(now.local);
+  return true;
+}
+
+void Accounts::Look(Account& account, const Moment& now) {
+  if (account.quota_.limited() && BeginPeriod(account, now)) NoteChanged();
+  const UserLimits& limits = account.limits_;
+  UserRefusal refusal = UserRefusal::kNone;
+  if (limits.hours && !limits.hours->Contain(now.local)) refusal = UserRefusal::kHours;
+  if (limits.expires && limits.expires->PassedAt(now.local)) refusal = UserRefusal::kExpired;
+  account.refusal_.store(refusal, std::memory_order_relaxed);
+  const bool refused = account.refusal() != UserRefusal::kNone;
+  const bool was_refused = std::exchange(account.refused_, refused);
+  if (refused && !was_refused && account.sessions_ > 0) endings_.fetch_add(1, std::memory_order_release);
+}
+
+void Accounts::Watch(milliseconds time_of_day) {
+  const Moment now(time_of_day);
+  const std::lock_guard lock(mutex_);
+  for (auto& [user, account] : accounts_) Look(account, now);
+}
+
+// --- Sessions ------------------------------------------------------------------------------------------------------
+
+// Makes the account if there is none. Throws std::bad_alloc.
+Account& Accounts::Find(std::string_view user, milliseconds time_of_day) {
   const auto found = accounts_.find(user);
-  return found != accounts_.end() ? found->second : accounts_.try_emplace(std::string(user)).first->second;
+  if (found != accounts_.end()) return found->second;
+  UserLimits limits = LimitsOf(user);
+  Account& account = accounts_.try_emplace(std::string(user)).first->second;
+  const Moment now(time_of_day);
+  SetLimits(account, std::move(limits), now);
+  Look(account, now);
+  return account;
 }
 
 Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, const IpAddress& client,
                                    milliseconds time_of_day) try {
   const std::lock_guard lock(mutex_);
-  Account& account = Find(user);
-  if (max != 0 && account.sessions_ >= max) return {nullptr, true};
-  ++account.clients_[KeyOf(client)];
+  Account& account = Find(user, time_of_day);
+  if (const UserRefusal refusal = account.refusal(); refusal != UserRefusal::kNone) return {nullptr, refusal};
+  if (max != 0 && account.sessions_ >= max) return {nullptr, UserRefusal::kSessions};
+  std::string key = KeyOf(client);
+  const std::uint32_t clients_max = account.limits_.clients_max.value_or(0);
+  if (clients_max != 0 && account.clients_.size() >= clients_max && !account.clients_.contains(key)) {
+    return {nullptr, UserRefusal::kClients};
+  }
+  ++account.clients_[std::move(key)];
   ++account.sessions_;
   ++account.sessions_begun_;
   if (account.first_seen_ == milliseconds(0)) account.first_seen_ = time_of_day;
   account.last_seen_ = time_of_day;
   NoteChanged();
-  return {&account, false};
+  return {&account, UserRefusal::kNone};
 } catch (const std::bad_alloc&) {
-  return {};
+  return {nullptr, UserRefusal::kNoMemory};
 }
 
 void Accounts::Release(Account& account, const IpAddress& client, milliseconds time_of_day) {
@@ -67,7 +161,7 @@ void Accounts::Release(Account& account, const IpAddress& client, milliseconds t
 
 void Accounts::NoteFailedLogin(std::string_view user, milliseconds time_of_day) try {
   const std::lock_guard lock(mutex_);
-  Account& account = user.empty() ? others_ : Find(user);
+  Account& account = Find(user, time_of_day);
   ++account.failed_logins_;
   if (account.first_seen_ == milliseconds(0)) account.first_seen_ = time_of_day;
   account.last_seen_ = time_of_day;
@@ -77,15 +171,39 @@ void Accounts::NoteFailedLogin(std::string_view user, milliseconds time_of_day) 
 
 std::vector<UserRow> Accounts::List() const {
   const std::lock_guard lock(mutex_);
+  return Rows();
+}
+
+std::vector<UserRow> Accounts::Rows() const {
   std::vector<UserRow> rows;
   rows.reserve(accounts_.size());
-  for (const auto& [user, account] : accounts_) rows.push_back(RowOf(user, account));
+  for (const auto& [user, account] : accounts_) {
+    if (!user.empty()) rows.push_back(RowOf(user, account));
+  }
   return rows;
 }
 
-void Accounts::Restore(const AccountRecord& record) {
+std::vector<UserRow> Accounts::ListAll(milliseconds time_of_day) const {
+  const Moment now(time_of_day);
+  std::vector<UserRow> rows;
+  {
+    const std::lock_guard lock(mutex_);
+    rows = Rows();
+    for (std::size_t i = 0; users_ != nullptr && i < users_->size(); ++i) {
+      const std::string& name = users_->at(i).name;
+      if (accounts_.contains(name)) continue;
+      Account unused;
+      SetLimits(unused, LimitsOf(name), now);
+      rows.push_back(RowOf(name, unused));
+    }
+  }
+  std::ranges::sort(rows, {}, [](const UserRow& row) -> const std::string& { return row.kept.user; });
+  return rows;
+}
+
+void Accounts::Restore(const AccountRecord& record, milliseconds time_of_day) {
   const std::lock_guard lock(mutex_);
-  Account& account = Find(record.user);
+  Account& account = Find(record.user, time_of_day);
   for (const Way way : kWays) {
     account.bytes_.of(way).store(record.usage.bytes.of(way), std::memory_order_relaxed);
     account.datagrams_.of(way).store(record.usage.datagrams.of(way), std::memory_order_relaxed);
@@ -94,6 +212,10 @@ void Accounts::Restore(const AccountRecord& record) {
   account.failed_logins_ = record.failed_logins;
   account.first_seen_ = record.first_seen;
   account.last_seen_ = record.last_seen;
+  account.quota_.SetUsed(static_cast<std::int64_t>(record.quota_used));
+  // A user who is not configured now may be again before the period ends.
+  account.quota_ends_ = account.quota_.limited() ? std::min(account.quota_ends_, record.quota_ends) : record.quota_ends;
+  Look(account, Moment(time_of_day));
 }
 
 UserRow Accounts::RowOf(const std::string& user, const Account& account) {
@@ -107,6 +229,9 @@ UserRow Accounts::RowOf(const std::string& user, const Account& account) {
   row.kept.failed_logins = account.failed_logins_;
   row.kept.first_seen = account.first_seen_;
   row.kept.last_seen = account.last_seen_;
+  row.kept.quota_ends = account.quota_ends_;
+  if (account.quota_ends_.count() != 0) row.kept.quota_used = static_cast<std::uint64_t>(account.quota_.used());
+  row.limits = account.limits_;
   row.sessions = account.sessions_;
   row.clients = account.clients_.size();
   return row;

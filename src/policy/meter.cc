@@ -9,15 +9,15 @@
 namespace penstock {
 
 Meters::Admitted Meters::Admit(std::string_view user, std::uint32_t max, const IpAddress& client) {
-  const auto [account, full] = accounts_.Admit(user, max, client, TimeOfDay());
-  if (account == nullptr) return {nullptr, full};
+  const auto [account, refusal] = accounts_.Admit(user, max, client, TimeOfDay());
+  if (account == nullptr) return {nullptr, refusal};
   try {
     Meter& meter = meters_.try_emplace(account, *account).first->second;
     ++meter.sessions_;
-    return {&meter, false};
+    return {&meter, UserRefusal::kNone};
   } catch (const std::bad_alloc&) {
     accounts_.Release(*account, client, TimeOfDay());
-    return {};
+    return {nullptr, UserRefusal::kNoMemory};
   }
 }
 
@@ -55,6 +55,9 @@ void Meters::SettleDue(TimePoint now) {
   }
 }
 
-void Meters::Settle(Meter& meter) { accounts_.Add(meter.account_, std::exchange(meter.unsettled_, {})); }
+void Meters::Settle(Meter& meter) {
+  meter.quota_.Settle();
+  accounts_.Add(meter.account_, std::exchange(meter.unsettled_, {}));
+}
 
 }  // namespace penstock

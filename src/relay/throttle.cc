@@ -13,8 +13,9 @@ TimePoint Floor(TimePoint time, std::chrono::milliseconds step) { return time - 
 
 // --- One session ---------------------------------------------------------------------------------------------------
 
-Throttle::Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, TimePoint now)
-    : self_(handle), deadline_(cookie), rates_(rates), user_(user) {
+Throttle::Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, QuotaLease* lease,
+                   TimePoint now)
+    : self_(handle), deadline_(cookie), rates_(rates), user_(user), lease_(lease) {
   for (const Way way : kWays) state_.of(way).paid_until = now;
 }
 
@@ -27,8 +28,16 @@ Allowance Throttle::Allow(const EachWay<bool>& wants, TimePoint now) {
   for (const Way way : kWays) {
     if (wants.of(way)) allowed.of(way) = AllowRelay(way, now);
   }
+  if (lease_ != nullptr && (allowed.up != 0 || allowed.down != 0)) CutToLease(allowed);
   CheckInvariants();
   return allowed;
+}
+
+// Both ways together get no more than the lease has; if both want some, each about half of it.
+void Throttle::CutToLease(Allowance& allowed) {
+  const std::size_t left = lease_->Available();
+  allowed.up = std::min(allowed.up, allowed.down != 0 ? left - left / 2 : left);
+  allowed.down = std::min(allowed.down, left - allowed.up);
 }
 
 // The credit is for a session that wakes late for its turn. After a rest the first session to ask would get all of it,
@@ -65,6 +74,10 @@ bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& un
     AllowRelay(way, now);  // queues for the next quantum
     due = std::min(due, Due(way));
   }
+  if (lease_ != nullptr) {
+    lease_->Charge(taken.up + taken.down);
+    if (due != TimePoint::max() && lease_->Available() == 0) due = std::max(due, now + kThrottleTickSlow);
+  }
   const bool waits = due > now && due != TimePoint::max();
   if (waits) ticks.Arm(deadline_, due, now);
   CheckInvariants();
@@ -74,7 +87,9 @@ bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& un
 }
 
 bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
+  if (lease_ != nullptr && lease_->Available(bytes) < bytes) return false;
   if (AllowFrom(way, now, now - kThrottleCredit) == 0) return false;
+  ChargeQuota(bytes);
   Charge(way, bytes, now);
   State& state = state_.of(way);
   if (state.quantum > bytes) {  // its turn lasts

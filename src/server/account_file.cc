@@ -38,9 +38,10 @@ bool TakeNumbers(std::string_view& line, std::array<std::uint64_t, kCount>& numb
 }
 
 std::optional<AccountRecord> ParseLine(std::string_view line) {
-  std::array<std::uint64_t, 8> numbers{};
+  std::array<std::uint64_t, 10> numbers{};
   if (TakeWord(line) != kAccount || !TakeNumbers(line, numbers)) return std::nullopt;
-  const auto [up, down, datagrams_up, datagrams_down, sessions, failed_logins, first_seen, last_seen] = numbers;
+  const auto [up, down, datagrams_up, datagrams_down, sessions, failed_logins, first_seen, last_seen, quota_used,
+              quota_ends] = numbers;
   const std::string_view user = Trimmed(line);
   if (!IsUserName(user)) return std::nullopt;
   using Time = std::chrono::milliseconds;
@@ -49,7 +50,9 @@ std::optional<AccountRecord> ParseLine(std::string_view line) {
                        .sessions = sessions,
                        .failed_logins = failed_logins,
                        .first_seen = Time(static_cast<Time::rep>(first_seen)),
-                       .last_seen = Time(static_cast<Time::rep>(last_seen))};
+                       .last_seen = Time(static_cast<Time::rep>(last_seen)),
+                       .quota_used = quota_used,
+                       .quota_ends = std::chrono::seconds(static_cast<std::chrono::seconds::rep>(quota_ends))};
 }
 
 }  // namespace
@@ -63,7 +66,8 @@ std::string AccountFileText(std::span<const UserRow> accounts) {
     for (const std::uint64_t number :
          {kept.usage.bytes.up, kept.usage.bytes.down, kept.usage.datagrams.up, kept.usage.datagrams.down, kept.sessions,
           kept.failed_logins, static_cast<std::uint64_t>(kept.first_seen.count()),
-          static_cast<std::uint64_t>(kept.last_seen.count())}) {
+          static_cast<std::uint64_t>(kept.last_seen.count()), kept.quota_used,
+          static_cast<std::uint64_t>(kept.quota_ends.count())}) {
       (text += ' ') += std::to_string(number);
     }
     ((text += ' ') += kept.user) += '\n';

@@ -1,5 +1,6 @@
 #include "penstock/server/bookkeeper.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "penstock/base/limits.h"
@@ -48,25 +49,43 @@ bool Bookkeeper::Load(std::string* error) {
     }
   }
   if (!accounts) return true;
-  for (const AccountRecord& record : *accounts) accounts_.Restore(record);
+  for (const AccountRecord& record : *accounts) accounts_.Restore(record, TimeOfDay());
   return true;
 }
 
-void Bookkeeper::Start(std::chrono::milliseconds interval) {
-  if (!folder_.valid()) return;
-  thread_ = Thread("accounts", [this, interval] {
-    while (!stop_.WaitFor(interval)) SaveIfChanged();
-    SaveIfChanged();
-  });
+void Bookkeeper::Start(std::chrono::milliseconds save_interval, std::function<void()> wake) {
+  save_interval_ = save_interval;
+  wake_ = std::move(wake);
+  thread_ = Thread("accounts", [this] { Run(); });
 }
 
 void Bookkeeper::Stop() {
   if (!thread_.running()) return;
-  stop_.Raise();
+  stopping_.store(true, std::memory_order_release);
+  news_.Post();
   thread_.Join();
 }
 
+void Bookkeeper::Run() {
+  constexpr std::chrono::nanoseconds kLong = std::chrono::hours(1);
+  std::uint32_t endings = accounts_.endings();
+  TimePoint saved = SteadyNow();
+  while (!stopping_.load(std::memory_order_acquire)) {
+    std::chrono::nanoseconds timeout = accounts_.watched() ? kUsersWatchInterval : kLong;
+    if (folder_.valid()) timeout = std::min(timeout, std::chrono::nanoseconds(saved + save_interval_ - SteadyNow()));
+    static_cast<void>(news_.WaitFor(std::max(timeout, std::chrono::nanoseconds(0))));
+    if (accounts_.watched()) accounts_.Watch(TimeOfDay());
+    const std::uint32_t before = std::exchange(endings, accounts_.endings());
+    if (endings != before) wake_();
+    if (SteadyNow() - saved < save_interval_) continue;
+    SaveIfChanged();
+    saved = SteadyNow();
+  }
+  SaveIfChanged();
+}
+
 void Bookkeeper::SaveIfChanged() {
+  if (!folder_.valid()) return;
   const bool changed = accounts_.TakeChanged();
   if (!changed && !failing_) return;
   const auto failure = ReplaceFile(path_, backup_, AccountFileText(accounts_.List()));

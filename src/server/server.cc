@@ -113,6 +113,7 @@ bool Server::Open(std::string* error) try {
       return false;
     }
   }
+  ConfigureAccounts();
   if (!settings_.state_dir.empty() && !bookkeeper_.Open(settings_.state_dir, error)) return false;
   const auto placement = PlaceWorkers(settings_.cpu_affinity, settings_.workers, UsableCpus());
   if (!placement) {
@@ -155,7 +156,9 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<cons
     });
   }
   threads_.emplace_back("name-files", [this] { shared_.name_files.Run(); });
-  bookkeeper_.Start(settings_.accounts_save_interval);
+  bookkeeper_.Start(settings_.accounts_save_interval, [this] {
+    for (const auto& worker : workers_) worker->Wake();
+  });
 }
 
 // Gives each worker a listener for each address. A port that the kernel picks for the first worker is used by all.
@@ -178,9 +181,16 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
   return true;
 }
 
+void Server::ConfigureAccounts() {
+  const std::shared_ptr<const Policy> policy = shared_.policy.Take();
+  shared_.accounts.Configure(policy->users, policy->user_limits, TimeOfDay());
+}
+
 void Server::Reload(Policy policy) {
   previous_policy_ = shared_.policy.Take();
   shared_.policy.Put(WithDefaults(std::move(policy)));
+  ConfigureAccounts();
+  bookkeeper_.Wake();
   for (const auto& worker : workers_) worker->Wake();
   last_reload_error_.Put({});
   last_reload_success_.store(TimeOfDay().count(), std::memory_order_relaxed);
@@ -196,23 +206,6 @@ void Server::Enter(Phase phase) {
   if (phase <= shared_.phase.load(std::memory_order_relaxed)) return;
   shared_.phase.store(phase, std::memory_order_release);
   for (const auto& worker : workers_) worker->Wake();
-}
-
-std::vector<UserRow> Server::Users() {
-  std::vector<UserRow> rows = shared_.accounts.List();
-  const auto by_name = [](const UserRow& row) -> const std::string& { return row.kept.user; };
-  const std::shared_ptr<const Policy> policy = shared_.policy.Take();
-  const std::size_t accounts = rows.size();
-  for (std::size_t i = 0; policy->users != nullptr && i < policy->users->size(); ++i) {
-    const std::string& name = policy->users->at(i).name;
-    const auto known = std::ranges::subrange(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(accounts));
-    if (std::ranges::binary_search(known, name, {}, by_name)) continue;
-    UserRow row;
-    row.kept.user = name;
-    rows.push_back(std::move(row));
-  }
-  std::ranges::sort(rows, {}, by_name);
-  return rows;
 }
 
 std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {

@@ -127,6 +127,7 @@ void Worker::Turn() {
   tools_.flow.quantum = kFirstBytes;
   for (int i = 0; i < count; ++i) Dispatch(poller_.At(i));
   ApplyPolicy();
+  ApplyUserLimits();
   DeliverNames();
   RunReadyList();
   ExpireDeadlines();
@@ -225,6 +226,8 @@ void Worker::OnWake() {
   wake_.Clear();
   permits_.Collect();
   TakePolicy();
+  const std::uint32_t endings = shared_.accounts.endings();
+  if (std::exchange(endings_seen_, endings) != endings) limited_next_ = 0;
   DeliverLogins();
   if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
 }
@@ -342,6 +345,13 @@ void Worker::ApplyPolicy() {
   if (policy_next_ == Handle::kNoSlot) return;
   policy_next_ = sessions_.ForSome(policy_next_, kPolicyUpdatesPerTurn,
                                    [this](Session& session) { Schedule(session, session.OnPolicy(tools_)); });
+}
+
+// Looks at the users of some sessions in each turn: many may have to end.
+void Worker::ApplyUserLimits() {
+  if (limited_next_ == Handle::kNoSlot) return;
+  limited_next_ = sessions_.ForSome(limited_next_, kPolicyUpdatesPerTurn,
+                                    [this](Session& session) { Schedule(session, session.OnUserLimits()); });
 }
 
 void Worker::DeliverLogins() {

@@ -74,7 +74,12 @@ void SessionCore::CountRelayEnd(Counters& counters) const {
       return counters.relays_forbidden.Add();
     case SessionEnd::kKilled:
       return counters.relays_killed.Add();
+    case SessionEnd::kQuota:
+    case SessionEnd::kExpired:
+    case SessionEnd::kHours:
+      return counters.relays_limited.Add();
     case SessionEnd::kNone:
+    case SessionEnd::kMaxClients:
     case SessionEnd::kRefused:
     case SessionEnd::kOverLimit:
     case SessionEnd::kBadRequest:
@@ -85,6 +90,26 @@ void SessionCore::CountRelayEnd(Counters& counters) const {
     case SessionEnd::kExhausted:
       assert(false);  // it ends a handshake, before the relay
   }
+}
+
+SessionEnd EndOf(UserRefusal refusal) {
+  switch (refusal) {
+    case UserRefusal::kNone:
+      return SessionEnd::kNone;
+    case UserRefusal::kNoMemory:
+      return SessionEnd::kExhausted;
+    case UserRefusal::kSessions:
+      return SessionEnd::kOverLimit;
+    case UserRefusal::kClients:
+      return SessionEnd::kMaxClients;
+    case UserRefusal::kExpired:
+      return SessionEnd::kExpired;
+    case UserRefusal::kHours:
+      return SessionEnd::kHours;
+    case UserRefusal::kQuota:
+      return SessionEnd::kQuota;
+  }
+  return SessionEnd::kNone;
 }
 
 std::string_view Describe(SessionState state) {
@@ -141,6 +166,14 @@ std::string_view Describe(SessionEnd end) {
       return "forbidden";
     case SessionEnd::kKilled:
       return "killed";
+    case SessionEnd::kQuota:
+      return "quota";
+    case SessionEnd::kExpired:
+      return "expired";
+    case SessionEnd::kHours:
+      return "hours";
+    case SessionEnd::kMaxClients:
+      return "max-clients";
     case SessionEnd::kExhausted:
       return "exhausted";
   }

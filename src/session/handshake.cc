@@ -13,6 +13,27 @@
 #include "penstock/os/socket.h"
 
 namespace penstock {
+namespace {
+
+void CountRefusal(UserRefusal refusal, Counters& counters) {
+  switch (refusal) {
+    case UserRefusal::kNone:
+    case UserRefusal::kNoMemory:
+      return;
+    case UserRefusal::kSessions:
+      return counters.over_user_limit.Add();
+    case UserRefusal::kClients:
+      return counters.over_clients.Add();
+    case UserRefusal::kExpired:
+      return counters.user_expired.Add();
+    case UserRefusal::kHours:
+      return counters.outside_hours.Add();
+    case UserRefusal::kQuota:
+      return counters.over_quota.Add();
+  }
+}
+
+}  // namespace
 
 using socks5::Decoded;
 
@@ -253,6 +274,12 @@ Handshake::Progress Handshake::Refuse(Outcome outcome, const SessionTools& tools
   return CloseWith(outcome == Outcome::kOverLimit ? SessionEnd::kOverLimit : SessionEnd::kRefused);
 }
 
+Handshake::Progress Handshake::RefuseUser(const SessionTools& tools) {
+  const Outcome outcome = user_refusal_ == UserRefusal::kSessions ? Outcome::kOverLimit : Outcome::kDenied;
+  if (!core_.SendReply(outcome, socks5::Unbound(), tools)) return EndWith(SessionEnd::kClientLeft);
+  return CloseWith(EndOf(user_refusal_));
+}
+
 Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionTools& tools) {
   const Denial by = verdict.by_guard ? Denial::kGuard : verdict.rule != nullptr ? Denial::kRule : Denial::kDefault;
   tools.counters().denied[static_cast<std::size_t>(by)].Add();
@@ -352,16 +379,16 @@ Handshake::Progress Handshake::FinishLogin(LoginOutcome outcome, const SessionTo
   return Progress::kWaiting;
 }
 
-// Counts the session towards its user after an accepted login. If the user is over its limit, the request is refused
-// later, with a reply that says so. False if there is no memory.
+// Counts the session towards its user after an accepted login. If a limit of the user does not allow it, the request is
+// refused later, with a reply that says so. False if there is no memory.
 bool Handshake::AdmitUser(const SessionTools& tools) {
   if (tools.users() == nullptr) return true;
   const std::uint32_t max = tools.policy->limits.connections_per_user_max;
   const auto admitted = tools.meters.Admit(core_.user.get(), max, core_.client.ip);
   core_.meter = admitted.meter;
-  user_over_limit_ = admitted.full;
-  if (admitted.full) tools.counters().over_user_limit.Add();
-  return core_.meter != nullptr || user_over_limit_;
+  user_refusal_ = admitted.refusal;
+  CountRefusal(user_refusal_, tools.counters());
+  return user_refusal_ != UserRefusal::kNoMemory;
 }
 
 // Only configured users have accounts. An unknown name takes the same path.
@@ -387,7 +414,8 @@ Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, cons
   if (!core_.login_valid(tools)) return Deny({}, tools);
   const bool client_over_limit =
       core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
-  if (client_over_limit || user_over_limit_) return Refuse(Outcome::kOverLimit, tools);
+  if (client_over_limit) return Refuse(Outcome::kOverLimit, tools);
+  if (user_refusal_ != UserRefusal::kNone) return RefuseUser(tools);
   switch (request.command) {
     case Command::kConnect:
       core_.Advance(SessionState::kConnecting, tools);

@@ -141,6 +141,18 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
   return Next::kWait;
 }
 
+Session::Next Session::OnUserLimits() {
+  const bool moves = core_.state() == State::kRelay || core_.state() == State::kAssociated;
+  if (!moves || UserEnd() == End::kNone) return Next::kWait;
+  Abort(UserEnd());
+  return Next::kRelease;
+}
+
+// How the session ends because its user may have none any more; kNone if he may.
+Session::End Session::UserEnd() const {
+  return core_.meter != nullptr ? EndOf(core_.meter->account().refusal()) : End::kNone;
+}
+
 bool Session::MustEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
 
 // True if the current policy denies this session. A name is not stored if there are neither rules nor a log that use
@@ -346,10 +358,10 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_ = std::move(connection.socket);
   target_attempt_ = connection.attempt;
   core_.target = connection.peer;
-  if (MustEnd(tools)) {
+  if (MustEnd(tools) || UserEnd() != End::kNone) {
     AbortOnClose(target_.get());
     target_.Close();
-    return RefuseForbidden(tools);
+    return RefuseDenied(tools);
   }
   if (!BeginThrottle(tools)) {
     AbortOnClose(target_.get());
@@ -363,6 +375,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   const bool begun =
       relay_.Begin(core_.events, connection.events, target_.get(), handshake_->unread(), flow_tools(tools));
   Count({}, tools);
+  if (throttle_ != nullptr) throttle_->ChargeQuota(handshake_->unread().size());
   if (!begun) {
     AbortOnClose(core_.socket.get());
     AbortOnClose(target_.get());
@@ -376,9 +389,9 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// A reload during the handshake brought a policy that denies the request.
-Session::Next Session::RefuseForbidden(const SessionTools& tools) {
-  return Refuse(Outcome::kDenied, End::kForbidden, tools);
+// During the handshake a reload brought a policy that denies the request, or the user reached a limit.
+Session::Next Session::RefuseDenied(const SessionTools& tools) {
+  return Refuse(Outcome::kDenied, MustEnd(tools) ? End::kForbidden : UserEnd(), tools);
 }
 
 Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tools) {
@@ -389,7 +402,7 @@ Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tool
 
 // DST.ADDR of the request is ignored (associate.h).
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
-  if (MustEnd(tools)) return RefuseForbidden(tools);
+  if (MustEnd(tools) || UserEnd() != End::kNone) return RefuseDenied(tools);
   const AssociateTools lent = associate_tools(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;
@@ -410,14 +423,16 @@ Session::Next Session::BeginAssociation(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// Acquires a throttle if the bandwidth is limited. False if there is no memory for it. Bytes that were received with
-// the request, at most 1.3 KB, are not charged.
+// Acquires a throttle if the bandwidth is limited, or the user has a quota. False if there is no memory for it. Bytes
+// that were received with the request, at most 1.3 KB, are not charged to the rates.
 bool Session::BeginThrottle(const SessionTools& tools) {
   Rates rates = tools.policy->limits.rates();
   if (core_.meter == nullptr) rates.user = Rate();
-  if (!rates.limited()) return true;
+  const bool has_quota = core_.meter != nullptr && core_.meter->account().quota().limited();
+  if (!rates.limited() && !has_quota) return true;
   UserBuckets* const user = core_.meter != nullptr ? &core_.meter->account().buckets() : nullptr;
-  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, user, tools.now());
+  QuotaLease* const lease = core_.meter != nullptr ? &core_.meter->quota() : nullptr;
+  throttle_ = tools.throttles.Acquire(Cookie{kTagThrottle, core_.handle}, rates, user, lease, tools.now());
   return throttle_ != nullptr;
 }
 
@@ -499,18 +514,19 @@ Usage Session::moved() const {
   return {.bytes = {up.bytes, down.bytes}, .datagrams = {up.datagrams, down.datagrams}};
 }
 
-// Counts towards the user what has been moved since `before`. False if nothing has.
+// Counts towards the user what has been moved since `before`. False if nothing has. A throttle may have leased some of
+// the quota all the same, so it counts even then (meter.h).
 bool Session::Count(const Usage& before, const SessionTools& tools) {
   const Usage now = moved();
-  if (now == before) return false;
-  if (core_.meter == nullptr) return true;
+  const bool any = now != before;
+  if (core_.meter == nullptr || (!any && throttle_ == nullptr)) return any;
   Usage since;
   for (const Way way : kWays) {
     since.bytes.of(way) = now.bytes.of(way) - before.bytes.of(way);
     since.datagrams.of(way) = now.datagrams.of(way) - before.datagrams.of(way);
   }
   tools.meters.Count(*core_.meter, since, tools.now());
-  return true;
+  return any;
 }
 
 FlowTools Session::flow_tools(const SessionTools& tools) const {

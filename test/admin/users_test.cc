@@ -1,6 +1,8 @@
 #include "penstock/admin/users.h"
 
 #include <chrono>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -20,14 +22,26 @@ TEST_CASE("users: the list has an object for each account, with null for what is
   rows[0].kept.last_seen = milliseconds(1'790'000'001'000);
   rows[0].sessions = 7;
   rows[0].clients = 8;
+  rows[0].kept.quota_used = 9;
+  rows[0].kept.quota_ends = std::chrono::seconds(1'790'000'100);
+  for (const auto& limit : {std::pair("quota", "1k per month"), std::pair("expires", "2027-01-31"),
+                            std::pair("hours", "Mon-Fri 08:00-18:00"), std::pair("max-clients", "3")}) {
+    REQUIRE_FALSE(rows[0].limits.Set(limit.first, limit.second).has_value());
+  }
   rows[1].kept.user = "bob";
+  for (const auto& limit : {std::pair("quota", "none"), std::pair("expires", "never"), std::pair("hours", "any"),
+                            std::pair("max-clients", "0")}) {
+    REQUIRE_FALSE(rows[1].limits.Set(limit.first, limit.second).has_value());
+  }
   const std::string text = UsersJson(rows);
   CHECK(text.starts_with(
       R"({"users":[{"user":"al\"ice","sessions":7,"sessions_total":5,"up":1,"down":2,"datagrams_up":3,)"
-      R"("datagrams_down":4,"logins_failed":6,"first_seen":1790000000.001,"last_seen":1790000001.000,"clients":8)"));
+      R"("datagrams_down":4,"logins_failed":6,"first_seen":1790000000.001,"last_seen":1790000001.000,"clients":8,"max_clients":3,)"
+      R"("quota":{"limit":1000,"used":9,"period":"month","resets":1790000100.000},"expires":"2027-01-31",)"
+      R"("hours":"Mon-Fri 08:00-18:00"})"));
   CHECK(text.find(R"({"user":"bob","sessions":0,"sessions_total":0,"up":0,"down":0,"datagrams_up":0,)"
-                  R"("datagrams_down":0,"logins_failed":0,"first_seen":null,"last_seen":null,"clients":0)") !=
-        std::string::npos);
+                  R"("datagrams_down":0,"logins_failed":0,"first_seen":null,"last_seen":null,"clients":0,)"
+                  R"("max_clients":null,"quota":null,"expires":null,"hours":null})") != std::string::npos);
   CHECK(text.ends_with("}]}"));
   CHECK(UsersJson({}) == R"({"users":[]})");
 }

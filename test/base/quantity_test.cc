@@ -203,6 +203,17 @@ TEST_CASE("quantity: rates are parsed") {
   }
 }
 
+TEST_CASE("quantity: sizes are written like rates, up to a petabyte") {
+  CHECK(ParseSize("1") == 1);
+  CHECK(ParseSize("100G") == 100'000'000'000);
+  CHECK(ParseSize("1Ti") == 1'099'511'627'776);
+  CHECK(ParseSize("1000T") == kSizeMax);
+  for (const std::string_view bad : {"", "0", "1001T", "1K", "1t", "1 G", "1P", "-1", "G", "18446744073709551616"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(ParseSize(bad).has_value());
+  }
+}
+
 TEST_CASE("quantity: rates are written in their largest whole unit, and parsed back") {
   const struct {
     std::uint64_t rate;

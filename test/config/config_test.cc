@@ -304,6 +304,34 @@ TEST_CASE("config: an error in one call does not affect the next") {
   CHECK(Good({"--workers=2"}).workers == 2);
 }
 
+TEST_CASE("config: limits of users are options, too, and name what they accept") {
+  const UserLimits limits =
+      Good({"--quota=100G per month from 15", "--expires=2027-01-31", "--hours=Mon-Fri 08:00-18:00", "--max-clients=3"})
+          .policy.user_limits;
+  CHECK(limits.quota == Quota{100'000'000'000, Quota::Period::kMonth, 15});
+  CHECK(limits.expires == ExpiryDate{2027, 1, 31});
+  CHECK(limits.hours->text == "Mon-Fri 08:00-18:00");
+  CHECK(limits.clients_max == 3);
+  CHECK(Good({}).policy.user_limits == UserLimits());
+  CHECK(
+      ErrorIn({"--quota=100G"}) ==
+      "--quota: '100G' is not accepted; give a size and a period such as 100G per month, 100G per month from 15, 10Gi "
+      "per week from Mon or 1G per day; or none");
+  CHECK(ErrorIn({"--expires=tomorrow"}) ==
+        "--expires: 'tomorrow' is not accepted; give a date such as 2027-01-31; or never");
+  CHECK(Contains(ErrorIn({"--hours=9-5"}), "give days and times such as Mon-Fri 08:00-18:00"));
+  CHECK(Contains(ErrorIn({"--max-clients=all"}), "give a number from 0 to 1000000"));
+
+  const test::TempDirectory directory;
+  const std::string path = directory.Write("conf", "quota 1G per day\nhours Mon-Fri 08:00-18:00\nstate-dir state\n");
+  const Settings settings = Good({"--config=" + path});
+  CHECK(settings.policy.user_limits.quota->bytes == 1'000'000'000);
+  CHECK(settings.state_dir == directory.PathOf("state"));
+  directory.Write("conf", "\nexpires never \nquota 1G per day x\n");
+  CHECK(ErrorIn({"--config=" + path}).starts_with(path + ":3: quota: '1G per day x' is not accepted; give a size and"));
+  CHECK(ErrorIn({"--state-dir="}) == "--state-dir: '' is not accepted; give the name of a directory");
+}
+
 TEST_CASE("config: --help and --version are recognised behind valid options") {
   CHECK(Parse({"--help"}).action == Action::kHelp);
   CHECK(Parse({"-h"}).action == Action::kHelp);

@@ -1,9 +1,14 @@
 // The accounts of users, with real traffic: what they count, on all workers, across reloads and restarts.
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -11,6 +16,7 @@
 #include "penstock/admin/admin.h"
 #include "penstock/admin/routes.h"
 #include "penstock/login/users.h"
+#include "penstock/os/clock.h"
 #include "penstock/os/file.h"
 #include "penstock/os/random.h"
 #include "penstock/server/account_file.h"
@@ -61,6 +67,22 @@ TestGateway::Session OpenAs(const TestGateway& gateway, std::string_view user, c
   session.target = target.Accept();
   session.client.Receive(Success(session.target.remote()).size());
   return session;
+}
+
+// Receives what is there, and returns its size.
+std::size_t Drained(const Peer& peer) {
+  std::size_t size = 0;
+  for (;;) {
+    char room[64 * 1024];
+    const ssize_t got = ::recv(peer.fd(), room, sizeof room, MSG_DONTWAIT);
+    if (got <= 0) return size;
+    size += static_cast<std::size_t>(got);
+  }
+}
+
+bool IsReset(const Peer& peer) {
+  pollfd entry{peer.fd(), POLLRDHUP, 0};
+  return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 UserRow RowOf(const TestGateway& gateway, std::string_view user) {
@@ -149,6 +171,231 @@ TEST_CASE("a reload that removes a user keeps his account") {
   session.target.Receive(1);
   CHECK(WaitUntil([&] { return RowOf(gateway, "alice").kept.usage.bytes.up == 4; }));
 }
+
+// --- Limits ---
+
+UserLimits Limit(std::string_view name, std::string_view value) {
+  UserLimits limits;
+  REQUIRE_FALSE(limits.Set(name, value).has_value());
+  return limits;
+}
+
+// What a client of `user` gets who requests a target that refuses: the reply, to the end.
+std::string ReplyTo(const TestGateway& gateway, std::string_view user, const IpAddress& from = kLoopback.ip) {
+  const ClosedPort closed;
+  const Peer client = Peer::FromTo({from, 0}, gateway.at());
+  client.Send(LoginOf(user) + ConnectRequest(closed.at()));
+  return client.ReceiveToEnd();
+}
+
+const std::string kServed = kLoginAccepted + Refusal(5);
+const std::string kDenied = kLoginAccepted + Refusal(2);
+
+bool Logged(const TestGateway& gateway, std::string_view text) {
+  return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
+}
+
+std::uint64_t Ended(const TestGateway& gateway, SessionEnd end) {
+  return gateway.server().Survey().counters.ended[static_cast<std::size_t>(end) - 1].value();
+}
+
+struct Moved {
+  std::uint64_t received = 0;                   // by clients and targets together
+  std::chrono::steady_clock::duration idle{0};  // from the last byte to the last reset
+};
+
+// Moves bytes of the sessions both ways, as fast as it can, until all of them have been reset.
+Moved MoveUntilReset(const std::vector<TestGateway::Session>& sessions) {
+  const std::string chunk(64 * 1024, 'x');
+  Moved moved;
+  std::size_t live = sessions.size();
+  std::vector<bool> over(sessions.size());
+  const auto deadline = std::chrono::steady_clock::now() + kTestTimeout;
+  auto last = std::chrono::steady_clock::now();
+  while (live > 0 && std::chrono::steady_clock::now() < deadline) {
+    for (std::size_t i = 0; i < sessions.size(); ++i) {
+      if (over[i]) continue;
+      sessions[i].client.SendSome(chunk);
+      sessions[i].target.SendSome(chunk);
+      const std::size_t received = Drained(sessions[i].client) + Drained(sessions[i].target);
+      if (received > 0) last = std::chrono::steady_clock::now();
+      moved.received += received;
+      over[i] = IsReset(sessions[i].client) && IsReset(sessions[i].target);
+      if (over[i]) --live;
+    }
+  }
+  CHECK(live == 0);
+  moved.idle = std::chrono::steady_clock::now() - last;
+  return moved;
+}
+
+TEST_CASE("quota: sessions on two workers at full rate end within a second of crossing it, not a MiB past it") {
+  const TestGateway gateway(SettingsFor("alice:{plain}pass\n  quota 256Mi per month\nbob:{plain}pass\n", 2));
+  const TargetListener listener;
+  constexpr std::uint64_t kQuota = 256 * 1024 * 1024;
+  {
+    std::vector<TestGateway::Session> sessions;
+    for (int i = 0; i < 6; ++i) sessions.push_back(OpenAs(gateway, "alice", listener));
+    const Moved moved = MoveUntilReset(sessions);
+    CHECK(moved.received <= kQuota + 1024 * 1024);
+    CHECK(moved.idle < std::chrono::milliseconds(IsSanitized() ? 5'000 : 1'000));
+  }
+  CHECK(gateway.WaitForSessions(0));
+  const UserRow alice = RowOf(gateway, "alice");
+  CHECK(alice.kept.quota_used == kQuota);
+  CHECK(alice.kept.usage.bytes.up + alice.kept.usage.bytes.down <= kQuota);
+  CHECK(Ended(gateway, SessionEnd::kQuota) == 6);
+  CHECK(gateway.Count(&Counters::relays_limited) == 6);
+  CHECK(Logged(gateway, "user=alice command=connect"));
+  CHECK(Logged(gateway, "end=quota"));
+
+  CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kDenied));
+  CHECK(Hex(ReplyTo(gateway, "bob")) == Hex(kServed));
+  CHECK(gateway.Count(&Counters::over_quota) == 1);
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(Ended(gateway, SessionEnd::kQuota) == 7);
+}
+
+TEST_CASE("quota: bytes that exactly fit arrive, and idle sessions of the user end with it") {
+  const TestGateway gateway(SettingsFor("alice:{plain}pass\n  quota 1M per day\n", 2));
+  const TargetListener listener;
+  std::vector<TestGateway::Session> sessions;
+  for (int i = 0; i < 4; ++i) sessions.push_back(OpenAs(gateway, "alice", listener));
+  const std::string half(500'000, 'x');
+  sessions[0].client.Send(half);
+  CHECK(sessions[0].target.Receive(half.size()) == half);
+  sessions[1].target.Send(half);
+  CHECK(sessions[1].client.Receive(half.size()) == half);
+  for (const auto& session : sessions) session.client.ReceiveToReset();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(RowOf(gateway, "alice").kept.quota_used == 1'000'000);
+}
+
+TEST_CASE("quota: an association ends, too, a datagram past it at most") {
+  const TestGateway gateway(SettingsFor("alice:{plain}pass\n  quota 100k per day\n"));
+  const UdpPeer target;
+  const Peer client = LoggedIn(gateway, "alice");
+  client.Send(AssociateRequest());
+  const Endpoint relay = ReceiveBound(client);
+  const UdpPeer socket;
+  const std::string datagram = UdpHeader(target.at()) + std::string(1'000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    socket.Send(datagram, relay);
+    target.Receive();
+  }
+  socket.Send(datagram, relay);  // dropped
+  client.ReceiveToClose();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(target.nothing_arrived());
+  CHECK(RowOf(gateway, "alice").kept.usage == Usage{.bytes = {100'000, 0}, .datagrams = {100, 0}});
+  CHECK(RowOf(gateway, "alice").kept.quota_used == 100'000);
+  CHECK(Ended(gateway, SessionEnd::kQuota) == 1);
+}
+
+TEST_CASE("quota: a reload sets one for running sessions, and one that raises it lets the user in again") {
+  Settings settings = SettingsFor(kTwoUsers);
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  const auto session = OpenAs(gateway, "alice", listener);
+  PingPong(session, 3);
+  const auto reload = [&](std::string_view quota) {
+    Policy policy = settings.policy;
+    policy.user_limits = Limit("quota", quota);
+    gateway.server().Reload(std::move(policy));
+  };
+  reload("10k per week");
+  const std::string bytes(5'000, 'x');
+  session.client.Send(bytes);
+  session.target.Receive(bytes.size());
+  session.client.Send(bytes);
+  session.target.Receive(bytes.size());
+  session.client.ReceiveToReset();
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kDenied));
+  reload("20k per week");
+  CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kServed));
+  CHECK(RowOf(gateway, "alice").kept.quota_used == 10'000);
+}
+
+TEST_CASE("quota: a restart keeps what was used") {
+  const TempDirectory directory;
+  Settings settings = SettingsFor("alice:{plain}pass\n  quota 10k per month\n");
+  settings.state_dir = directory.PathOf(".");
+  {
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    const auto session = OpenAs(gateway, "alice", listener);
+    session.client.Send(std::string(10'000, 'x'));
+    session.target.Receive(10'000);
+    session.client.ReceiveToReset();
+  }
+  const TestGateway gateway(settings);
+  CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kDenied));
+}
+
+TEST_CASE("expires and hours: a session outside is refused, and a running one ends") {
+  // Any time is outside hours of one minute a week; this test may run in that minute of Sunday, so it has two.
+  const LocalTime now = LocalTimeAt(std::chrono::floor<std::chrono::seconds>(TimeOfDay()));
+  const std::string never = now.weekday == 6 ? "Mon 00:00-00:01" : "Sun 23:58-23:59";
+  const struct {
+    std::string_view name;
+    std::string value;
+    SessionEnd end;
+    std::string_view word;
+  } rows[] = {{"expires", "2020-01-31", SessionEnd::kExpired, "end=expired"},
+              {"hours", never, SessionEnd::kHours, "end=hours"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    Settings settings = SettingsFor("alice:{plain}pass\nbob:{plain}pass\n  expires never\n  hours any\n", 2);
+    const TestGateway gateway(settings);
+    const TargetListener listener;
+    std::vector<TestGateway::Session> sessions;
+    for (int i = 0; i < 4; ++i) sessions.push_back(OpenAs(gateway, "alice", listener));
+    const auto bobs = OpenAs(gateway, "bob", listener);
+    settings.policy.user_limits = Limit(row.name, row.value);
+    gateway.server().Reload(settings.policy);
+    for (const auto& session : sessions) session.client.ReceiveToReset();
+    CHECK(gateway.WaitForSessions(1));
+    CHECK(Ended(gateway, row.end) == 4);
+    CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kDenied));
+    PingPong(bobs, 3);
+    CHECK(gateway.WaitForSessions(1));
+    CHECK(Ended(gateway, row.end) == 5);
+    CHECK(Logged(gateway, row.word));
+  }
+}
+
+TEST_CASE("expires: a session that is connecting when the user expires is refused") {
+  Settings settings = SettingsFor(kTwoUsers);
+  const TestGateway gateway(settings);
+  SilentTarget target;
+  const Peer client = LoggedIn(gateway, "alice");
+  client.Send(ConnectRequest(target.at()));
+  CHECK(WaitUntil([&] { return gateway.server().sessions(SessionState::kConnecting) == 1; }));
+  settings.policy.user_limits = Limit("expires", "2020-01-31");
+  gateway.server().Reload(settings.policy);
+  target.Open();
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(Ended(gateway, SessionEnd::kExpired) == 1);
+}
+
+TEST_CASE("max-clients: a user has sessions from so many clients at a time") {
+  const TestGateway gateway(SettingsFor("alice:{plain}pass\n  max-clients 1\n", 2));
+  const TargetListener listener;
+  {
+    const auto session = OpenAs(gateway, "alice", listener);
+    CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kServed));
+    CHECK(Hex(ReplyTo(gateway, "alice", *IpAddress::Parse("127.0.0.2"))) == Hex(kDenied));
+    CHECK(gateway.Count(&Counters::over_clients) == 1);
+    CHECK(Logged(gateway, "end=max-clients"));
+    PingPong(session, 3);
+  }
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(Hex(ReplyTo(gateway, "alice", *IpAddress::Parse("127.0.0.2"))) == Hex(kServed));
+}
+
+// --- Keeping ---
 
 // Sends `bytes` of alice to a target, and waits until they have arrived.
 void SendAsAlice(const TestGateway& gateway, std::string_view bytes) {

@@ -42,7 +42,8 @@ std::string BrokenIdentity(const Totals& totals) {
   std::uint64_t by_listener = 0;
   for (const std::uint64_t each : totals.accepted) by_listener += each;
   const std::uint64_t relays = c.relays_ended.value() + c.relays_reset.value() + c.relays_expired.value() +
-                               c.relays_stopped.value() + c.relays_forbidden.value() + c.relays_killed.value();
+                               c.relays_stopped.value() + c.relays_forbidden.value() + c.relays_killed.value() +
+                               c.relays_limited.value();
   for (const std::string& found :
        {differs(c.accepted.value(), ended + SessionsIn(g, SessionState::kNego, SessionState::kResetting), "sessions"),
         differs(c.accepted.value(), by_listener, "listeners"),

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -127,6 +128,51 @@ TEST_CASE("a duplicate name is an error that names both places") {
   CHECK(error == "second:2: duplicate name; first given in --user");
   CHECK_FALSE(draft.AddPair(SecretView("bob:open-sesame"), "--user", &error));
   CHECK(error == "--user: duplicate name; first given in first:1");
+}
+
+TEST_CASE("a line that begins with a blank is a limit of the user above it") {
+  const auto users = Parse("alice:" + kSha512 +
+                           "\n  quota 10Gi per week from Sun\n\texpires 2027-01-31 \n\n# why\n"
+                           " hours Mon-Fri 08:00-18:00, Sat 08:00-12:00\r\nbob:{plain}open-sesame\n max-clients 3");
+  REQUIRE(users->size() == 2);
+  const UserLimits* const alice = users->at(0).limits.get();
+  REQUIRE(alice != nullptr);
+  CHECK(alice->quota == Quota{10'737'418'240, Quota::Period::kWeek, 6});
+  CHECK(alice->expires == ExpiryDate{2027, 1, 31});
+  CHECK(alice->hours->ranges.size() == 2);
+  CHECK_FALSE(alice->clients_max.has_value());
+  CHECK(users->at(1).limits->clients_max == 3);
+  CHECK(Parse("alice:" + kSha512)->at(0).limits == nullptr);
+}
+
+TEST_CASE("a bad limit is an error with file and line that quotes nothing of it") {
+  const std::string user = "alice:{plain}open-sesame\n";
+  constexpr std::string_view kRule =
+      "a line that begins with a blank is a limit of the user above it: quota, expires, hours or max-clients";
+  const std::pair<std::string, std::string> rows[] = {
+      {" quota 1G per day\n" + user, "users:1: " + std::string(kRule)},
+      {user + " open-sesame", "users:2: " + std::string(kRule)},
+      {user + " bob:{plain}open-sesame", "users:2: " + std::string(kRule)},
+      {user + "\n quota open-sesame",
+       "users:3: quota: give a size and a period such as 100G per month, 100G per month "
+       "from 15, 10Gi per week from Mon or 1G per day; or none"},
+      {user + " expires sesame", "users:2: expires: give a date such as 2027-01-31; or never"},
+      {user + " hours sesame",
+       "users:2: hours: give days and times such as Mon-Fri 08:00-18:00, with a comma between "
+       "two of them; or any"},
+      {user + " max-clients sesame", "users:2: max-clients: give a number from 0 to 1000000"},
+      {user + " max-clients 1\n max-clients 2", "users:3: max-clients is given a second time for this user"},
+  };
+  for (const auto& row : rows) {
+    std::string error;
+    CHECK(Parse(row.first, &error) == nullptr);
+    CHECK(error == row.second);
+  }
+  Users::Draft draft(RandomKey());
+  std::string error;
+  REQUIRE(draft.AddText(user, "first", &error));
+  CHECK_FALSE(draft.AddText(" quota 1G per day\n", "second", &error));  // not of a user in another file
+  CHECK(error == "second:1: " + std::string(kRule));
 }
 
 TEST_CASE("a pair is a name and a plain-text password, which may contain colons") {

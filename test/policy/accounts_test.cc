@@ -1,7 +1,13 @@
 #include "penstock/policy/accounts.h"
 
+#include <stdlib.h>
+#include <time.h>
+
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -10,6 +16,8 @@
 #include <doctest/doctest.h>
 
 #include "penstock/base/limits.h"
+#include "penstock/login/users.h"
+#include "penstock/os/random.h"
 #include "penstock/policy/meter.h"
 #include "test/support/sockets.h"
 
@@ -48,7 +56,7 @@ TEST_CASE("accounts: a user has as many sessions as the limit, and a changed lim
   Account* account = nullptr;
   const auto admits = [&](std::uint32_t max) {
     const auto admitted = accounts.Admit("alice", max, kClient, kDay);
-    CHECK(admitted.full == (admitted.account == nullptr));
+    CHECK((admitted.refusal == UserRefusal::kSessions) == (admitted.account == nullptr));
     if (admitted.account != nullptr) account = admitted.account;
     return admitted.account != nullptr;
   };
@@ -98,7 +106,7 @@ TEST_CASE("accounts: an account that was kept goes on from there") {
                            .first_seen = kDay,
                            .last_seen = kDay + milliseconds(7)};
   Accounts accounts;
-  accounts.Restore(kept);
+  accounts.Restore(kept, kDay);
   CHECK_FALSE(accounts.TakeChanged());
   CHECK(RowOf(accounts, "alice").kept == kept);
   Account& alice = *accounts.Admit("alice", 1, kClient, kDay + milliseconds(8)).account;
@@ -112,6 +120,219 @@ TEST_CASE("accounts: an account that was kept goes on from there") {
   CHECK(row.kept.usage.bytes.down == 3);
   CHECK(row.kept.sessions == 6);
   CHECK(row.kept.first_seen == kDay);
+}
+
+std::shared_ptr<const Users> UsersOf(std::string_view text) {
+  Users::Draft draft(RandomKey());
+  std::string error;
+  REQUIRE_MESSAGE(draft.AddText(text, "users", &error), error);
+  return draft.Finish();
+}
+
+UserLimits Limit(std::string_view name, std::string_view value) {
+  UserLimits limits;
+  REQUIRE_FALSE(limits.Set(name, value).has_value());
+  return limits;
+}
+
+// The local time zone is UTC for as long as it exists.
+class InUtc {
+ public:
+  InUtc() { Set("UTC0"); }
+  ~InUtc() { Set(was_); }
+  InUtc(const InUtc&) = delete;
+  InUtc& operator=(const InUtc&) = delete;
+
+ private:
+  static void Set(const std::string& zone) {
+    zone.empty() ? ::unsetenv("TZ") : ::setenv("TZ", zone.c_str(), 1);
+    ::tzset();
+  }
+  const std::string was_ = std::getenv("TZ") == nullptr ? "" : std::getenv("TZ");
+};
+
+// Of a day: Monday, the 21st of September 2026, in UTC.
+milliseconds Monday(int hours, int minutes = 0) {
+  return milliseconds(1'789'948'800'000) + std::chrono::hours(hours) + std::chrono::minutes(minutes);
+}
+
+UserRefusal RefusalOf(Accounts& accounts, std::string_view user, milliseconds at) {
+  const auto admitted = accounts.Admit(user, 0, kClient, at);
+  if (admitted.account != nullptr) accounts.Release(*admitted.account, kClient, at);
+  return admitted.refusal;
+}
+
+TEST_CASE("accounts: a quota refuses its user until the period ends, and ends what runs") {
+  const InUtc utc;
+  Accounts accounts;
+  accounts.Configure(UsersOf("alice:{plain}x\nbob:{plain}x\n  quota none\n"), Limit("quota", "1k per day"), Monday(12));
+  CHECK(accounts.watched());
+  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  QuotaLease lease(alice.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(999);
+  lease.Settle();
+  accounts.Watch(Monday(13));
+  CHECK(accounts.endings() == 0);
+  CHECK(RefusalOf(accounts, "alice", Monday(13)) == UserRefusal::kNone);
+  REQUIRE(lease.Available() == 1);
+  lease.Charge(1);
+  CHECK(lease.Available() == 0);
+  CHECK(RefusalOf(accounts, "alice", Monday(13)) == UserRefusal::kQuota);
+  CHECK(RefusalOf(accounts, "bob", Monday(13)) == UserRefusal::kNone);
+  accounts.Watch(Monday(13));
+  CHECK(accounts.endings() == 1);
+  accounts.Watch(Monday(14));
+  CHECK(accounts.endings() == 1);
+  CHECK(alice.refusal() == UserRefusal::kQuota);
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 1'000);
+  CHECK(RowOf(accounts, "alice").kept.quota_ends == std::chrono::floor<std::chrono::seconds>(Monday(24)));
+  CHECK(RowOf(accounts, "bob").kept.quota_ends.count() == 0);
+
+  accounts.Watch(Monday(24));
+  CHECK(RefusalOf(accounts, "alice", Monday(24)) == UserRefusal::kNone);
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 0);
+  CHECK(lease.Available() == 1'000);
+}
+
+TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is used counts on") {
+  const InUtc utc;
+  Accounts accounts;
+  const auto users = UsersOf("alice:{plain}x\n");
+  const auto configure = [&](std::string_view quota) { accounts.Configure(users, Limit("quota", quota), Monday(12)); };
+  configure("1k per month");
+  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  QuotaLease lease(alice.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(600);
+  lease.Settle();
+  configure("500 per month");
+  CHECK(accounts.endings() == 1);
+  CHECK(alice.refusal() == UserRefusal::kQuota);
+  configure("700 per month");
+  CHECK(alice.refusal() == UserRefusal::kNone);
+  CHECK(lease.Available() == 100);
+  lease.Settle();
+  configure("none");
+  CHECK_FALSE(accounts.watched());
+  CHECK(lease.Available() > 1'000'000);
+  lease.Settle();
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 0);
+  configure("1k per month");
+  CHECK(lease.Available() == 1'000);
+}
+
+TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
+  const InUtc utc;
+  AccountRecord kept{.user = "alice"};
+  kept.quota_used = 900;
+  kept.quota_ends = std::chrono::floor<std::chrono::seconds>(Monday(24));
+  for (const bool later : {false, true}) {
+    Accounts accounts;
+    const milliseconds now = later ? Monday(24) : Monday(23, 59);
+    accounts.Configure(UsersOf("alice:{plain}x\n"), Limit("quota", "1k per day"), now);
+    accounts.Restore(kept, now);
+    CHECK(RowOf(accounts, "alice").kept.quota_used == (later ? 0 : 900));
+  }
+}
+
+TEST_CASE("accounts: a user who has expired, or is not served at this hour, is refused, and what runs ends") {
+  const InUtc utc;
+  Accounts accounts;
+  const auto users = UsersOf(
+      "alice:{plain}x\n  expires 2026-09-22\nbob:{plain}x\n\thours Mon-Fri 08:00-18:00\ncarol:{plain}x\n"
+      "  expires 2026-09-22\n  hours Tue 00:00-24:00\n");
+  accounts.Configure(users, {}, Monday(8));
+  CHECK(RefusalOf(accounts, "alice", Monday(8)) == UserRefusal::kNone);
+  CHECK(RefusalOf(accounts, "carol", Monday(8)) == UserRefusal::kHours);
+  Account& bob = *accounts.Admit("bob", 0, kClient, Monday(8)).account;
+  accounts.Watch(Monday(17, 59));
+  CHECK(bob.refusal() == UserRefusal::kNone);
+  CHECK(accounts.endings() == 0);
+  accounts.Watch(Monday(18));
+  CHECK(bob.refusal() == UserRefusal::kHours);
+  CHECK(accounts.endings() == 1);  // alice has no session
+  accounts.Watch(Monday(24));
+  CHECK(RefusalOf(accounts, "alice", Monday(24)) == UserRefusal::kExpired);
+  CHECK(RefusalOf(accounts, "carol", Monday(24)) == UserRefusal::kExpired);
+  accounts.Watch(Monday(32));
+  CHECK(RefusalOf(accounts, "bob", Monday(32)) == UserRefusal::kNone);
+}
+
+TEST_CASE("accounts: max-clients counts clients, not sessions, and one that leaves makes room") {
+  Accounts accounts;
+  accounts.Configure(UsersOf("alice:{plain}x\n max-clients 2\n"), {}, kDay);
+  CHECK_FALSE(accounts.watched());
+  Account& alice = *accounts.Admit("alice", 0, kClient, kDay).account;
+  CHECK(accounts.Admit("alice", 0, kClient, kDay).account == &alice);
+  CHECK(accounts.Admit("alice", 0, Ip("2001:db8::1"), kDay).account == &alice);
+  CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).refusal == UserRefusal::kClients);
+  CHECK(accounts.Admit("alice", 0, Ip("2001:db8::2"), kDay).account == &alice);
+  accounts.Release(alice, kClient, kDay);
+  CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).refusal == UserRefusal::kClients);
+  accounts.Release(alice, kClient, kDay);
+  CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).account == &alice);
+}
+
+TEST_CASE("accounts: the list has the configured users who were never seen, with their limits") {
+  const InUtc utc;
+  Accounts accounts;
+  accounts.Configure(UsersOf("zoe:{plain}x\nbob:{plain}x\n quota 5G per week\n"), Limit("max-clients", "3"),
+                     Monday(12));
+  accounts.Admit("bob", 0, kClient, Monday(12));
+  accounts.Configure(UsersOf("zoe:{plain}x\namy:{plain}x\n"), {}, Monday(12));
+  const auto rows = accounts.ListAll(Monday(12));
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].kept.user == "amy");
+  CHECK(rows[1].kept.user == "bob");
+  CHECK(rows[1].sessions == 1);
+  CHECK(rows[1].limits.quota->bytes == 5'000'000'000);  // he is no longer configured, and keeps his limits
+  CHECK(rows[2].kept.user == "zoe");
+}
+
+TEST_CASE("quota: many workers together lease what is left, and no byte more") {
+  QuotaPool pool;
+  constexpr std::int64_t kLimit = 50'000'001;
+  pool.SetLimit(kLimit);
+  std::vector<std::thread> threads;
+  std::atomic<std::int64_t> taken{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      QuotaLease lease(pool);
+      for (int turn = 0; !pool.over(); ++turn) {
+        const std::size_t bytes = std::min(lease.Available(), std::size_t{10'000});
+        lease.Charge(bytes);
+        taken += static_cast<std::int64_t>(bytes);
+        if (turn % 100 == 0) lease.Settle();
+      }
+      lease.Settle();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(taken == kLimit);
+  CHECK(pool.used() == kLimit);
+  QuotaLease lease(pool);
+  CHECK(lease.Available() == 0);
+  pool.SetUsed(0);
+  CHECK(lease.Available() > 0);
+}
+
+TEST_CASE("quota: an unused lease goes back, and a datagram may exceed what is left") {
+  QuotaPool pool;
+  pool.SetLimit(100);
+  QuotaLease first(pool);
+  QuotaLease second(pool);
+  CHECK(first.Available() == 100);
+  CHECK(second.Available() == 0);
+  first.Charge(40);
+  first.Settle();
+  CHECK(second.Available(1'000) == 1'000);
+  second.Charge(1'000);
+  CHECK(second.Available() == 0);
+  CHECK(pool.used() == 1'040);
+  CHECK(first.Available() == 0);
+  pool.SetUsed(0);
+  CHECK(first.Available() == 100);
 }
 
 TEST_CASE("accounts: many threads at once never admit too many") {

@@ -25,8 +25,8 @@ constexpr std::uint64_t kMegabyte = 1'000'000;
 constexpr Rate kNone;
 
 struct Limited {
-  explicit Limited(const Rates& rates, UserBuckets* user = nullptr, std::uint32_t slot = 0)
-      : throttle({slot, 0}, {9, {slot, 0}}, rates, user, kStart) {}
+  explicit Limited(const Rates& rates, UserBuckets* user = nullptr, std::uint32_t slot = 0, QuotaLease* lease = nullptr)
+      : throttle({slot, 0}, {9, {slot, 0}}, rates, user, lease, kStart) {}
 
   // The allowance of one direction that has bytes to move.
   std::size_t Allow(Way way, TimePoint now) {
@@ -97,6 +97,47 @@ TEST_CASE("throttle: a session takes a quantum and waits for the time that it co
   CHECK(limited.TakeAll(kStart + 50ms - 1ns) == 0);
   CHECK(limited.TakeAll(kStart + 50ms) == 50'000);
   CHECK(limited.throttle.Due(Way::kUp) == kStart + 100ms);
+}
+
+TEST_CASE("throttle: both ways together take what the lease of the quota has, and then wait for a slow tick") {
+  QuotaPool pool;
+  pool.SetLimit(100'001);
+  QuotaLease lease(pool);
+  Limited limited({}, nullptr, 0, &lease);
+  const EachWay<bool> both{true, true};
+  std::size_t taken = 0;
+  for (int turn = 0; turn < 3; ++turn) {
+    const Allowance allowed = limited.throttle.Allow(both, kStart);
+    CHECK(allowed.up + allowed.down > 0);
+    taken += allowed.up + allowed.down;
+    const bool last = taken == 100'001;
+    CHECK(limited.throttle.Settle(allowed, both, limited.ticks, kStart) == last);
+    if (last) break;
+  }
+  CHECK(taken == 100'001);
+  CHECK(pool.over());
+  CHECK(limited.throttle.deadline().armed());
+  const Allowance none = limited.throttle.Allow(both, kStart + 50ms);
+  CHECK(none.up + none.down == 0);
+  CHECK(limited.throttle.Settle({}, both, limited.ticks, kStart + 50ms));
+
+  pool.SetLimit(100'011);  // others have returned some, or the limit has been raised
+  CHECK(limited.Allow(Way::kDown, kStart + 100ms) == 10);
+  limited.Settle(Way::kDown, 10, kStart + 100ms);
+}
+
+TEST_CASE("throttle: a datagram passes while anything is left of the quota") {
+  QuotaPool pool;
+  pool.SetLimit(2'500);
+  QuotaLease lease(pool);
+  Limited limited({}, nullptr, 0, &lease);
+  CHECK(limited.throttle.Pass(Way::kUp, 1'000, kStart));
+  CHECK(limited.throttle.Pass(Way::kDown, 1'000, kStart));
+  CHECK_FALSE(pool.over());
+  CHECK(limited.throttle.Pass(Way::kUp, 1'000, kStart));  // crosses the limit
+  CHECK_FALSE(limited.throttle.Pass(Way::kUp, 1, kStart));
+  CHECK(pool.over());
+  CHECK(pool.used() == 3'000);
 }
 
 TEST_CASE("throttle: a session waits for the bytes that it took, not for its allowance") {

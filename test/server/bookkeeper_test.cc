@@ -34,7 +34,9 @@ UserRow Row(std::string_view user, std::uint64_t up) {
               .sessions = 5,
               .failed_logins = 6,
               .first_seen = milliseconds(1'790'000'000'001),
-              .last_seen = milliseconds(1'790'000'000'002)};
+              .last_seen = milliseconds(1'790'000'000'002),
+              .quota_used = up,
+              .quota_ends = std::chrono::seconds(1'790'000'003)};
   return row;
 }
 
@@ -65,7 +67,7 @@ class Books {
  public:
   explicit Books(const test::TempDirectory& directory) {
     opened_ = bookkeeper_.Open(directory.PathOf("."), &error_);
-    if (opened_) bookkeeper_.Start(milliseconds(1));
+    if (opened_) bookkeeper_.Start(milliseconds(1), [] {});
   }
 
   bool opened() const { return opened_; }

@@ -13,9 +13,10 @@ namespace {
 TEST_CASE("session core: every end has its own word") {
   using End = SessionEnd;
   std::vector<std::string_view> seen;
-  for (const End end : {End::kNone, End::kClosed, End::kReset, End::kRefused, End::kBadRequest, End::kLoginFailed,
-                        End::kLoginThrottled, End::kClientLeft, End::kHandshakeExpired, End::kIdle, End::kStopped,
-                        End::kForbidden, End::kKilled, End::kExhausted}) {
+  for (const End end :
+       {End::kNone, End::kClosed, End::kReset, End::kRefused, End::kBadRequest, End::kLoginFailed, End::kLoginThrottled,
+        End::kClientLeft, End::kHandshakeExpired, End::kIdle, End::kStopped, End::kForbidden, End::kKilled,
+        End::kOverLimit, End::kQuota, End::kExpired, End::kHours, End::kMaxClients, End::kExhausted}) {
     const std::string_view word = Describe(end);
     CHECK_FALSE(word.empty());
     CHECK(word.find(' ') == std::string_view::npos);

@@ -31,6 +31,8 @@ namespace {
 
 TimePoint SteadyNow() { Absent(); }
 std::chrono::milliseconds TimeOfDay() { Absent(); }
+LocalTime LocalTimeAt(std::chrono::seconds) { Absent(); }
+std::chrono::seconds StartOfDay(int, int, int) { Absent(); }
 
 void Fd::Close() { Absent(); }
 

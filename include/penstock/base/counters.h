@@ -80,7 +80,7 @@ enum class Denial : std::uint8_t {
 struct Counters {
   // Sessions.
   Counter accepted;               // connections that became sessions
-  std::array<Counter, 14> ended;  // sessions that were released, by SessionEnd without kNone
+  std::array<Counter, 18> ended;  // sessions that were released, by SessionEnd without kNone
   Counter accept_exhausted;       // pauses: no descriptor, no memory
   Counter accept_full;            // pauses: --max-connections reached
 
@@ -88,6 +88,10 @@ struct Counters {
   Counter over_client_limit;  // --max-connections-per-client
   Counter over_connect_rate;  // --connect-rate
   Counter over_user_limit;    // --max-connections-per-user
+  Counter over_clients;       // --max-clients
+  Counter over_quota;         // --quota
+  Counter user_expired;       // --expires
+  Counter outside_hours;      // --hours
   Counter client_floods;      // reset at once: above twice one of these limits
 
   // Handshakes.
@@ -120,6 +124,7 @@ struct Counters {
   Counter relays_stopped;    // with the gateway
   Counter relays_forbidden;  // by a reload
   Counter relays_killed;     // by the operator
+  Counter relays_limited;    // by a quota, an expiry date or the hours of the user
   Counter bytes_up;          // client to target
   Counter bytes_down;        // target to client
   Counter pipes_missing;     // a bulk flow got no pipe and copied
@@ -214,6 +219,10 @@ constexpr void ForEach(Owner& c, Visit visit) {
                                         R"(reason="stopped")",
                                         R"(reason="forbidden")",
                                         R"(reason="killed")",
+                                        R"(reason="quota")",
+                                        R"(reason="expired")",
+                                        R"(reason="hours")",
+                                        R"(reason="max-clients")",
                                         R"(reason="exhausted")"};
   for (std::size_t end = 0; end < c.ended.size(); ++end) visit(kEnded.With(kEnds[end]), c.ended[end]);
 
@@ -225,6 +234,10 @@ constexpr void ForEach(Owner& c, Visit visit) {
   visit(kRefused.With(R"(reason="max-connections-per-client")"), c.over_client_limit);
   visit(kRefused.With(R"(reason="connect-rate")"), c.over_connect_rate);
   visit(kRefused.With(R"(reason="max-connections-per-user")"), c.over_user_limit);
+  visit(kRefused.With(R"(reason="max-clients")"), c.over_clients);
+  visit(kRefused.With(R"(reason="quota")"), c.over_quota);
+  visit(kRefused.With(R"(reason="expires")"), c.user_expired);
+  visit(kRefused.With(R"(reason="hours")"), c.outside_hours);
   visit(kRefused.With(R"(reason="client-flood")"), c.client_floods);
 
   constexpr SeriesName kHandshakes{"handshake_failures_total", "Handshakes that failed, by reason."};
@@ -289,6 +302,7 @@ constexpr void ForEach(Owner& c, Visit visit) {
   visit(kRelays.With(R"(reason="stopped")"), c.relays_stopped);
   visit(kRelays.With(R"(reason="forbidden")"), c.relays_forbidden);
   visit(kRelays.With(R"(reason="killed")"), c.relays_killed);
+  visit(kRelays.With(R"(reason="user-limit")"), c.relays_limited);
 
   constexpr SeriesName kTraffic{"traffic_bytes_total", "Bytes of data carried, up (client to target) and down."};
   visit(kTraffic.With(R"(transport="tcp",direction="up")"), c.bytes_up);

@@ -31,6 +31,10 @@ inline constexpr std::uint64_t kRateMin = 1'000;
 inline constexpr std::uint64_t kRateMax = 100'000'000'000;
 std::optional<std::uint64_t> ParseRate(std::string_view text);
 
+// Bytes, from 1 to kSizeMax, as a rate is written, and with T and Ti too. Nothing for any other text.
+inline constexpr std::uint64_t kSizeMax = 1'000'000'000'000'000;
+std::optional<std::uint64_t> ParseSize(std::string_view text);
+
 // "64k", "10Mi": in the largest unit that divides the rate.
 std::string FormatRate(std::uint64_t bytes_per_second);
 

@@ -5,6 +5,7 @@
 // Does not: verify hashes (logins.h), decide what a user may do (rules.h).
 //
 //   alice:$y$j9T$...        a crypt(3) hash, as printed by `penstock passwd alice` or `openssl passwd -6`
+//     quota 10G per month   a limit of the user above, on a line that begins with a blank (user_limits.h)
 //   bob:{plain}xyzzy        a plain-text password, up to the end of the line, blanks included
 //   # a comment             comments and empty lines are ignored
 #pragma once
@@ -21,14 +22,16 @@
 
 #include "penstock/base/digest.h"
 #include "penstock/base/secret.h"
+#include "penstock/login/user_limits.h"
 
 namespace penstock {
 
 struct User {
   std::string name;
-  Secret hash;              // crypt(3); empty if the password was given in plain text
-  Digest credential{};      // digest of the name and the password or hash: differs when either is changed
-  std::uint32_t index = 0;  // in its table: Users::at(index)
+  Secret hash;                         // crypt(3); empty if the password was given in plain text
+  Digest credential{};                 // digest of the name and the password or hash: differs when either is changed
+  std::uint32_t index = 0;             // in its table: Users::at(index)
+  std::unique_ptr<UserLimits> limits;  // null: it has none of its own
 
   bool plain() const { return hash.empty(); }
 };
@@ -107,6 +110,7 @@ class Users::Draft {
   };
 
   std::string AddLine(std::string_view line, Origin origin);
+  std::string AddLimit(std::string_view line, Origin origin);
   std::string AddUser(User user, Origin origin);
   std::string AddPlain(std::string_view name, std::string_view password, Origin origin);
   std::uint32_t PlaceOf(const std::string& name);

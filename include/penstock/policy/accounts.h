@@ -1,11 +1,14 @@
-// The account of each user: what all his sessions have moved together, and what they share while they run.
-// Owned by the server; any thread. Called when a session begins or ends, when a login fails, and when a worker settles
-// what it has counted (meter.h); never for a chunk of bytes.
+// The account of each user: what all his sessions have moved together, what they share while they run, and whether his
+// limits allow them to.
+// Owned by the server; any thread. Called when a session begins or ends, when a login fails, when a worker settles what
+// it has counted (meter.h), and by the bookkeeper's watch; never for a chunk of bytes.
 // Invariants:
 //   - A user has one account, whose address never changes. It stays when his last session ends and when a reload
 //     removes him. Only configured users get one, so clients cannot make accounts.
 //   - Counts never go down. Once all sessions of a user have ended, his account holds exactly what they have moved.
 //   - Each session that was admitted is released exactly once.
+//   - What a limit says at the present time, refusal(), is at most a kUsersWatchInterval old. When it turns against a
+//     user who has sessions, endings() changes, so that the workers look.
 // Does not: verify logins (logins.h), count the bytes of a worker (meter.h), refuse clients (handshake.h).
 #pragma once
 
@@ -15,12 +18,16 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "penstock/base/endpoint.h"
+#include "penstock/login/user_limits.h"
+#include "penstock/login/users.h"
+#include "penstock/relay/quota.h"
 #include "penstock/relay/token_bucket.h"
 #include "penstock/relay/way.h"
 
@@ -42,6 +49,8 @@ struct AccountRecord {
   std::uint64_t failed_logins = 0;  // with a wrong password
   std::chrono::milliseconds first_seen{0};
   std::chrono::milliseconds last_seen{0};  // when a login was accepted or failed, or a session ended
+  std::uint64_t quota_used = 0;            // in the period that ends at quota_ends
+  std::chrono::seconds quota_ends{0};      // 0: no quota
 
   bool operator==(const AccountRecord&) const = default;
 };
@@ -49,8 +58,20 @@ struct AccountRecord {
 // An account as an operator sees it.
 struct UserRow {
   AccountRecord kept;
+  UserLimits limits;
   std::uint32_t sessions = 0;  // that exist now
   std::size_t clients = 0;     // that have these sessions; a client is an IPv4 address or an IPv6 /64
+};
+
+// Why a user may not have a session.
+enum class UserRefusal : std::uint8_t {
+  kNone,  // he may
+  kNoMemory,
+  kSessions,  // --max-connections-per-user
+  kClients,   // max-clients
+  kExpired,   // expires
+  kHours,     // hours
+  kQuota,     // quota
 };
 
 class Account {
@@ -60,6 +81,10 @@ class Account {
   Account& operator=(const Account&) = delete;
 
   UserBuckets& buckets() { return buckets_; }
+  QuotaPool& quota() { return quota_; }
+
+  // kNone, or the limit that all his sessions have reached: kExpired, kHours or kQuota. Any thread.
+  UserRefusal refusal() const { return quota_.over() ? UserRefusal::kQuota : refusal_.load(std::memory_order_relaxed); }
 
  private:
   friend class Accounts;
@@ -67,6 +92,8 @@ class Account {
   EachWay<std::atomic<std::uint64_t>> bytes_;
   EachWay<std::atomic<std::uint64_t>> datagrams_;
   UserBuckets buckets_;
+  QuotaPool quota_;
+  std::atomic<UserRefusal> refusal_{UserRefusal::kNone};  // but kQuota
 
   // Guarded by the mutex of Accounts.
   std::uint32_t sessions_ = 0;
@@ -75,6 +102,9 @@ class Account {
   std::uint64_t failed_logins_ = 0;
   std::chrono::milliseconds first_seen_{0};
   std::chrono::milliseconds last_seen_{0};
+  UserLimits limits_;
+  std::chrono::seconds quota_ends_{0};  // the period; 0: no quota
+  bool refused_ = false;                // refusal() was not kNone at the last look
 };
 
 class Accounts {
@@ -85,11 +115,24 @@ class Accounts {
 
   struct Admitted {
     Account* account = nullptr;  // the user's account; null: not admitted
-    bool full = false;           // not admitted: true if the user has `max` sessions, false if memory ran out
+    UserRefusal refusal = UserRefusal::kNone;
   };
 
-  // Counts a session of `user` from `client`, unless the user has `max` sessions (0: no limit). The user is configured;
-  // `time_of_day` is since 1970.
+  // The configured users, null if there are none, and the limits of those without ones of their own. Applies them to the
+  // accounts that exist. Times of day are since 1970.
+  void Configure(std::shared_ptr<const Users> users, const UserLimits& defaults, std::chrono::milliseconds time_of_day);
+
+  // Looks at the limits of all users at this time: begins periods, and finds users who may have no session any more.
+  void Watch(std::chrono::milliseconds time_of_day);
+
+  // True if a limit depends on time or traffic, so that Watch must be called.
+  bool watched() const { return watched_.load(std::memory_order_relaxed); }
+
+  // Changes when refusal() of a user who has sessions is no longer kNone. One load.
+  std::uint32_t endings() const { return endings_.load(std::memory_order_acquire); }
+
+  // Counts a session of `user` from `client`, unless the user has `max` sessions (0: no limit) or a limit of his own
+  // does not allow it. The user is configured.
   Admitted Admit(std::string_view user, std::uint32_t max, const IpAddress& client,
                  std::chrono::milliseconds time_of_day);
 
@@ -97,17 +140,18 @@ class Accounts {
   void Release(Account& account, const IpAddress& client, std::chrono::milliseconds time_of_day);
 
   // Counts a wrong password of `user`, who is configured; an empty name stands for everybody else, so that both take
-  // the same time. Without memory it counts nothing.
+  // the same path. Without memory it counts nothing.
   void NoteFailedLogin(std::string_view user, std::chrono::milliseconds time_of_day);
 
   // Adds what a worker has counted.
   void Add(Account& account, const Usage& usage);
 
-  // All accounts, by name.
+  // All accounts, by name; with the configured users who have none yet, or without.
   std::vector<UserRow> List() const;
+  std::vector<UserRow> ListAll(std::chrono::milliseconds time_of_day) const;
 
   // Makes the account that was kept, before the first session. Throws std::bad_alloc.
-  void Restore(const AccountRecord& record);
+  void Restore(const AccountRecord& record, std::chrono::milliseconds time_of_day);
 
   // True if anything that is kept has changed since the last call.
   bool TakeChanged() { return changed_.exchange(false, std::memory_order_acquire); }
@@ -115,14 +159,24 @@ class Accounts {
  private:
   using Map = std::map<std::string, Account, std::less<>>;
 
-  Account& Find(std::string_view user);  // makes it if there is none; throws std::bad_alloc
+  struct Moment;
+
+  Account& Find(std::string_view user, std::chrono::milliseconds time_of_day);
+  UserLimits LimitsOf(std::string_view user) const;
+  static void SetLimits(Account& account, UserLimits limits, const Moment& now);
+  static bool BeginPeriod(Account& account, const Moment& now);
+  void Look(Account& account, const Moment& now);
   void NoteChanged();
+  std::vector<UserRow> Rows() const;  // with the mutex held
   static UserRow RowOf(const std::string& user, const Account& account);
 
   mutable std::mutex mutex_;
-  Map accounts_;
-  Account others_;  // failed logins of users who are not configured
+  std::shared_ptr<const Users> users_;
+  UserLimits defaults_;
+  Map accounts_;  // under an empty name: failed logins of users who are not configured
   std::atomic<bool> changed_{false};
+  std::atomic<bool> watched_{false};
+  std::atomic<std::uint32_t> endings_{0};
 };
 
 }  // namespace penstock

@@ -3,8 +3,9 @@
 // Invariants:
 //   - A chunk of bytes touches memory of this worker alone. An account hears of it within kSettleInterval, and at once
 //     when the session ends.
-//   - A meter that has counted something, or has no session left, is on the list of those to settle; next() is armed
-//     exactly while the list is not empty.
+//   - A meter that has counted something, has leased some of the quota, or has no session left, is on the list of those
+//     to settle; next() is armed exactly while the list is not empty. So what one worker has leased and does not use is
+//     back for the others after kSettleInterval.
 // Does not: decide what a user may do, know sessions.
 #pragma once
 
@@ -23,17 +24,21 @@ namespace penstock {
 // Of one user, at one worker.
 class Meter {
  public:
-  explicit Meter(Account& account) : account_(account) {}
+  explicit Meter(Account& account) : account_(account), quota_(account.quota()) {}
   Meter(const Meter&) = delete;
   Meter& operator=(const Meter&) = delete;
 
   Account& account() { return account_; }
+
+  // Whoever uses it calls Meters::Count afterwards.
+  QuotaLease& quota() { return quota_; }
 
  private:
   friend class Meters;
 
   Account& account_;
   Usage unsettled_;
+  QuotaLease quota_;
   std::uint32_t sessions_ = 0;  // of the worker
   bool listed_ = false;
   Meter* next_ = nullptr;  // on the list of those to settle
@@ -47,7 +52,7 @@ class Meters {
 
   struct Admitted {
     Meter* meter = nullptr;  // the user's meter; null: not admitted
-    bool full = false;       // as in Accounts::Admitted
+    UserRefusal refusal = UserRefusal::kNone;
   };
 
   // As Accounts::Admit.
@@ -56,7 +61,7 @@ class Meters {
   // Call it when an admitted session has ended. Its account then has all that was counted.
   void Release(Meter& meter, const IpAddress& client, TimePoint now);
 
-  // Counts what a session of the user has moved.
+  // Counts what a session of the user has moved, perhaps nothing.
   void Count(Meter& meter, const Usage& moved, TimePoint now);
 
   // A wrong password, as Accounts::NoteFailedLogin.

@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "penstock/login/user_limits.h"
 #include "penstock/login/users.h"
 #include "penstock/os/log.h"
 #include "penstock/policy/limiter.h"
@@ -18,6 +19,7 @@ struct Policy {
   std::shared_ptr<const Users> users;                                        // null: no login is required
   std::shared_ptr<const RuleSet> rules = std::make_shared<const RuleSet>();  // never null
   Limits limits;
+  UserLimits user_limits;           // of each user without ones of its own
   bool reload_ends_denied = false;  // a reload ends the sessions that it denies
   LogLevel log_level = LogLevel::kNotice;
   LogFormat log_format = LogFormat::kText;

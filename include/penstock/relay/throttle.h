@@ -1,11 +1,14 @@
-// The bandwidth limit of one session: how many bytes it may take now, and when to ask again if it may take none.
+// The bandwidth limit of one session, and its part of its user's quota: how many bytes it may take now, and when to ask
+// again if it may take none.
 // Owned by its worker's slab, lent to a session that has a limit; its worker's thread only. The buckets of its user are
-// shared with the throttles of other workers, and outlive it.
+// shared with the throttles of other workers, the lease of the quota with those of its worker; both outlive it.
 // Invariants:
 //   - In the long run no more bytes are taken than the rates allow: each turn is charged, as time, for what it took. A
 //     session that wakes late may still use kThrottleCredit of the time that has passed, and no more.
 //   - It holds a quantum of its user's bucket only while the user's rate is limited, and only until the quantum is
 //     used, given back, or the throttle is destroyed.
+//   - Both ways together take no more than the lease has. A session whose user has nothing left waits, until others
+//     return some or the session is ended (Session::OnUserLimits).
 // Does not: step the relay (its session does, session.h), hold bytes: what is not allowed is not read, and waits in its
 // sender (flow.h).
 //
@@ -21,6 +24,7 @@
 #include "penstock/os/clock.h"
 #include "penstock/os/poller.h"
 #include "penstock/os/timers.h"
+#include "penstock/relay/quota.h"
 #include "penstock/relay/token_bucket.h"
 #include "penstock/relay/way.h"
 
@@ -39,8 +43,9 @@ class ThrottleTicks {
 
 class Throttle {
  public:
-  // `cookie` is what its deadline returns. `user` may be null; then `rates.user` is ignored.
-  Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, TimePoint now);
+  // `cookie` is what its deadline returns. `user` may be null; then `rates.user` is ignored. `lease` may be null: no
+  // quota.
+  Throttle(Handle handle, Cookie cookie, const Rates& rates, UserBuckets* user, QuotaLease* lease, TimePoint now);
   Throttle(const Throttle&) = delete;
   Throttle& operator=(const Throttle&) = delete;
   ~Throttle();  // gives back what is queued; the user's buckets must still exist
@@ -64,6 +69,11 @@ class Throttle {
   // Changes the limits, between two turns. A queued quantum is given back.
   void SetRates(const Rates& rates);
 
+  // Bytes that were taken before the first turn count towards the quota.
+  void ChargeQuota(std::size_t bytes) {
+    if (lease_ != nullptr) lease_->Charge(bytes);
+  }
+
   Handle self() const { return self_; }
   Deadline& deadline() { return deadline_; }
 
@@ -81,12 +91,14 @@ class Throttle {
   std::size_t AllowFrom(Way way, TimePoint now, TimePoint earliest);
   void Charge(Way way, std::size_t taken, TimePoint now);
   void LeaveQueue(Way way, std::size_t used);
+  void CutToLease(Allowance& allowed);
   void CheckInvariants() const;
 
   Handle self_;
   Deadline deadline_;
   Rates rates_;
   UserBuckets* user_;
+  QuotaLease* lease_;
   EachWay<State> state_;
 };
 

@@ -4,12 +4,13 @@
 // Does not: read or write files (bookkeeper.h).
 //
 //   penstock-accounts 1
-//   account UP DOWN DATAGRAMS-UP DATAGRAMS-DOWN SESSIONS FAILED-LOGINS FIRST-SEEN LAST-SEEN USER
+//   account UP DOWN DATAGRAMS-UP DATAGRAMS-DOWN SESSIONS FAILED-LOGINS FIRST-SEEN LAST-SEEN QUOTA-USED QUOTA-ENDS USER
 //   sum DIGEST
 //
-// One line for each account. UP and DOWN are bytes of data, FIRST-SEEN and LAST-SEEN milliseconds since 1970 or 0, USER
-// is the rest of the line: a user name has neither control bytes nor blanks at its ends. DIGEST is the SipHash-2-4 of
-// 128 bits, with a key of zeros, of all bytes before its line, in hexadecimal digits. The sum finds damage, no forgery.
+// One line for each account. UP and DOWN are bytes of data, FIRST-SEEN and LAST-SEEN milliseconds since 1970 or 0.
+// QUOTA-USED are the bytes of the quota's period that ends at QUOTA-ENDS, seconds since 1970; 0: no quota. USER is the
+// rest of the line: a user name has neither control bytes nor blanks at its ends. DIGEST is the SipHash-2-4 of 128 bits,
+// with a key of zeros, of all bytes before its line, in hexadecimal digits. The sum finds damage, no forgery.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Keeps the accounts of users across restarts: reads them at the start, and saves them every few seconds and at the end,
-// in a thread of its own.
+// Looks at the limits of users as time passes, and keeps their accounts across restarts: reads them at the start, and
+// saves them every few seconds and at the end. All in a thread of its own.
 // Owned by the server; its functions are called from the thread that made it.
 // Invariants:
 //   - The directory holds a whole file at any time: `accounts`, or `accounts.old`, the one before. A crash loses at most
@@ -9,7 +9,9 @@
 // Does not: count (policy/accounts.h), know the format (account_file.h).
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,8 +36,13 @@ class Bookkeeper {
   // cannot be used, with a sentence in `*error`.
   [[nodiscard]] bool Open(const std::string& folder, std::string* error);
 
-  // Starts the thread, which saves at this interval. Throws std::system_error if there is none left.
-  void Start(std::chrono::milliseconds interval);
+  // Starts the thread. It saves at this interval if there is a directory, and while there is something to watch it does
+  // that every kUsersWatchInterval and calls `wake` when sessions have to end. Throws std::system_error if there is no
+  // thread left.
+  void Start(std::chrono::milliseconds save_interval, std::function<void()> wake);
+
+  // There may be something to watch now.
+  void Wake() { news_.Post(); }
 
   // Saves for the last time, and ends the thread. Call it once nothing is counted any more.
   void Stop();
@@ -43,6 +50,7 @@ class Bookkeeper {
  private:
   bool Load(std::string* error);
   std::optional<std::vector<AccountRecord>> ReadAccounts(const std::string& path, bool* damaged, std::string* error);
+  void Run();
   void SaveIfChanged();
 
   Accounts& accounts_;
@@ -51,7 +59,10 @@ class Bookkeeper {
   std::string path_;
   std::string backup_;
   bool failing_ = false;  // the last saving failed, and the log says so
-  StopRequest stop_;
+  std::chrono::milliseconds save_interval_{0};
+  std::function<void()> wake_;
+  Semaphore news_;
+  std::atomic<bool> stopping_{false};
   Thread thread_;
 };
 

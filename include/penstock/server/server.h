@@ -103,7 +103,7 @@ class Server {
 
   // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for sessions
   // that have ended. Any thread.
-  std::vector<UserRow> Users();
+  std::vector<UserRow> Users() const { return shared_.accounts.ListAll(TimeOfDay()); }
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
@@ -140,6 +140,7 @@ class Server {
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
   void SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus);
   void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
+  void ConfigureAccounts();
   void Enter(Phase phase);
 
   template <class ValueOf>

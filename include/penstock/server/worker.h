@@ -146,6 +146,7 @@ class Worker {
   void OnWake();
   void TakePolicy();
   void ApplyPolicy();
+  void ApplyUserLimits();
   void DeliverLogins();
   void DeliverNames();
   void DeliverToDatagram(Handle waiting, const NameAnswer& answer);
@@ -171,7 +172,10 @@ class Worker {
   bool Admit(Accepted& accepted, Admission admission);
   void KeepSteeringEven();
   void ReportPause(Counter& counter, std::string_view event);
-  bool unfinished() const { return !ready_.empty() || policy_next_ != Handle::kNoSlot || inquiry_ != nullptr; }
+  bool unfinished() const {
+    return !ready_.empty() || policy_next_ != Handle::kNoSlot || limited_next_ != Handle::kNoSlot ||
+           inquiry_ != nullptr;
+  }
   bool asked() const { return inquiry_ != nullptr || desk_.waiting(); }  // one relaxed load
   bool accepting_paused() const { return permits_.waiting() || accept_retry_ > clock_.now(); }
 
@@ -183,7 +187,9 @@ class Worker {
   Log& log_;
   WorkersShared& shared_;
   std::shared_ptr<const Policy> policy_;
-  std::uint32_t policy_next_ = Handle::kNoSlot;  // the first session that still has the previous one; kNoSlot: none
+  std::uint32_t policy_next_ = Handle::kNoSlot;   // the first session that still has the previous one; kNoSlot: none
+  std::uint32_t limited_next_ = Handle::kNoSlot;  // the first session whose user's limits are to be looked at
+  std::uint32_t endings_seen_ = 0;                // Accounts::endings
   Counters counters_;
   Gauges gauges_;
   Clock clock_;

@@ -95,10 +95,17 @@ enum class SessionEnd : std::uint8_t {
   kStopped,           // the gateway was stopped
   kForbidden,         // a reload brought a policy that denies the session
   kKilled,            // the operator ended it
+  kQuota,             // its user has used up the quota
+  kExpired,           // its user has expired
+  kHours,             // its user is not served at this hour
+  kMaxClients,        // refused: its user has sessions of the maximum of clients
   kExhausted,         // no memory
 };
 
 static_assert(std::tuple_size_v<decltype(Counters::ended)> == static_cast<std::size_t>(SessionEnd::kExhausted));
+
+// How a session ends that its user may not have; kNone if he may.
+SessionEnd EndOf(UserRefusal refusal);
 
 // The word for it in the log, such as "client-left".
 std::string_view Describe(SessionEnd end);

@@ -128,6 +128,7 @@ class Handshake {
   Progress AfterReceiving(Received received, const SessionTools& tools);
 
   Progress Refuse(Outcome outcome, const SessionTools& tools);
+  Progress RefuseUser(const SessionTools& tools);
   bool AdmitUser(const SessionTools& tools);
   void NoteFailedLogin(const SessionTools& tools) const;
   Progress Deny(const AccessVerdict& verdict, const SessionTools& tools);
@@ -171,10 +172,10 @@ class Handshake {
   std::size_t begin_ = 0;  // of unread() in bytes_
   std::size_t end_ = 0;
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
-  std::string_view name_;         // the requested name, in bytes_, once it is resolved
-  bool resolving_ = false;        // a query of the resolver is pending
-  bool user_over_limit_ = false;  // the user has its maximum of sessions: the request will be refused
-  bool checking_login_ = false;   // a check of Logins is pending, under login_ticket_
+  std::string_view name_;                          // the requested name, in bytes_, once it is resolved
+  bool resolving_ = false;                         // a query of the resolver is pending
+  UserRefusal user_refusal_ = UserRefusal::kNone;  // why the request will be refused
+  bool checking_login_ = false;                    // a check of Logins is pending, under login_ticket_
   Digest login_ticket_{};
   std::shared_ptr<const RuleSet> rules_;  // keeps the sources alive that the dialer uses
   TimePoint dial_begun_;

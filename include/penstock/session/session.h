@@ -133,6 +133,9 @@ class Session {
   // says so (Policy::reload_ends_denied).
   Next OnPolicy(const SessionTools& tools);
 
+  // Users have reached a limit that all their sessions share (Accounts::endings): ends the session if its user has.
+  Next OnUserLimits();
+
   // The gateway stops: the session ends, a relay with a reset. The worker calls Finish next.
   void Stop() { Abort(End::kStopped); }
 
@@ -178,9 +181,10 @@ class Session {
   Next BeginClosing(const SessionTools& tools);
   Next EndWith(End end);
   void Abort(End end);
-  Next RefuseForbidden(const SessionTools& tools);
+  Next RefuseDenied(const SessionTools& tools);
   Next Refuse(Outcome outcome, End end, const SessionTools& tools);
   bool MustEnd(const SessionTools& tools) const;
+  End UserEnd() const;
   bool Forbidden(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
 
