@@ -1,6 +1,9 @@
 #include "penstock/admin/metrics.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <functional>
 
 #include "penstock/base/counters.h"
 
@@ -124,6 +127,33 @@ void WriteFacts(const Totals& totals, const ProcessFacts& facts, Writer& writer)
   writer.Counter({"log_lines_lost_total", "Lines that the log has lost."}, facts.log_lines_lost);
 }
 
+// A name may be any bytes. As in the log, all but printable ASCII become \\xNN, and the backslash, too, so that no two
+// names become one.
+std::string UserLabel(std::string_view user) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (const char c : user) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= ' ' && byte < 0x7f && c != '\\') {
+      text += c;
+    } else {
+      ((text += "\\x") += kHex[byte >> 4]) += kHex[byte & 15];
+    }
+  }
+  return "user=\"" + LabelValue(text) + '"';
+}
+
+void WriteUsers(std::span<const UserRow> users, Writer& writer) {
+  constexpr SeriesName kTraffic{"user_traffic_bytes_total", "Bytes of data carried for a user, up and down."};
+  constexpr SeriesName kSessions{"user_sessions_total", "Sessions that a user has begun."};
+  for (const UserRow& row : users) {
+    const std::string user = UserLabel(row.kept.user);
+    writer.Counter(kTraffic.With(user + R"(,direction="up")"), row.kept.usage.bytes.up);
+    writer.Counter(kTraffic.With(user + R"(,direction="down")"), row.kept.usage.bytes.down);
+  }
+  for (const UserRow& row : users) writer.Counter(kSessions.With(UserLabel(row.kept.user)), row.kept.sessions);
+}
+
 // As the client libraries of Prometheus have them.
 void WriteUsage(const ProcessUsage& usage, Writer& writer) {
   const auto gauge = [&](std::string_view name, std::string_view help, const auto& value) {
@@ -145,6 +175,16 @@ void WriteUsage(const ProcessUsage& usage, Writer& writer) {
 
 }  // namespace
 
+std::vector<UserRow> Busiest(std::vector<UserRow> rows, std::size_t count) {
+  if (rows.size() <= count) return rows;
+  const auto traffic = [](const UserRow& row) { return row.kept.usage.bytes.up + row.kept.usage.bytes.down; };
+  const auto last = rows.begin() + static_cast<std::ptrdiff_t>(count);
+  std::ranges::nth_element(rows, last, std::ranges::greater(), traffic);
+  rows.erase(last, rows.end());
+  std::ranges::sort(rows, {}, [](const UserRow& row) -> const std::string& { return row.kept.user; });
+  return rows;
+}
+
 std::string LabelValue(std::string_view value) {
   std::string escaped;
   for (const char c : value) {
@@ -164,6 +204,7 @@ std::string MetricsText(const Totals& totals, const ProcessFacts& facts, bool op
   ForEach(totals.gauges, [&](const SeriesName& name, const Gauge& gauge) { writer.Gauge(name, gauge.value()); });
   ForEach(totals.counters.durations,
           [&](const SeriesName& name, const auto& histogram) { writer.Durations(name, histogram); });
+  WriteUsers(facts.users, writer);
   WriteUsage(facts.usage, writer);
   return writer.Finish();
 }

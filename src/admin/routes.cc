@@ -15,6 +15,7 @@
 #include "penstock/admin/session_routes.h"
 #include "penstock/admin/users.h"
 #include "penstock/base/counters.h"
+#include "penstock/base/limits.h"
 #include "penstock/base/text.h"
 #include "penstock/config/config.h"
 #include "penstock/os/usage.h"
@@ -48,14 +49,16 @@ Response Metrics(Server& server, const Log& log, const Request& request) {
   const bool openmetrics = NamesOpenMetrics(request);
   const Settings& settings = server.settings();
   const Totals totals = server.Survey();
-  const ProcessFacts facts{.version = kProgramVersion,
-                           .listening = server.listening(),
-                           .sessions_max = settings.connections_max,
-                           .workers = settings.workers,
-                           .last_reload_succeeded = server.last_reload_succeeded(),
-                           .last_reload_success = server.last_reload_success(),
-                           .log_lines_lost = log.lost(),
-                           .usage = ReadProcessUsage()};
+  const ProcessFacts facts{
+      .version = kProgramVersion,
+      .listening = server.listening(),
+      .sessions_max = settings.connections_max,
+      .workers = settings.workers,
+      .last_reload_succeeded = server.last_reload_succeeded(),
+      .last_reload_success = server.last_reload_success(),
+      .log_lines_lost = log.lost(),
+      .usage = ReadProcessUsage(),
+      .users = settings.user_metrics ? Busiest(server.Users(), kUserSeriesMax) : std::vector<UserRow>()};
   Response response;
   response.content_type = openmetrics ? kOpenMetricsContentType : kMetricsContentType;
   response.body = MetricsText(totals, facts, openmetrics);

@@ -146,6 +146,12 @@ Error SetStateDir(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
+Error SetUserMetrics(const Directive& directive, Settings& settings) {
+  if (directive.value != "on" && directive.value != "off") return NotAccepted(directive, "on or off");
+  settings.user_metrics = directive.value == "on";
+  return std::nullopt;
+}
+
 Error SetConfig(const Directive& directive, CommandLine& line) {
   if (!line.config.empty()) return NotAccepted(directive, "one file; it may include others");
   return SetFile(directive, line.config);
@@ -344,6 +350,8 @@ constexpr Option kOptions[] = {
     {"admin-host", "NAME", "A name by which clients call it (Host), besides addresses and localhost; may be repeated",
      AddAdminHosts, nullptr, Repeat::kReplaces},
     {"state-dir", "DIR", "Keep the accounts of users across restarts in this directory (in memory alone)", SetStateDir},
+    {"user-metrics", "on|off", "Series of each user in the metrics, of at most 1,000 users (%)", SetUserMetrics,
+     [](const Settings& s) { return std::string(s.user_metrics ? "on" : "off"); }},
     {"resolv-conf", "FILE", "Name servers, in the format of resolv.conf(5) (%)",
      [](const Directive& d, Settings& s) { return SetFile(d, s.names.resolv_conf); },
      [](const Settings& s) { return s.names.resolv_conf; }},

@@ -94,6 +94,49 @@ TEST_CASE("metrics: the buckets of a histogram are cumulative, in seconds, and t
   }
 }
 
+UserRow User(std::string_view name, std::uint64_t up, std::uint64_t down, std::uint64_t sessions) {
+  UserRow row;
+  row.kept.user = name;
+  row.kept.usage.bytes = {up, down};
+  row.kept.sessions = sessions;
+  return row;
+}
+
+TEST_CASE("metrics: users have series only on request, each family once, and no name breaks the text") {
+  Example example;
+  CHECK(example.Text().find("user_") == std::string::npos);
+  example.facts.users = {User("alice", 1, 2, 3), User("a \"b\\\xc3\xa9", 4, 5, 6)};
+  for (const bool openmetrics : {false, true}) {
+    const std::string text = example.Text(openmetrics);
+    const std::string total = openmetrics ? "" : "_total";
+    for (const std::string& line : {
+             "# TYPE penstock_user_traffic_bytes" + total + " counter",
+             std::string(R"(penstock_user_traffic_bytes_total{user="alice",direction="up"} 1)"),
+             std::string(R"(penstock_user_traffic_bytes_total{user="alice",direction="down"} 2)"),
+             std::string(R"(penstock_user_traffic_bytes_total{user="a \"b\\x5c\\xc3\\xa9",direction="down"} 5)"),
+             "# TYPE penstock_user_sessions" + total + " counter",
+             std::string(R"(penstock_user_sessions_total{user="alice"} 3)"),
+         }) {
+      CAPTURE(line);
+      CHECK(Has(text, line));
+      CHECK(text.find(line + '\n') == text.rfind(line + '\n'));
+    }
+  }
+}
+
+TEST_CASE("metrics: of many users those with the most traffic have series, by name") {
+  const std::vector<UserRow> rows = {User("a", 1, 0, 9), User("b", 0, 7, 1), User("c", 2, 2, 1), User("d", 0, 0, 1)};
+  const auto names = [&](std::size_t count) {
+    std::string all;
+    for (const UserRow& row : Busiest(rows, count)) all += row.kept.user;
+    return all;
+  };
+  CHECK(names(4) == "abcd");
+  CHECK(names(3) == "abc");
+  CHECK(names(2) == "bc");
+  CHECK(names(0).empty());
+}
+
 TEST_CASE("metrics: what the system does not tell about the process is missing, and the rest has no prefix") {
   Example example;
   CHECK(example.Text().find("process_") == std::string::npos);

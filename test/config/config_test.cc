@@ -329,6 +329,10 @@ TEST_CASE("config: limits of users are options, too, and name what they accept")
   CHECK(settings.state_dir == directory.PathOf("state"));
   directory.Write("conf", "\nexpires never \nquota 1G per day x\n");
   CHECK(ErrorIn({"--config=" + path}).starts_with(path + ":3: quota: '1G per day x' is not accepted; give a size and"));
+  CHECK(Good({"--user-metrics=on"}).user_metrics);
+  CHECK_FALSE(Good({"--user-metrics=off"}).user_metrics);
+  CHECK_FALSE(Good({}).user_metrics);
+  CHECK(ErrorIn({"--user-metrics=yes"}) == "--user-metrics: 'yes' is not accepted; give on or off");
   CHECK(ErrorIn({"--state-dir="}) == "--state-dir: '' is not accepted; give the name of a directory");
 }
 

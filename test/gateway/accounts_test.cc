@@ -463,16 +463,37 @@ TEST_CASE("--state-dir: kill -9 loses nothing that was saved, and the next start
   CHECK(up_in_file() == 20);
 }
 
-TEST_CASE("GET /api/v1/users answers with the accounts as JSON") {
-  const TestGateway gateway(SettingsFor(kTwoUsers));
+// What the admin interface of the gateway answers to GET `target`.
+std::string AskAdmin(const TestGateway& gateway, const std::string& target) {
   AdminSettings settings;
   settings.addresses = {kLoopback};
   std::string error;
   const auto admin = Admin::Start(settings, RoutesOf(gateway.server(), gateway.log()), &error);
   REQUIRE_MESSAGE(admin != nullptr, error);
   const Peer client = Peer::To(admin->listening()[0]);
-  client.Send("GET /api/v1/users HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-  const std::string answer = client.ReceiveToEnd();
+  client.Send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  return client.ReceiveToEnd();
+}
+
+TEST_CASE("--user-metrics: users have series in the metrics if it is on") {
+  for (const bool on : {false, true}) {
+    Settings settings = SettingsFor(kTwoUsers);
+    settings.user_metrics = on;
+    const TestGateway gateway(settings);
+    SendAsAlice(gateway, "0123456789");
+    CHECK(gateway.WaitForSessions(0));
+    const std::string text = AskAdmin(gateway, "/metrics");
+    for (const std::string_view line : {"\npenstock_user_traffic_bytes_total{user=\"alice\",direction=\"up\"} 10\n",
+                                        "\npenstock_user_sessions_total{user=\"bob\"} 0\n"}) {
+      CAPTURE(line);
+      CHECK((text.find(line) != std::string::npos) == on);
+    }
+  }
+}
+
+TEST_CASE("GET /api/v1/users answers with the accounts as JSON") {
+  const TestGateway gateway(SettingsFor(kTwoUsers));
+  const std::string answer = AskAdmin(gateway, "/api/v1/users");
   CHECK(answer.find("Content-Type: application/json\r\n") != std::string::npos);
   CHECK(answer.find(R"({"users":[{"user":"alice","sessions":0,)") != std::string::npos);
   CHECK(answer.find(R"({"user":"bob","sessions":0,)") != std::string::npos);

@@ -192,6 +192,9 @@ inline constexpr std::chrono::milliseconds kUsersWatchInterval{250};
 inline constexpr std::int64_t kQuotaLeaseBytesMin = 64 * 1024;
 inline constexpr std::int64_t kQuotaLeaseBytesMax = 4 * 1024 * 1024;
 
+// Users with series of their own in the metrics; others with less traffic have none.
+inline constexpr std::size_t kUserSeriesMax = 1'000;
+
 // The accounts are saved at this interval if they have changed (server/bookkeeper.h). About 2 million accounts fit the
 // file.
 inline constexpr std::chrono::milliseconds kAccountsSaveInterval{5'000};

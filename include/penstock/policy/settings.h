@@ -85,6 +85,8 @@ struct Settings {
   std::string state_dir;
   std::chrono::milliseconds accounts_save_interval = kAccountsSaveInterval;
 
+  bool user_metrics = false;  // series of each user in the metrics
+
   GuardOptions guard;
   ResolverSettings names;
   AdminSettings admin;
