@@ -1,5 +1,6 @@
 #include "penstock/admin/users.h"
 
+#include <chrono>
 #include <string_view>
 
 #include "penstock/admin/json.h"
@@ -27,7 +28,7 @@ void PutLimits(const UserRow& row, Json& json) {
     json.Key("limit").Number(limits.quota->bytes);
     json.Key("used").Number(row.kept.quota_used);
     json.Key("period").String(Describe(limits.quota->period));
-    json.Key("resets").Seconds(row.kept.quota_ends);
+    json.Key("resets").Seconds(std::chrono::milliseconds(row.kept.quota_ends));
     json.EndObject();
   } else {
     json.Null();
