@@ -186,7 +186,7 @@ static_assert((kThrottleQuantum + kThrottleCredit) * 100 <= std::chrono::millise
 // Workers tell the accounts of users at this interval what has been counted (policy/meter.h).
 inline constexpr std::chrono::milliseconds kSettleInterval{250};
 
-// The times of users' limits, and quotas that are used up, are looked at every kUsersWatchInterval (server/bookkeeper.h).
+// Users' limits on time, and quotas that are used up, are looked at every kUsersWatchInterval (server/bookkeeper.h).
 // A worker leases this many bytes of a quota at a time (relay/quota.h).
 inline constexpr std::chrono::milliseconds kUsersWatchInterval{250};
 inline constexpr std::int64_t kQuotaLeaseBytesMin = 64 * 1024;

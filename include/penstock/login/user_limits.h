@@ -4,8 +4,8 @@
 // Invariants:
 //   - Each limit has one spelling, in the users file for one user and as an option for all users without one of their
 //     own (config/options.h).
-//   - Dates and hours are those of the host: of TZ, or else of its local time (tzset(3)). A day of 23 or 25 hours is one
-//     day.
+//   - Dates and hours are those of the host: of TZ, or else of its local time (tzset(3)). A day of 23 or 25 hours is
+//     one day.
 // Does not: count (policy/accounts.h), refuse anybody (session/handshake.h).
 //
 //   quota 100G per month from 15     day, week (from Mon) or month (from day 1 to 28); or: none

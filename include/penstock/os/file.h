@@ -44,16 +44,16 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
 // `*error` says how to fix it. The check is of the open descriptor, so a rename does not defeat it.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
-// Replaces the contents of `path`, which its owner alone may read then; `backup` becomes what `path` was. Either the old
-// or the new contents are at `path` at any time, also if the system crashes: they are written to `path`.new, synced,
+// Replaces the contents of `path`, which its owner alone may read then; `backup` becomes what `path` was. Either the
+// old or the new contents are at `path` at any time, after a crash, too: they are written to `path`.new, synced,
 // and renamed (fsync(2), rename(2)). Returns the reason if that fails; `path` is as before then.
 std::optional<std::string> ReplaceFile(const std::string& path, const std::string& backup, std::string_view text);
 
 // Renames a file over `to`. Returns the reason if that fails.
 std::optional<std::string> RenameFile(const std::string& from, const std::string& to);
 
-// Locks a directory for this process until the descriptor is closed (flock(2)). Invalid, with the reason in `*error`, if
-// there is no such directory, it is not writable, or another process has locked it.
+// Locks a directory for this process until the descriptor is closed (flock(2)). Invalid, with the reason in `*error`,
+// if there is no such directory, it is not writable, or another process has locked it.
 Fd LockFolder(const std::string& path, std::string* error);
 
 // Appends the paths that match `pattern` (glob(7)) to `paths`, sorted, and the directories that were searched to

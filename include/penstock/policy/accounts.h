@@ -118,8 +118,8 @@ class Accounts {
     UserRefusal refusal = UserRefusal::kNone;
   };
 
-  // The configured users, null if there are none, and the limits of those without ones of their own. Applies them to the
-  // accounts that exist. Times of day are since 1970.
+  // The configured users, null if there are none, and the limits of those without ones of their own. Applies them to
+  // the accounts that exist. Times of day are since 1970.
   void Configure(std::shared_ptr<const Users> users, const UserLimits& defaults, std::chrono::milliseconds time_of_day);
 
   // Looks at the limits of all users at this time: begins periods, and finds users who may have no session any more.

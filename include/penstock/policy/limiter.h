@@ -3,7 +3,7 @@
 // Invariants:
 //   - Each admission is released exactly once, with the value that Admit returned, so the counts stay right when the
 //     limits change in between.
-//   - A client without sessions, whose token buckets have no debt, is evicted: at the latest when its table has doubled.
+//   - A client without sessions whose token buckets have no debt is evicted, at the latest when its table has doubled.
 // Does not: count the sessions of users (accounts.h), reply to refused clients (handshake.h), delay bytes (throttle.h).
 //
 // A client is an IPv4 address or an IPv6 /64: one host has a whole /64, and could use a new address of it for each

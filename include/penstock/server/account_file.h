@@ -9,8 +9,8 @@
 //
 // One line for each account. UP and DOWN are bytes of data, FIRST-SEEN and LAST-SEEN milliseconds since 1970 or 0.
 // QUOTA-USED are the bytes of the quota's period that ends at QUOTA-ENDS, seconds since 1970; 0: no quota. USER is the
-// rest of the line: a user name has neither control bytes nor blanks at its ends. DIGEST is the SipHash-2-4 of 128 bits,
-// with a key of zeros, of all bytes before its line, in hexadecimal digits. The sum finds damage, no forgery.
+// rest of the line: a user name has neither control bytes nor blanks at its ends. DIGEST is the SipHash-2-4 of 128
+// bits, with a key of zeros, of all bytes before its line, in hexadecimal digits. The sum finds damage, no forgery.
 #pragma once
 
 #include <optional>

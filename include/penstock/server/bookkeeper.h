@@ -2,7 +2,7 @@
 // saves them every few seconds and at the end. All in a thread of its own.
 // Owned by the server; its functions are called from the thread that made it.
 // Invariants:
-//   - The directory holds a whole file at any time: `accounts`, or `accounts.old`, the one before. A crash loses at most
+//   - The directory holds a whole file at any time: `accounts`, or `accounts.old`, the one before. A crash loses only
 //     what has changed since the last saving.
 //   - A file that is damaged is renamed and named in the log, never overwritten.
 //   - Two processes never use the same directory.

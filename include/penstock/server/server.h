@@ -101,8 +101,8 @@ class Server {
   // The targets with most bytes since the start, at most `limit`, counted under the same condition.
   TargetList Targets(std::size_t limit) { return surveyor_.Targets(workers_, limit); }
 
-  // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for sessions
-  // that have ended. Any thread.
+  // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for
+  // sessions that have ended. Any thread.
   std::vector<UserRow> Users() const { return shared_.accounts.ListAll(TimeOfDay()); }
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
