@@ -60,12 +60,14 @@ void Accounts::Configure(std::shared_ptr<const Users> users, const UserLimits& d
   const std::lock_guard lock(mutex_);
   users_.swap(users);  // the old table is freed after the lock
   defaults_ = defaults;
-  watched_.store(watched, std::memory_order_relaxed);
   for (auto& [user, account] : accounts_) {
-    // A user who is no longer configured keeps his limits.
+    // A user who is no longer configured keeps his limits. They must be watched while he has sessions: one that waits
+    // for more of his quota waits for its end.
     if (users_ != nullptr && users_->Find(user) != nullptr) SetLimits(account, LimitsOf(user), now);
+    watched |= account.sessions_ > 0 && account.limits_.changes();
     Look(account, now);
   }
+  watched_.store(watched, std::memory_order_relaxed);
 }
 
 UserLimits Accounts::LimitsOf(std::string_view user) const {

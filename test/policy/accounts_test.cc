@@ -222,6 +222,25 @@ TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is use
   CHECK(lease.Available() == 1'000);
 }
 
+TEST_CASE("accounts: the limits of a user whom a reload removes are watched until his sessions have ended") {
+  const InUtc utc;
+  Accounts accounts;
+  accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
+  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  const auto others = UsersOf("bob:{plain}x\n");
+  accounts.Configure(others, {}, Monday(12));
+  CHECK(accounts.watched());
+  QuotaLease lease(alice.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(1'000);
+  lease.Settle();
+  accounts.Watch(Monday(12));
+  CHECK(accounts.endings() == 1);
+  accounts.Release(alice, kClient, Monday(12));
+  accounts.Configure(others, {}, Monday(12));
+  CHECK_FALSE(accounts.watched());
+}
+
 TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
   const InUtc utc;
   AccountRecord kept{.user = "alice"};
