@@ -121,6 +121,7 @@ std::string_view Describe(Phase phase) {
   switch (phase) {
     case Phase::kServing:
       return "serving";
+    case Phase::kSuspended:
     case Phase::kDraining:
       return "draining";
     case Phase::kStopping:
@@ -152,6 +153,7 @@ Snapshot SnapshotOf(Server& server, const Log& log) {
   now.reload_error = server.last_reload_error();
   now.reload_success = server.last_reload_success();
   now.log_level = log.level();
+  now.log_format = log.format();
   now.log_lines_lost = log.lost();
   return now;
 }
@@ -182,7 +184,7 @@ void WriteInfo(Json& json, const Snapshot& now) {
   json.Key("time").Seconds(now.reload_success).Key("error");
   WriteText(json, now.reload_error);
   json.EndObject().Key("log").BeginObject().Key("level").String(Describe(now.log_level));
-  json.Key("format").String("text").Key("lost").Number(now.log_lines_lost).EndObject().EndObject();
+  json.Key("format").String(Describe(now.log_format)).Key("lost").Number(now.log_lines_lost).EndObject().EndObject();
 }
 
 void WriteErrors(Json& json, const Counters& counters) {

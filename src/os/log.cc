@@ -285,6 +285,8 @@ void Log::Write(const LogLine& line) {
   writer.changed.notify_all();
 }
 
+LogFormat Log::format() const { return writer_->format.load(std::memory_order_relaxed); }
+
 void Log::set_format(LogFormat format) { writer_->format.store(format, std::memory_order_relaxed); }
 
 std::uint64_t Log::lost() const { return writer_->lost.load(std::memory_order_relaxed); }

@@ -30,6 +30,8 @@ bool Poller::AddListener(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, 
 
 void Poller::SetListening(int fd, Cookie cookie, bool on) { Modify(fd, cookie, on ? kListening : 0); }
 
+void Poller::Remove(int fd) { static_cast<void>(Control(EPOLL_CTL_DEL, fd, {}, 0)); }
+
 // Needs no memory, so it cannot fail (epoll_ctl(2)).
 void Poller::Modify(int fd, Cookie cookie, std::uint32_t events) {
   const bool modified = Control(EPOLL_CTL_MOD, fd, cookie, events);

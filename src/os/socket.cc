@@ -115,6 +115,10 @@ Fd Listen(const Endpoint& at, std::string* error) {
   return socket;
 }
 
+void StopListening(int listener) { ::shutdown(listener, SHUT_RDWR); }
+
+bool ListenAgain(int listener) { return ::listen(listener, SOMAXCONN) == 0; }
+
 Listening ListenAlone(const Endpoint& at) {
   Fd socket = NewSocket(at, SOCK_STREAM);
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};

@@ -202,10 +202,20 @@ void Server::NoteFailedReload(std::string error) {
   last_reload_succeeded_.store(false, std::memory_order_relaxed);
 }
 
+// Any other thread may suspend and resume meanwhile.
 void Server::Enter(Phase phase) {
-  if (phase <= shared_.phase.load(std::memory_order_relaxed)) return;
-  shared_.phase.store(phase, std::memory_order_release);
+  Phase before = shared_.phase.load(std::memory_order_relaxed);
+  while (before < phase && !shared_.phase.compare_exchange_weak(before, phase, std::memory_order_acq_rel)) {
+  }
   for (const auto& worker : workers_) worker->Wake();
+}
+
+// Goes to `to` unless it is there, if the phase is `from`.
+bool Server::Change(Phase from, Phase to) {
+  Phase before = from;
+  if (!shared_.phase.compare_exchange_strong(before, to, std::memory_order_acq_rel)) return before == to;
+  for (const auto& worker : workers_) worker->Wake();
+  return true;
 }
 
 std::uint64_t Server::Sum(Gauge Gauges::*gauge) const {

@@ -229,13 +229,14 @@ void Worker::OnWake() {
   const std::uint32_t endings = shared_.accounts.endings();
   if (std::exchange(endings_seen_, endings) != endings) limited_next_ = 0;
   DeliverLogins();
-  if (shared_.phase.load(std::memory_order_acquire) != Phase::kServing) BeginDrain();
+  FollowPhase();
 }
 
 // Takes a question, unless it still has one, and answers a part of it.
 void Worker::AnswerDesk() {
   if (inquiry_ == nullptr) inquiry_ = desk_.Take();
   if (inquiry_ == nullptr) return;  // the asker has taken it back
+  FollowPhase();
   if (Answer(*inquiry_)) desk_.Return(std::move(inquiry_));
 }
 
@@ -317,13 +318,50 @@ Cookie Worker::CookieOf(const Listener& listener) const {
   return {kTagListener, {static_cast<std::uint32_t>(&listener - listeners_.data()), 0}};
 }
 
+void Worker::FollowPhase() {
+  const Phase phase = shared_.phase.load(std::memory_order_acquire);
+  if (phase == phase_) return;
+  phase_ = phase;
+  if (phase == Phase::kServing) {
+    Resume();
+  } else {
+    BeginDrain();
+  }
+}
+
 // A client in the backlog is connected already, so it is still accepted, once there is a permit. Connections that come
-// later are reset when the listener is closed.
+// later are reset when the listener is closed or suspended.
 void Worker::BeginDrain() {
   for (Listener& listener : listeners_) {
-    if (listener.backlog_left) continue;
-    listener.backlog_left = BacklogOf(listener.socket.get());
+    if (!listener.socket.valid()) continue;
+    if (!listener.backlog_left) listener.backlog_left = BacklogOf(listener.socket.get());
     listener.batch = kAcceptsPerTurn;
+    if (listener.backlog_left == 0) EndListening(listener);
+  }
+}
+
+// The backlog of its drain is empty. A suspended listener keeps its port, for Resume.
+void Worker::EndListening(Listener& listener) {
+  if (phase_ != Phase::kSuspended) return listener.socket.Close();
+  if (std::exchange(listener.suspended, true)) return;
+  poller_.Remove(listener.socket.get());  // it would report a hang-up in every turn
+  StopListening(listener.socket.get());
+  listener.ready = false;
+  listener.watched = true;
+}
+
+// The program that steers connections by CPU has gone with the listeners: the kernel spreads connections by their
+// addresses from now on.
+void Worker::Resume() {
+  for (Listener& listener : listeners_) {
+    listener.backlog_left.reset();
+    if (!std::exchange(listener.suspended, false)) continue;
+    listener.batch = 1;
+    const int socket = listener.socket.get();
+    if (ListenAgain(socket) && poller_.AddListener(socket, CookieOf(listener))) continue;
+    StopListening(socket);
+    listener.suspended = true;
+    log_.Write(LogLine(LogLevel::kError, "cannot-listen").Number("worker", number_).Text("reason", "out of memory"));
   }
 }
 
@@ -432,7 +470,7 @@ void Worker::ExpireDeadlines() {
 
 void Worker::AcceptAll() {
   for (Listener& listener : listeners_) {
-    if (!listener.socket.valid()) continue;
+    if (!listener.socket.valid() || listener.suspended) continue;
     // After a pause without waiting for an event: in the next turn, the permit would be another worker's. While
     // draining, too: no event reports that the backlog has become empty.
     const bool ready = std::exchange(listener.ready, false) || !listener.watched || listener.backlog_left;
@@ -442,7 +480,7 @@ void Worker::AcceptAll() {
       listener.watched = !listener.watched;
       poller_.SetListening(listener.socket.get(), CookieOf(listener), listener.watched);
     }
-    if (listener.backlog_left == 0) listener.socket.Close();
+    if (listener.backlog_left == 0) EndListening(listener);
   }
 }
 

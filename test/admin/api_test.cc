@@ -152,7 +152,7 @@ TEST_CASE("api: what was asked for is readable for names and for addresses") {
 TEST_CASE("api: bytes of a client stay inside their string") {
   SessionRow row = Row();
   row.command = Command::kConnect;
-  row.user = std::string("\"},{\"\\\0\x1b[31m\xff\xc2\x9f\xe2\x80\xa8", 20);
+  row.user = std::string("\"},{\"\\\0\x1b[31m\xff\xc2\x9f\xe2\x80\xa8", 18);
   row.asked = "\"\xed\xa0\x80\n";
   const std::string text = TextOf(WriteSession, row, std::optional<std::uint64_t>());
   CHECK(text.find(R"("user":"\"},{\"\\\u0000\u001b[31m)"

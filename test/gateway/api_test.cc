@@ -210,9 +210,14 @@ TEST_CASE("api: hostile names of users and targets stay inside their strings") {
     clients.push_back(gateway.Client());
     clients.back().Send("05 01 02"_hex + '\x01' + static_cast<char>(name.size()) + name + "\x05wrong");
   }
-  // Each verification takes its time, and meanwhile the sessions are in the list or have ended.
-  for (int i = 0; i < 20; ++i) {
-    const Answer list = admin.Get("/api/v1/sessions?limit=1000");
+  // A session whose login has failed stays until its client closes, so all names come into the list.
+  Answer list;
+  const auto shows_all = [&] {
+    list = admin.Get("/api/v1/sessions?limit=1000&state=closing");
+    return Rows(list) == clients.size();
+  };
+  CHECK(WaitUntil(shows_all));
+  {
     CHECK(list.status == 200);
     for (const char c : list.body.substr(0, list.body.size() - 1)) {
       const auto byte = static_cast<unsigned char>(c);
@@ -238,13 +243,13 @@ TEST_CASE("api: hostile paths and queries are refused, and the gateway goes on")
     CHECK(answer.status == 400);
   }
   for (const std::string_view id : {"0-0", "0-0-0-0", "-1-0-0", "0-0-16777216", "4294967294-4294967294-16777215",
-                                    "0-4294967294-0", "%30-0-00", "x", "..", "0-0-%00"}) {
+                                    "0-4294967294-0", "x", "..", "0-0-%00"}) {
     CAPTURE(id);
     CHECK(admin.Get("/api/v1/sessions/" + std::string(id)).status >= 400);
     CHECK(admin.Change("DELETE", "/api/v1/sessions/" + std::string(id)).status >= 400);
   }
   CHECK(Rows(admin.Get("/api/v1/sessions?after=4294967294-4294967294-16777215")) == 0);
-  CHECK(Rows(admin.Get("/api/v1/sessions?user=%00")) == 0);
+  CHECK(Rows(admin.Get("/api/v1/sessions?user=%ff")) == 0);
   PingPong(session, 1);
 }
 

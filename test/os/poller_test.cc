@@ -193,6 +193,22 @@ TEST_CASE("poller: a listener is reported while a connection waits, except while
   CHECK(poller.Wait(0ns) == 0);
 }
 
+TEST_CASE(
+    "poller: a listener that was removed has no events, not even that it listens no more, and can be added again") {
+  Poller poller;
+  const Listening listening = ListenAlone({*IpAddress::Parse("127.0.0.1"), 0});
+  REQUIRE(listening.fault == Fault::kNone);
+  const int listener = listening.socket.get();
+  REQUIRE(poller.AddListener(listener, {6, {}}));
+  poller.Remove(listener);
+  StopListening(listener);
+  CHECK(poller.Wait(0ns) == 0);
+  REQUIRE(ListenAgain(listener));
+  REQUIRE(poller.AddListener(listener, {6, {}}));
+  const Connecting first = Connect(LocalEndpoint(listener));
+  CHECK(poller.Wait(unit::kTestTimeout) == 1);
+}
+
 TEST_CASE("poller: a closed descriptor has no events") {
   Poller poller;
   Pair pair = TcpPair();

@@ -60,6 +60,30 @@ TEST_CASE("socket: a listener is non-blocking, close-on-exec, and shares its por
   CHECK(LocalEndpoint(second.get()) == at);
 }
 
+TEST_CASE("socket: a listener that stops listening keeps its port, and listens there again") {
+  const Fd listener = MustListen(At("127.0.0.1:0"));
+  const Endpoint at = LocalEndpoint(listener.get());
+  const auto fault = [&at] {
+    const Connecting client = Connect(at);
+    if (client.fault != Fault::kNone) return client.fault;
+    pollfd writable{client.socket.get(), POLLOUT, 0};
+    REQUIRE(::poll(&writable, 1, 10'000) == 1);
+    return ConnectFault(client.socket.get());
+  };
+  for (int i = 0; i < 3; ++i) {
+    CHECK(fault() == Fault::kNone);
+    StopListening(listener.get());
+    CHECK(fault() == Fault::kRefused);
+    CHECK(LocalEndpoint(listener.get()) == at);
+    CHECK(InUse(at));
+    CHECK(Accept(listener.get()).status != Accepted::Status::kTaken);
+    StopListening(listener.get());  // changes nothing
+    CHECK(ListenAgain(listener.get()));
+  }
+  CHECK(fault() == Fault::kNone);
+  CHECK(Accept(listener.get()).status == Accepted::Status::kTaken);
+}
+
 TEST_CASE("socket: the message about a failed Listen has the address") {
   std::string error;
   CHECK_FALSE(Listen(At("203.0.113.1:0"), &error).valid());

@@ -66,6 +66,7 @@ LogLine& LogLine::Seconds(std::string_view, std::chrono::nanoseconds) { Absent()
 Log::Log(int, LogLevel level, LogFormat) : level_(level) { Absent(); }
 Log::~Log() { Absent(); }
 void Log::Write(const LogLine&) { Absent(); }
+LogFormat Log::format() const { Absent(); }
 void Log::set_format(LogFormat) { Absent(); }
 std::uint64_t Log::lost() const { Absent(); }
 bool LogPace::Due(std::string_view, TimePoint) { Absent(); }
@@ -85,6 +86,7 @@ Poller::Poller() { Absent(); }
 bool Poller::Add(int, Cookie) { Absent(); }
 void Poller::WatchWrites(int, Cookie) { Absent(); }
 bool Poller::AddListener(int, Cookie) { Absent(); }
+void Poller::Remove(int) { Absent(); }
 void Poller::SetListening(int, Cookie, bool) { Absent(); }
 bool Poller::AddReader(int, Cookie) { Absent(); }
 int Poller::Wait(std::optional<std::chrono::nanoseconds>) { Absent(); }
@@ -111,6 +113,8 @@ RouteKind RouteTable::KindOf(const IpAddress&, const Source*) { Absent(); }
 
 Fd Listen(const Endpoint&, std::string*) { Absent(); }
 bool InUse(const Endpoint&) { Absent(); }
+void StopListening(int) { Absent(); }
+bool ListenAgain(int) { Absent(); }
 Listening ListenAlone(const Endpoint&) { Absent(); }
 Accepted Accept(int) { Absent(); }
 bool SteerByCpu(int, std::span<const unsigned>) { Absent(); }

@@ -47,6 +47,7 @@ struct Snapshot {
   std::string reload_error;
   std::chrono::milliseconds reload_success{0};  // when the configuration in force was loaded
   LogLevel log_level = LogLevel::kNotice;
+  LogFormat log_format = LogFormat::kText;
   std::uint64_t log_lines_lost = 0;
 };
 

@@ -85,6 +85,7 @@ class Log {
   // Any thread.
   LogLevel level() const { return level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
+  LogFormat format() const;
   void set_format(LogFormat format);  // of lines from now on
 
   // Queues a line, with the time of day in front. Takes a lock while it copies the line.

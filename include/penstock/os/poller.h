@@ -83,6 +83,9 @@ class Poller {
   // Reports an `fd` of AddListener, with the same `cookie`, from now on, or does not.
   void SetListening(int fd, Cookie cookie, bool on);
 
+  // Forgets `fd`, so that it can be added again.
+  void Remove(int fd);
+
   // Waits for events, for at most `timeout`; without a timeout for ever, with zero not at all. Returns the number of
   // events, at most kEventsPerTurn; 0 also after EINTR.
   int Wait(std::optional<std::chrono::nanoseconds> timeout);

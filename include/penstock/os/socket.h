@@ -37,6 +37,13 @@ Fd Listen(const Endpoint& at, std::string* error);
 // user share the port unnoticed.
 bool InUse(const Endpoint& at);
 
+// Ends listening: connections in the backlog are reset, and new ones refused. The socket keeps its port (shutdown(2) of a
+// listener; Linux, inet_shutdown).
+void StopListening(int listener);
+
+// Makes a socket of Listen listen again after StopListening (listen(2)). False if the kernel has no memory for that.
+[[nodiscard]] bool ListenAgain(int listener);
+
 struct Listening {
   Fd socket;    // invalid exactly when `fault` is set
   Fault fault;  // kOther: the port is in use

@@ -85,8 +85,8 @@ class Server {
   }
 
   // What the workers have counted, together or each; the sessions of `filter` after `after`, at most `limit`; and the
-  // end of all sessions of `filter`, with a reset of both sides (survey.h). Any thread, but not while the server is destroyed. Each returns
-  // within kAnswerTimeout, also if a worker has ended or does not answer.
+  // end of all sessions of `filter`, with a reset of both sides (survey.h). Any thread, but not while the server is
+  // destroyed. Each returns within kAnswerTimeout, also if a worker has ended or does not answer.
   Totals Survey() { return surveyor_.Survey(workers_); }
   std::vector<Totals> SurveyEach() { return surveyor_.SurveyEach(workers_); }
   SessionList Sessions(const SessionFilter& filter, std::size_t limit, std::optional<SessionId> after = {}) {
@@ -104,6 +104,12 @@ class Server {
   // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for
   // sessions that have ended. Any thread.
   std::vector<UserRow> Users() const { return shared_.accounts.ListAll(TimeOfDay()); }
+
+  // Suspend accepts the connections that are in the backlog now, and then refuses clients until Resume; the listeners
+  // keep their ports, and sessions continue. Every worker that answers the next Survey has done it. False if the gateway
+  // drains or stops: it does not serve again. Any thread.
+  bool Suspend() { return Change(Phase::kServing, Phase::kSuspended); }
+  bool Resume() { return Change(Phase::kSuspended, Phase::kServing); }
 
   // Accepts only the connections that are in the backlog now. The workers finish when the last session has ended.
   void Drain() { Enter(Phase::kDraining); }
@@ -142,6 +148,7 @@ class Server {
   void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
   void ConfigureAccounts();
   void Enter(Phase phase);
+  bool Change(Phase from, Phase to);
 
   template <class ValueOf>
   std::uint64_t SumOver(ValueOf value_of) const {

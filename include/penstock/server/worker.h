@@ -22,7 +22,8 @@
 //                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most. Both are
 //                kSharedTurnBytes if a session that moves no bulk has had an event lately.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
-//   6. Answer    If another thread has asked: the totals, or kSurveyedPerTurn slots of sessions. Then no session is in
+//   6. Answer    If another thread has asked: follows the phase, so that who has changed it and asks finds the listeners
+//                in it, and answers: the totals, or kSurveyedPerTurn slots of sessions. Then no session is in
 //                the middle of a step, so the totals agree with each other (counters.h).
 //   7. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
 //                further turn in a row, kAcceptsPerTurn at most. A single client thus costs no accept(2) that finds the
@@ -77,8 +78,9 @@ namespace penstock {
 // In life order.
 enum class Phase : std::uint8_t {
   kServing,
-  kDraining,  // only the connections in the backlog are accepted; sessions continue
-  kStopping,  // all sessions end at once; relays are reset
+  kSuspended,  // new clients are refused; sessions continue, and the gateway may serve again
+  kDraining,   // only the connections in the backlog are accepted; sessions continue
+  kStopping,   // all sessions end at once; relays are reset
 };
 
 // What all workers of a server share, beside constants. Used when a session begins or ends, never for a byte.
@@ -133,6 +135,7 @@ class Worker {
     bool ready = false;                         // a connection waits in the backlog, as of this turn's wait
     bool watched = true;                        // the poller reports it; not while accepting is paused
     int batch = 1;                              // the maximum of connections to accept in the next turn
+    bool suspended = false;                     // it does not listen, but keeps its port
     std::optional<std::size_t> backlog_left{};  // draining: connections still to accept, of the backlog at its start
   };
 
@@ -162,7 +165,10 @@ class Worker {
   void EndSessions(Inquiry& inquiry);
 
   Cookie CookieOf(const Listener& listener) const;
+  void FollowPhase();
   void BeginDrain();
+  void EndListening(Listener& listener);
+  void Resume();
   bool listening() const;
   void AcceptAll();
   void AcceptFrom(Listener& listener);
@@ -192,6 +198,7 @@ class Worker {
   std::uint32_t endings_seen_ = 0;                // Accounts::endings
   Counters counters_;
   Gauges gauges_;
+  Phase phase_ = Phase::kServing;  // that the listeners are in
   Clock clock_;
   Poller poller_;
   WakeUp wake_;
