@@ -3,6 +3,7 @@
 #include <getopt.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -122,7 +123,21 @@ class OptionReader {
 
   Error Apply(const Option& option, const Directive& directive) {
     if (option.needs_restart()) line_.startup_values[option.name].emplace_back(directive.value);
-    return option.Set(directive, line_, policy_);
+    auto error = option.Set(directive, line_, policy_);
+    if (!error) Keep(option, directive);
+    return error;
+  }
+
+  // For those who ask for the options in force. The password of a user is no business of theirs.
+  void Keep(const Option& option, const Directive& directive) {
+    std::string_view value = directive.value;
+    if (option.name == std::string_view("user")) value = value.substr(0, value.find(':'));
+    if (option.value == nullptr) value = "yes";
+    if (option.repeat == Option::Repeat::kNever) {
+      std::erase_if(line_.given, [&option](const OptionValue& before) { return before.option == option.name; });
+    }
+    const std::string place = directive.where.substr(0, directive.where.rfind(": "));
+    line_.given.push_back({option.name, std::string(value), directive.file.empty() ? "command line" : place});
   }
 
   // Sets and checks what depends on all options.
@@ -208,6 +223,32 @@ std::string NeedsRestart(const CommandLine& running, const CommandLine& later) {
     if (!same) names += (names.empty() ? "" : ", ") + std::string(option.name);
   }
   return names;
+}
+
+std::vector<OptionValue> OptionsInForce(const std::vector<OptionValue>& at_start, const std::vector<OptionValue>& now,
+                                        const Settings& running) {
+  // Those whose default, and perhaps whose value, depend on the system.
+  const std::map<std::string_view, std::size_t> numbers{{"workers", running.workers},
+                                                        {"login-threads", running.login_threads},
+                                                        {"max-connections", running.connections_max}};
+  constexpr std::string_view kEndAtOnce[] = {"check", "help", "version"};
+  std::vector<OptionValue> all;
+  const Settings defaults;
+  for (const Option& option : Options()) {
+    if (std::ranges::find(kEndAtOnce, option.name) != std::end(kEndAtOnce)) continue;
+    const std::size_t before = all.size();
+    for (const OptionValue& given : option.command_line_only() || option.needs_restart() ? at_start : now) {
+      if (given.option == option.name) all.push_back(given);
+    }
+    if (all.size() == before) {
+      all.push_back({option.name, std::nullopt, "default"});
+      if (option.show_default != nullptr) all.back().value = option.show_default(defaults);
+      if (option.value == nullptr) all.back().value = "no";
+    }
+    const auto number = numbers.find(option.name);
+    if (number != numbers.end()) all.back().value = std::to_string(number->second);
+  }
+  return all;
 }
 
 }  // namespace penstock

@@ -802,5 +802,54 @@ TEST_CASE("config: a token is one line in a private file, and an error does not 
   CHECK(Contains(ErrorIn({"--admin-token-file", directory.PathOf("missing")}), "No such file"));
 }
 
+// The values of `option` among those in force, "VALUE from SOURCE", with " | " between two.
+std::string InForce(std::string_view option, const CommandLine& start, const CommandLine& reloaded,
+                    const Settings& running) {
+  std::string text;
+  for (const OptionValue& each : OptionsInForce(start.given, reloaded.given, running)) {
+    if (each.option != option) continue;
+    text += (text.empty() ? "" : " | ") + each.value.value_or("nothing") + " from " + each.source;
+  }
+  return text;
+}
+
+TEST_CASE("config: the options in force have their values, their places and no password") {
+  const test::TempDirectory directory;
+  const std::string file = directory.Write(
+      "conf", "idle-timeout 5m\nworkers 3\nallow client 10.0.0.0/8\nuser bob:hidden\nlisten 127.0.0.1:1\n");
+  const CommandLine line = Parse({"--config", file, "--user", "alice:se:cret", "--deny", "target private",
+                                  "--idle-timeout=1m", "--idle-timeout", "2m", "--allow-core-dumps"});
+  REQUIRE(line.action == Action::kRun);
+  Settings running = line.settings;
+  running.connections_max = 500;
+  const auto in_force = [&](std::string_view option) { return InForce(option, line, line, running); };
+  CHECK(in_force("config") == file + " from command line");
+  CHECK(in_force("idle-timeout") == "2m from command line");  // the last one, and not that of the file
+  CHECK(in_force("workers") == "3 from " + file + ":2");
+  CHECK(in_force("user") == "alice from command line | bob from " + file + ":4");
+  CHECK(in_force("deny") == "target private from command line");
+  CHECK(in_force("allow") == "client 10.0.0.0/8 from " + file + ":3");
+  CHECK(in_force("listen") == "127.0.0.1:1 from " + file + ":5");
+  CHECK(in_force("max-connections") == "500 from default");
+  CHECK(in_force("login-threads") == "2 from default");
+  CHECK(in_force("connect-timeout") == "10s from default");
+  CHECK(in_force("bandwidth") == "nothing from default");
+  CHECK(in_force("allow-core-dumps") == "yes from command line");
+  for (const std::string_view none : {"check", "help", "version"}) CHECK(in_force(none) == "");
+  for (const OptionValue& each : OptionsInForce(line.given, line.given, running)) {
+    CHECK_FALSE(Contains(each.value.value_or(""), "cret"));
+    CHECK_FALSE(Contains(each.value.value_or(""), "hidden"));
+  }
+}
+
+TEST_CASE("config: after a reload, options that need a restart are in force as they were") {
+  const CommandLine start = Parse({"--workers", "2", "--idle-timeout", "5m", "--bandwidth", "1M"});
+  const CommandLine reloaded = Parse({"--workers", "3", "--idle-timeout", "6m", "--bandwidth", "2M"});
+  const auto in_force = [&](std::string_view option) { return InForce(option, start, reloaded, start.settings); };
+  CHECK(in_force("workers") == "2 from command line");
+  CHECK(in_force("idle-timeout") == "5m from command line");
+  CHECK(in_force("bandwidth") == "2M from command line");
+}
+
 }  // namespace
 }  // namespace penstock

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,15 @@
 namespace penstock {
 
 inline constexpr std::string_view kProgramVersion = "0.1.0";
+
+// An option and one of its values.
+struct OptionValue {
+  std::string option;
+  std::optional<std::string> value;  // as given, but no password; nothing: not given, and no default that is a value
+  std::string source;                // "FILE:LINE", "command line" or "default"
+
+  bool operator==(const OptionValue&) const = default;
+};
 
 struct CommandLine {
   enum class Action { kRun, kCheck, kHelp, kVersion, kError };
@@ -29,6 +39,8 @@ struct CommandLine {
 
   // By option: the given values that hold until the program ends.
   std::map<std::string, std::vector<std::string>> startup_values;
+
+  std::vector<OptionValue> given;  // in the order in which they count: the command line, then the file
 
   bool exposes_password = false;  // --user is on the command line, so the process list shows a password
 };
@@ -46,5 +58,11 @@ CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpu
 
 // The options that `later` changes but a reload does not apply, such as "listen, workers"; empty if there are none.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
+
+// All options with the values that hold in a gateway that runs with `running`: those that need a restart were `at_start`,
+// the others are from the last reload, `now`. In the order of the table of options; an option that was given several
+// times has a value for each. Without those that end the program at once.
+std::vector<OptionValue> OptionsInForce(const std::vector<OptionValue>& at_start, const std::vector<OptionValue>& now,
+                                        const Settings& running);
 
 }  // namespace penstock
