@@ -7,12 +7,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -22,8 +25,10 @@
 #include "penstock/admin/admin.h"
 #include "penstock/admin/routes.h"
 #include "penstock/base/endpoint.h"
+#include "penstock/base/limits.h"
 #include "penstock/base/prefix.h"
 #include "penstock/base/quantity.h"
+#include "penstock/base/shared_box.h"
 #include "penstock/config/config.h"
 #include "penstock/config/options.h"
 #include "penstock/os/clock.h"
@@ -106,8 +111,58 @@ class OptionReader {
   Thread thread_;
 };
 
+// Reloads that another thread asks the main thread for, and their outcome.
+class ReloadRequests {
+ public:
+  // The other thread: waits for a reload that begins after this call. Returns its error, empty: it succeeded; nothing
+  // if it has not ended within kAnswerTimeout.
+  std::optional<std::string> Ask() {
+    const TimePoint deadline = SteadyNow() + kAnswerTimeout;
+    std::uint64_t number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      number = ++asked_;
+    }
+    wanted_.Raise();
+    for (;;) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (done_ >= number) return error_;
+      }
+      const auto left = deadline - SteadyNow();
+      if (left.count() <= 0) return std::nullopt;
+      static_cast<void>(ended_.WaitFor(left));
+    }
+  }
+
+  // The main thread: a descriptor that is readable after Ask; a reload begins; it ends with `error`.
+  int wanted_fd() const { return wanted_.fd(); }
+  void Take() const { wanted_.Clear(); }
+  void Begin() {
+    const std::lock_guard lock(mutex_);
+    begun_ = asked_;
+  }
+  void End(std::string_view error) {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = begun_;
+      error_ = error;
+    }
+    ended_.Post();
+  }
+
+ private:
+  WakeUp wanted_;
+  Semaphore ended_;
+  std::mutex mutex_;  // guards the rest
+  std::uint64_t asked_ = 0;
+  std::uint64_t begun_ = 0;  // of those that were asked for, the last one that the present reload serves
+  std::uint64_t done_ = 0;
+  std::string error_;
+};
+
 // The gateway as a program, from its parsed command line to its exit status.
-class Program {
+class Program : public Operations {
  public:
   // `arguments` as main gets them, and `line`, parsed from them.
   Program(int count, char* const* arguments, CommandLine line)
@@ -116,8 +171,15 @@ class Program {
         line_(std::move(line)),
         log_(STDERR_FILENO, line_.settings.policy.log_level, line_.settings.policy.log_format) {}
 
+  std::optional<std::string> Reload() override { return reload_requests_.Ask(); }
+
+  std::vector<OptionValue> Options() override {
+    return OptionsInForce(line_.given, *options_.Take(), server_->settings());
+  }
+
   int Run() {
     std::string error;
+    options_.Put(line_.given);
     server_ = Server::Start(line_.settings, log_, &error);
     if (server_ == nullptr || !StartAdmin(&error)) {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
@@ -152,7 +214,7 @@ class Program {
   bool StartAdmin(std::string* error) {
     const AdminSettings& settings = server_->settings().admin;
     if (settings.listeners() == 0) return true;
-    admin_ = Admin::Start(settings, RoutesOf(*server_, log_), error);
+    admin_ = Admin::Start(settings, RoutesOf(*server_, log_, *this), error);
     return admin_ != nullptr;
   }
 
@@ -166,18 +228,25 @@ class Program {
     }
   }
 
-  // Returns at a signal other than SIGHUP, at `deadline`, or when all workers have finished. Reloads at SIGHUP.
+  // Returns at a signal other than SIGHUP, at `deadline`, or when all workers have finished. Reloads at SIGHUP, and for
+  // the admin interface.
   void WaitForStop(TimePoint deadline) {
     while (!server_->finished()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyNow());
       if (left.count() <= 0) return;
       constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
-      pollfd waiting[] = {
-          {signals_.get(), POLLIN, 0}, {server_->finished_fd(), POLLIN, 0}, {reader_.done_fd(), POLLIN, 0}};
+      pollfd waiting[] = {{signals_.get(), POLLIN, 0},
+                          {server_->finished_fd(), POLLIN, 0},
+                          {reader_.done_fd(), POLLIN, 0},
+                          {reload_requests_.wanted_fd(), POLLIN, 0}};
       if (::poll(waiting, std::size(waiting), static_cast<int>(std::min(left, kHour).count())) <= 0) continue;
       signalfd_siginfo taken;
       if ((waiting[0].revents & POLLIN) != 0 && ::read(signals_.get(), &taken, sizeof taken) == sizeof taken) {
         if (taken.ssi_signo != SIGHUP) return;
+        reload_wanted_ = true;
+      }
+      if ((waiting[3].revents & POLLIN) != 0) {
+        reload_requests_.Take();
         reload_wanted_ = true;
       }
       if ((waiting[2].revents & POLLIN) != 0) FinishReload(reader_.Finish());
@@ -226,6 +295,7 @@ class Program {
   // A file that changes while it is read may be read in part, so a SIGHUP during a reload causes another reload.
   void StartReload() {
     reload_wanted_ = false;
+    reload_requests_.Begin();
     const RunningGateway running{server_->listening(), server_->settings().guard.trust_loopback};
     if (!reader_.Start(count_, arguments_, running)) RefuseReload("cannot start a thread that reads the options");
   }
@@ -233,6 +303,7 @@ class Program {
   void RefuseReload(std::string_view reason) {
     server_->NoteFailedReload(std::string(reason));
     log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
+    reload_requests_.End(reason);
   }
 
   // After an error the policy is as before.
@@ -241,10 +312,12 @@ class Program {
     log_.set_level(line.settings.policy.log_level);
     log_.set_format(line.settings.policy.log_format);
     server_->Reload(std::move(line.settings.policy));
+    options_.Put(line.given);
     LogLine reloaded(LogLevel::kNotice, "reload");
     const std::string restart = NeedsRestart(line_, line);
     if (!restart.empty()) reloaded.Text("needs-restart", restart);
     log_.Write(reloaded);
+    reload_requests_.End({});
   }
 
   const int count_;
@@ -252,6 +325,8 @@ class Program {
   CommandLine line_;
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
+  SharedBox<std::vector<OptionValue>> options_{{}};  // as of the last reload
+  ReloadRequests reload_requests_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Admin> admin_;  // destroyed before the server, of which it reads
   OptionReader reader_;

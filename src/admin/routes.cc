@@ -93,7 +93,7 @@ void AddSnapshots(Server& server, const Log& log, std::vector<Route>& routes) {
 
 }  // namespace
 
-std::vector<Route> RoutesOf(Server& server, const Log& log) {
+std::vector<Route> RoutesOf(Server& server, Log& log, Operations& operations) {
   std::vector<Route> routes{
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
@@ -104,7 +104,8 @@ std::vector<Route> RoutesOf(Server& server, const Log& log) {
        }},
   };
   AddSnapshots(server, log, routes);
-  AddSessionRoutes(server, routes);
+  AddSessionRoutes(server, log, routes);
+  AddControlRoutes(server, log, operations, routes);
   AddHistoryRoutes(server, routes);
   AddEventRoute(server, log, routes);
   for (Route& route : PageRoutes()) routes.push_back(std::move(route));

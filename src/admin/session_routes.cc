@@ -26,7 +26,7 @@ constexpr std::string_view kNoAnswer = "a worker does not answer";
 // The lists of sessions and their rates. Used by the routes, on their thread.
 class SessionRoutes {
  public:
-  explicit SessionRoutes(Server& server) : server_(server) {}
+  SessionRoutes(Server& server, Log& log) : server_(server), log_(log) {}
 
   Response List(const Request& request);
   Response One(const Request& request);
@@ -42,7 +42,10 @@ class SessionRoutes {
   std::vector<Rated> WithRates(std::vector<SessionRow> rows);
   std::vector<Rated> Sorted(const SessionQuery& query, bool* complete);
 
+  Response End(const SessionFilter& filter, bool one) const;
+
   Server& server_;
+  Log& log_;
   SessionRates rates_;
 };
 
@@ -124,8 +127,13 @@ Response SessionRoutes::One(const Request& request) {
   return JsonResponse(200, json);
 }
 
-Response Ended(const SessionsEnded& ended) {
+Response SessionRoutes::End(const SessionFilter& filter, bool one) const {
+  const SessionsEnded ended = server_.EndSessions(filter);
+  if (ended.count > 0) {
+    log_.Write(LogLine(LogLevel::kNotice, "admin").Text("action", "end-sessions").Number("sessions", ended.count));
+  }
   if (!ended.complete) return JsonError(503, "a worker does not answer; it may still end sessions");
+  if (one && ended.count == 0) return JsonError(404, kNoSession);
   Json json;
   json.BeginObject().Key("ended").Number(ended.count).EndObject();
   return JsonResponse(200, json);
@@ -135,21 +143,20 @@ Response SessionRoutes::EndOne(const Request& request) const {
   if (!request.query.empty()) return JsonError(400, "this takes no parameter");
   const auto id = SessionId::Parse(std::string_view(request.path).substr(kSessionPath.size()));
   if (!id) return JsonError(404, kNoSession);
-  const SessionsEnded ended = server_.EndSessions({.id = id});
-  return ended.complete && ended.count == 0 ? JsonError(404, kNoSession) : Ended(ended);
+  return End({.id = id}, true);
 }
 
 Response SessionRoutes::EndSome(const Request& request) const {
   SessionQuery query;
   if (const auto error = ParseSessionQuery(request, false, &query)) return JsonError(400, *error);
   if (!query.filters) return JsonError(400, "name the sessions: client, user, target, state or command");
-  return Ended(server_.EndSessions(query.filter));
+  return End(query.filter, false);
 }
 
 }  // namespace
 
-void AddSessionRoutes(Server& server, std::vector<Route>& routes) {
-  const auto sessions = std::make_shared<SessionRoutes>(server);
+void AddSessionRoutes(Server& server, Log& log, std::vector<Route>& routes) {
+  const auto sessions = std::make_shared<SessionRoutes>(server, log);
   routes.push_back({Method::kGet, "/api/v1/sessions", [=](const Request& r) { return sessions->List(r); }});
   routes.push_back({Method::kDelete, "/api/v1/sessions", [=](const Request& r) { return sessions->EndSome(r); }});
   routes.push_back({Method::kGet, "/api/v1/sessions/*", [=](const Request& r) { return sessions->One(r); }});

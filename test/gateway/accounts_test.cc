@@ -20,6 +20,7 @@
 #include "penstock/os/file.h"
 #include "penstock/os/random.h"
 #include "penstock/server/account_file.h"
+#include "test/support/admin.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
 #include "test/support/program.h"
@@ -468,7 +469,8 @@ std::string AskAdmin(const TestGateway& gateway, const std::string& target) {
   AdminSettings settings;
   settings.addresses = {kLoopback};
   std::string error;
-  const auto admin = Admin::Start(settings, RoutesOf(gateway.server(), gateway.log()), &error);
+  TestOperations operations;
+  const auto admin = Admin::Start(settings, RoutesOf(gateway.server(), gateway.log(), operations), &error);
   REQUIRE_MESSAGE(admin != nullptr, error);
   const Peer client = Peer::To(admin->listening()[0]);
   client.Send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

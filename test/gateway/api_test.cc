@@ -14,6 +14,8 @@
 #include "test/support/admin.h"
 #include "test/support/exchange.h"
 #include "test/support/gateway.h"
+#include "test/support/held_thread.h"
+#include "test/support/process.h"
 #include "test/support/temp_directory.h"
 #include "test/support/wait.h"
 
@@ -251,6 +253,113 @@ TEST_CASE("api: hostile paths and queries are refused, and the gateway goes on")
   CHECK(Rows(admin.Get("/api/v1/sessions?after=4294967294-4294967294-16777215")) == 0);
   CHECK(Rows(admin.Get("/api/v1/sessions?user=%ff")) == 0);
   PingPong(session, 1);
+}
+
+TEST_CASE("api: drain refuses new clients and keeps sessions and ports; undrain serves on the same ports") {
+  Settings settings = TestSettings();
+  settings.workers = 2;
+  settings.listen.push_back(kLoopback6);
+  const TestGateway gateway(settings);
+  const AdminOf admin(gateway);
+  const TargetListener listener;
+  const auto session = gateway.Open(listener);
+  for (int i = 0; i < 20; ++i) {
+    CHECK(admin.Change("POST", "/api/v1/drain").body == "{\"phase\":\"draining\"}\n");
+    for (std::size_t at = 0; at < 2; ++at) CHECK_THROWS(Peer::To(gateway.at(at)));
+    CHECK(admin.Get("/readyz").status == 503);
+    CHECK(admin.Get("/readyz").body == "draining\n");
+    PingPong(session, 1);
+    CHECK(admin.Change("POST", "/api/v1/undrain").body == "{\"phase\":\"serving\"}\n");
+    for (std::size_t at = 0; at < 2; ++at) {
+      const Peer client = Peer::To(gateway.at(at));
+      client.Send("05 01 00"_hex);
+      CHECK(client.Receive(2) == "05 00"_hex);
+    }
+    CHECK(admin.Get("/readyz").status == 200);
+  }
+  Contains(admin.Get("/api/v1/info"), R"("phase":"serving","ready":true,)");
+  CHECK(admin.Change("POST", "/api/v1/drain").status == 200);
+  CHECK(admin.Change("POST", "/api/v1/drain").status == 200);  // it drains already
+  Contains(admin.Get("/api/v1/info"), R"("phase":"draining","ready":false,"reason":"draining",)");
+  CHECK(admin.Change("POST", "/api/v1/undrain").status == 200);
+  CHECK(admin.Change("POST", "/api/v1/undrain").status == 200);  // it serves already
+}
+
+TEST_CASE("api: a gateway that drains without sessions stays, costs no CPU time, and stops when it is told to") {
+  TestGateway gateway;
+  const AdminOf admin(gateway);
+  CHECK(admin.Change("POST", "/api/v1/drain").status == 200);
+  const milliseconds used = CpuTime();
+  const Peer idle = admin.Client();
+  CHECK(idle.Silent(milliseconds(300)));
+  CHECK(CpuTime() - used < milliseconds(IsSanitized() ? 250 : 100));
+  CHECK_FALSE(gateway.server().finished());
+  gateway.Drain();
+  CHECK(WaitUntil([&] { return gateway.server().finished(); }));
+  CHECK(admin.Change("POST", "/api/v1/drain").body == "{\"phase\":\"draining\"}\n");
+  CHECK(admin.Change("POST", "/api/v1/undrain").status == 409);
+  gateway.Stop();
+  CHECK(admin.Change("POST", "/api/v1/drain").status == 409);
+  CHECK(admin.Change("POST", "/api/v1/undrain").status == 409);
+}
+
+TEST_CASE("api: a client that was in the backlog before the drain is served") {
+  const TestGateway gateway;
+  const TargetListener listener;
+  Peer client;
+  {
+    const HeldThread held("worker");
+    client = gateway.Client();
+    CHECK(gateway.server().Suspend());
+  }
+  client.Send("05 01 00"_hex + ConnectRequest(listener.at()));
+  const Peer target = listener.Accept();
+  CHECK(client.Receive(2) == "05 00"_hex);
+  CHECK(gateway.server().Survey().workers_missing == 0);
+  CHECK_THROWS(gateway.Client());
+  CHECK(gateway.server().Resume());
+  CHECK(gateway.server().Survey().workers_missing == 0);
+  gateway.GreetedClient();
+}
+
+TEST_CASE("api: /reload answers with the outcome, and /config with the options") {
+  const TestGateway gateway;
+  AdminOf admin(gateway);
+  CHECK(admin.Change("POST", "/api/v1/reload").body == "{\"reloaded\":true}\n");
+  admin.operations().outcome = "penstock.conf:3: \"x\" is wrong";
+  const Answer failed = admin.Change("POST", "/api/v1/reload");
+  CHECK(failed.status == 422);
+  CHECK(failed.body == "{\"reloaded\":false,\"error\":\"penstock.conf:3: \\\"x\\\" is wrong\"}\n");
+  admin.operations().outcome.reset();
+  const Answer slow = admin.Change("POST", "/api/v1/reload");
+  CHECK(slow.status == 202);
+  CHECK(slow.body.starts_with("{\"reloaded\":null,\"error\":"));
+  CHECK(admin.Get("/api/v1/reload").status == 405);
+  CHECK(admin.Change("POST", "/api/v1/reload?x=1").status == 400);
+
+  admin.operations().options = {{"workers", "2", "default"}, {"bandwidth", std::nullopt, "default"}};
+  CHECK(admin.Get("/api/v1/config").body == R"({"config":[{"option":"workers","value":"2","source":"default"},)"
+                                            R"({"option":"bandwidth","value":null,"source":"default"}]})"
+                                            "\n");
+  CHECK(admin.Get("/api/v1/config?x=1").status == 400);
+}
+
+TEST_CASE("api: /log-level changes the level, which /config and /info then show") {
+  const TestGateway gateway;
+  AdminOf admin(gateway);
+  const std::string before(Describe(gateway.log().level()));
+  const std::string other = before == "info" ? "warn" : "info";
+  admin.operations().options = {{"log-level", before, "default"}};
+  Contains(admin.Get("/api/v1/config"), "\"value\":\"" + before + "\",\"source\":\"default\"");
+  CHECK(admin.Change("POST", "/api/v1/log-level?level=" + other).body == "{\"level\":\"" + other + "\"}\n");
+  Contains(admin.Get("/api/v1/info"), R"("log":{"level":")" + other + '"');
+  Contains(admin.Get("/api/v1/config"), "\"value\":\"" + other + "\",\"source\":\"the admin interface\"");
+  for (const std::string_view bad : {"", "?level=", "?level=debug", "?level=INFO", "?level=info&level=warn",
+                                     "?level=info&x=1", "?Level=info", "?level=info%20"}) {
+    CAPTURE(bad);
+    CHECK(admin.Change("POST", "/api/v1/log-level" + std::string(bad)).status == 400);
+  }
+  CHECK(Ask(admin.Client(), RequestFor("/api/v1/log-level?level=error", "", "POST")).status == 401);
 }
 
 TEST_SUITE_END();

@@ -51,7 +51,7 @@ Peer ToSocket(const std::string& path) {
 
 AdminOf::AdminOf(const TestGateway& gateway) {
   std::string error;
-  admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server(), gateway.log()), &error);
+  admin_ = Admin::Start(TestAdminSettings(), RoutesOf(gateway.server(), gateway.log(), operations_), &error);
   if (admin_ == nullptr) throw std::runtime_error(error);
 }
 

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/admin/admin.h"
+#include "penstock/admin/control_routes.h"
 #include "penstock/policy/settings.h"
 #include "test/support/gateway.h"
 #include "test/support/peer.h"
@@ -36,6 +39,15 @@ Answer Ask(const Peer& client, std::string_view request);
 // A client of the Unix socket at `path`.
 Peer ToSocket(const std::string& path);
 
+// A program around the gateway: its reloads have the outcome that the test sets, and its options are its values.
+struct TestOperations : Operations {
+  std::optional<std::string> Reload() override { return outcome; }
+  std::vector<OptionValue> Options() override { return options; }
+
+  std::optional<std::string> outcome = "";
+  std::vector<OptionValue> options;
+};
+
 // The admin interface of `gateway`, with its routes.
 class AdminOf {
  public:
@@ -46,12 +58,15 @@ class AdminOf {
     return Ask(Client(), RequestFor(target, fields));
   }
 
+  TestOperations& operations() { return operations_; }
+
   // A request that changes something, with the token.
   Answer Change(std::string_view method, std::string_view target) const {
     return Ask(Client(), RequestFor(target, kToken, method));
   }
 
  private:
+  TestOperations operations_;
   std::unique_ptr<Admin> admin_;
 };
 

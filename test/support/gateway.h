@@ -42,7 +42,7 @@ class TestGateway {
   TestGateway& operator=(const TestGateway&) = delete;
 
   Server& server() const { return *server_; }
-  const Log& log() const { return *log_; }
+  Log& log() const { return *log_; }
   const Endpoint& at(std::size_t index = 0) const { return server_->listening()[index]; }
   std::string LogText() const { return log_file_.Text(); }
 
