@@ -16,6 +16,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -31,6 +32,8 @@
 #include "penstock/base/shared_box.h"
 #include "penstock/config/config.h"
 #include "penstock/config/options.h"
+#include "penstock/ctl/arguments.h"
+#include "penstock/ctl/ctl.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
@@ -341,10 +344,21 @@ int Check(const CommandLine& line) {
   return kExitClean;
 }
 
+// Prints what a sub-command leaves, and returns the exit status.
+int Finish(const CtlResult& result) {
+  const bool printed = std::fputs(result.output.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  if (!result.error.empty()) std::fprintf(stderr, "penstock: %s\n", result.error.c_str());
+  if (printed) return result.status;
+  std::fprintf(stderr, "penstock: cannot write to standard output\n");
+  return kExitFailure;
+}
+
 int Main(int count, char* arguments[]) {
   ForbidNewPrivileges();
   AllowDumps(false);  // passwords are about to be read
-  if (count > 1 && std::string_view(arguments[1]) == "passwd") return RunPasswd(count, arguments);
+  const std::vector<std::string_view> words(arguments, arguments + count);
+  if (count > 1 && words[1] == "passwd") return RunPasswd(count, arguments);
+  if (count > 1 && words[1] == "ctl") return Finish(RunCtl(std::span(words).subspan(2)));
   Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus().size());
   switch (line.action) {

@@ -398,6 +398,7 @@ std::string HelpText() {
   std::string text =
       "Usage: penstock [OPTION]...\n"
       "       penstock passwd NAME    read a password and print a line for a users file\n"
+      "       penstock ctl COMMAND    ask or change a running gateway; penstock ctl --help lists the commands\n"
       "A SOCKS5 gateway: it connects clients to IPv4 addresses, IPv6 addresses and names.\n\n";
   const Settings defaults;
   for (const Option& entry : kOptions) {

@@ -84,4 +84,20 @@ void UnixListener::Remove() {
   path_.clear();
 }
 
+Fd ConnectUnix(const std::string& path, std::string* error) {
+  if (path.empty() || path.size() > kSocketPathBytesMax) {
+    *error = "a path has 1 to " + std::to_string(kSocketPathBytesMax) + " bytes";
+    return Fd();
+  }
+  Fd socket = NewSocket();
+  const int failure = socket.valid() ? With(::connect, socket, path) : errno;
+  if (failure == 0) return socket;
+  *error = std::strerror(failure);
+  if (failure == ENOENT) *error = "there is no such socket; is a gateway running with --admin unix:" + path + "?";
+  if (failure == ECONNREFUSED) *error = "no gateway listens there any more";
+  if (failure == EACCES) *error = "permission denied; become root, or the user that the gateway runs as";
+  if (failure == EAGAIN) *error = "the gateway does not accept connections";
+  return Fd();
+}
+
 }  // namespace penstock

@@ -16,6 +16,7 @@
 #include "penstock/os/random.h"
 #include "penstock/os/route.h"
 #include "penstock/os/socket.h"
+#include "penstock/os/terminal.h"
 #include "penstock/os/thread.h"
 #include "penstock/os/timers.h"
 #include "penstock/os/udp.h"
@@ -166,5 +167,8 @@ void CutIntoSegments(msghdr&, UdpControl&, std::size_t) { Absent(); }
 UnixListener UnixListener::Open(const std::string&, std::string*) { Absent(); }
 UnixListener& UnixListener::operator=(UnixListener&&) noexcept { Absent(); }
 void UnixListener::Remove() { Absent(); }
+Fd ConnectUnix(const std::string&, std::string*) { Absent(); }
+
+std::size_t OutputColumns() { Absent(); }
 
 }  // namespace penstock

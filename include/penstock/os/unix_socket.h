@@ -1,5 +1,5 @@
-// A listening Unix socket and its file (unix(7)).
-// A move-only value, owned by the object that accepts from it; one thread at a time.
+// A listening Unix socket and its file, and a connection to one (unix(7)).
+// A listener is a move-only value, owned by the object that accepts from it; one thread at a time.
 // Invariant: the file has mode 0660 from its first moment to its last. The destructor removes it, but not the file of a
 // socket that has replaced it.
 // Deliberately not here: accepting (Accept in socket.h), moving bytes (io.h).
@@ -39,5 +39,9 @@ class UnixListener {
   std::string path_;
   FileStamp file_;  // to recognise the file
 };
+
+// Connects to the socket at `path`, with O_NONBLOCK and FD_CLOEXEC. On failure the Fd is invalid and `*error` says why:
+// no such file, no permission, nobody listens, or a backlog that is full.
+Fd ConnectUnix(const std::string& path, std::string* error);
 
 }  // namespace penstock
