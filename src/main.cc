@@ -34,6 +34,7 @@
 #include "penstock/config/options.h"
 #include "penstock/ctl/arguments.h"
 #include "penstock/ctl/ctl.h"
+#include "penstock/ctl/top.h"
 #include "penstock/os/clock.h"
 #include "penstock/os/log.h"
 #include "penstock/os/poller.h"
@@ -359,6 +360,7 @@ int Main(int count, char* arguments[]) {
   const std::vector<std::string_view> words(arguments, arguments + count);
   if (count > 1 && words[1] == "passwd") return RunPasswd(count, arguments);
   if (count > 1 && words[1] == "ctl") return Finish(RunCtl(std::span(words).subspan(2)));
+  if (count > 1 && words[1] == "top") return Finish(RunTop(std::span(words).subspan(2)));
   Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
   CommandLine line = ParseCommandLine(count, arguments, UsableCpus().size());
   switch (line.action) {

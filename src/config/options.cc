@@ -399,6 +399,7 @@ std::string HelpText() {
       "Usage: penstock [OPTION]...\n"
       "       penstock passwd NAME    read a password and print a line for a users file\n"
       "       penstock ctl COMMAND    ask or change a running gateway; penstock ctl --help lists the commands\n"
+      "       penstock top            show the sessions of a running gateway, live\n"
       "A SOCKS5 gateway: it connects clients to IPv4 addresses, IPv6 addresses and names.\n\n";
   const Settings defaults;
   for (const Option& entry : kOptions) {

@@ -12,6 +12,7 @@
 #include "penstock/ctl/answer.h"
 #include "penstock/ctl/json_value.h"
 #include "penstock/ctl/report.h"
+#include "penstock/ctl/screen.h"
 
 namespace {
 
@@ -31,6 +32,12 @@ void CheckReports(const penstock::JsonValue& value) {
   RequirePrintable(RecentReport(value, kNow, 80));
   RequirePrintable(UsersReport(value, kNow, 0));
   RequirePrintable(TargetsReport(value, 80));
+  Screen screen;
+  screen.SetInfo(value, TimePoint(kNow));
+  screen.SetWorkers(value, TimePoint(kNow));
+  screen.SetSessions(value);
+  screen.Move(1);
+  Require(!screen.Frame({80, 24}).empty());
 }
 
 }  // namespace

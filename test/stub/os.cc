@@ -170,5 +170,11 @@ void UnixListener::Remove() { Absent(); }
 Fd ConnectUnix(const std::string&, std::string*) { Absent(); }
 
 std::size_t OutputColumns() { Absent(); }
+std::unique_ptr<Terminal> Terminal::Open(std::string*) { Absent(); }
+Terminal::~Terminal() { Absent(); }
+std::string Terminal::TakeKeys() { Absent(); }
+Terminal::Signal Terminal::TakeSignal() { Absent(); }
+Terminal::Size Terminal::size() const { Absent(); }
+void Terminal::Draw(std::string_view) { Absent(); }
 
 }  // namespace penstock

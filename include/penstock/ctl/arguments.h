@@ -1,4 +1,4 @@
-// The command line of penstock ctl: options anywhere, and words.
+// The command line of penstock ctl and penstock top: options anywhere, and words.
 // A value of the command; one thread.
 // Invariant: each option is one that the caller knows, with its value.
 // Does not: know commands (ctl.h).
@@ -24,7 +24,7 @@ struct CtlArguments {
   std::vector<std::string> words;                            // what is no option
   std::vector<std::pair<std::string, std::string>> filters;  // options of `filters`, in their order
 
-  // Parses `arguments`, those behind "ctl". `filters`: the names of further options, each with a value. Nothing
+  // Parses `arguments`, those behind "ctl" or "top". `filters`: the names of further options, each with a value. Nothing
   // on an error: then `*error` is a sentence. A token file that cannot be read is one.
   static std::optional<CtlArguments> Parse(std::span<const std::string_view> arguments,
                                            std::span<const std::string_view> filters, std::string* error);

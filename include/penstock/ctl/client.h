@@ -2,7 +2,7 @@
 // Owned by a command of penstock ctl; its thread only.
 // Invariant: at most one request is under way, and it ends with an answer or a sentence, within its timeout. A request
 // that may have changed something is never sent twice.
-// Does not: know routes (ctl.h), follow redirections, resolve names.
+// Does not: know routes (ctl.h, top.h), follow redirections, resolve names.
 #pragma once
 
 #include <chrono>

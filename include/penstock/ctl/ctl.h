@@ -2,7 +2,7 @@
 // Called by main instead of running the gateway; one thread.
 // Invariant: one command is one request. What is printed is printable, except with --json, which prints the answer as it
 // came.
-// Does not: print (main).
+// Does not: print (main), show the gateway live (top.h).
 #pragma once
 
 #include <span>
