@@ -297,20 +297,16 @@ TEST_CASE("quota: a reload sets one for running sessions, and one that raises it
   Settings settings = SettingsFor(kTwoUsers);
   const TestGateway gateway(settings);
   const TargetListener listener;
-  const auto session = OpenAs(gateway, "alice", listener);
-  PingPong(session, 3);
+  std::vector<TestGateway::Session> sessions;
+  sessions.push_back(OpenAs(gateway, "alice", listener));
+  PingPong(sessions[0], 3);
   const auto reload = [&](std::string_view quota) {
     Policy policy = settings.policy;
     policy.user_limits = Limit("quota", quota);
     gateway.server().Reload(std::move(policy));
   };
   reload("10k per week");
-  const std::string bytes(5'000, 'x');
-  session.client.Send(bytes);
-  session.target.Receive(bytes.size());
-  session.client.Send(bytes);
-  session.target.Receive(bytes.size());
-  session.client.ReceiveToReset();
+  MoveUntilReset(sessions);  // the worker applies it a moment later, and then counts
   CHECK(gateway.WaitForSessions(0));
   CHECK(Hex(ReplyTo(gateway, "alice")) == Hex(kDenied));
   reload("20k per week");

@@ -80,7 +80,7 @@ TEST_CASE("an error in a users file names the line and quotes nothing of it") {
       {long_name + ":{plain}open-sesame", "a user name is 1 to 255 bytes"},
       {"open-sesame\x7f:{plain}open-sesame", "a user name is 1 to 255 bytes"},
       {"open-sesame\t:{plain}open-sesame", "a user name is 1 to 255 bytes"},
-      {" open-sesame:{plain}open-sesame", "a user name is 1 to 255 bytes"},
+      {" open-sesame:{plain}open-sesame", "a line that begins with a blank is a limit of the user above it"},
       {std::string("a\0:{plain}open-sesame", 21), "a user name is 1 to 255 bytes"},
       {"open-sesame:", "the text after the name is not a hash"},
       {"open-sesame:*", "the text after the name is not a hash"},
