@@ -24,7 +24,7 @@ double Growth(const JsonValue& before, const JsonValue& after) {
   return std::clamp(after.number() - before.number(), 0.0, 1e18);
 }
 
-// `text` as one whole line of the terminal. No sequence that clears the rest of a line: behind the last column, it would
+// `text` as one whole line of the terminal. No sequence clears the rest of a line: behind the last column, it would
 // clear that.
 std::string Styled(std::string_view style, std::string_view text, std::size_t columns) {
   std::string line = Cut(text, columns);

@@ -25,8 +25,8 @@ enum class AnswerStatus : unsigned char {
   kBad,  // no answer that is accepted
 };
 
-// Parses `bytes`, all that has been received since the request, into `*answer`, which is meaningful when it is complete.
-// Bytes behind the answer are kBad: nothing else was asked for.
+// Parses `bytes`, all that has been received since the request, into `*answer`, which is meaningful when it is
+// complete. Bytes behind the answer are kBad: nothing else was asked for.
 AnswerStatus ParseAnswer(std::string_view bytes, Answer* answer);
 
 }  // namespace penstock

@@ -24,8 +24,8 @@ struct CtlArguments {
   std::vector<std::string> words;                            // what is no option
   std::vector<std::pair<std::string, std::string>> filters;  // options of `filters`, in their order
 
-  // Parses `arguments`, those behind "ctl" or "top". `filters`: the names of further options, each with a value. Nothing
-  // on an error: then `*error` is a sentence. A token file that cannot be read is one.
+  // Parses `arguments`, those behind "ctl" or "top". `filters`: the names of further options, each with a value.
+  // Nothing on an error: then `*error` is a sentence. A token file that cannot be read is one.
   static std::optional<CtlArguments> Parse(std::span<const std::string_view> arguments,
                                            std::span<const std::string_view> filters, std::string* error);
 };

@@ -1,7 +1,7 @@
 // Reads JSON (RFC 8259): the answers of the admin interface, as a tree of values.
 // A JsonValue is immutable and owns its text; any thread.
 // Invariant: only valid JSON is accepted, with depth, bytes and the number of values bounded. A value that is missing,
-// or of another kind than asked for, reads as null, zero or empty, so a member that a gateway does not have is no error.
+// or of another kind than asked for, reads as null, zero or empty: a member that a gateway does not have is no error.
 // Does not: write JSON (admin/json.h), check which members there are, remove control characters from strings (table.h).
 #pragma once
 

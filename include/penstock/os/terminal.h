@@ -52,8 +52,8 @@ class Terminal {
   bool gone() const { return gone_; }  // the terminal has been closed
   Size size() const;                   // 80 × 24 if it does not say
 
-  // Shows `frame`, which covers the terminal, from its first row on: in one write(2) if the terminal takes it at once. Terminals that can draw it as a whole do
-  // (synchronised updates, mode 2026).
+  // Shows `frame`, which covers the terminal from its first row on: in one write(2) if the terminal takes it at once.
+  // Terminals that can draw it as a whole do (synchronised updates, mode 2026).
   void Draw(std::string_view frame);
 
  private:
