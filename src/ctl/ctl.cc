@@ -103,7 +103,7 @@ std::string Mistake(const Command& command, const CtlArguments& arguments) {
   }
   for (const auto& [filter, value] : arguments.filters) {
     if (std::ranges::find(command.filters, filter) == command.filters.end()) {
-      return name + " does not take --" + filter;
+      return std::string(name).append(" does not take --").append(filter);
     }
   }
   if (command.name == "kill" && has_word == !arguments.filters.empty()) {

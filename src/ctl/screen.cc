@@ -127,8 +127,7 @@ std::string Screen::Frame(Terminal::Size size) const {
 std::vector<std::string> Screen::Header(std::size_t columns) const {
   const JsonValue& totals = info_["totals"];
   const std::string speed = rates_ ? HumanBits(rates_->up * 8) + " up, " + HumanBits(rates_->down * 8) + " down, " +
-                                         std::to_string(static_cast<std::uint64_t>(rates_->accepted + 0.5)) +
-                                         " new sessions/s"
+                                         std::to_string(Rounded(rates_->accepted)) + " new sessions/s"
                                    : "-";
   std::vector<std::string> lines = {
       "penstock " + TextOf(info_["version"]) + "  " + TextOf(info_["phase"]) +

@@ -16,7 +16,7 @@ constexpr std::size_t kNarrowest = 8;  // of a column that shrinks
 std::string ThreeDigits(double number) {
   const int decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
   const double scale = decimals == 2 ? 100 : decimals == 1 ? 10 : 1;
-  const auto scaled = static_cast<std::uint64_t>(number * scale + 0.5);
+  const auto scaled = Rounded(number * scale);
   const auto unit = static_cast<std::uint64_t>(scale);
   std::string text = std::to_string(scaled / unit);
   if (decimals == 0) return text;
@@ -33,7 +33,7 @@ std::string WithUnit(double number, double base, const std::array<std::string_vi
     number /= base;
     ++unit;
   }
-  const std::string digits = unit == 0 ? std::to_string(static_cast<std::uint64_t>(number + 0.5)) : ThreeDigits(number);
+  const std::string digits = unit == 0 ? std::to_string(Rounded(number)) : ThreeDigits(number);
   return digits + ' ' + std::string(units[unit]);
 }
 
@@ -55,6 +55,12 @@ std::string Printable(std::string_view foreign) {
   return text;
 }
 
+std::uint64_t Rounded(double number) {
+  number = std::clamp(number, 0.0, kLargest);
+  const auto below = static_cast<std::uint64_t>(number);
+  return number - static_cast<double>(below) < 0.5 ? below : below + 1;
+}
+
 std::string HumanBytes(double bytes) {
   constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   return WithUnit(bytes, 1024, kUnits);
@@ -68,7 +74,7 @@ std::string HumanBits(double per_second) {
 std::string HumanTime(double seconds) {
   seconds = std::clamp(seconds, 0.0, kLargest);
   if (seconds < 9.95) {
-    const auto tenths = static_cast<std::uint64_t>(seconds * 10 + 0.5);
+    const auto tenths = Rounded(seconds * 10);
     return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + 's';
   }
   const auto whole = static_cast<std::uint64_t>(seconds);
@@ -80,7 +86,7 @@ std::string HumanTime(double seconds) {
 
 std::string Percent(double part, double whole) {
   if (whole <= 0) return "-";
-  return std::to_string(static_cast<std::uint64_t>(std::clamp(part * 100 / whole, 0.0, kLargest) + 0.5)) + '%';
+  return std::to_string(Rounded(part * 100 / whole)) + '%';
 }
 
 std::string Cut(std::string_view text, std::size_t columns) {

@@ -257,7 +257,7 @@ class Top {
   }
 
   static std::string Refusal(const Answer& answer, const std::optional<JsonValue>& body) {
-    const std::string error = body ? (*body)["error"].text() : "";
+    std::string error = body ? (*body)["error"].text() : "";
     if (!error.empty()) return error;
     if (answer.status == 401) return "the gateway wants its token: give --token-file FILE";
     return "the gateway answers " + answer.body.substr(0, answer.body.find('\n'));

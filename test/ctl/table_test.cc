@@ -16,6 +16,13 @@ TEST_CASE("table: foreign text is printable ASCII, as in the log") {
   CHECK(Printable(std::string(1, '\0')) == "\\x00");
 }
 
+TEST_CASE("table: numbers are rounded to the nearest") {
+  CHECK(Rounded(0.49999999999999994) == 0);  // plus 0.5, that is 1
+  CHECK(Rounded(0.5) == 1);
+  CHECK(Rounded(-7) == 0);
+  CHECK(Rounded(1e300) == 1'000'000'000'000'000'000);
+}
+
 TEST_CASE("table: numbers have three digits and a unit") {
   CHECK(HumanBytes(0) == "0 B");
   CHECK(HumanBytes(1023) == "1023 B");

@@ -16,6 +16,7 @@ namespace penstock {
 // `foreign` with every byte but printable ASCII as \xNN, as in the log.
 std::string Printable(std::string_view foreign);
 
+std::uint64_t Rounded(double number);      // the nearest whole number, from 0 to 10^18
 std::string HumanBytes(double bytes);      // "512 B", "1.5 KiB", "123 MiB"
 std::string HumanBits(double per_second);  // "950 bit/s", "1.25 Gbit/s": powers of 1000
 std::string HumanTime(double seconds);     // "0.2s", "42s", "4m05s", "2h13m", "3d04h"
