@@ -43,7 +43,9 @@ export function askForToken() {
     byId('token-yes').onclick = accept;
     byId('token-no').onclick = () => dialog.close();
     field.onkeydown = (event) => {
-      if (event.key === 'Enter') accept();
+      if (event.key !== 'Enter') return;
+      event.preventDefault();  // or it would press the button that the focus returns to
+      accept();
     };
     dialog.returnValue = '';
     dialog.onclose = () => {

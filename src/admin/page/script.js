@@ -116,8 +116,8 @@ function dns() {
       old === undefined ? unknown : rate(growth(each.count, old) / seconds)];
   });
   const asked = times.count > 0
-    ? `Name servers have answered ${count(times.count)} times: half within ${duration(times.p50)}, ` +
-      `99 of 100 within ${duration(times.p99)}.`
+    ? `Name servers were asked for ${count(times.count)} name${times.count === 1 ? '' : 's'}: ` +
+      `half within ${duration(times.p50)}, 99 of 100 within ${duration(times.p99)}.`
     : 'No name server has been asked.';
   const sentence = element('p', {}, asked);
   if (rows.length === 0) return [element('p', { class: 'note' }, 'No name has been looked up.'), sentence];
@@ -310,7 +310,7 @@ const tables = {
     label: 'Recent endings',
     table: new Table({
       caption: 'Sessions that have ended', noun: 'endings', empty: 'No session has ended yet.',
-      id: (row) => `${row.id} ${row.time}`, sort: 'time', descending: true,
+      id: (row) => row.id, sort: 'time', descending: true,
       columns: [number('time', 'Ended', clock), ...who, text('reply', 'Reply'), text('end', 'End'), ...carried,
         number('duration', 'Duration', duration)],
     }),
@@ -451,7 +451,9 @@ const endUser = (row) => changeIfAgreed({
 byId('reload').onclick = () => changeIfAgreed({
   title: 'Reload',
   question: 'Read the configuration again? If it has an error, nothing changes.',
-  verb: 'Reload', method: 'POST', path: 'reload', done: () => 'The configuration has been reloaded.',
+  verb: 'Reload', method: 'POST', path: 'reload',
+  done: (answer) => (answer.reloaded ? 'The configuration has been reloaded.'
+    : 'The reload takes longer; its outcome will be shown under Operation.'),
 });
 
 byId('drain').onclick = () => (latest?.info?.phase === 'draining'
