@@ -202,7 +202,7 @@ export BUILD TEST_ARGS
 
 # --- tests ------------------------------------------------------------------------------------
 
-.PHONY: test asan tsan fuzz tests
+.PHONY: test asan tsan fuzz test-browser tests
 test: ## install what the tests need and run them; ends with `N passed, N failed` (TEST_ARGS= to doctest)
 	@CXX='$(CXX)' scripts/deps test
 	@$(MAKE) --no-print-directory debug-tests release
@@ -217,6 +217,11 @@ tsan: ## run the tests under the thread sanitizer
 	@CXX='$(CXX)' scripts/deps test
 	@$(MAKE) --no-print-directory tsan-tests tsan-penstock
 	@scripts/test tsan
+
+test-browser: ## drive the live page in a headless Chromium; ends with `N passed, N failed`
+	@CXX='$(CXX)' scripts/deps browser
+	@$(MAKE) --no-print-directory release
+	@PENSTOCK='$(abspath $(BUILD))/release/penstock' test/browser/page
 
 tests: debug-tests ## build the test programs without running them
 
