@@ -6,6 +6,8 @@ let asking = null;   // the promise of a token, while the dialog is open
 let declined = false;  // nobody wants to enter one; only a change or the button asks again
 let waiting = [];    // for a token to be entered
 
+export const notAvailable = 'Not available in this version of the gateway.';
+
 export class NoToken extends Error {}
 
 export class Failure extends Error {
@@ -78,6 +80,7 @@ async function send(method, path, signal) {
 // What an error says: {"error": ...} of the API, or the line of text of the interface.
 async function failureOf(response) {
   const text = await response.text();
+  if (response.status === 404 && text.startsWith('404')) return new Failure(404, notAvailable);
   let sentence = text.trim() || `status ${response.status}`;
   try {
     sentence = JSON.parse(text).error ?? sentence;

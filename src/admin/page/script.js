@@ -4,7 +4,7 @@
 // The table that is open is read every two seconds. If the gateway does not answer, the page says so, keeps what it
 // shows, and connects again by itself.
 
-import { NoToken, askForToken, change, get, nextToken, readEvents } from './api.js';
+import { Failure, NoToken, askForToken, change, get, nextToken, notAvailable, readEvents } from './api.js';
 import { Chart } from './chart.js';
 import { axisBits, bits, bytes, clock, count, duration, element, percent, rate, setText, unknown } from './format.js';
 import { Table } from './table.js';
@@ -58,7 +58,7 @@ function addGap() {
 
 // --- panels ----------------------------------------------------------------------------------------------------------
 
-const notAvailable = () => element('p', { class: 'note' }, 'Not available in this version of the gateway.');
+const missing = () => element('p', { class: 'note' }, notAvailable);
 
 // A table of texts: heads with their classes, and rows of cells.
 function plainTable(caption, heads, rows) {
@@ -77,7 +77,7 @@ function bar(part) {
 function limits() {
   const rows = (latest.info?.limits ?? []).filter(({ limit }) => limit > 0)
     .map((each) => ({ ...each, part: each.used / each.limit })).sort((a, b) => b.part - a.part);
-  if (rows.length === 0) return notAvailable();
+  if (rows.length === 0) return missing();
   const words = (part) => (part >= 1 ? ', reached' : part >= 0.8 ? ', near' : '');
   return plainTable('How near each limit is', [['Limit', 'name'], ['Used', 'number'], ['Of', 'number'], ['', 'wide']],
     rows.map(({ name, used, limit, part }) =>
@@ -85,7 +85,7 @@ function limits() {
 }
 
 function workers() {
-  if (latest.workers === null) return notAvailable();
+  if (latest.workers === null) return missing();
   const then = new Map((before?.workers ?? []).map((each) => [each.worker, each]));
   const seconds = before === null ? null : latest.time - before.time;
   const perSecond = (worker, name) => {
@@ -99,14 +99,15 @@ function workers() {
     latest.workers.map((worker) => {
       const load = perSecond(worker, 'busy');
       return [count(worker.worker), count(worker.sessions),
-        load === null ? unknown : element('span', {}, bar(load), percent(load)),
+        worker.answers === false ? element('span', { class: 'bad' }, 'no answer')
+          : load === null ? unknown : element('span', {}, bar(load), percent(load)),
         inBits(perSecond(worker, 'up')), inBits(perSecond(worker, 'down')), duration(worker.turn_p50),
         duration(worker.turn_p99)];
     }));
 }
 
 function dns() {
-  if (latest.dns === null) return [notAvailable()];
+  if (latest.dns === null) return [missing()];
   const { lookups, duration: times } = latest.dns;
   const then = new Map((before?.dns?.lookups ?? []).map((each) => [`${each.source} ${each.result}`, each.count]));
   const seconds = before === null ? 1 : latest.time - before.time;
@@ -126,7 +127,7 @@ function dns() {
 }
 
 function failures() {
-  if (latest.errors === null) return [notAvailable()];
+  if (latest.errors === null) return [missing()];
   const groups = [['Denied by', 'denied'], ['Handshake', 'handshake_failures'], ['Refused beyond', 'refused'],
     ['Session ended', 'ends']];
   const rows = groups.flatMap(([label, key]) => Object.entries(latest.errors[key] ?? {})
@@ -221,7 +222,7 @@ async function poll() {
   for (let i = 0; i < 60; i += 1) {
     const [info, errors, work, names] = await Promise.all(['info', 'errors', 'workers', 'dns'].map((each) =>
       get(api + each)));
-    const time = info === null ? Date.now() / 1000 : info.start_time + info.uptime;
+    const time = info?.start_time ? info.start_time + info.uptime : Date.now() / 1000;
     take({ time, info, errors, workers: work?.workers ?? null, dns: names },
       info === null ? 'Connected, but this version of the gateway has no API.'
         : 'Live, by a request each second: the stream of events is not available.');
@@ -237,7 +238,8 @@ async function follow() {
       else lost('The stream of the gateway has ended.');
     } catch (error) {
       const wants = error instanceof NoToken;
-      lost(wants ? 'A token is needed to read from this gateway.' : 'The gateway does not answer.');
+      const refused = error instanceof Failure ? `The gateway says: ${error.message}.` : 'The gateway does not answer.';
+      lost(wants ? 'A token is needed to read from this gateway.' : refused);
       byId('token').hidden = !wants;
       if (wants) await nextToken();
       byId('token').hidden = true;
@@ -348,7 +350,7 @@ async function readTable(name) {
   const { table } = tables[name];
   try {
     const answer = await get(api + pathOf(name));
-    if (answer === null) table.say('Not available in this version of the gateway.');
+    if (answer === null) table.say(notAvailable);
     else table.update(answer[name], name === 'sessions' && answer.next ? latest?.info?.sessions.live : null);
   } catch (error) {
     table.fail(connected ? `Cannot be read: ${error.message}` : 'Disconnected: these rows may be old.');

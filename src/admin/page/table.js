@@ -19,7 +19,7 @@ export class Table {
     this.elements = new Map();
     this.body = element('tbody');
     this.heads = columns.map((column) => this.headOf(column));
-    this.note = element('p', { class: 'note', role: 'status' });
+    this.note = element('p', { class: 'note' });
     this.table = element('table', {}, element('caption', {}, caption), element('thead', {}, element('tr', {},
       ...this.heads)), this.body);
     this.element = element('div', {}, this.note, element('div', { class: 'scroll' }, this.table));
@@ -117,6 +117,7 @@ export class Table {
       head.setAttribute('aria-sort', sorts ? (this.descending ? 'descending' : 'ascending') : 'none');
     });
     this.table.hidden = shown.length === 0;
+    this.note.setAttribute('aria-live', this.search === '' ? 'off' : 'polite');  // the number of sessions never rests
     setText(this.note, this.noteFor(matching.length, shown.length));
   }
 
