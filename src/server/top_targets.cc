@@ -152,6 +152,7 @@ std::vector<TargetRow> Merge(std::span<const TopTargets> parts, std::size_t limi
     });
   }
   std::vector<TargetRow> rows;
+  rows.reserve(sums.size());
   for (const auto& [target, sum] : sums) {
     rows.push_back({.target = target,
                     .sessions = sum.counter.sessions,
