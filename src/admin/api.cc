@@ -92,8 +92,10 @@ void WriteLimits(Json& json, const std::vector<NearLimit>& limits) {
 }
 
 void WriteTotals(Json& json, const Counters& c) {
-  const std::uint64_t refused =
-      c.over_client_limit.value() + c.over_connect_rate.value() + c.over_user_limit.value() + c.client_floods.value();
+  std::uint64_t refused = 0;
+  ForEach(c, [&refused](const SeriesName& name, const Counter& counter) {
+    if (name.name == "connections_refused_total") refused += counter.value();
+  });
   json.BeginObject().Key("accepted").Number(c.accepted.value()).Key("refused").Number(refused);
   json.Key("ended").Number(SumOf(c.ended)).Key("logins_failed").Number(c.logins_failed.value());
   json.Key("up").Number(BytesUp(c)).Key("down").Number(BytesDown(c));

@@ -111,6 +111,9 @@ Fd Listen(const Endpoint& at, std::string* error) {
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0) return fail("bind");
+  // After StopListening a socket keeps its port only if bind(2) has named it (SOCK_BINDPORT_LOCK, Linux). So one that the
+  // kernel has chosen is named for a second socket, while this one holds it.
+  if (at.port == 0) return Listen({at.ip, LocalEndpoint(fd).port, at.scope}, error);
   if (::listen(fd, SOMAXCONN) != 0) return fail("listen on");
   return socket;
 }

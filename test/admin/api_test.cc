@@ -67,7 +67,7 @@ TEST_CASE("api: errors are counted by the words of replies and of reasons") {
   counters.replies[3][8].Add(1);
   counters.denied[1].Add(3);
   counters.malformed.Add(4);
-  counters.ended[13].Add(6);
+  counters.ended.back().Add(6);
   counters.over_user_limit.Add(7);
   CHECK(TextOf(WriteErrors, counters) ==
         R"({"replies":{"succeeded":7,"general-failure":0,"not-allowed":0,"network-unreachable":0,)"
@@ -76,9 +76,9 @@ TEST_CASE("api: errors are counted by the words of replies and of reasons") {
         R"("handshake_failures":{"not-socks5":0,"malformed":4,"no-method":0,"handshake-expired":0,"client-left":0},)"
         R"("ends":{"closed":0,"reset":0,"refused":0,"over-limit":0,"bad-request":0,"login-failed":0,)"
         R"("login-throttled":0,"client-left":0,"handshake-expired":0,"idle":0,"stopped":0,"forbidden":0,)"
-        R"("killed":0,"exhausted":6},)"
+        R"("killed":0,"quota":0,"expired":0,"hours":0,"max-clients":0,"exhausted":6},)"
         R"("refused":{"max-connections-per-client":0,"connect-rate":0,"max-connections-per-user":7,)"
-        R"("client-flood":0}})");
+        R"("max-clients":0,"quota":0,"expires":0,"hours":0,"client-flood":0}})");
 }
 
 TEST_CASE("api: dns has each source and result, and the durations of the name servers") {

@@ -817,6 +817,7 @@ TEST_CASE("config: the options in force have their values, their places and no p
   const test::TempDirectory directory;
   const std::string file = directory.Write(
       "conf", "idle-timeout 5m\nworkers 3\nallow client 10.0.0.0/8\nuser bob:hidden\nlisten 127.0.0.1:1\n");
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read);  // it has a password
   const CommandLine line = Parse({"--config", file, "--user", "alice:se:cret", "--deny", "target private",
                                   "--idle-timeout=1m", "--idle-timeout", "2m", "--allow-core-dumps"});
   REQUIRE(line.action == Action::kRun);

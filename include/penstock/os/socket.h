@@ -41,7 +41,8 @@ bool InUse(const Endpoint& at);
 // listener; Linux, inet_shutdown).
 void StopListening(int listener);
 
-// Makes a socket of Listen listen again after StopListening (listen(2)). False if the kernel has no memory for that.
+// Makes a socket of Listen listen again after StopListening (listen(2)). False if another program listens there by now,
+// which SO_REUSEADDR allows, or if the kernel has no memory.
 [[nodiscard]] bool ListenAgain(int listener);
 
 struct Listening {
