@@ -111,16 +111,23 @@ Fd Listen(const Endpoint& at, std::string* error) {
   sockaddr_storage address;
   const socklen_t size = at.ToSockaddr(&address);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0) return fail("bind");
-  // After StopListening a socket keeps its port only if bind(2) has named it (SOCK_BINDPORT_LOCK, Linux). So one that the
-  // kernel has chosen is named for a second socket, while this one holds it.
+  // After StopListening a socket keeps its port only if bind(2) has named it (SOCK_BINDPORT_LOCK, Linux). So a second
+  // socket names the port that the kernel has chosen, while this one holds it.
   if (at.port == 0) return Listen({at.ip, LocalEndpoint(fd).port, at.scope}, error);
   if (::listen(fd, SOMAXCONN) != 0) return fail("listen on");
   return socket;
 }
 
-void StopListening(int listener) { ::shutdown(listener, SHUT_RDWR); }
+// With SO_REUSEADDR any user could bind the port of a socket that does not listen.
+void StopListening(int listener) {
+  SetOption(listener, SOL_SOCKET, SO_REUSEADDR, 0);
+  ::shutdown(listener, SHUT_RDWR);
+}
 
-bool ListenAgain(int listener) { return ::listen(listener, SOMAXCONN) == 0; }
+bool ListenAgain(int listener) {
+  SetOption(listener, SOL_SOCKET, SO_REUSEADDR, 1);
+  return ::listen(listener, SOMAXCONN) == 0;
+}
 
 Listening ListenAlone(const Endpoint& at) {
   Fd socket = NewSocket(at, SOCK_STREAM);

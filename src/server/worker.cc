@@ -361,9 +361,7 @@ void Worker::Resume() {
     if (ListenAgain(socket) && poller_.AddListener(socket, CookieOf(listener))) continue;
     StopListening(socket);
     listener.suspended = true;
-    log_.Write(LogLine(LogLevel::kError, "cannot-listen")
-                   .Number("worker", number_)
-                   .Text("reason", "in use, or out of memory"));
+    log_.Write(LogLine(LogLevel::kError, "cannot-listen").Number("worker", number_).Text("reason", "out of memory"));
   }
 }
 

@@ -56,7 +56,7 @@ TEST_CASE("site: a route with a star has one more segment") {
   CHECK(Ask(site, Entrance::kUnixSocket, "GET", "/item/1").body == "1\n");
   CHECK(Ask(site, Entrance::kUnixSocket, "GET", "/item/*?x=/").body == "*\n");
   CHECK(Ask(site, Entrance::kUnixSocket, "POST", "/item/1").headers == "Allow: GET, HEAD\r\n");
-  for (const std::string_view path : {"/item", "/item/", "/item/1/", "/item/1/2", "/item/%2f", "/item//", "/Item/1"}) {
+  for (const std::string_view path : {"/item", "/item/", "/item/1/", "/item/1/2", "/item//", "/Item/1"}) {
     CAPTURE(path);
     CHECK(Ask(site, Entrance::kUnixSocket, "GET", path).status == 404);
   }

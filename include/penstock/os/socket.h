@@ -38,11 +38,10 @@ Fd Listen(const Endpoint& at, std::string* error);
 bool InUse(const Endpoint& at);
 
 // Ends listening: connections in the backlog are reset, and new ones refused. The socket keeps its port (shutdown(2) of a
-// listener; Linux, inet_shutdown).
+// listener; Linux, inet_shutdown), which only sockets of the same user with SO_REUSEPORT can bind meanwhile.
 void StopListening(int listener);
 
-// Makes a socket of Listen listen again after StopListening (listen(2)). False if another program listens there by now,
-// which SO_REUSEADDR allows, or if the kernel has no memory.
+// Makes a socket of Listen listen again after StopListening (listen(2)). False if the kernel has no memory.
 [[nodiscard]] bool ListenAgain(int listener);
 
 struct Listening {
