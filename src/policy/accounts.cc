@@ -81,11 +81,12 @@ void Accounts::SetLimits(Account& account, UserLimits limits, const Moment& now)
   account.limits_ = std::move(limits);
   const std::optional<Quota>& quota = account.limits_.quota;
   const bool limited = quota && quota->bytes != 0;
-  account.quota_.SetLimit(limited ? static_cast<std::int64_t>(quota->bytes) : QuotaPool::kUnlimited);
   if (!limited) account.quota_ends_ = seconds(0);
   if (limited && !BeginPeriod(account, now)) {
     account.quota_ends_ = std::min(account.quota_ends_, quota->EndAfter(now.local));
   }
+  // After the period has begun: what was used before it does not count, not even for the moment between the two.
+  account.quota_.SetLimit(limited ? static_cast<std::int64_t>(quota->bytes) : QuotaPool::kUnlimited);
 }
 
 // If the period is over, or there was none, another one begins, with nothing used. False if it is not over.

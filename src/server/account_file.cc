@@ -72,7 +72,8 @@ std::string AccountFileText(std::span<const UserRow> accounts) {
     }
     ((text += ' ') += kept.user) += '\n';
   }
-  return text + SumLine(text);
+  text += SumLine(text);
+  return text;
 }
 
 std::optional<std::vector<AccountRecord>> ParseAccountFile(std::string_view text) {

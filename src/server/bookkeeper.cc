@@ -1,6 +1,7 @@
 #include "penstock/server/bookkeeper.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "penstock/base/limits.h"
@@ -84,11 +85,18 @@ void Bookkeeper::Run() {
   SaveIfChanged();
 }
 
+// Returns a sentence if it fails.
+std::optional<std::string> Bookkeeper::Save() try {
+  return ReplaceFile(path_, backup_, AccountFileText(accounts_.List()));
+} catch (const std::bad_alloc&) {
+  return "there is not enough memory";
+}
+
 void Bookkeeper::SaveIfChanged() {
   if (!folder_.valid()) return;
   const bool changed = accounts_.TakeChanged();
   if (!changed && !failing_) return;
-  const auto failure = ReplaceFile(path_, backup_, AccountFileText(accounts_.List()));
+  const auto failure = Save();
   if (failure && !failing_) log_.Write(LogLine(LogLevel::kError, "accounts-not-saved").Text("reason", *failure));
   if (!failure && failing_) log_.Write(LogLine(LogLevel::kNotice, "accounts-saved").Text("file", path_));
   failing_ = failure.has_value();

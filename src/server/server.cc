@@ -113,7 +113,7 @@ bool Server::Open(std::string* error) try {
       return false;
     }
   }
-  ConfigureAccounts();
+  ConfigureAccounts(*shared_.policy.Take());
   if (!settings_.state_dir.empty() && !bookkeeper_.Open(settings_.state_dir, error)) return false;
   const auto placement = PlaceWorkers(settings_.cpu_affinity, settings_.workers, UsableCpus());
   if (!placement) {
@@ -181,15 +181,16 @@ bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::str
   return true;
 }
 
-void Server::ConfigureAccounts() {
-  const std::shared_ptr<const Policy> policy = shared_.policy.Take();
-  shared_.accounts.Configure(policy->users, policy->user_limits, TimeOfDay());
+// A worker that is woken for another reason takes a policy as soon as it is put. The accounts must have its limits by
+// then: a session whose account has no quota yet would get no throttle.
+void Server::ConfigureAccounts(const Policy& policy) {
+  shared_.accounts.Configure(policy.users, policy.user_limits, TimeOfDay());
 }
 
 void Server::Reload(Policy policy) {
   previous_policy_ = shared_.policy.Take();
+  ConfigureAccounts(policy);
   shared_.policy.Put(WithDefaults(std::move(policy)));
-  ConfigureAccounts();
   bookkeeper_.Wake();
   for (const auto& worker : workers_) worker->Wake();
   last_reload_error_.Put({});

@@ -143,8 +143,9 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
 
 Session::Next Session::OnUserLimits() {
   const bool moves = core_.state() == State::kRelay || core_.state() == State::kAssociated;
-  if (!moves || UserEnd() == End::kNone) return Next::kWait;
-  Abort(UserEnd());
+  const End end = moves ? UserEnd() : End::kNone;
+  if (end == End::kNone) return Next::kWait;
+  Abort(end);
   return Next::kRelease;
 }
 
@@ -358,10 +359,10 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_ = std::move(connection.socket);
   target_attempt_ = connection.attempt;
   core_.target = connection.peer;
-  if (MustEnd(tools) || UserEnd() != End::kNone) {
+  if (const End end = DeniedEnd(tools); end != End::kNone) {
     AbortOnClose(target_.get());
     target_.Close();
-    return RefuseDenied(tools);
+    return Refuse(Outcome::kDenied, end, tools);
   }
   if (!BeginThrottle(tools)) {
     AbortOnClose(target_.get());
@@ -389,9 +390,10 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// During the handshake a reload brought a policy that denies the request, or the user reached a limit.
-Session::Next Session::RefuseDenied(const SessionTools& tools) {
-  return Refuse(Outcome::kDenied, MustEnd(tools) ? End::kForbidden : UserEnd(), tools);
+// How a session ends whose request a reload has denied during the handshake, or whose user has reached a limit since;
+// kNone if neither.
+Session::End Session::DeniedEnd(const SessionTools& tools) const {
+  return MustEnd(tools) ? End::kForbidden : UserEnd();
 }
 
 Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tools) {
@@ -402,7 +404,7 @@ Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tool
 
 // DST.ADDR of the request is ignored (associate.h).
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
-  if (MustEnd(tools) || UserEnd() != End::kNone) return RefuseDenied(tools);
+  if (const End end = DeniedEnd(tools); end != End::kNone) return Refuse(Outcome::kDenied, end, tools);
   const AssociateTools lent = associate_tools(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;

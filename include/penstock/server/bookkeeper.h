@@ -51,6 +51,7 @@ class Bookkeeper {
   bool Load(std::string* error);
   std::optional<std::vector<AccountRecord>> ReadAccounts(const std::string& path, bool* damaged, std::string* error);
   void Run();
+  std::optional<std::string> Save();
   void SaveIfChanged();
 
   Accounts& accounts_;

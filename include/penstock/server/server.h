@@ -146,7 +146,7 @@ class Server {
   bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
   void SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus);
   void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
-  void ConfigureAccounts();
+  void ConfigureAccounts(const Policy& policy);  // before it is put where workers take it
   void Enter(Phase phase);
   bool Change(Phase from, Phase to);
 

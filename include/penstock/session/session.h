@@ -181,7 +181,7 @@ class Session {
   Next BeginClosing(const SessionTools& tools);
   Next EndWith(End end);
   void Abort(End end);
-  Next RefuseDenied(const SessionTools& tools);
+  End DeniedEnd(const SessionTools& tools) const;
   Next Refuse(Outcome outcome, End end, const SessionTools& tools);
   bool MustEnd(const SessionTools& tools) const;
   End UserEnd() const;
