@@ -1,5 +1,6 @@
 #include "penstock/admin/history.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -50,7 +51,9 @@ void WriteRecent(Json& json, const RecentList& list, std::chrono::nanoseconds ep
     }
     json.Key("end").String(Describe(session.end));
     json.Key("duration").Seconds(std::chrono::round<milliseconds>(session.row.age));
-    json.Key("time").Seconds(std::chrono::round<milliseconds>(epoch + session.ended.time_since_epoch())).EndObject();
+    json.Key("time")
+        .Seconds(std::max(std::chrono::round<milliseconds>(epoch + session.ended.time_since_epoch()), milliseconds(0)))
+        .EndObject();
   }
   json.EndArray().Key("complete").Bool(list.complete).EndObject();
 }

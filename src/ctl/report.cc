@@ -48,9 +48,9 @@ std::string LimitsOf(const JsonValue& info) {
 }
 
 std::string ReloadOf(const JsonValue& reload, std::chrono::milliseconds now) {
-  if (reload["time"].is_null()) return "none since the start";
-  if (reload["succeeded"].is_true()) return "succeeded " + Ago(reload["time"], now);
-  return "failed " + Ago(reload["time"], now) + ": " + TextOf(reload["error"]);
+  const std::string loaded = Ago(reload["time"], now);
+  if (reload["succeeded"].is_true()) return "succeeded " + loaded;
+  return "failed, and what was loaded " + loaded + " holds: " + TextOf(reload["error"]);
 }
 
 // "1.20 GiB of 10.0 GiB a month, at most 3 clients" and so on; empty if there is none.

@@ -39,7 +39,7 @@ TEST_CASE("report: the status has a line for each thing") {
   CHECK(Contains(text, "sessions   3 (relay 3)\n"));
   CHECK(Contains(text, "traffic    2.00 KiB up, 0 B down, datagrams 0 up, 5 down\n"));
   CHECK(Contains(text, "limits     max-connections 3 of 12 (25%)\n"));
-  CHECK(Contains(text, "reload     failed 1m00s ago: a.conf:3: 'x' is not a number\n"));
+  CHECK(Contains(text, "reload     failed, and what was loaded 1m00s ago holds: a.conf:3: 'x' is not a number\n"));
 }
 
 TEST_CASE("report: what a gateway does not tell is a dash") {
