@@ -100,7 +100,7 @@ std::optional<std::string> ParseSessionQuery(const Request& request, bool for_li
     if (value.empty()) return name + " has no value";
     const auto same = [&name](const auto& other) { return other.first == name; };
     if (std::find_if(request.query.begin(), parameter, same) != parameter) return name + " is given twice";
-    const Error error = filters ? SetFilter(name, value, query->filter) : SetOfList(name, value, *query);
+    Error error = filters ? SetFilter(name, value, query->filter) : SetOfList(name, value, *query);
     if (error) return error;
     query->filters |= filters;
   }
