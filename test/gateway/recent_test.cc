@@ -1,5 +1,5 @@
-// What workers keep for the admin interface of sessions that have ended: the last ones, and the targets with most bytes.
-// Both agree with the log and with the counters.
+// What workers keep for the admin interface of sessions that have ended: the last ones, and the targets with most
+// bytes. Both agree with the log and with the counters.
 #include <algorithm>
 #include <map>
 #include <optional>

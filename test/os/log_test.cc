@@ -178,14 +178,14 @@ std::string Json(const LogLine& line) {
 
 TEST_CASE("log: in JSON, a line is an object with numbers as numbers") {
   CHECK(Json(Event()) == R"("level":"info","event":"event"})");
-  CHECK(
-      Json(std::move(Event()
-                         .Address("target", unit::At("[::1]:80"))
-                         .Number("up", 18446744073709551615U)
-                         .Seconds("seconds", 12'345ms)
-                         .Text("user", "007")
-                         .Number("reply", 0))) ==
-      R"("level":"info","event":"event","target":"[::1]:80","up":18446744073709551615,"seconds":12.345,"user":"007","reply":0})");
+  CHECK(Json(std::move(Event()
+                           .Address("target", unit::At("[::1]:80"))
+                           .Number("up", 18446744073709551615U)
+                           .Seconds("seconds", 12'345ms)
+                           .Text("user", "007")
+                           .Number("reply", 0))) ==
+        R"("level":"info","event":"event","target":"[::1]:80","up":18446744073709551615,"seconds":12.345,)"
+        R"("user":"007","reply":0})");
   LogLine line(LogLevel::kWarn, R"(paused reason="no descriptors" of=7)");
   CHECK(Json(line.Number("n", 1)) == R"("level":"warn","event":"paused","reason":"no descriptors","of":"7","n":1})");
 }

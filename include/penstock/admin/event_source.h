@@ -1,9 +1,9 @@
-// A stream of events (text/event-stream, https://html.spec.whatwg.org/multipage/server-sent-events.html): one event each
-// kEventInterval, made once for all its readers.
+// A stream of events (text/event-stream, https://html.spec.whatwg.org/multipage/server-sent-events.html): one event
+// each kEventInterval, made once for all its readers.
 // Owned by the routes, and outlives its readers; Admin's thread only.
 // Invariants:
-//   - An event is made only for a reader that asks for it, and at most one in kEventInterval, however many readers there
-//     are. So a stream that nobody reads costs nothing.
+//   - An event is made only for a reader that asks for it, and at most one in kEventInterval, however many readers
+//     there are. So a stream that nobody reads costs nothing.
 //   - A reader that asks once in kEventInterval or less often gets no event twice.
 //   - At most kEventReadersMax readers exist.
 // Does not: send (connection.h), keep events for a reader that is slow: it gets the newest.

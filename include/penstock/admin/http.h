@@ -77,8 +77,8 @@ Response TextResponse(int status, std::string_view line);
 // An error: one line of text that begins with the status.
 Response ErrorResponse(int status, std::string_view detail = {});
 
-// What is sent for `response`: without its body if `head_only`, and with "Connection: close" unless `keep_alive`. That of
-// a stream has no length: it ends with the connection (RFC 9112 section 6.3), so it must not be kept alive.
+// What is sent for `response`: without its body if `head_only`, and with "Connection: close" unless `keep_alive`. That
+// of a stream has no length: it ends with the connection (RFC 9112 section 6.3), so it must not be kept alive.
 std::string ResponseBytes(const Response& response, bool head_only, bool keep_alive);
 
 }  // namespace penstock

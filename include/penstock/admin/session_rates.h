@@ -2,8 +2,8 @@
 // Owned by the routes of the admin interface; its thread only.
 // Invariants:
 //   - The rate of a session is exact for a time between two lists that had it: at least kRateTimeMin, and at most
-//     kRateTimeMax without a list. So a reader that asks each second sees the last second or two, and one that asks each
-//     ten seconds sees ten.
+//     kRateTimeMax without a list. So a reader that asks each second sees the last second or two, and one that asks
+//     each ten seconds sees ten.
 //   - At most kRatesMax sessions are kept. Sessions themselves keep nothing for it, and workers do nothing.
 // Does not: ask the workers (routes.h), read a clock.
 #pragma once

@@ -25,9 +25,9 @@ class JsonPiece {
   std::size_t size_;
 };
 
-// Removes the first character of `foreign`, which is not empty, and returns how a JSON string has it. Control characters
-// are escaped, those of U+0080 to U+009F too. Each maximal part that is not UTF-8 becomes U+FFFD (The Unicode Standard,
-// section 3.9).
+// Removes the first character of `foreign`, which is not empty, and returns how a JSON string has it. Control
+// characters are escaped, those of U+0080 to U+009F too. Each maximal part that is not UTF-8 becomes U+FFFD (The
+// Unicode Standard, section 3.9).
 JsonPiece TakeJsonPiece(std::string_view& foreign);
 
 }  // namespace penstock

@@ -59,9 +59,9 @@ CommandLine ParseCommandLine(int count, char* const arguments[], std::size_t cpu
 // The options that `later` changes but a reload does not apply, such as "listen, workers"; empty if there are none.
 std::string NeedsRestart(const CommandLine& running, const CommandLine& later);
 
-// All options with the values that hold in a gateway that runs with `running`: those that need a restart were `at_start`,
-// the others are from the last reload, `now`. In the order of the table of options; an option that was given several
-// times has a value for each. Without those that end the program at once.
+// All options with the values that hold in a gateway that runs with `running`: those that need a restart were
+// `at_start`, the others are from the last reload, `now`. In the order of the table of options; an option that was
+// given several times has a value for each. Without those that end the program at once.
 std::vector<OptionValue> OptionsInForce(const std::vector<OptionValue>& at_start, const std::vector<OptionValue>& now,
                                         const Settings& running);
 

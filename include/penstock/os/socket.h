@@ -37,8 +37,8 @@ Fd Listen(const Endpoint& at, std::string* error);
 // user share the port unnoticed.
 bool InUse(const Endpoint& at);
 
-// Ends listening: connections in the backlog are reset, and new ones refused. The socket keeps its port (shutdown(2) of a
-// listener; Linux, inet_shutdown), which only sockets of the same user with SO_REUSEPORT can bind meanwhile.
+// Ends listening: connections in the backlog are reset, and new ones refused. The socket keeps its port (shutdown(2) of
+// a listener; Linux, inet_shutdown), which only sockets of the same user with SO_REUSEPORT can bind meanwhile.
 void StopListening(int listener);
 
 // Makes a socket of Listen listen again after StopListening (listen(2)). False if the kernel has no memory.

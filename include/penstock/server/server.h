@@ -106,8 +106,8 @@ class Server {
   std::vector<UserRow> Users() const { return shared_.accounts.ListAll(TimeOfDay()); }
 
   // Suspend accepts the connections that are in the backlog now, and then refuses clients until Resume; the listeners
-  // keep their ports, and sessions continue. Every worker that answers the next Survey has done it. False if the gateway
-  // drains or stops: it does not serve again. Any thread.
+  // keep their ports, and sessions continue. Every worker that answers the next Survey has done it. False if the
+  // gateway drains or stops: it does not serve again. Any thread.
   bool Suspend() { return Change(Phase::kServing, Phase::kSuspended); }
   bool Resume() { return Change(Phase::kSuspended, Phase::kServing); }
 

@@ -22,8 +22,8 @@
 //                many sessions move bulk, new events wait for kTurnBytes and one session's turn at most. Both are
 //                kSharedTurnBytes if a session that moves no bulk has had an event lately.
 //   5. Time      Deadlines that have passed; lines of the log that were suppressed for a second.
-//   6. Answer    If another thread has asked: follows the phase, so that who has changed it and asks finds the listeners
-//                in it, and answers: the totals, or kSurveyedPerTurn slots of sessions. Then no session is in
+//   6. Answer    If another thread has asked: follows the phase, so that who has changed it and asks finds the
+//                listeners in it, and answers: the totals, or kSurveyedPerTurn slots of sessions. Then no session is in
 //                the middle of a step, so the totals agree with each other (counters.h).
 //   7. Accept    From each listener that was reported, while there are permits: one connection, twice as many in each
 //                further turn in a row, kAcceptsPerTurn at most. A single client thus costs no accept(2) that finds the
