@@ -119,7 +119,7 @@ class OptionReader {
 class ReloadRequests {
  public:
   // The other thread: waits for a reload that begins after this call. Returns its error, empty: it succeeded; nothing
-  // if it has not ended within kAnswerTimeout.
+  // if it has not ended within kAnswerTimeout. After Close it waits for nothing.
   std::optional<std::string> Ask() {
     const TimePoint deadline = SteadyNow() + kAnswerTimeout;
     std::uint64_t number = 0;
@@ -131,6 +131,7 @@ class ReloadRequests {
     for (;;) {
       {
         const std::lock_guard lock(mutex_);
+        if (closed_) return "the gateway is stopping";
         if (done_ >= number) return error_;
       }
       const auto left = deadline - SteadyNow();
@@ -154,6 +155,13 @@ class ReloadRequests {
     }
     ended_.Post();
   }
+  void Close() {  // there is no further reload
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    ended_.Post();
+  }
 
  private:
   WakeUp wanted_;
@@ -162,6 +170,7 @@ class ReloadRequests {
   std::uint64_t asked_ = 0;
   std::uint64_t begun_ = 0;  // of those that were asked for, the last one that the present reload serves
   std::uint64_t done_ = 0;
+  bool closed_ = false;
   std::string error_;
 };
 
@@ -208,6 +217,7 @@ class Program : public Operations {
     server_->Drain();
     WaitForStop(SteadyNow() + server_->settings().drain_timeout);
     log_.Write(LogLine(LogLevel::kNotice, "stop").Number("sessions", server_->sessions()));
+    reload_requests_.Close();  // the admin interface ends once its answers have ended
     return kExitClean;
   }
 
