@@ -3,7 +3,7 @@
 // outlives its leases.
 // Invariants:
 //   - limit = left + used + what is leased and not settled. So the workers together take what is left and no more; only
-//     one datagram may exceed it, by less than its length.
+//     one datagram may exceed it, by less than its length, and bytes that came together with a request.
 //   - A chunk of bytes touches the lease alone. The pool is touched once for each lease, of kQuotaLeaseBytesMin at
 //     least while so many are left, and at each Settle.
 // Does not: know periods and users (accounts.h), make sessions wait or end (throttle.h, session.h).
