@@ -152,7 +152,7 @@ CtlResult Run(const Command& command, CtlArguments arguments) {
   if (arguments.json && body) {
     result.output = answer->body + (answer->body.ends_with('\n') ? "" : "\n");
   } else if (!refused && body) {
-    result.output = command.report(*body);
+    result.output = command.report(*body).append(Gap(*body));
   }
   if (refused || !body) {
     result.status = kExitFailure;

@@ -147,6 +147,11 @@ std::string RecentReport(const JsonValue& answer, std::chrono::milliseconds now,
   return table.rows() == 0 ? "no session has ended\n" : table.ToString(width);
 }
 
+std::string_view Gap(const JsonValue& answer) {
+  const JsonValue& complete = answer["complete"];
+  return complete.is_null() || complete.is_true() ? "" : "This is not all: a worker did not answer in time.\n";
+}
+
 std::string UsersReport(const JsonValue& answer, std::chrono::milliseconds now, std::size_t width) {
   Table table({{"USER", Align::kLeft, true},
                {"LIVE", Align::kRight},

@@ -68,6 +68,12 @@ TEST_CASE("report: nothing that a client sends moves the cursor") {
   CHECK(Contains(recent, "5.0s ago  192.0.2.1:4"));
 }
 
+TEST_CASE("report: a list says that rows are missing") {
+  CHECK(Gap(Read(R"({"sessions":[],"complete":false})")) == "This is not all: a worker did not answer in time.\n");
+  CHECK(Gap(Read(R"({"sessions":[],"complete":true})")) == "");
+  CHECK(Gap(Read(R"({"users":[]})")) == "");
+}
+
 TEST_CASE("report: a user's limits are words") {
   const std::string text = UsersReport(
       Read(R"({"users":[{"user":"alice","sessions":1,"sessions_total":5,"up":0,"down":1024,"clients":1,"max_clients":3,

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "penstock/ctl/json_value.h"
 
@@ -18,6 +19,9 @@ std::string SessionsReport(const JsonValue& answer, std::size_t width);
 std::string RecentReport(const JsonValue& answer, std::chrono::milliseconds now, std::size_t width);
 std::string UsersReport(const JsonValue& answer, std::chrono::milliseconds now, std::size_t width);
 std::string TargetsReport(const JsonValue& answer, std::size_t width);
+
+// A line for the end of a list, if a worker did not answer in time, so that its rows are missing; else empty.
+std::string_view Gap(const JsonValue& answer);
 
 // A string or number as text; "-" if it is null or empty.
 std::string TextOf(const JsonValue& value);
