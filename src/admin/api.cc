@@ -1,5 +1,7 @@
 #include "penstock/admin/api.h"
 
+#include <utility>
+
 #include "penstock/base/command.h"
 #include "penstock/base/socks5.h"
 #include "penstock/config/config.h"
@@ -55,23 +57,6 @@ template <class Scale>
 void WriteSum(Json& json, const Histogram<Scale>& histogram) {
   json.Seconds(std::chrono::duration_cast<std::chrono::microseconds>(
       typename Scale::Unit(static_cast<typename Scale::Unit::rep>(histogram.sum()))));
-}
-
-template <class Value>
-void WriteNumber(Json& json, const std::optional<Value>& value) {
-  if (value) {
-    json.Number(*value);
-  } else {
-    json.Null();
-  }
-}
-
-void WriteText(Json& json, std::string_view text) {
-  if (text.empty()) {
-    json.Null();
-  } else {
-    json.String(text);
-  }
 }
 
 void WriteStates(Json& json, const Gauges& gauges) {
@@ -168,8 +153,7 @@ void WriteInfo(Json& json, const Snapshot& now) {
     json.Null();
   }
   json.Key("uptime").Seconds(now.uptime).Key("phase").String(Describe(now.phase));
-  json.Key("ready").Bool(now.unready.empty()).Key("reason");
-  WriteText(json, now.unready);
+  json.Key("ready").Bool(now.unready.empty()).Key("reason").StringOrNull(now.unready);
   json.Key("listening").BeginArray();
   for (const Endpoint& at : now.listening) json.String(at.ToString());
   json.EndArray().Key("workers").Number(now.workers.size());
@@ -178,13 +162,10 @@ void WriteInfo(Json& json, const Snapshot& now) {
   WriteStates(json, now.sum.gauges);
   json.EndObject().Key("limits");
   WriteLimits(json, now.limits);
-  json.Key("memory").BeginObject().Key("resident");
-  WriteNumber(json, now.usage.resident_bytes);
-  json.EndObject().Key("totals");
+  json.Key("memory").BeginObject().Key("resident").NumberOrNull(now.usage.resident_bytes).EndObject().Key("totals");
   WriteTotals(json, now.sum.counters);
   json.Key("reload").BeginObject().Key("succeeded").Bool(now.reload_succeeded);
-  json.Key("time").Seconds(now.reload_success).Key("error");
-  WriteText(json, now.reload_error);
+  json.Key("time").Seconds(now.reload_success).Key("error").StringOrNull(now.reload_error);
   json.EndObject().Key("log").BeginObject().Key("level").String(Describe(now.log_level));
   json.Key("format").String(Describe(now.log_format)).Key("lost").Number(now.log_lines_lost).EndObject().EndObject();
 }
@@ -255,14 +236,11 @@ std::string AskedBy(const SessionRow& row) {
 }
 
 void WriteSessionMembers(Json& json, const SessionRow& row) {
-  json.Key("id").String(row.id.ToString()).Key("client").String(row.client.ToString()).Key("user");
-  WriteText(json, row.user);
-  json.Key("command");
-  WriteText(json, row.command ? Describe(*row.command) : std::string_view());
-  json.Key("asked");
-  WriteText(json, AskedBy(row));
-  json.Key("target");
-  WriteText(json, row.target ? row.target->ToString() : std::string());
+  json.Key("id").String(row.id.ToString()).Key("client").String(row.client.ToString());
+  json.Key("user").StringOrNull(row.user);
+  json.Key("command").StringOrNull(row.command ? Describe(*row.command) : std::string_view());
+  json.Key("asked").StringOrNull(AskedBy(row));
+  json.Key("target").StringOrNull(row.target ? row.target->ToString() : std::string());
   json.Key("state").String(Describe(row.state));
   json.Key("up").Number(row.bytes_up).Key("down").Number(row.bytes_down);
 }
@@ -270,9 +248,7 @@ void WriteSessionMembers(Json& json, const SessionRow& row) {
 void WriteSession(Json& json, const SessionRow& row, std::optional<std::uint64_t> rate) {
   json.BeginObject();
   WriteSessionMembers(json, row);
-  json.Key("rate");
-  WriteNumber(json, rate);
-  json.Key("age").Seconds(Milliseconds(row.age)).EndObject();
+  json.Key("rate").NumberOrNull(rate).Key("age").Seconds(Milliseconds(row.age)).EndObject();
 }
 
 Response JsonResponse(int status, Json& json) { return {status, "application/json", json.Take() + '\n'}; }
@@ -281,6 +257,12 @@ Response JsonError(int status, std::string_view sentence) {
   Json json;
   json.BeginObject().Key("error").String(sentence).EndObject();
   return JsonResponse(status, json);
+}
+
+std::function<Response(const Request&)> WithoutParameters(std::function<Response(const Request&)> answer) {
+  return [answer = std::move(answer)](const Request& request) {
+    return request.query.empty() ? answer(request) : JsonError(400, "this takes no parameter");
+  };
 }
 
 }  // namespace penstock

@@ -9,10 +9,6 @@
 namespace penstock {
 namespace {
 
-constexpr LogLevel kLogLevels[] = {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo};
-
-Response NoParameter() { return JsonError(400, "this takes no parameter"); }
-
 // An answer with one member.
 Response Word(int status, std::string_view key, std::string_view word) {
   Json json;
@@ -22,8 +18,7 @@ Response Word(int status, std::string_view key, std::string_view word) {
 
 void Note(Log& log, std::string_view action) { log.Write(LogLine(LogLevel::kNotice, "admin").Text("action", action)); }
 
-Response Config(const Log& log, Operations& operations, const Request& request) {
-  if (!request.query.empty()) return NoParameter();
+Response Config(const Log& log, Operations& operations) {
   Json json;
   json.BeginObject().Key("config").BeginArray();
   for (OptionValue& option : operations.Options()) {
@@ -43,8 +38,7 @@ Response Config(const Log& log, Operations& operations, const Request& request) 
   return JsonResponse(200, json);
 }
 
-Response Reload(Log& log, Operations& operations, const Request& request) {
-  if (!request.query.empty()) return NoParameter();
+Response Reload(Log& log, Operations& operations) {
   Note(log, "reload");
   const auto error = operations.Reload();
   Json json;
@@ -61,8 +55,7 @@ Response Reload(Log& log, Operations& operations, const Request& request) {
 }
 
 // All workers that answer have stopped accepting before the response.
-Response Drain(Server& server, Log& log, const Request& request) {
-  if (!request.query.empty()) return NoParameter();
+Response Drain(Server& server, Log& log) {
   if (server.Suspend()) {
     Note(log, "drain");
     static_cast<void>(server.Survey());
@@ -71,8 +64,7 @@ Response Drain(Server& server, Log& log, const Request& request) {
   return Word(200, "phase", Describe(server.phase()));
 }
 
-Response Undrain(Server& server, Log& log, const Request& request) {
-  if (!request.query.empty()) return NoParameter();
+Response Undrain(Server& server, Log& log) {
   if (!server.Resume()) return JsonError(409, "the gateway is stopping: it does not serve again");
   Note(log, "undrain");
   static_cast<void>(server.Survey());
@@ -93,10 +85,13 @@ Response SetLogLevel(Log& log, const Request& request) {
 }  // namespace
 
 void AddControlRoutes(Server& server, Log& log, Operations& operations, std::vector<Route>& routes) {
-  routes.push_back({Method::kGet, "/api/v1/config", [&](const Request& r) { return Config(log, operations, r); }});
-  routes.push_back({Method::kPost, "/api/v1/reload", [&](const Request& r) { return Reload(log, operations, r); }});
-  routes.push_back({Method::kPost, "/api/v1/drain", [&](const Request& r) { return Drain(server, log, r); }});
-  routes.push_back({Method::kPost, "/api/v1/undrain", [&](const Request& r) { return Undrain(server, log, r); }});
+  const auto add = [&routes](Method method, std::string_view path, auto answer) {
+    routes.push_back({method, path, WithoutParameters([=](const Request&) { return answer(); })});
+  };
+  add(Method::kGet, "/api/v1/config", [&] { return Config(log, operations); });
+  add(Method::kPost, "/api/v1/reload", [&] { return Reload(log, operations); });
+  add(Method::kPost, "/api/v1/drain", [&] { return Drain(server, log); });
+  add(Method::kPost, "/api/v1/undrain", [&] { return Undrain(server, log); });
   routes.push_back({Method::kPost, "/api/v1/log-level", [&](const Request& r) { return SetLogLevel(log, r); }});
 }
 

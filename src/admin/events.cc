@@ -28,14 +28,13 @@ std::string SummaryEvent(const Snapshot& now, std::chrono::milliseconds time) {
 void AddEventRoute(Server& server, const Log& log, std::vector<Route>& routes) {
   const auto source =
       std::make_shared<EventSource>([&server, &log] { return SummaryEvent(SnapshotOf(server, log), TimeOfDay()); });
-  routes.push_back({Method::kGet, "/api/v1/events", [source](const Request& request) {
-                      if (!request.query.empty()) return JsonError(400, "this takes no parameter");
+  routes.push_back({Method::kGet, "/api/v1/events", WithoutParameters([source](const Request&) {
                       Response response;
                       response.content_type = "text/event-stream";
                       response.events = source->Join();
                       if (response.events != nullptr) return response;
                       return JsonError(503, std::to_string(kEventReadersMax) + " clients read the events already");
-                    }});
+                    })});
 }
 
 }  // namespace penstock

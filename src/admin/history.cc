@@ -29,8 +29,7 @@ Response Recent(Server& server, const Request& request) {
   return JsonResponse(200, json);
 }
 
-Response Targets(Server& server, const Request& request) {
-  if (!request.query.empty()) return JsonError(400, "this takes no parameter");
+Response Targets(Server& server) {
   Json json;
   WriteTargets(json, server.Targets(kTopTargets));
   return JsonResponse(200, json);
@@ -43,12 +42,7 @@ void WriteRecent(Json& json, const RecentList& list, std::chrono::nanoseconds ep
   for (const RecentSession& session : list.sessions) {
     json.BeginObject();
     WriteSessionMembers(json, session.row);
-    json.Key("reply");
-    if (session.reply) {
-      json.String(socks5::kReplyWords[socks5::Rep(*session.reply)]);
-    } else {
-      json.Null();
-    }
+    json.Key("reply").StringOrNull(session.reply ? socks5::kReplyWords[socks5::Rep(*session.reply)] : "");
     json.Key("end").String(Describe(session.end));
     json.Key("duration").Seconds(std::chrono::round<milliseconds>(session.row.age));
     json.Key("time")
@@ -69,7 +63,8 @@ void WriteTargets(Json& json, const TargetList& list) {
 
 void AddHistoryRoutes(Server& server, std::vector<Route>& routes) {
   routes.push_back({Method::kGet, "/api/v1/recent", [&server](const Request& r) { return Recent(server, r); }});
-  routes.push_back({Method::kGet, "/api/v1/targets", [&server](const Request& r) { return Targets(server, r); }});
+  routes.push_back(
+      {Method::kGet, "/api/v1/targets", WithoutParameters([&server](const Request&) { return Targets(server); })});
 }
 
 }  // namespace penstock

@@ -65,14 +65,6 @@ Response Metrics(Server& server, const Log& log, const Request& request) {
   return response;
 }
 
-// Writes one part of a snapshot. Such a route takes no parameter.
-Response PartOf(Server& server, const Log& log, const Request& request, void (*write)(Json&, const Snapshot&)) {
-  if (!request.query.empty()) return JsonError(400, "this takes no parameter");
-  Json json;
-  write(json, SnapshotOf(server, log));
-  return JsonResponse(200, json);
-}
-
 void WriteWorkersOf(Json& json, const Snapshot& now) {
   json.BeginObject().Key("workers");
   WriteWorkers(json, now.workers);
@@ -81,8 +73,11 @@ void WriteWorkersOf(Json& json, const Snapshot& now) {
 
 void AddSnapshots(Server& server, const Log& log, std::vector<Route>& routes) {
   const auto part = [&server, &log](std::string_view path, void (*write)(Json&, const Snapshot&)) {
-    return Route{Method::kGet, path,
-                 [&server, &log, write](const Request& request) { return PartOf(server, log, request, write); }};
+    return Route{Method::kGet, path, WithoutParameters([&server, &log, write](const Request&) {
+                   Json json;
+                   write(json, SnapshotOf(server, log));
+                   return JsonResponse(200, json);
+                 })};
   };
   routes.push_back(part("/api/v1/info", WriteInfo));
   routes.push_back(
@@ -98,10 +93,9 @@ std::vector<Route> RoutesOf(Server& server, Log& log, Operations& operations) {
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
       {Method::kGet, "/metrics", [&server, &log](const Request& request) { return Metrics(server, log, request); }},
-      {Method::kGet, "/api/v1/users",
-       [&server](const Request&) {
+      {Method::kGet, "/api/v1/users", WithoutParameters([&server](const Request&) {
          return Response{200, "application/json", UsersJson(server.Users()) + '\n'};
-       }},
+       })},
   };
   AddSnapshots(server, log, routes);
   AddSessionRoutes(server, log, routes);

@@ -104,18 +104,12 @@ Response SessionRoutes::List(const Request& request) {
   Json json;
   json.BeginObject().Key("sessions").BeginArray();
   for (const Rated& session : sessions) WriteSession(json, session.row, session.rate);
-  json.EndArray().Key("next");
-  if (next) {
-    json.String(next->ToString());
-  } else {
-    json.Null();
-  }
+  json.EndArray().Key("next").StringOrNull(next ? next->ToString() : "");
   json.Key("complete").Bool(complete).EndObject();
   return JsonResponse(200, json);
 }
 
 Response SessionRoutes::One(const Request& request) {
-  if (!request.query.empty()) return JsonError(400, "this takes no parameter");
   const auto id = SessionId::Parse(std::string_view(request.path).substr(kSessionPath.size()));
   if (!id) return JsonError(404, kNoSession);
   SessionList list = server_.Sessions({.id = id}, 1);
@@ -140,7 +134,6 @@ Response SessionRoutes::End(const SessionFilter& filter, bool one) const {
 }
 
 Response SessionRoutes::EndOne(const Request& request) const {
-  if (!request.query.empty()) return JsonError(400, "this takes no parameter");
   const auto id = SessionId::Parse(std::string_view(request.path).substr(kSessionPath.size()));
   if (!id) return JsonError(404, kNoSession);
   return End({.id = id}, true);
@@ -159,8 +152,10 @@ void AddSessionRoutes(Server& server, Log& log, std::vector<Route>& routes) {
   const auto sessions = std::make_shared<SessionRoutes>(server, log);
   routes.push_back({Method::kGet, "/api/v1/sessions", [=](const Request& r) { return sessions->List(r); }});
   routes.push_back({Method::kDelete, "/api/v1/sessions", [=](const Request& r) { return sessions->EndSome(r); }});
-  routes.push_back({Method::kGet, "/api/v1/sessions/*", [=](const Request& r) { return sessions->One(r); }});
-  routes.push_back({Method::kDelete, "/api/v1/sessions/*", [=](const Request& r) { return sessions->EndOne(r); }});
+  routes.push_back(
+      {Method::kGet, "/api/v1/sessions/*", WithoutParameters([=](const Request& r) { return sessions->One(r); })});
+  routes.push_back({Method::kDelete, "/api/v1/sessions/*",
+                    WithoutParameters([=](const Request& r) { return sessions->EndOne(r); })});
 }
 
 }  // namespace penstock

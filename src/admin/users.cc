@@ -13,11 +13,6 @@ void PutTime(std::string_view key, std::chrono::milliseconds time, Json& json) {
   time.count() == 0 ? json.Null() : json.Seconds(time);
 }
 
-void PutText(std::string_view key, std::string_view text, Json& json) {
-  json.Key(key);
-  text.empty() ? json.Null() : json.String(text);
-}
-
 void PutLimits(const UserRow& row, Json& json) {
   const UserLimits& limits = row.limits;
   json.Key("max_clients");
@@ -33,8 +28,8 @@ void PutLimits(const UserRow& row, Json& json) {
   } else {
     json.Null();
   }
-  PutText("expires", limits.expires ? limits.expires->ToString() : "", json);
-  PutText("hours", limits.hours ? limits.hours->text : "", json);
+  json.Key("expires").StringOrNull(limits.expires ? limits.expires->ToString() : "");
+  json.Key("hours").StringOrNull(limits.hours ? limits.hours->text : "");
 }
 
 void PutRow(const UserRow& row, Json& json) {

@@ -115,7 +115,7 @@ Error AddNat64Prefix(const Directive& directive, Settings& settings) {
 }
 
 Error SetLogLevel(const Directive& directive, PolicyDraft& draft) {
-  for (const LogLevel level : {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo}) {
+  for (const LogLevel level : kLogLevels) {
     if (directive.value == Describe(level)) {
       draft.policy().log_level = level;
       return std::nullopt;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,5 +78,8 @@ std::string AskedBy(const SessionRow& row);
 // The answer that has `json` as its body, or {"error": sentence}.
 Response JsonResponse(int status, Json& json);
 Response JsonError(int status, std::string_view sentence);
+
+// `answer` for requests without parameters; the others get 400.
+std::function<Response(const Request&)> WithoutParameters(std::function<Response(const Request&)> answer);
 
 }  // namespace penstock

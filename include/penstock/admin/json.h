@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,11 @@ class Json {
   Json& Number(std::uint64_t value);
   Json& Bool(bool value);
   Json& Null();
+  Json& StringOrNull(std::string_view foreign) { return foreign.empty() ? Null() : String(foreign); }
+  template <class Value>
+  Json& NumberOrNull(const std::optional<Value>& value) {
+    return value ? Number(*value) : Null();
+  }
   Json& Seconds(std::chrono::milliseconds duration);  // "12.345"; not negative
   Json& Seconds(std::chrono::microseconds duration);  // "12.345678"; not negative
 

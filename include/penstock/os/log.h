@@ -30,6 +30,8 @@ enum class LogLevel : std::uint8_t {
   kInfo,    // one line for each session
 };
 
+inline constexpr LogLevel kLogLevels[] = {LogLevel::kError, LogLevel::kWarn, LogLevel::kNotice, LogLevel::kInfo};
+
 std::string_view Describe(LogLevel level);
 
 enum class LogFormat : std::uint8_t {
