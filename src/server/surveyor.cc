@@ -47,24 +47,40 @@ Totals Surveyor::Survey(Workers workers) {
   return sum;
 }
 
-std::vector<Totals> Surveyor::SurveyEach(Workers workers) {
+// Asks all workers at once, so that they answer beside each other. `ask(inquiry, i)` fills the inquiry of worker i;
+// false: that worker is not asked. `take(answer, i)` gets each answer, null if it did not come in time.
+template <class Fill, class Take>
+void Surveyor::AskAll(Workers workers, Fill ask, Take take) {
   const std::lock_guard lock(asking_);
-  Totals none;
-  none.accepted.resize(listeners_);
-  last_.resize(workers.size(), none);
   const TimePoint deadline = SteadyNow() + kAnswerTimeout;
-  std::vector<std::uint64_t> numbers;
-  for (const auto& worker : workers) {
+  std::vector<std::uint64_t> numbers(workers.size());
+  for (std::size_t i = 0; i < workers.size(); ++i) {
     auto inquiry = std::make_unique<Inquiry>();
-    inquiry->totals = none;
-    numbers.push_back(Post(*worker, std::move(inquiry)));
+    inquiry->worker = static_cast<std::uint32_t>(i);
+    if (ask(*inquiry, i)) numbers[i] = Post(*workers[i], std::move(inquiry));
   }
   for (std::size_t i = 0; i < workers.size(); ++i) {
-    const auto answer = Await(*workers[i], numbers[i], deadline);
-    if (answer != nullptr) last_[i] = std::move(answer->totals);
-    last_[i].workers_missing = answer == nullptr ? 1 : 0;
+    if (numbers[i] != 0) take(Await(*workers[i], numbers[i], deadline), i);
   }
-  return last_;
+}
+
+std::vector<Totals> Surveyor::SurveyEach(Workers workers) {
+  Totals none;
+  none.accepted.resize(listeners_);
+  std::vector<Totals> each(workers.size());
+  AskAll(
+      workers,
+      [&](Inquiry& inquiry, std::size_t) {
+        inquiry.totals = none;
+        return true;
+      },
+      [&](std::unique_ptr<Inquiry> answer, std::size_t i) {
+        last_.resize(workers.size(), none);
+        if (answer != nullptr) last_[i] = std::move(answer->totals);
+        last_[i].workers_missing = answer == nullptr ? 1 : 0;
+        each[i] = last_[i];
+      });
+  return each;
 }
 
 // One worker after the other, so that no more than `limit` rows exist.
@@ -101,69 +117,57 @@ SessionList Surveyor::List(Workers workers, const SessionFilter& filter, std::si
 RecentList Surveyor::Recent(Workers workers, std::size_t limit) {
   assert(limit > 0);
   limit = std::min(limit, kRecentSessions);
-  const std::lock_guard lock(asking_);
-  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
-  std::vector<std::uint64_t> numbers;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    auto inquiry = std::make_unique<Inquiry>();
-    inquiry->kind = Inquiry::Kind::kRecent;
-    inquiry->worker = static_cast<std::uint32_t>(i);
-    inquiry->limit = limit;
-    numbers.push_back(Post(*workers[i], std::move(inquiry)));
-  }
   RecentList list;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    const auto answer = Await(*workers[i], numbers[i], deadline);
-    if (answer == nullptr || answer->out_of_memory) list.complete = false;
-    if (answer == nullptr) continue;
-    std::ranges::move(answer->recent, std::back_inserter(list.sessions));
-    // Both parts are in order, so each worker costs one merge, and no more than two lists exist.
-    const auto part = static_cast<std::ptrdiff_t>(answer->recent.size());
-    std::ranges::inplace_merge(list.sessions, list.sessions.end() - part, std::greater(), &RecentSession::ended);
-    if (list.sessions.size() > limit) list.sessions.resize(limit);
-  }
+  AskAll(
+      workers,
+      [&](Inquiry& inquiry, std::size_t) {
+        inquiry.kind = Inquiry::Kind::kRecent;
+        inquiry.limit = limit;
+        return true;
+      },
+      [&](std::unique_ptr<Inquiry> answer, std::size_t) {
+        if (answer == nullptr || answer->out_of_memory) list.complete = false;
+        if (answer == nullptr) return;
+        std::ranges::move(answer->recent, std::back_inserter(list.sessions));
+        // Both parts are in order, so each worker costs one merge, and no more than two lists exist.
+        const auto part = static_cast<std::ptrdiff_t>(answer->recent.size());
+        std::ranges::inplace_merge(list.sessions, list.sessions.end() - part, std::greater(), &RecentSession::ended);
+        if (list.sessions.size() > limit) list.sessions.resize(limit);
+      });
   return list;
 }
 
 TargetList Surveyor::Targets(Workers workers, std::size_t limit) {
-  const std::lock_guard lock(asking_);
-  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
-  std::vector<std::uint64_t> numbers;
-  for (const auto& worker : workers) {
-    auto inquiry = std::make_unique<Inquiry>();
-    inquiry->kind = Inquiry::Kind::kTargets;
-    inquiry->targets.emplace(kTargetsCounted, DigestKey());
-    numbers.push_back(Post(*worker, std::move(inquiry)));
-  }
   TargetList list;
   std::vector<TopTargets> parts;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    const auto answer = Await(*workers[i], numbers[i], deadline);
-    if (answer == nullptr) list.complete = false;
-    if (answer != nullptr) parts.push_back(*std::move(answer->targets));
-  }
+  AskAll(
+      workers,
+      [](Inquiry& inquiry, std::size_t) {
+        inquiry.kind = Inquiry::Kind::kTargets;
+        inquiry.targets.emplace(kTargetsCounted, DigestKey());
+        return true;
+      },
+      [&](std::unique_ptr<Inquiry> answer, std::size_t) {
+        if (answer == nullptr) list.complete = false;
+        if (answer != nullptr) parts.push_back(*std::move(answer->targets));
+      });
   list.rows = Merge(parts, limit);
   return list;
 }
 
 SessionsEnded Surveyor::End(Workers workers, const SessionFilter& filter) {
-  const std::lock_guard lock(asking_);
-  const TimePoint deadline = SteadyNow() + kAnswerTimeout;
-  std::vector<std::uint64_t> numbers(workers.size());
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (filter.id && filter.id->worker != i) continue;
-    auto inquiry = std::make_unique<Inquiry>();
-    inquiry->kind = Inquiry::Kind::kEnd;
-    inquiry->filter = filter;
-    numbers[i] = Post(*workers[i], std::move(inquiry));
-  }
   SessionsEnded ended;
-  for (std::size_t i = 0; i < workers.size(); ++i) {
-    if (numbers[i] == 0) continue;
-    const auto answer = Await(*workers[i], numbers[i], deadline);
-    if (answer == nullptr) ended.complete = false;
-    if (answer != nullptr) ended.count += answer->ended;
-  }
+  AskAll(
+      workers,
+      [&](Inquiry& inquiry, std::size_t i) {
+        inquiry.kind = Inquiry::Kind::kEnd;
+        inquiry.filter = filter;
+        return !filter.id || filter.id->worker == i;
+      },
+      [&](std::unique_ptr<Inquiry> answer, std::size_t) {
+        if (answer == nullptr) ended.complete = false;
+        if (answer != nullptr) ended.count += answer->ended;
+      });
   return ended;
 }
 

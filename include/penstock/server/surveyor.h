@@ -53,6 +53,8 @@ class Surveyor {
   SessionsEnded End(Workers workers, const SessionFilter& filter);
 
  private:
+  template <class Fill, class Take>
+  void AskAll(Workers workers, Fill ask, Take take);
   std::uint64_t Post(Worker& worker, std::unique_ptr<Inquiry> inquiry);
   std::unique_ptr<Inquiry> Await(Worker& worker, std::uint64_t number, TimePoint deadline);
 
