@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "penstock/base/suggest.h"
-#include "penstock/base/text.h"
 #include "penstock/ctl/client.h"
 #include "penstock/ctl/json_value.h"
 #include "penstock/ctl/report.h"
@@ -125,22 +124,6 @@ std::string TargetOf(const Command& command, const CtlArguments& arguments) {
   return target;
 }
 
-// Why the gateway has not done it.
-std::string Refusal(const Command& command, const Answer& answer, const std::optional<JsonValue>& body) {
-  if (body && !body->operator[]("error").text().empty()) return Printable(body->operator[]("error").text());
-  std::string_view rest = answer.body;
-  const std::string line = rest.empty() ? std::to_string(answer.status) : Printable(TakeLine(rest));
-  switch (answer.status) {
-    case 401:
-      return "the gateway wants its token: give --token-file FILE";
-    case 404:
-    case 405:
-      return "this gateway does not know the command " + std::string(command.name) + " (" + line + ")";
-    default:
-      return "the gateway refuses: " + line;
-  }
-}
-
 CtlResult Run(const Command& command, CtlArguments arguments) {
   const std::string target = TargetOf(command, arguments);
   AdminClient client(std::move(arguments.admin), std::move(arguments.token));
@@ -156,7 +139,8 @@ CtlResult Run(const Command& command, CtlArguments arguments) {
   }
   if (refused || !body) {
     result.status = kExitFailure;
-    result.error = refused ? Refusal(command, *answer, body) : "the answer of the gateway is not valid JSON";
+    result.error =
+        refused ? Printable(RefusalOf(*answer, body, command.name)) : "the answer of the gateway is not valid JSON";
   }
   return result;
 }

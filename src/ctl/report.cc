@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "penstock/base/text.h"
 #include "penstock/ctl/table.h"
 
 namespace penstock {
@@ -68,6 +69,21 @@ std::string RestrictionsOf(const JsonValue& user, std::chrono::milliseconds now)
 }
 
 }  // namespace
+
+std::string RefusalOf(const Answer& answer, const std::optional<JsonValue>& body, std::string_view command) {
+  if (body && !(*body)["error"].text().empty()) return (*body)["error"].text();
+  std::string_view rest = answer.body;
+  const std::string line = rest.empty() ? std::to_string(answer.status) : std::string(TakeLine(rest));
+  switch (answer.status) {
+    case 401:
+      return "the gateway wants its token: give --token-file FILE";
+    case 404:
+    case 405:
+      return "this gateway does not know the command " + std::string(command) + " (" + line + ")";
+    default:
+      return "the gateway refuses: " + line;
+  }
+}
 
 std::string TextOf(const JsonValue& value) { return value.text().empty() ? "-" : value.text(); }
 

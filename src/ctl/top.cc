@@ -9,6 +9,7 @@
 
 #include "penstock/ctl/client.h"
 #include "penstock/ctl/json_value.h"
+#include "penstock/ctl/report.h"
 #include "penstock/ctl/screen.h"
 #include "penstock/ctl/table.h"
 #include "penstock/os/clock.h"
@@ -233,7 +234,7 @@ class Top {
     const bool good = answer.status == 200 && body;
     switch (request_) {
       case Request::kKill:
-        screen_.set_notice(good ? "" : Refusal(answer, body));
+        screen_.set_notice(good ? "" : RefusalOf(answer, body, "top"));
         next_ = {};
         break;
       case Request::kInfo:
@@ -252,15 +253,8 @@ class Top {
   }
 
   void OnRefusal(const Answer& answer, const std::optional<JsonValue>& body) {
-    screen_.set_notice(Refusal(answer, body));
+    screen_.set_notice(RefusalOf(answer, body, "top"));
     lost_ = true;
-  }
-
-  static std::string Refusal(const Answer& answer, const std::optional<JsonValue>& body) {
-    std::string error = body ? (*body)["error"].text() : "";
-    if (!error.empty()) return error;
-    if (answer.status == 401) return "the gateway wants its token: give --token-file FILE";
-    return "the gateway answers " + answer.body.substr(0, answer.body.find('\n'));
   }
 
   AdminClient client_;

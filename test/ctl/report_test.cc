@@ -68,6 +68,17 @@ TEST_CASE("report: nothing that a client sends moves the cursor") {
   CHECK(Contains(recent, "5.0s ago  192.0.2.1:4"));
 }
 
+TEST_CASE("report: a refusal is the error of the body, or what the status means") {
+  const auto refusal = [](int status, const std::string& body) {
+    return RefusalOf({.status = status, .body = body}, JsonValue::Parse(body), "recent");
+  };
+  CHECK(refusal(422, R"({"error":"a.conf:3: no"})") == "a.conf:3: no");
+  CHECK(refusal(401, "401 Unauthorized\n") == "the gateway wants its token: give --token-file FILE");
+  CHECK(refusal(404, "404 Not Found\n") == "this gateway does not know the command recent (404 Not Found)");
+  CHECK(refusal(503, "503 busy\nx\n") == "the gateway refuses: 503 busy");
+  CHECK(refusal(500, "") == "the gateway refuses: 500");
+}
+
 TEST_CASE("report: a list says that rows are missing") {
   CHECK(Gap(Read(R"({"sessions":[],"complete":false})")) == "This is not all: a worker did not answer in time.\n");
   CHECK(Gap(Read(R"({"sessions":[],"complete":true})")) == "");
