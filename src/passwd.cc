@@ -20,6 +20,7 @@
 #include "penstock/base/secret.h"
 #include "penstock/login/users.h"
 #include "penstock/os/fd.h"
+#include "penstock/os/file.h"
 #include "penstock/os/password_hash.h"
 #include "penstock/os/process.h"
 
@@ -78,14 +79,6 @@ class SilentTerminal {
   bool silent_;
 };
 
-void Print(int terminal, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(terminal, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return;
-    text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(written, 0)));
-  }
-}
-
 // The next line of standard input, without its newline; nothing at the end of the input. Cuts a line at kLineBytesMax,
 // which is more than a password may have.
 std::optional<Secret> ReadInputLine() {
@@ -123,17 +116,17 @@ AskResult AskOnce(int terminal, const std::string& prompt, Secret& answer) {
   const HeldSignals signals;
   const SilentTerminal silent(terminal);  // destroyed first: pending signals take effect with the echo restored
   if (!silent.silent() || signals.fd() < 0) return AskResult::kFailed;
-  Print(terminal, prompt);
+  static_cast<void>(WriteAll(terminal, prompt));
   for (;;) {
     pollfd waiting[] = {{terminal, POLLIN, 0}, {signals.fd(), POLLIN, 0}};
     if (::poll(waiting, 2, -1) < 0 && errno != EINTR) return AskResult::kFailed;
     if ((waiting[1].revents & POLLIN) != 0) {
-      Print(terminal, "\n");
+      static_cast<void>(WriteAll(terminal, "\n"));
       return AskResult::kInterrupted;
     }
     if (waiting[0].revents == 0) continue;
     auto line = ReadTerminalLine(terminal);
-    Print(terminal, "\n");
+    static_cast<void>(WriteAll(terminal, "\n"));
     if (!line) return AskResult::kFailed;
     answer = std::move(*line);
     return AskResult::kAnswered;

@@ -89,16 +89,6 @@ std::string Failure(std::string_view what, const std::string& path) {
   return "cannot " + std::string(what) + ' ' + path + ": " + std::strerror(errno);
 }
 
-bool WriteAll(const Fd& file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 // A rename is durable once the directory is (fsync(2)).
 bool SyncFolderOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -142,11 +132,22 @@ std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes
   return ReadAll(file, path, bytes_max, error);
 }
 
+bool WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
 std::optional<std::string> ReplaceFile(const std::string& path, const std::string& backup, std::string_view text) {
   const std::string aside = path + ".new";
   constexpr mode_t kOwnerOnly = S_IRUSR | S_IWUSR;
-  const Fd file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly));
-  if (!file.valid() || !WriteAll(file, text) || ::fsync(file.get()) != 0) return Failure("write", aside);
+  ::unlink(aside.c_str());  // it may be left by a crash
+  const Fd file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerOnly));
+  if (!file.valid() || !WriteAll(file.get(), text) || ::fsync(file.get()) != 0) return Failure("write", aside);
   // link(2) replaces no file, but rename(2) does. If there is nothing at `path`, the backup stays.
   const std::string linked = backup + ".new";
   ::unlink(linked.c_str());

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "penstock/os/file.h"
+
 namespace penstock {
 namespace {
 
@@ -110,15 +112,7 @@ Terminal::Size Terminal::size() const {
 void Terminal::Draw(std::string_view frame) { Write(std::string(kFrameBegins).append(frame).append(kFrameEnds)); }
 
 void Terminal::Write(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(screen_.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      gone_ = true;
-      return;
-    }
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!WriteAll(screen_.get(), text)) gone_ = true;
 }
 
 }  // namespace penstock

@@ -41,6 +41,7 @@ FileStamp StampOf(const std::string&) { Absent(); }
 std::optional<std::string> ReadFile(const std::string&, std::size_t, std::string*, bool*) { Absent(); }
 std::optional<Secret> ReadSecretFile(const std::string&, std::size_t, std::string*, bool*) { Absent(); }
 std::optional<Secret> ReadPrivateFile(const std::string&, std::size_t, std::string*) { Absent(); }
+bool WriteAll(int, std::string_view) { Absent(); }
 std::optional<std::string> ReplaceFile(const std::string&, const std::string&, std::string_view) { Absent(); }
 std::optional<std::string> RenameFile(const std::string&, const std::string&) { Absent(); }
 Fd LockFolder(const std::string&, std::string*) { Absent(); }

@@ -44,9 +44,12 @@ std::optional<Secret> ReadSecretFile(const std::string& path, std::size_t bytes_
 // `*error` says how to fix it. The check is of the open descriptor, so a rename does not defeat it.
 std::optional<Secret> ReadPrivateFile(const std::string& path, std::size_t bytes_max, std::string* error);
 
+// Writes all of `text` to a descriptor that blocks. False, with errno, if that fails.
+[[nodiscard]] bool WriteAll(int fd, std::string_view text);
+
 // Replaces the contents of `path`, which its owner alone may read then; `backup` becomes what `path` was. Either the
 // old or the new contents are at `path` at any time, after a crash, too: they are written to `path`.new, synced,
-// and renamed (fsync(2), rename(2)). Returns the reason if that fails; `path` is as before then.
+// and renamed (fsync(2), rename(2)). Returns the reason if that fails.
 std::optional<std::string> ReplaceFile(const std::string& path, const std::string& backup, std::string_view text);
 
 // Renames a file over `to`. Returns the reason if that fails.
