@@ -152,9 +152,8 @@ Accounts::Admitted Accounts::Admit(std::string_view user, std::uint32_t max, con
 }
 
 void Accounts::Release(Account& account, const IpAddress& client, milliseconds time_of_day) {
-  const auto bytes = ClientBytes(client);
   const std::lock_guard lock(mutex_);
-  const auto found = account.clients_.find(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const auto found = account.clients_.find(KeyOf(client));
   assert(found != account.clients_.end() && found->second > 0 && account.sessions_ > 0);
   if (--found->second == 0) account.clients_.erase(found);
   --account.sessions_;

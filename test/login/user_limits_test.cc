@@ -1,35 +1,17 @@
 #include "penstock/login/user_limits.h"
 
-#include <stdlib.h>
-#include <time.h>
-
 #include <chrono>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include <doctest/doctest.h>
 
+#include "test/support/time_zone.h"
+
 namespace penstock {
 namespace {
 
 using std::chrono::seconds;
-
-// The local time zone of this process, for as long as it exists.
-class InZone {
- public:
-  explicit InZone(const std::string& zone) { Set(zone); }
-  ~InZone() { Set(was_); }
-  InZone(const InZone&) = delete;
-  InZone& operator=(const InZone&) = delete;
-
- private:
-  static void Set(const std::string& zone) {
-    zone.empty() ? ::unsetenv("TZ") : ::setenv("TZ", zone.c_str(), 1);
-    ::tzset();
-  }
-  const std::string was_ = std::getenv("TZ") == nullptr ? "" : std::getenv("TZ");
-};
 
 // Central Europe: CEST until the last Sunday of October at 03:00.
 constexpr std::string_view kBerlin = "CET-1CEST,M3.5.0,M10.5.0/3";
@@ -45,7 +27,7 @@ std::string Day(seconds since_1970) {
 }
 
 TEST_CASE("local time: the calendar of the host, and the start of a day, also beyond the end of a month") {
-  const InZone berlin{std::string(kBerlin)};
+  const test::InZone berlin{std::string(kBerlin)};
   const LocalTime local = LocalTimeAt(seconds(1'789'948'800));  // 2026-09-21 00:00 UTC
   CHECK(local.year == 2026);
   CHECK(local.month == 9);
@@ -59,7 +41,7 @@ TEST_CASE("local time: the calendar of the host, and the start of a day, also be
 }
 
 TEST_CASE("user limits: a period of a quota ends at a midnight of the host") {
-  const InZone berlin{std::string(kBerlin)};
+  const test::InZone berlin{std::string(kBerlin)};
   const struct {
     std::string_view quota;
     LocalTime now;
@@ -96,7 +78,7 @@ TEST_CASE("user limits: a period of a quota ends at a midnight of the host") {
 }
 
 TEST_CASE("user limits: a user has expired from the start of the day on") {
-  const InZone berlin{std::string(kBerlin)};
+  const test::InZone berlin{std::string(kBerlin)};
   const auto date = ExpiryDate::Parse("2027-01-31");
   REQUIRE(date.has_value());
   CHECK(date->ToString() == "2027-01-31");
@@ -114,7 +96,7 @@ TEST_CASE("user limits: a user has expired from the start of the day on") {
 }
 
 TEST_CASE("user limits: hours are ranges of days and of times") {
-  const InZone berlin{std::string(kBerlin)};
+  const test::InZone berlin{std::string(kBerlin)};
   const auto hours = ServiceHours::Parse("Mon-Fri 08:00-18:00, Sat 22:00-24:00,Sun-Mon 00:00-02:30");
   REQUIRE(hours.has_value());
   const struct {

@@ -1,12 +1,8 @@
 #include "penstock/policy/accounts.h"
 
-#include <stdlib.h>
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +16,7 @@
 #include "penstock/os/random.h"
 #include "penstock/policy/meter.h"
 #include "test/support/sockets.h"
+#include "test/support/time_zone.h"
 
 namespace penstock {
 namespace {
@@ -135,22 +132,6 @@ UserLimits Limit(std::string_view name, std::string_view value) {
   return limits;
 }
 
-// The local time zone is UTC for as long as it exists.
-class InUtc {
- public:
-  InUtc() { Set("UTC0"); }
-  ~InUtc() { Set(was_); }
-  InUtc(const InUtc&) = delete;
-  InUtc& operator=(const InUtc&) = delete;
-
- private:
-  static void Set(const std::string& zone) {
-    zone.empty() ? ::unsetenv("TZ") : ::setenv("TZ", zone.c_str(), 1);
-    ::tzset();
-  }
-  const std::string was_ = std::getenv("TZ") == nullptr ? "" : std::getenv("TZ");
-};
-
 // Of a day: Monday, the 21st of September 2026, in UTC.
 milliseconds Monday(int hours, int minutes = 0) {
   return milliseconds(1'789'948'800'000) + std::chrono::hours(hours) + std::chrono::minutes(minutes);
@@ -163,7 +144,7 @@ UserRefusal RefusalOf(Accounts& accounts, std::string_view user, milliseconds at
 }
 
 TEST_CASE("accounts: a quota refuses its user until the period ends, and ends what runs") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\nbob:{plain}x\n  quota none\n"), Limit("quota", "1k per day"), Monday(12));
   CHECK(accounts.watched());
@@ -196,7 +177,7 @@ TEST_CASE("accounts: a quota refuses its user until the period ends, and ends wh
 }
 
 TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is used counts on") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   Accounts accounts;
   const auto users = UsersOf("alice:{plain}x\n");
   const auto configure = [&](std::string_view quota) { accounts.Configure(users, Limit("quota", quota), Monday(12)); };
@@ -223,7 +204,7 @@ TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is use
 }
 
 TEST_CASE("accounts: the limits of a user whom a reload removes are watched until his sessions have ended") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
   Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
@@ -242,7 +223,7 @@ TEST_CASE("accounts: the limits of a user whom a reload removes are watched unti
 }
 
 TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   AccountRecord kept{.user = "alice"};
   kept.quota_used = 900;
   kept.quota_ends = std::chrono::floor<std::chrono::seconds>(Monday(24));
@@ -256,7 +237,7 @@ TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
 }
 
 TEST_CASE("accounts: a user who has expired, or is not served at this hour, is refused, and what runs ends") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   Accounts accounts;
   const auto users = UsersOf(
       "alice:{plain}x\n  expires 2026-09-22\nbob:{plain}x\n\thours Mon-Fri 08:00-18:00\ncarol:{plain}x\n"
@@ -294,7 +275,7 @@ TEST_CASE("accounts: max-clients counts clients, not sessions, and one that leav
 }
 
 TEST_CASE("accounts: the list has the configured users who were never seen, with their limits") {
-  const InUtc utc;
+  const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("zoe:{plain}x\nbob:{plain}x\n quota 5G per week\n"), Limit("max-clients", "3"),
                      Monday(12));
