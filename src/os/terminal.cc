@@ -67,12 +67,20 @@ bool Terminal::Take() {
   return true;
 }
 
+// A shell whose job is a script around this command takes the terminal as soon as the script stops. Without SIGTTOU
+// blocked, this process would stop here, with its frame and its mode left behind.
 void Terminal::Leave() {
   if (!taken_) return;
   taken_ = false;
+  sigset_t background_output;
+  sigset_t before;
+  ::sigemptyset(&background_output);
+  ::sigaddset(&background_output, SIGTTOU);
+  ::sigprocmask(SIG_BLOCK, &background_output, &before);
   // Drops the keys that were typed for this command; those that are typed once its screen has gone are the shell's.
   ::tcsetattr(screen_.get(), TCSAFLUSH, &before_);
   Write(kLeave);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 // Returns when the shell lets the process go on.
