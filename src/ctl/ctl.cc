@@ -19,7 +19,7 @@
 namespace penstock {
 namespace {
 
-constexpr std::string_view kHelp =
+constexpr std::string_view kCtlHelp =
     "Usage: penstock ctl [OPTION]... COMMAND\n"
     "Asks a running gateway through its admin interface, or changes it.\n\n"
     "  status                what the gateway is doing, and which limits are near\n"
@@ -151,7 +151,7 @@ CtlResult RunCtl(std::span<const std::string_view> arguments) {
   std::string error;
   auto parsed = CtlArguments::Parse(arguments, kAllFilters, &error);
   if (!parsed) return UsageError(error);
-  if (parsed->help) return {kExitClean, std::string(kHelp), ""};
+  if (parsed->help) return {kExitClean, std::string(kCtlHelp), ""};
   if (parsed->words.empty()) return UsageError("a command is missing");
   const auto* const command = std::ranges::find(kCommands, parsed->words.front(), &Command::name);
   if (command == std::end(kCommands)) return Unknown(parsed->words.front());

@@ -20,7 +20,7 @@
 namespace penstock {
 namespace {
 
-constexpr std::string_view kHelp =
+constexpr std::string_view kTopHelp =
     "Usage: penstock top [OPTION]...\n"
     "Shows the sessions of a running gateway, live.\n\n"
     "  --admin AT         unix:PATH or http://ADDR:PORT (unix:/run/penstock/admin.sock)\n"
@@ -281,7 +281,7 @@ CtlResult RunTop(std::span<const std::string_view> arguments) {
     error = parsed->json ? "top does not take --json" : "unknown word '" + parsed->words.front() + "'";
   }
   if (!error.empty()) return {kExitUsage, "", Printable(error) + "; see penstock top --help"};
-  if (parsed->help) return {kExitClean, std::string(kHelp), ""};
+  if (parsed->help) return {kExitClean, std::string(kTopHelp), ""};
   return Top(std::move(parsed->admin), std::move(parsed->token)).Run();
 }
 

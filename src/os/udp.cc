@@ -14,13 +14,15 @@
 namespace penstock {
 namespace {
 
-void SetOption(int socket, int level, int name, int value) { ::setsockopt(socket, level, name, &value, sizeof value); }
+void SetUdpOption(int socket, int level, int name, int value) {
+  ::setsockopt(socket, level, name, &value, sizeof value);
+}
 
-void EnableGro(int socket) { SetOption(socket, SOL_UDP, UDP_GRO, 1); }  // fails on older kernels, without harm
+void EnableGro(int socket) { SetUdpOption(socket, SOL_UDP, UDP_GRO, 1); }  // fails on older kernels, without harm
 
 // Repeats `call` while it fails with EINTR.
 template <class Call>
-int Try(Call call) {
+int TryBatch(Call call) {
   for (;;) {
     const int count = call();
     if (count >= 0 || errno != EINTR) return count;
@@ -32,7 +34,7 @@ int Try(Call call) {
 OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
   Fd socket(::socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return {Fd(), FaultOfErrno(errno)};
-  if (!at.ip.is_v4()) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (!at.ip.is_v4()) SetUdpOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (source != nullptr) {
     if (const Fault fault = BindToInterface(socket.get(), *source); fault != Fault::kNone) return {Fd(), fault};
   }
@@ -40,7 +42,7 @@ OpenedUdp OpenUdp(const Endpoint& at, const Source* source) {
   const socklen_t size = at.ToSockaddr(&address);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) return {Fd(), FaultOfErrno(errno)};
   // Holds a burst while the worker serves others. The kernel limits the size to rmem_max and allocates it on demand.
-  SetOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
+  SetUdpOption(socket.get(), SOL_SOCKET, SO_RCVBUF, kUdpReceiveBuffer);
   EnableGro(socket.get());
   return {std::move(socket), Fault::kNone};
 }
@@ -53,14 +55,14 @@ Fd KeepUdpGro(bool v4) {
 
 Received ReceiveMany(int socket, std::span<mmsghdr> messages) {
   const int count =
-      Try([&] { return ::recvmmsg(socket, messages.data(), static_cast<unsigned>(messages.size()), 0, nullptr); });
+      TryBatch([&] { return ::recvmmsg(socket, messages.data(), static_cast<unsigned>(messages.size()), 0, nullptr); });
   if (count > 0) return {IoStatus::kDone, static_cast<std::size_t>(count)};
   return {count == 0 || errno == EAGAIN ? IoStatus::kAgain : IoStatus::kFault, 0};
 }
 
 Sent SendMany(int socket, std::span<mmsghdr> messages) {
-  const int count =
-      Try([&] { return ::sendmmsg(socket, messages.data(), static_cast<unsigned>(messages.size()), MSG_NOSIGNAL); });
+  const int count = TryBatch(
+      [&] { return ::sendmmsg(socket, messages.data(), static_cast<unsigned>(messages.size()), MSG_NOSIGNAL); });
   if (count > 0) return {Sent::Status::kDone, static_cast<std::size_t>(count)};
   switch (errno) {
     case EAGAIN:
