@@ -15,7 +15,7 @@ constexpr std::string_view kBold = "\x1b[1m";
 constexpr std::string_view kPlain = "\x1b[0m";
 
 constexpr std::size_t kHeaderLines = 5;
-constexpr std::string_view kKeys = "q quit  r by rate  b by bytes  a by age  Up Down PgUp PgDn select  k end";
+constexpr std::string_view kKeyLine = "q quit  r by rate  b by bytes  a by age  Up Down PgUp PgDn select  k end";
 
 double SecondsBetween(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
 
@@ -117,7 +117,7 @@ std::string Screen::Frame(Terminal::Size size) const {
   }
   // The last line of the terminal has the keys, or a question.
   lines.resize(std::max<std::size_t>(size.rows, 1) - 1, Styled("", "", size.columns));
-  const std::string last = question_.empty() ? std::string(kKeys) : Printable(question_);
+  const std::string last = question_.empty() ? std::string(kKeyLine) : Printable(question_);
   lines.push_back(Styled(question_.empty() ? "" : kReverse, last, size.columns));
   std::string frame;
   for (const std::string& line : lines) frame.append(frame.empty() ? "" : "\r\n").append(line);
