@@ -1,6 +1,7 @@
 #include "penstock/os/poller.h"
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -155,12 +156,21 @@ TEST_CASE("poller: what happened before Add is an event") {
   CHECK(poller.At(0).events.writable);
 }
 
+bool FinIsAcknowledged(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  REQUIRE(::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+  return info.tcpi_state == TCP_FIN_WAIT2;
+}
+
 TEST_CASE("poller: a reader has no event for space to write until that is asked for, and then the space it has") {
   Poller poller;
   const Pair pair = TcpPair();
   REQUIRE(poller.AddReader(pair.near.get(), {5, {}}));
   CHECK(poller.Wait(0ns) == 0);
   ShutdownSend(pair.near.get());
+  // The acknowledgement would be one more edge below.
+  REQUIRE(unit::WaitUntil([&] { return FinIsAcknowledged(pair.near.get()); }));
   CHECK(poller.Wait(0ns) == 0);
   poller.WatchWrites(pair.near.get(), {5, {}});
   REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
