@@ -190,18 +190,10 @@ std::optional<JsonValue> JsonValue::Parse(std::string_view text) {
 }
 
 double JsonValue::number() const {
-  if (kind_ != Kind::kNumber || text_.find_first_of("eE") != std::string::npos) return 0;
+  if (kind_ != Kind::kNumber) return 0;
   double number = 0;
-  double digit = 0;  // the weight of the next digit behind the point; 0 before it
-  for (const char c : text_) {
-    if (c == '.') {
-      digit = 0.1;
-    } else if (IsDigit(c)) {
-      number = digit == 0 ? number * 10 + (c - '0') : number + digit * (c - '0');
-      digit /= 10;
-    }
-  }
-  return text_.starts_with('-') ? -number : number;
+  std::from_chars(text_.data(), text_.data() + text_.size(), number);
+  return std::clamp(number, -kNumberMax, kNumberMax);
 }
 
 std::uint64_t JsonValue::whole() const {

@@ -55,7 +55,10 @@ TEST_CASE("json value: numbers are exact up to 64 bits") {
   CHECK(Good("12.345").number() == doctest::Approx(12.345));
   CHECK(Good("-0.5").number() == doctest::Approx(-0.5));
   CHECK(Good("-1").whole() == 0);
-  CHECK(Good("1e3").number() == 0);
+  CHECK(Good("1e3").number() == 1000);
+  CHECK(Good("1e300").number() == JsonValue::kNumberMax);
+  CHECK(Good("-1e18").number() == -JsonValue::kNumberMax);
+  CHECK(Good("1e999").number() == 0);
   CHECK(Good("-12.50E+1").text() == "-12.50E+1");
 }
 
