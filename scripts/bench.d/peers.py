@@ -158,6 +158,20 @@ def base(revision, workers):
     return penstock(program, workers, "base")._replace(version=f"{revision}, commit {commit[:12]}")
 
 
+def scraped(peer):
+    """Penstock with its admin interface, which something reads each second as Prometheus and the live page do."""
+
+    def command(place, address, port, config):
+        socket = f"{config}.sock"
+        # In a session of its own, so that its CPU and memory are not the gateway's. It ends with the gateway.
+        reads = " ".join(f"http://localhost/{path}" for path in ("metrics", "api/v1/sessions?limit=500"))
+        scrape = f"while sleep 1 && curl -sf --unix-socket {shlex.quote(socket)} {reads} >/dev/null; do :; done"
+        line = shlex.join([*peer.command(place, address, port, config), "--admin", f"unix:{socket}"])
+        return ["bash", "-c", f"setsid bash -c {shlex.quote(scrape)} & exec {line}"]
+
+    return peer._replace(command=command, version=f"{peer.version}, scraped each second")
+
+
 def custom(spec, workers):
     """NAME=COMMAND of --peer."""
     name, _, text = spec.partition("=")
@@ -189,6 +203,9 @@ def find_peers(args):
     peers, notes = [], []
     if args.base:
         return [penstock(args.penstock, args.workers), base(args.base, args.workers)], notes
+    if args.scraped:
+        own = penstock(args.penstock, args.workers)
+        return [scraped(own), own._replace(name="base")], notes
     if "penstock" not in args.without:
         peers.append(penstock(args.penstock, args.workers))
     peers += [custom(spec, args.workers) for spec in args.peer]
