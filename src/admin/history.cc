@@ -43,6 +43,7 @@ void WriteRecent(Json& json, const RecentList& list, std::chrono::nanoseconds ep
     json.BeginObject();
     WriteSessionMembers(json, session.row);
     json.Key("reply").StringOrNull(session.reply ? socks5::kReplyWords[socks5::Rep(*session.reply)] : "");
+    json.Key("rule").StringOrNull(Describe(session.decider));
     json.Key("end").String(Describe(session.end));
     json.Key("duration").Seconds(std::chrono::round<milliseconds>(session.row.age));
     json.Key("time")

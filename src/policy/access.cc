@@ -2,6 +2,13 @@
 
 namespace penstock {
 
+std::string Describe(Decider decider) {
+  if (decider == Decider::kNone) return {};
+  if (decider == Decider::kDefault) return "default";
+  if (decider == Decider::kGuard) return "guard";
+  return std::to_string(static_cast<std::uint32_t>(decider));
+}
+
 AccessVerdict Access::EvaluateCommand() const {
   const RuleVerdict verdict = rules.Evaluate({.client = client, .user = user, .command = command, .any_target = true});
   return {verdict.answer != RuleVerdict::Answer::kDeny, false, verdict.rule};

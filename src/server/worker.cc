@@ -285,6 +285,7 @@ void Worker::AppendEnded(const EndedSession& session, Inquiry& inquiry) const {
   inquiry.recent.push_back({.row = RowOf(session.view(), inquiry.worker, session.ended),
                             .end = session.end,
                             .reply = session.reply,
+                            .decider = session.decider,
                             .ended = session.ended});
 }
 

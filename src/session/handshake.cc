@@ -281,6 +281,7 @@ Handshake::Progress Handshake::RefuseUser(const SessionTools& tools) {
 }
 
 Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionTools& tools) {
+  core_.decider = verdict.decider();
   const Denial by = verdict.by_guard ? Denial::kGuard : verdict.rule != nullptr ? Denial::kRule : Denial::kDefault;
   tools.counters().denied[static_cast<std::size_t>(by)].Add();
   if (tools.log.wants(LogLevel::kInfo)) {
@@ -290,16 +291,16 @@ Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionT
     line.Text("command", Describe(*core_.command));
     line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
         .Number("port", core_.port);
-    if (verdict.by_guard) {
-      line.Text("rule", "guard");
-    } else if (verdict.rule == nullptr) {
-      line.Text("rule", "default");
-    } else {
-      line.Number("rule", verdict.rule->number).Text("where", verdict.rule->where);
-    }
+    line.Text("rule", Describe(verdict.decider()));
+    if (by == Denial::kRule) line.Text("where", verdict.rule->where);
     tools.log.Write(line);
   }
   return Refuse(Outcome::kDenied, tools);
+}
+
+// Without rules there is nothing to tell.
+void Handshake::NoteAllowed(const AccessVerdict& verdict, const SessionTools& tools) {
+  core_.decider = tools.policy->rules->empty() ? Decider::kNone : verdict.decider();
 }
 
 Handshake::Progress Handshake::RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools) {
@@ -426,9 +427,12 @@ Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, cons
       core_.Advance(SessionState::kBinding, tools);
       return ResolveTarget(request, tools);
     case Command::kUdpAssociate:
-      if (const AccessVerdict verdict = core_.access(tools).EvaluateCommand(); !verdict.allowed)
+      if (const AccessVerdict verdict = core_.access(tools).EvaluateCommand(); !verdict.allowed) {
         return Deny(verdict, tools);
-      return Progress::kAssociate;
+      } else {
+        NoteAllowed(verdict, tools);
+        return Progress::kAssociate;
+      }
   }
   return Refuse(Outcome::kCommandUnsupported, tools);
 }
@@ -440,8 +444,9 @@ Handshake::Progress Handshake::ResolveTarget(const socks5::Request& request, con
   core_.target.ip = *address;
   if (core_.state() != SessionState::kBinding || !address->is_unspecified())
     return ConnectOrListen({}, {&*address, 1}, tools);
-  if (const AccessVerdict verdict = core_.access(tools).EvaluateName({}, core_.port); !verdict.allowed)
-    return Deny(verdict, tools);
+  const AccessVerdict verdict = core_.access(tools).EvaluateName({}, core_.port);
+  if (!verdict.allowed) return Deny(verdict, tools);
+  NoteAllowed(verdict, tools);
   // BND must be an address that a peer can reach: the listener is bound to the address that the client reached, not to
   // the wildcard address.
   if (core_.name == nullptr) StoreName({address->ToString()}, tools);
@@ -473,6 +478,9 @@ Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span
       denial = verdict;
       continue;
     }
+    const Decider before = core_.decider;
+    NoteAllowed(verdict, tools);
+    deciders_differ_ |= count > 0 && core_.decider != before;
     if (verdict.source() != nullptr) rules_ = tools.policy->rules;
     all_sources[count] = verdict.source();
     allowed[count++] = address;
@@ -490,6 +498,9 @@ Handshake::Progress Handshake::ConnectOrListen(const TargetName& name, std::span
 
 Handshake::Progress Handshake::FinishConnect(const SessionTools& tools) {
   const Endpoint local = LocalEndpoint(dialer_.socket());
+  if (deciders_differ_) {
+    NoteAllowed(core_.access(tools).EvaluateAddress(core_.target_name(), dialer_.peer().ip, core_.port), tools);
+  }
   // A connect(2) to a free ephemeral port of this host can connect the socket to itself (TCP simultaneous open).
   if (local == dialer_.peer()) return Refuse(Outcome::kRefused, tools);
   tools.counters().durations.connect.Observe(tools.now() - dial_begun_);

@@ -561,6 +561,7 @@ void Session::LogEnd(const SessionTools& tools) const {
     if (core_.command == Command::kBind && target_.valid()) line.Address("bound", LocalEndpoint(target_.get()));
   }
   if (target_.valid()) line.Address("target", core_.target);
+  if (core_.decider != Decider::kNone) line.Text("rule", Describe(core_.decider));
   if (core_.reply) line.Number("reply", socks5::Rep(*core_.reply));
   if (association_ != nullptr) {
     line.Number("up", association_->up().bytes).Number("down", association_->down().bytes);
@@ -580,6 +581,7 @@ void Session::MoveTo(EndedSession& ended, TimePoint now) {
   ended.end = core_.end;
   ended.command = all.command;
   ended.reply = core_.reply;
+  ended.decider = core_.decider;
   ended.port = all.port;
   ended.connected = all.connected;
   ended.client = all.client;

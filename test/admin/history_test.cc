@@ -30,6 +30,7 @@ TEST_CASE("history: a session that has ended has its values as text, rounded as 
   full.row.age = microseconds(1'234'600);
   full.end = SessionEnd::kClosed;
   full.reply = Outcome::kSucceeded;
+  full.decider = static_cast<Decider>(12);
   full.ended = TimePoint(seconds(100));
   list.sessions.push_back(full);
   RecentSession early;
@@ -43,9 +44,11 @@ TEST_CASE("history: a session that has ended has its values as text, rounded as 
   CHECK(json.Take() ==
         R"({"recent":[{"id":"1-17-3","client":"192.0.2.7:4711","user":"alice","command":"connect",)"
         R"("asked":"www.example.org:443","target":"198.51.100.9:443","state":"relay","up":5,)"
-        R"("down":18000000000000000000,"reply":"succeeded","end":"closed","duration":1.235,"time":1700000100.000},)"
+        R"("down":18000000000000000000,"reply":"succeeded","rule":"12","end":"closed","duration":1.235,)"
+        R"("time":1700000100.000},)"
         R"({"id":"0-0-0","client":"[2001:db8::1]:1","user":null,"command":null,"asked":null,"target":null,)"
-        R"("state":"nego","up":0,"down":0,"reply":null,"end":"bad-request","duration":0.000,"time":1700000000.000}],)"
+        R"("state":"nego","up":0,"down":0,"reply":null,"rule":null,"end":"bad-request","duration":0.000,)"
+        R"("time":1700000000.000}],)"
         R"("complete":false})");
 }
 

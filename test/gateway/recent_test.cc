@@ -165,7 +165,7 @@ TEST_CASE("targets: the bytes of a target are those of all its sessions, ended o
 
 // What the log and the list say about a session, in one form.
 struct Ending {
-  std::string client, user, command, asked, target, reply, up, down, seconds, end;
+  std::string client, user, command, asked, target, rule, reply, up, down, seconds, end;
 
   auto operator<=>(const Ending&) const = default;
 };
@@ -182,7 +182,7 @@ Ending EndingOfJson(std::string_view object) {
     rest.remove_prefix(1);
     return std::string(rest.substr(0, rest.find('"')));
   };
-  Ending ending{value("client"), value("user"), value("command"), value("asked"),    value("target"),
+  Ending ending{value("client"), value("user"), value("command"), value("asked"),    value("target"), value("rule"),
                 value("reply"),  value("up"),   value("down"),    value("duration"), value("end")};
   const std::size_t colon = ending.asked.rfind(':');
   if (ending.command == "connect") ending.asked[colon] = ' ';
@@ -202,7 +202,7 @@ std::optional<Ending> EndingOf(std::string_view line) {
     const std::string_view rest = line.substr(at + begin.size());
     return std::string(rest.substr(0, rest.find(' ')));
   };
-  Ending ending{value("client"), value("user"), value("command"), value("asked"),   value("target"),
+  Ending ending{value("client"), value("user"), value("command"), value("asked"),   value("target"), value("rule"),
                 value("reply"),  value("up"),   value("down"),    value("seconds"), value("end")};
   if (ending.command == "connect") ending.asked += ' ' + value("port");
   if (ending.command == "udp-associate") ending.asked.clear();  // it names no target

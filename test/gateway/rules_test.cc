@@ -129,6 +129,24 @@ TEST_CASE("a name is connected only at those of its addresses that are allowed")
   CHECK_FALSE(targets.second->HasPendingConnection());
 }
 
+TEST_CASE("the line of a session has the rule that allowed the address it has connected to, or denied it") {
+  DnsServer dns;
+  dns.Add("mixed.example", "127.0.0.2");  // nothing listens there
+  dns.Add("mixed.example", "127.0.0.3");
+  const TempDirectory directory;
+  TestGateway gateway(
+      With({"allow target 127.0.0.2", "deny target 127.0.0.4", "allow target 127.0.0.3"}, dns, directory));
+  gateway.IgnoreSockets();
+  const TargetListener listener(Endpoint{*IpAddress::Parse("127.0.0.3"), 0});
+  const std::string port = std::to_string(listener.at().port);
+  ExpectConnected(gateway, listener, ConnectRequest("mixed.example", listener.at().port));
+  CHECK(LogHas(gateway, " target=127.0.0.3:" + port + " rule=3 reply=0 "));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.4", 80))) == Hex(Refusal(2)));
+  CHECK(LogHas(gateway, " asked=127.0.0.4 port=80 rule=2 reply=2 "));
+  CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.5", 80))) == Hex(Refusal(2)));
+  CHECK(LogHas(gateway, " asked=127.0.0.5 port=80 rule=default reply=2 "));
+}
+
 TEST_CASE("a rule that denies a name also denies a short name that the search list completes to it") {
   DnsServer dns;
   dns.Add("kubernetes.default.svc.cluster.local", "127.0.0.1");

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "penstock/base/command.h"
@@ -16,14 +17,29 @@
 
 namespace penstock {
 
+// What decided a verdict: the rule of this number (from 1), or one of these.
+enum class Decider : std::uint32_t {
+  kNone = 0,               // nothing has been evaluated
+  kDefault = 0xffff'fffe,  // no rule matched
+  kGuard = 0xffff'ffff,    // it denied what the rules allow
+};
+
 struct AccessVerdict {
   bool allowed = false;
   bool by_guard = false;           // the guard denied it
   const RuleInfo* rule = nullptr;  // the rule that matched; null: none. It lives as long as the rule set.
 
+  Decider decider() const {
+    if (by_guard) return Decider::kGuard;
+    return rule != nullptr ? static_cast<Decider>(rule->number) : Decider::kDefault;
+  }
+
   // The source for the connection; null: the kernel chooses.
   const Source* source() const { return rule != nullptr && rule->source.named() ? &rule->source : nullptr; }
 };
+
+// For the log and lists: the rule's number, "default" or "guard"; empty for kNone.
+std::string Describe(Decider decider);
 
 // The name of a target, as the client sent it and as the search list completed it. The rules are evaluated with each.
 // If the rule that matches either name denies it by that name, the target is denied. Otherwise the earlier of the two

@@ -23,6 +23,7 @@
 #include "penstock/base/prefix.h"
 #include "penstock/base/slab.h"
 #include "penstock/os/clock.h"
+#include "penstock/policy/access.h"
 #include "penstock/session/session.h"
 
 namespace penstock {
@@ -88,6 +89,7 @@ struct RecentSession {
   SessionRow row;  // `state`: in which it ended; `age`: how long it lasted
   SessionEnd end = SessionEnd::kNone;
   std::optional<Outcome> reply;  // the last one sent
+  Decider decider = Decider::kNone;
   TimePoint ended{};
 };
 

@@ -174,11 +174,12 @@ struct SessionCore {
   Fd socket;        // towards the client
   Events events;    // latches of that socket, until the relay has its own
   SessionEnd end = SessionEnd::kNone;
-  std::optional<Outcome> reply;    // the last one sent
-  std::optional<Command> command;  // set by the request
-  std::uint16_t port = 0;          // DST.PORT of the request
-  const Admission admission;       // passed back to the limiter at the end
-  std::uint8_t share = 0;          // of its client (fair_shares.h)
+  std::optional<Outcome> reply;      // the last one sent
+  std::optional<Command> command;    // set by the request
+  std::uint16_t port = 0;            // DST.PORT of the request
+  Decider decider = Decider::kNone;  // of the request; kNone if there are no rules, until one was evaluated
+  const Admission admission;         // passed back to the limiter at the end
+  std::uint8_t share = 0;            // of its client (fair_shares.h)
 
  private:
   SessionState state_ = SessionState::kNego;

@@ -132,6 +132,7 @@ class Handshake {
   bool AdmitUser(const SessionTools& tools);
   void NoteFailedLogin(const SessionTools& tools) const;
   Progress Deny(const AccessVerdict& verdict, const SessionTools& tools);
+  void NoteAllowed(const AccessVerdict& verdict, const SessionTools& tools);
   Progress RefuseBadRequest(socks5::RequestFault fault, const SessionTools& tools);
   void Warn(std::string_view event, const SessionTools& tools) const;
   Progress CloseWith(SessionEnd end);
@@ -174,6 +175,7 @@ class Handshake {
   std::array<std::uint8_t, kHandshakeBytes> bytes_;
   std::string_view name_;                          // the requested name, in bytes_, once it is resolved
   bool resolving_ = false;                         // a query of the resolver is pending
+  bool deciders_differ_ = false;                   // not all addresses are allowed by the same rule
   UserRefusal user_refusal_ = UserRefusal::kNone;  // why the request will be refused
   bool checking_login_ = false;                    // a check of Logins is pending, under login_ticket_
   Digest login_ticket_{};

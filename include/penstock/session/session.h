@@ -71,10 +71,11 @@ struct EndedSession {
   Handle handle;
   SessionState state = SessionState::kNego;  // in which it ended
   SessionEnd end = SessionEnd::kNone;
-  std::optional<Command> command;  // until the request: none
-  std::optional<Outcome> reply;    // the last one sent
-  std::uint16_t port = 0;          // DST.PORT of the request
-  bool connected = false;          // `target` is the target or the peer itself
+  std::optional<Command> command;    // until the request: none
+  std::optional<Outcome> reply;      // the last one sent
+  Decider decider = Decider::kNone;  // of the request
+  std::uint16_t port = 0;            // DST.PORT of the request
+  bool connected = false;            // `target` is the target or the peer itself
   Endpoint client;
   Endpoint target;
   std::unique_ptr<char[]> name;  // as in SessionCore
