@@ -32,8 +32,12 @@ bool IsAddress(std::string_view host) {
 bool OnlyReads(Method method) { return method == Method::kGet || method == Method::kHead; }
 
 // True if a browser sends the request for a page of another site: Origin is SCHEME://HOST[:PORT] or "null" (RFC 6454
-// section 7), and other programs send none.
+// section 7), and Sec-Fetch-Site (W3C Fetch Metadata) comes with every request of a newer browser. Other programs send
+// neither. A reader who follows a link is no page.
 bool IsOfOtherSite(const Request& request) {
+  if (OnlyReads(request.method) && request.Header("Sec-Fetch-Dest") == "document") return false;
+  const auto site = request.Header("Sec-Fetch-Site");
+  if (site && *site != "same-origin" && *site != "none") return true;
   const auto origin = request.Header("Origin");
   if (!origin) return false;
   const std::size_t scheme = origin->find("://");
@@ -85,7 +89,7 @@ Response Site::Answer(const Request& request, Entrance entrance) const {
       return ErrorResponse(403, "changes over TCP need a token: configure --admin-token-file, or use a Unix socket");
     }
   }
-  if (changes && IsOfOtherSite(request)) return ErrorResponse(403, "the Origin is another site");
+  if (!IsPublic(request) && IsOfOtherSite(request)) return ErrorResponse(403, "the request is of another site");
   return AnswerOfRoute(request);
 }
 
