@@ -93,14 +93,12 @@ std::vector<Route> RoutesOf(Server& server, Log& log, Operations& operations) {
       {Method::kGet, "/healthz", [](const Request&) { return TextResponse(200, "ok"); }},
       {Method::kGet, "/readyz", [&server](const Request&) { return Readiness(server); }},
       {Method::kGet, "/metrics", [&server, &log](const Request& request) { return Metrics(server, log, request); }},
-      {Method::kGet, "/api/v1/users", WithoutParameters([&server](const Request&) {
-         return Response{200, "application/json", UsersJson(server.Users()) + '\n'};
-       })},
   };
   AddSnapshots(server, log, routes);
   AddSessionRoutes(server, log, routes);
   AddControlRoutes(server, log, operations, routes);
   AddHistoryRoutes(server, routes);
+  AddUserRoutes(server, routes);
   AddEventRoute(server, log, routes);
   for (Route& route : PageRoutes()) routes.push_back(std::move(route));
   return routes;

@@ -1,9 +1,13 @@
 #include "penstock/admin/users.h"
 
+#include <algorithm>
 #include <chrono>
+#include <string>
 #include <string_view>
 
-#include "penstock/admin/json.h"
+#include "penstock/admin/api.h"
+#include "penstock/base/limits.h"
+#include "penstock/base/quantity.h"
 
 namespace penstock {
 namespace {
@@ -50,14 +54,37 @@ void PutRow(const UserRow& row, Json& json) {
   json.EndObject();
 }
 
+Response List(const Server& server, const Request& request) {
+  std::size_t limit = kRowsDefault;
+  std::string_view after;
+  for (const auto& [name, value] : request.query) {
+    const auto number = ParseNumber(value, 1, kRowsMax);
+    if (name == "limit" && number) {
+      limit = static_cast<std::size_t>(*number);
+    } else if (name == "after") {
+      after = value;
+    } else {
+      return JsonError(400, "the parameters are limit, a number from 1 to " + std::to_string(kRowsMax) +
+                                ", and after, the name of a user");
+    }
+  }
+  Json json;
+  WriteUsers(json, server.Users(after, limit + 1), limit);
+  return JsonResponse(200, json);
+}
+
 }  // namespace
 
-std::string UsersJson(std::span<const UserRow> rows) {
-  Json json;
+void WriteUsers(Json& json, std::span<const UserRow> rows, std::size_t limit) {
+  const auto shown = rows.first(std::min(limit, rows.size()));
   json.BeginObject().Key("users").BeginArray();
-  for (const UserRow& row : rows) PutRow(row, json);
-  json.EndArray().EndObject();
-  return json.Take();
+  for (const UserRow& row : shown) PutRow(row, json);
+  json.EndArray().Key("next").StringOrNull(rows.size() > limit ? shown.back().kept.user : "").EndObject();
+}
+
+void AddUserRoutes(Server& server, std::vector<Route>& routes) {
+  routes.push_back(
+      {Method::kGet, "/api/v1/users", [&server](const Request& request) { return List(server, request); }});
 }
 
 }  // namespace penstock

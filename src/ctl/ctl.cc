@@ -24,7 +24,7 @@ constexpr std::string_view kCtlHelp =
     "Asks a running gateway through its admin interface, or changes it.\n\n"
     "  status                what the gateway is doing, and which limits are near\n"
     "  sessions [FILTER]...  the sessions; also --limit N and --sort age|bytes|rate\n"
-    "  users                 the users, with their traffic and limits\n"
+    "  users [--limit N]     the users, with their traffic and limits\n"
     "  targets               the targets with the most traffic\n"
     "  recent [--limit N]    the sessions that have ended last\n"
     "  kill ID | FILTER...   end a session, or all sessions that match\n"
@@ -65,7 +65,7 @@ constexpr Command kCommands[] = {
      [](const JsonValue& answer) { return StatusReport(answer, TimeOfDay()); }},
     {"sessions", "GET", "/api/v1/sessions", kAllFilters, "",
      [](const JsonValue& answer) { return SessionsReport(answer, OutputColumns()); }},
-    {"users", "GET", "/api/v1/users", kNoFilters, "",
+    {"users", "GET", "/api/v1/users", kLimit, "",
      [](const JsonValue& answer) { return UsersReport(answer, TimeOfDay(), OutputColumns()); }},
     {"targets", "GET", "/api/v1/targets", kNoFilters, "",
      [](const JsonValue& answer) { return TargetsReport(answer, OutputColumns()); }},

@@ -68,6 +68,10 @@ std::string RestrictionsOf(const JsonValue& user, std::chrono::milliseconds now)
   return text;
 }
 
+std::string_view MoreIn(const JsonValue& answer) {
+  return answer["next"].is_null() ? "" : "There are more: --limit N.\n";
+}
+
 }  // namespace
 
 std::string RefusalOf(const Answer& answer, const std::optional<JsonValue>& body, std::string_view command) {
@@ -141,7 +145,7 @@ std::string SessionsReport(const JsonValue& answer, std::size_t width) {
                BytesOf(row["down"]), row["rate"].is_null() ? "-" : BytesOf(row["rate"]) + "/s", TimeOf(row["age"])});
   }
   if (table.rows() == 0) return "no session\n";
-  return table.ToString(width) + (answer["next"].is_null() ? "" : "There are more: --limit N.\n");
+  return table.ToString(width).append(MoreIn(answer));
 }
 
 std::string RecentReport(const JsonValue& answer, std::chrono::milliseconds now, std::size_t width) {
@@ -183,7 +187,7 @@ std::string UsersReport(const JsonValue& answer, std::chrono::milliseconds now, 
                BytesOf(row["down"]), TextOf(row["clients"]), TextOf(row["logins_failed"]), Ago(row["last_seen"], now),
                RestrictionsOf(row, now)});
   }
-  return table.rows() == 0 ? "no user\n" : table.ToString(width);
+  return table.rows() == 0 ? "no user\n" : table.ToString(width).append(MoreIn(answer));
 }
 
 std::string TargetsReport(const JsonValue& answer, std::size_t width) {

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <utility>
 
+#include "penstock/base/limits.h"
 #include "penstock/os/clock.h"
 
 namespace penstock {
@@ -47,6 +50,20 @@ struct Accounts::Moment {
   seconds time;
   LocalTime local;
 };
+
+// Calls `visit(user, account)` for the accounts whose names are behind `after`, and for all if it is empty, until it
+// returns false. The mutex is released between pieces: accounts are never removed, so the place in the map stays valid.
+template <typename Self, typename Visit>
+void Accounts::ForAll(Self& self, std::string_view after, Visit visit) {
+  std::unique_lock lock(self.mutex_);
+  auto at = after.empty() ? self.accounts_.begin() : self.accounts_.upper_bound(after);
+  for (std::size_t done = 0; at != self.accounts_.end(); ++at) {
+    if (!visit(at->first, at->second)) return;
+    if (++done % kAccountsPerPiece != 0) continue;
+    lock.unlock();
+    lock.lock();
+  }
+}
 
 // --- Limits --------------------------------------------------------------------------------------------------------
 
@@ -111,8 +128,10 @@ void Accounts::Look(Account& account, const Moment& now) {
 
 void Accounts::Watch(milliseconds time_of_day) {
   const Moment now(time_of_day);
-  const std::lock_guard lock(mutex_);
-  for (auto& [user, account] : accounts_) Look(account, now);
+  ForAll(*this, {}, [&](const std::string&, Account& account) {
+    Look(account, now);
+    return true;
+  });
 }
 
 // --- Sessions ------------------------------------------------------------------------------------------------------
@@ -171,35 +190,45 @@ void Accounts::NoteFailedLogin(std::string_view user, milliseconds time_of_day) 
 } catch (const std::bad_alloc&) {
 }
 
-std::vector<UserRow> Accounts::List() const {
-  const std::lock_guard lock(mutex_);
-  return Rows();
-}
-
-std::vector<UserRow> Accounts::Rows() const {
+std::vector<UserRow> Accounts::List(std::string_view after, std::size_t limit) const {
   std::vector<UserRow> rows;
-  rows.reserve(accounts_.size());
-  for (const auto& [user, account] : accounts_) {
-    if (!user.empty()) rows.push_back(RowOf(user, account));
-  }
+  ForAll(*this, after, [&](const std::string& user, const Account& account) {
+    if (rows.size() < limit && !user.empty()) rows.push_back(RowOf(user, account));
+    return rows.size() < limit;
+  });
   return rows;
 }
 
-std::vector<UserRow> Accounts::ListAll(milliseconds time_of_day) const {
-  const Moment now(time_of_day);
-  std::vector<UserRow> rows;
+// The table of users never changes, so it is sorted without the mutex.
+std::vector<UserRow> Accounts::ListAll(milliseconds time_of_day, std::string_view after, std::size_t limit) const {
+  std::vector<UserRow> rows = List(after, limit);
+  std::shared_ptr<const Users> users;
   {
     const std::lock_guard lock(mutex_);
-    rows = Rows();
-    for (std::size_t i = 0; users_ != nullptr && i < users_->size(); ++i) {
-      const std::string& name = users_->at(i).name;
-      if (accounts_.contains(name)) continue;
-      Account unused;
+    users = users_;
+  }
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; users != nullptr && i < users->size(); ++i) {
+    if (users->at(i).name > after) names.emplace_back(users->at(i).name);
+  }
+  const auto first = names.begin() + static_cast<std::ptrdiff_t>(std::min(limit, names.size()));
+  std::ranges::partial_sort(names, first);
+  names.erase(first, names.end());
+  const Moment now(time_of_day);
+  const std::size_t seen = rows.size();
+  std::size_t next = 0;  // of the rows of accounts, which are sorted
+  for (const std::string_view name : names) {
+    while (next < seen && rows[next].kept.user < name) ++next;
+    if (next < seen && rows[next].kept.user == name) continue;
+    Account unused;
+    {
+      const std::lock_guard lock(mutex_);
       SetLimits(unused, LimitsOf(name), now);
-      rows.push_back(RowOf(name, unused));
     }
+    rows.push_back(RowOf(std::string(name), unused));
   }
   std::ranges::sort(rows, {}, [](const UserRow& row) -> const std::string& { return row.kept.user; });
+  rows.resize(std::min(limit, rows.size()));
   return rows;
 }
 

@@ -33,7 +33,9 @@ TEST_CASE("users: the list has an object for each account, with null for what is
                             std::pair("max-clients", "0")}) {
     REQUIRE_FALSE(rows[1].limits.Set(limit.first, limit.second).has_value());
   }
-  const std::string text = UsersJson(rows);
+  Json json;
+  WriteUsers(json, rows, 2);
+  const std::string text = json.Take();
   CHECK(text.starts_with(
       R"({"users":[{"user":"al\"ice","sessions":7,"sessions_total":5,"up":1,"down":2,"datagrams_up":3,)"
       R"("datagrams_down":4,"logins_failed":6,"first_seen":1790000000.001,"last_seen":1790000001.000,"clients":8,)"
@@ -43,8 +45,11 @@ TEST_CASE("users: the list has an object for each account, with null for what is
   CHECK(text.find(R"({"user":"bob","sessions":0,"sessions_total":0,"up":0,"down":0,"datagrams_up":0,)"
                   R"("datagrams_down":0,"logins_failed":0,"first_seen":null,"last_seen":null,"clients":0,)"
                   R"("max_clients":null,"quota":null,"expires":null,"hours":null})") != std::string::npos);
-  CHECK(text.ends_with("}]}"));
-  CHECK(UsersJson({}) == R"({"users":[]})");
+  CHECK(text.ends_with(R"(}],"next":null})"));
+  WriteUsers(json, {}, 1);
+  CHECK(json.Take() == R"({"users":[],"next":null})");
+  WriteUsers(json, rows, 1);
+  CHECK(json.Take().ends_with(R"("hours":"Mon-Fri 08:00-18:00"}],"next":"al\"ice"})"));
 }
 
 }  // namespace

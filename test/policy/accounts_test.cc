@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -288,6 +290,36 @@ TEST_CASE("accounts: the list has the configured users who were never seen, with
   CHECK(rows[1].sessions == 1);
   CHECK(rows[1].limits.quota->bytes == 5'000'000'000);  // he is no longer configured, and keeps his limits
   CHECK(rows[2].kept.user == "zoe");
+}
+
+TEST_CASE("accounts: the parts of a list are together the list") {
+  Accounts accounts;
+  std::string text;
+  for (int i = 0; i < 700; ++i) text += "user" + std::to_string(i) + ":{plain}x\n";
+  accounts.Configure(UsersOf(text), {}, kDay);
+  for (int i = 0; i < 700; i += 2) accounts.Admit("user" + std::to_string(i), 0, kClient, kDay);
+  accounts.NoteFailedLogin("", kDay);
+  for (const std::size_t limit : {std::size_t{1}, std::size_t{7}, std::size_t{700}, std::size_t{701}}) {
+    CAPTURE(limit);
+    std::set<std::string> names;
+    std::string after;
+    std::size_t sessions = 0;
+    for (;;) {
+      const auto rows = accounts.ListAll(kDay, after, limit);
+      for (const UserRow& row : rows) {
+        CHECK(row.kept.user > after);
+        after = row.kept.user;
+        names.insert(after);
+        sessions += row.sessions;
+      }
+      if (rows.size() < limit) break;
+    }
+    CHECK(names.size() == 700);
+    CHECK(sessions == 350);
+  }
+  CHECK(accounts.List().size() == 350);
+  CHECK(accounts.List("user98", 5).empty());
+  CHECK(accounts.List({}, 5).size() == 5);
 }
 
 TEST_CASE("quota: many workers together lease what is left, and no byte more") {

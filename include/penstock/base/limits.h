@@ -307,6 +307,9 @@ inline constexpr std::chrono::milliseconds kAdminTimeout{30'000};
 inline constexpr std::size_t kRowsDefault = 100;
 inline constexpr std::size_t kRowsMax = 10'000;
 
+// Accounts that a list or the watch of limits looks at before a login that waits for them goes first.
+inline constexpr std::size_t kAccountsPerPiece = 256;
+
 // Sessions whose rate is known (admin/session_rates.h), and the time between the two lists that it is computed from.
 inline constexpr std::size_t kRatesMax = 65'536;
 inline constexpr std::chrono::seconds kRateTimeMin{1};

@@ -7,6 +7,7 @@
 //     removes him. Only configured users get one, so clients cannot make accounts.
 //   - Counts never go down. Once all sessions of a user have ended, his account holds exactly what they have moved.
 //   - Each session that was admitted is released exactly once.
+//   - The mutex is held for a piece of at most kAccountsPerPiece accounts, but by a reload: a login waits for no list.
 //   - What a limit says at the present time, refusal(), is at most a kUsersWatchInterval old. When it turns against a
 //     user who has sessions, endings() changes, so that the workers look.
 // Does not: verify logins (logins.h), count the bytes of a worker (meter.h), refuse clients (handshake.h).
@@ -113,6 +114,8 @@ class Accounts {
   Accounts(const Accounts&) = delete;
   Accounts& operator=(const Accounts&) = delete;
 
+  static constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
+
   struct Admitted {
     Account* account = nullptr;  // the user's account; null: not admitted
     UserRefusal refusal = UserRefusal::kNone;
@@ -146,9 +149,11 @@ class Accounts {
   // Adds what a worker has counted.
   void Add(Account& account, const Usage& usage);
 
-  // All accounts, by name; with the configured users who have none yet, or without.
-  std::vector<UserRow> List() const;
-  std::vector<UserRow> ListAll(std::chrono::milliseconds time_of_day) const;
+  // The first `limit` accounts whose names are behind `after`, by name; ListAll: together with the configured users who
+  // have none yet. Each row is of one moment; the rows are not of the same.
+  std::vector<UserRow> List(std::string_view after = {}, std::size_t limit = kNoLimit) const;
+  std::vector<UserRow> ListAll(std::chrono::milliseconds time_of_day, std::string_view after = {},
+                               std::size_t limit = kNoLimit) const;
 
   // Makes the account that was kept, before the first session. Throws std::bad_alloc.
   void Restore(const AccountRecord& record, std::chrono::milliseconds time_of_day);
@@ -167,7 +172,8 @@ class Accounts {
   static bool BeginPeriod(Account& account, const Moment& now);
   void Look(Account& account, const Moment& now);
   void NoteChanged();
-  std::vector<UserRow> Rows() const;  // with the mutex held
+  template <typename Self, typename Visit>
+  static void ForAll(Self& self, std::string_view after, Visit visit);
   static UserRow RowOf(const std::string& user, const Account& account);
 
   mutable std::mutex mutex_;

@@ -103,7 +103,9 @@ class Server {
 
   // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for
   // sessions that have ended. Any thread.
-  std::vector<UserRow> Users() const { return shared_.accounts.ListAll(TimeOfDay()); }
+  std::vector<UserRow> Users(std::string_view after = {}, std::size_t limit = Accounts::kNoLimit) const {
+    return shared_.accounts.ListAll(TimeOfDay(), after, limit);
+  }
 
   // Suspend accepts the connections that are in the backlog now, and then refuses clients until Resume; the listeners
   // keep their ports, and sessions continue. Every worker that answers the next Survey has done it. False if the

@@ -325,6 +325,7 @@ let open = 'sessions';
 function pathOf(name) {
   const { table } = tables[name];
   if (name === 'recent') return 'recent?limit=1024';
+  if (name === 'users') return 'users?limit=10000';
   if (name !== 'sessions') return name;
   const order = { age: 'age', rate: 'rate', up: 'bytes', down: 'bytes' }[table.sort];
   return `sessions?limit=${table.search === '' ? 500 : 10000}${order ? `&sort=${order}` : ''}`;
