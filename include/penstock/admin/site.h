@@ -2,8 +2,9 @@
 // A Site is owned by Admin, and const; any thread may ask it. A request waits for its route, and with it all
 // requests that come later: none may take longer than kAnswerTimeout.
 // Invariant: no web page of another site can use the interface. A page that rebinds its name to this address sends that
-// name as Host, which is not accepted; a form that posts here sends its own site as Origin, and an image that reads here
-// says so in Sec-Fetch-Site. That holds for Unix sockets, too: `ssh -L` makes one an address of the browser's host.
+// name as Host, which is not accepted; a form that posts here sends its own site as Origin, and an image that reads
+// here says so in Sec-Fetch-Site. That holds for Unix sockets, too: `ssh -L` makes one an address of the host that the
+// browser runs on.
 // Does not: parse requests (http.h), know the gateway (routes.h).
 //
 //   a request through         GET, HEAD    other methods                     Host

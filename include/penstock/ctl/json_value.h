@@ -34,8 +34,8 @@ class JsonValue {
   // A string, or the text of a number; empty for any other kind.
   const std::string& text() const { return text_; }
 
-  // Of a number: at most kNumberMax, of either sign, or 0 beyond the range of a double. Whole: without its fraction; 0 if
-  // it is negative or has an exponent, which no answer has, or the largest number if it is larger.
+  // Of a number: at most kNumberMax, of either sign, or 0 beyond the range of a double. Whole: without its fraction; 0
+  // if it is negative or has an exponent, which no answer has, or the largest number if it is larger.
   static constexpr double kNumberMax = 1e15;
   double number() const;
   std::uint64_t whole() const;
