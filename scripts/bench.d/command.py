@@ -69,9 +69,10 @@ def parse_args(arguments):
     option("--out", type=Path, default=Path("build/bench"), metavar="DIR", help="default: build/bench")
     option("--without", action="append", default=[], metavar="NAME",
            help="leave out a peer; may be given several times")
-    option("--base", metavar="REV", help="compare with another revision of this repository instead of the peers")
-    option("--scraped", action="store_true",
-           help="compare a gateway whose admin interface is read each second with one without, instead of the peers")
+    compared = parser.add_mutually_exclusive_group().add_argument
+    compared("--base", metavar="REV", help="compare with another revision of this repository instead of the peers")
+    compared("--scraped", action="store_true",
+             help="compare a gateway whose admin interface is read each second with one without, instead of the peers")
     option("--penstock", default="build/release/penstock", metavar="PATH", help="default: build/release/penstock")
     args = parser.parse_args(arguments)
     try:
