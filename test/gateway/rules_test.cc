@@ -131,16 +131,19 @@ TEST_CASE("a name is connected only at those of its addresses that are allowed")
 
 TEST_CASE("the line of a session has the rule that allowed the address it has connected to, or denied it") {
   DnsServer dns;
-  dns.Add("mixed.example", "127.0.0.2");  // nothing listens there
-  dns.Add("mixed.example", "127.0.0.3");
+  for (const char* address : {"127.0.0.2", "127.0.0.3"}) dns.Add("last.example", address);
+  for (const char* address : {"127.0.0.3", "127.0.0.2"}) dns.Add("first.example", address);
   const TempDirectory directory;
   TestGateway gateway(
       With({"allow target 127.0.0.2", "deny target 127.0.0.4", "allow target 127.0.0.3"}, dns, directory));
   gateway.IgnoreSockets();
-  const TargetListener listener(Endpoint{*IpAddress::Parse("127.0.0.3"), 0});
+  const TargetListener listener(Endpoint{*IpAddress::Parse("127.0.0.3"), 0});  // nothing listens at 127.0.0.2
   const std::string port = std::to_string(listener.at().port);
-  ExpectConnected(gateway, listener, ConnectRequest("mixed.example", listener.at().port));
-  CHECK(LogHas(gateway, " target=127.0.0.3:" + port + " rule=3 reply=0 "));
+  for (const std::string name : {"last.example", "first.example"}) {
+    CAPTURE(name);
+    ExpectConnected(gateway, listener, ConnectRequest(name, listener.at().port));
+    CHECK(LogHas(gateway, " asked=" + name + " port=" + port + " target=127.0.0.3:" + port + " rule=3 reply=0 "));
+  }
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.4", 80))) == Hex(Refusal(2)));
   CHECK(LogHas(gateway, " asked=127.0.0.4 port=80 rule=2 reply=2 "));
   CHECK(Hex(gateway.AnswerTo(ConnectRequest("127.0.0.5", 80))) == Hex(Refusal(2)));
