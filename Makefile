@@ -98,8 +98,8 @@ fuzz_MODULES := $(call closure,$(call modules_of,$(FUZZ_NAMES:%=test/fuzz/%_fuzz
 fuzz_LIB_OBJS := $(patsubst %.cc,$(BUILD)/fuzz/obj/%.o,$(filter $(fuzz_MODULES:%=src/%.cc),$(LIB_SRCS)))
 endif
 
-# The flavours for sanitizers compile each room as one unit, in a third of the time: most of it goes to the headers of the
-# standard library. The thread sanitizer only runs the unit tests of rooms that start threads or are called by several.
+# The flavours for sanitizers compile each room as one unit, because the headers of the standard library take most of the
+# time. The thread sanitizer only runs the unit tests of rooms that start threads or are called by several.
 UNITS := $(sort $(foreach room,$(ROOMS),$(if $(wildcard src/$(room)/*.cc),$(room))))
 ROOMLESS := $(filter-out src/main.cc,$(sort $(wildcard src/*.cc)))
 asan_LIB_OBJS := $(UNITS:%=$(BUILD)/asan/unit/%.o) $(ROOMLESS:%.cc=$(BUILD)/asan/obj/%.o)
@@ -234,7 +234,7 @@ asan: ## run the tests under the address and undefined behaviour sanitizers
 	@$(MAKE) --no-print-directory asan-tests asan-penstock
 	@scripts/test asan
 
-tsan: ## run the tests under the thread sanitizer
+tsan: ## run the tests under the thread sanitizer, but for the unit tests of rooms without threads
 	@CXX='$(CXX)' scripts/deps test
 	@$(MAKE) --no-print-directory tsan-tests tsan-penstock
 	@scripts/test tsan

@@ -102,7 +102,7 @@ class Server {
   TargetList Targets(std::size_t limit) { return surveyor_.Targets(workers_, limit); }
 
   // The account of each user who is configured or has been, by name. At most kSettleInterval old, and exact for
-  // sessions that have ended. Any thread.
+  // sessions that have ended. The first `limit` of those whose names are behind `after`. Any thread.
   std::vector<UserRow> Users(std::string_view after = {}, std::size_t limit = Accounts::kNoLimit) const {
     return shared_.accounts.ListAll(TimeOfDay(), after, limit);
   }
