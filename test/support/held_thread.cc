@@ -28,19 +28,24 @@ void Hold(int) {
   errno = before;
 }
 
+// The thread of this process with this name, 0 if there is none.
 pid_t ThreadNamed(std::string_view name) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream file(entry.path() / "comm");
     std::string is;
     if (std::getline(file, is) && is == name) return std::stoi(entry.path().filename().string());
   }
-  throw std::runtime_error("no thread is called " + std::string(name));
+  return 0;
 }
 
 }  // namespace
 
 HeldThread::HeldThread(std::string_view name) {
-  const pid_t thread = ThreadNamed(name);
+  // A thread that has just been started has not named itself yet.
+  pid_t thread = 0;
+  if (!WaitUntil([&] { return (thread = ThreadNamed(name)) != 0; })) {
+    throw std::runtime_error("no thread is called " + std::string(name));
+  }
   struct sigaction action {};
   action.sa_handler = Hold;
   ::sigaction(SIGUSR1, &action, nullptr);
