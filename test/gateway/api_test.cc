@@ -1,5 +1,6 @@
 // The routes of /api/v1 of a gateway with real sessions: what they show, what they end, and what hostile clients can
 // make of them.
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <string>
@@ -283,6 +284,25 @@ TEST_CASE("api: drain refuses new clients and keeps sessions and ports; undrain 
   Contains(admin.Get("/api/v1/info"), R"("phase":"draining","ready":false,"reason":"draining",)");
   CHECK(admin.Change("POST", "/api/v1/undrain").status == 200);
   CHECK(admin.Change("POST", "/api/v1/undrain").status == 200);  // it serves already
+}
+
+TEST_CASE("api: a scrape beside 9,000 sessions takes less than 10 ms") {
+  Settings settings = TestSettings();
+  settings.workers = 2;
+  settings.connections_max = 9'000;
+  const TestGateway gateway(settings);
+  const AdminOf admin(gateway);
+  std::vector<Peer> clients;
+  for (std::size_t i = 0; i < settings.connections_max; ++i) clients.push_back(gateway.Client());
+  REQUIRE(gateway.WaitForSessions(clients.size()));
+  // The fastest of some, since other programs may use the CPUs.
+  milliseconds fastest = kTestTimeout;
+  for (int i = 0; i < 15; ++i) {
+    const Stopwatch watch;
+    Contains(admin.Get("/metrics"), "penstock_sessions{state=\"nego\"} 9000\n");
+    fastest = std::min(fastest, watch.elapsed());
+  }
+  CHECK(fastest < milliseconds(IsSanitized() ? 100 : 10));
 }
 
 TEST_CASE("api: a gateway that drains without sessions stays, costs no CPU time, and stops when it is told to") {

@@ -332,7 +332,6 @@ TEST_CASE("survey: a list over 3,000 sessions comes in pieces, each session once
   CHECK(seen.size() == clients.size());
   for (const Peer& client : clients) CHECK(seen[client.local().port] == 1);
 
-  const Stopwatch watch;
   CHECK(gateway.server().EndSessions({.state = SessionState::kNego}).count == clients.size());
   CHECK(gateway.WaitForSessions(0));
   CHECK(gateway.server().Survey().counters.ended[static_cast<std::size_t>(SessionEnd::kKilled) - 1].value() ==

@@ -10,6 +10,7 @@
 
 #include "penstock/os/clock.h"
 #include "penstock/os/fd.h"
+#include "test/support/process.h"
 
 namespace penstock {
 namespace {
@@ -23,6 +24,15 @@ TEST_CASE("usage: descriptors are counted without the one that counts them, and 
   rlimit limit{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
   CHECK(before.descriptors_max == limit.rlim_cur);
+}
+
+TEST_CASE("usage: as many descriptors are open as /proc/self/fd lists, however many they are") {
+  std::vector<Fd> many;
+  for (int i = 0; i < 1000; ++i) many.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  std::size_t listed = 0;
+  for (const auto& [what, count] : test::Descriptors()) listed += count;
+  CHECK(ReadProcessUsage().descriptors == listed);
+  CHECK(listed > many.size());
 }
 
 TEST_CASE("usage: memory that is written becomes resident, and computing takes CPU time") {
