@@ -335,19 +335,26 @@ floors: ## check rooms, floors and doors: which files may include which
 .PHONY: install uninstall clean help
 MAN = $(DESTDIR)$(PREFIX)/share/man
 DOC = $(DESTDIR)$(PREFIX)/share/doc/penstock
+SYSTEMD = $(DESTDIR)$(PREFIX)/lib/systemd/system
+SYSUSERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
-	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DOC)' '$(DESTDIR)$(PREFIX)/share/penstock'
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DOC)' '$(DESTDIR)$(PREFIX)/share/penstock' \
+	  '$(SYSTEMD)' '$(SYSUSERS)'
 	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
 	$(INSTALL) -m 644 scripts/penstock.conf '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
 	$(INSTALL) -m 644 scripts/grafana/penstock.json '$(DOC)/grafana.json'
 	$(INSTALL) -m 644 scripts/prometheus/alerts.yml '$(DOC)/alerts.yml'
 	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.8 >'$(MAN)/man8/penstock.8'
 	sed 's|/usr/local|$(PREFIX)|' scripts/penstock.conf.5 >'$(MAN)/man5/penstock.conf.5'
-	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5'
+	sed 's|/usr/local|$(PREFIX)|' scripts/systemd/penstock.service >'$(SYSTEMD)/penstock.service'
+	$(INSTALL) -m 644 scripts/systemd/penstock.socket '$(SYSTEMD)/penstock.socket'
+	$(INSTALL) -m 644 scripts/systemd/penstock.sysusers '$(SYSUSERS)/penstock.conf'
+	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' '$(SYSTEMD)/penstock.service'
 
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' \
-	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf' '$(DOC)/grafana.json' '$(DOC)/alerts.yml'
+	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf' '$(DOC)/grafana.json' '$(DOC)/alerts.yml' \
+	  '$(SYSTEMD)/penstock.service' '$(SYSTEMD)/penstock.socket' '$(SYSUSERS)/penstock.conf'
 	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock' '$(DOC)'
 
 clean: ## remove everything that was built

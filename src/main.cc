@@ -40,9 +40,12 @@
 #include "penstock/os/poller.h"
 #include "penstock/os/privileges.h"
 #include "penstock/os/process.h"
+#include "penstock/os/service_manager.h"
+#include "penstock/os/socket.h"
 #include "penstock/os/thread.h"
 #include "penstock/passwd.h"
 #include "penstock/server/server.h"
+#include "penstock/server/service_report.h"
 
 namespace penstock {
 namespace {
@@ -71,6 +74,12 @@ void LogStart(const Server& server, Log& log) {
   for (const Endpoint& at : server.listening()) {
     log.Write(LogLine(LogLevel::kNotice, "listen").Address("at", at));
   }
+}
+
+std::vector<Endpoint> AddressesOf(std::span<const Fd> sockets) {
+  std::vector<Endpoint> addresses;
+  for (const Fd& socket : sockets) addresses.push_back(LocalEndpoint(socket.get()));
+  return addresses;
 }
 
 // Parses the command line again in a thread of its own, so that the main thread can handle signals meanwhile.
@@ -177,11 +186,13 @@ class ReloadRequests {
 // The gateway as a program, from its parsed command line to its exit status.
 class Program : public Operations {
  public:
-  // `arguments` as main gets them, and `line`, parsed from them.
-  Program(int count, char* const* arguments, CommandLine line)
+  // `arguments` as main gets them, and `line`, parsed from them and the addresses of the `passed` sockets.
+  Program(int count, char* const* arguments, CommandLine line, std::vector<Fd> passed)
       : count_(count),
         arguments_(arguments),
         line_(std::move(line)),
+        passed_(std::move(passed)),
+        passed_at_(AddressesOf(passed_)),
         log_(STDERR_FILENO, line_.settings.policy.log_level, line_.settings.policy.log_format) {}
 
   std::optional<std::string> Reload() override { return reload_requests_.Ask(); }
@@ -193,7 +204,7 @@ class Program : public Operations {
   int Run() {
     std::string error;
     options_.Put(line_.given);
-    server_ = Server::Start(line_.settings, log_, &error);
+    server_ = Server::Start(line_.settings, log_, &error, std::move(passed_));
     if (server_ == nullptr || !StartAdmin(&error)) {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
       return kExitFailure;
@@ -209,11 +220,14 @@ class Program : public Operations {
     WarnAboutPrivateNetworks();
     LogDefaultLimit();
     line_.settings.policy = {};  // it may be large, and the server has its own
+    report_.emplace(manager_, *server_);
+    report_->Ready();
 
     WaitForStop(TimePoint::max());
     log_.Write(LogLine(LogLevel::kNotice, "drain")
                    .Number("sessions", server_->sessions())
                    .Text("timeout", FormatDuration(server_->settings().drain_timeout)));
+    report_->Stopping(server_->settings().drain_timeout);
     server_->Drain();
     WaitForStop(SteadyNow() + server_->settings().drain_timeout);
     log_.Write(LogLine(LogLevel::kNotice, "stop").Number("sessions", server_->sessions()));
@@ -246,14 +260,17 @@ class Program : public Operations {
   // the admin interface.
   void WaitForStop(TimePoint deadline) {
     while (!server_->finished()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyNow());
-      if (left.count() <= 0) return;
+      if (SteadyNow() >= deadline) return;
+      if (SteadyNow() >= report_->next()) report_->OnTime();
+      const TimePoint next = std::min(deadline, report_->next());
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - SteadyNow());
+      constexpr std::chrono::milliseconds kNow{0};
       constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
       pollfd waiting[] = {{signals_.get(), POLLIN, 0},
                           {server_->finished_fd(), POLLIN, 0},
                           {reader_.done_fd(), POLLIN, 0},
                           {reload_requests_.wanted_fd(), POLLIN, 0}};
-      if (::poll(waiting, std::size(waiting), static_cast<int>(std::min(left, kHour).count())) <= 0) continue;
+      if (::poll(waiting, std::size(waiting), static_cast<int>(std::clamp(left, kNow, kHour).count())) <= 0) continue;
       signalfd_siginfo taken;
       if ((waiting[0].revents & POLLIN) != 0 && ::read(signals_.get(), &taken, sizeof taken) == sizeof taken) {
         if (taken.ssi_signo != SIGHUP) return;
@@ -310,7 +327,8 @@ class Program : public Operations {
   void StartReload() {
     reload_wanted_ = false;
     reload_requests_.Begin();
-    const RunningGateway running{server_->listening(), server_->settings().guard.trust_loopback};
+    report_->Reloading();
+    const RunningGateway running{server_->listening(), server_->settings().guard.trust_loopback, passed_at_};
     if (!reader_.Start(count_, arguments_, running)) RefuseReload("cannot start a thread that reads the options");
   }
 
@@ -318,6 +336,7 @@ class Program : public Operations {
     server_->NoteFailedReload(std::string(reason));
     log_.Write(LogLine(LogLevel::kError, "reload-failed").Text("reason", reason));
     reload_requests_.End(reason);
+    report_->Ready();
   }
 
   // After an error the policy is as before.
@@ -332,17 +351,22 @@ class Program : public Operations {
     if (!restart.empty()) reloaded.Text("needs-restart", restart);
     log_.Write(reloaded);
     reload_requests_.End({});
+    report_->Ready();
   }
 
   const int count_;
   char* const* const arguments_;
   CommandLine line_;
+  std::vector<Fd> passed_;  // until the server has them
+  const std::vector<Endpoint> passed_at_;
+  const ServiceManager manager_;
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   SharedBox<std::vector<OptionValue>> options_{{}};  // as of the last reload
   ReloadRequests reload_requests_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<Admin> admin_;  // destroyed before the server, of which it reads
+  std::optional<ServiceReport> report_;  // these two are destroyed before the server, of which they read
+  std::unique_ptr<Admin> admin_;
   OptionReader reader_;
   bool reload_wanted_ = false;
 };
@@ -372,7 +396,13 @@ int Main(int count, char* arguments[]) {
   if (count > 1 && words[1] == "ctl") return Finish(RunCtl(std::span(words).subspan(2)));
   if (count > 1 && words[1] == "top") return Finish(RunTop(std::span(words).subspan(2)));
   Block({SIGHUP});  // SIGHUP waits until the server runs; other signals end a program that is still starting
-  CommandLine line = ParseCommandLine(count, arguments, UsableCpus().size());
+  PassedSockets passed = TakePassedSockets();
+  if (!passed.error.empty()) {
+    std::fprintf(stderr, "penstock: %s\n", passed.error.c_str());
+    return kExitFailure;
+  }
+  const RunningGateway start{.passed = AddressesOf(passed.sockets)};
+  CommandLine line = ParseCommandLine(count, arguments, UsableCpus().size(), start);
   switch (line.action) {
     case CommandLine::Action::kHelp:
       std::fputs(HelpText().c_str(), stdout);
@@ -388,7 +418,7 @@ int Main(int count, char* arguments[]) {
     case CommandLine::Action::kRun:
       break;
   }
-  auto program = std::make_unique<Program>(count, arguments, std::move(line));
+  auto program = std::make_unique<Program>(count, arguments, std::move(line), std::move(passed.sockets));
   const int status = program->Run();
   const bool still_reads = program->reading();
   program.reset();

@@ -144,6 +144,9 @@ class OptionReader {
   Error Complete() {
     Settings& settings = line_.settings;
     settings.store_names = settings.admin.listeners() > 0;  // its lists show them
+    for (const Endpoint& at : running_.passed) {
+      if (std::ranges::find(settings.listen, at) == settings.listen.end()) settings.listen.push_back(at);
+    }
     if (settings.listen.empty()) settings.listen.push_back(*Endpoint::Parse(kListenDefault));
     if (auto error = policy_.Finish()) return error;
     settings.policy = std::move(policy_.policy());

@@ -12,7 +12,7 @@ namespace penstock {
 namespace {
 
 constexpr std::uint32_t kReads = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-constexpr std::uint32_t kListening = EPOLLIN;
+constexpr std::uint32_t kListening = EPOLLIN | EPOLLEXCLUSIVE;
 
 }  // namespace
 
@@ -27,8 +27,6 @@ bool Poller::AddReader(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, fd
 void Poller::WatchWrites(int fd, Cookie cookie) { Modify(fd, cookie, kReads | EPOLLOUT); }
 
 bool Poller::AddListener(int fd, Cookie cookie) { return Control(EPOLL_CTL_ADD, fd, cookie, kListening); }
-
-void Poller::SetListening(int fd, Cookie cookie, bool on) { Modify(fd, cookie, on ? kListening : 0); }
 
 void Poller::Remove(int fd) { static_cast<void>(Control(EPOLL_CTL_DEL, fd, {}, 0)); }
 

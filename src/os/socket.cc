@@ -1,5 +1,6 @@
 #include "penstock/os/socket.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
@@ -116,6 +117,15 @@ Fd Listen(const Endpoint& at, std::string* error) {
   if (at.port == 0) return Listen({at.ip, LocalEndpoint(fd).port, at.scope}, error);
   if (::listen(fd, SOMAXCONN) != 0) return fail("listen on");
   return socket;
+}
+
+bool AdoptListener(int listener) {
+  int protocol = 0;
+  socklen_t size = sizeof protocol;
+  if (::getsockopt(listener, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0 || protocol != IPPROTO_TCP) return false;
+  if (TcpInfo(listener).tcpi_state != TCP_LISTEN) return false;
+  PrepareStream(listener);
+  return ::fcntl(listener, F_SETFD, FD_CLOEXEC) == 0 && ::fcntl(listener, F_SETFL, O_NONBLOCK) == 0;
 }
 
 // With SO_REUSEADDR any user could bind the port of a socket that does not listen.

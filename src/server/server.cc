@@ -1,6 +1,7 @@
 #include "penstock/server/server.h"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <span>
 #include <system_error>
@@ -36,11 +37,11 @@ std::size_t AdminDescriptors(const AdminSettings& admin) {
   return admin.listeners() == 0 ? 0 : kDescriptorsOfAdmin + admin.listeners() + kAdminConnectionsMax;
 }
 
-// Lowers the maxima of `settings` to what the descriptor limit allows. False if no session is left, with a sentence in
-// `*error`.
-bool FitToSystem(Settings& settings, std::string* error) {
+// Lowers the maxima of `settings` to what the descriptor limit allows beside `others`. False if no session is left,
+// with a sentence in `*error`.
+bool FitToSystem(Settings& settings, std::size_t others, std::string* error) {
   const std::size_t all = RaiseDescriptorLimit();
-  const std::size_t descriptors = all - std::min(all, AdminDescriptors(settings.admin));
+  const std::size_t descriptors = all - std::min(all, AdminDescriptors(settings.admin) + others);
   const DescriptorBudget budget = BudgetFor(descriptors, settings.workers, settings.listen.size());
   const std::size_t fit = budget.sessions;
   if (fit == 0) {
@@ -56,15 +57,31 @@ bool FitToSystem(Settings& settings, std::string* error) {
   return true;
 }
 
+// Gives the sockets of an address to the workers, each in its turn, until each socket has a worker and each worker a
+// socket. A socket that no worker accepts from would be a black hole.
+bool ShareOut(std::vector<Fd> sockets, std::size_t address, std::vector<std::vector<ListeningSocket>>* per_worker,
+              std::string* error) {
+  const std::size_t count = std::max(sockets.size(), per_worker->size());
+  for (std::size_t i = 0; i < count; ++i) {
+    Fd socket = sockets[i % sockets.size()].Duplicate();
+    if (!socket.valid()) {
+      *error = "there is no descriptor left for the sockets that were passed";
+      return false;
+    }
+    (*per_worker)[i % per_worker->size()].push_back({std::move(socket), address, true});
+  }
+  return true;
+}
+
 }  // namespace
 
-std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error) {
+std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error, std::vector<Fd> passed) {
   IgnoreBrokenPipes();
   GiveBackBlocksFrom(kSlabChunkBytes);  // memory of many sessions returns to the system when they have ended
   const std::size_t asked = settings.connections_max;
-  if (!FitToSystem(settings, error)) return nullptr;
+  if (!FitToSystem(settings, passed.size(), error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
-  if (!server->Open(error)) return nullptr;
+  if (!server->Open(std::move(passed), error)) return nullptr;
   // After Open: the first line starts the log's thread, which would keep capabilities that Open drops (privileges.h).
   if (asked > server->settings().connections_max) {
     log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
@@ -104,9 +121,9 @@ Server::~Server() {
 
 // Listens before it drops privileges, for ports below 1024 need root. Reads the quota of pipes afterwards, for it does
 // not hold for root (pipe(7)).
-bool Server::Open(std::string* error) try {
-  std::vector<std::vector<Fd>> listeners(settings_.workers);
-  if (!ListenEverywhere(&listeners, error)) return false;
+bool Server::Open(std::vector<Fd> passed, std::string* error) try {
+  ListenersOfWorkers listeners(settings_.workers);
+  if (!ListenEverywhere(std::move(passed), &listeners, error)) return false;
   if (!settings_.run_as.empty()) {
     if (const auto failure = BecomeUser(settings_.run_as)) {
       *error = *failure;
@@ -130,15 +147,17 @@ bool Server::Open(std::string* error) try {
   return false;
 }
 
-// All listeners of an address share one program, so it is attached to those of the first worker.
-void Server::SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus) {
-  for (const Fd& listener : per_worker.front()) {
-    if (!SteerByCpu(listener.get(), cpus)) return;  // an old kernel: the workers keep their CPUs all the same
+// All listeners of an address share one program, so it is attached to those of the first worker. Who made shared ones
+// may have made them in any number and order.
+void Server::SteerConnections(const ListenersOfWorkers& per_worker, std::span<const unsigned> cpus) {
+  for (const ListeningSocket& listener : per_worker.front()) {
+    if (listener.shared) return;
+    if (!SteerByCpu(listener.socket.get(), cpus)) return;  // an old kernel: the workers keep their CPUs all the same
   }
   shared_.steering.Begin();
 }
 
-void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus) {
+void Server::StartWorkers(ListenersOfWorkers listeners, std::span<const unsigned> cpus) {
   logins_ = std::make_unique<Logins>(settings_.login_threads);
   shared_.logins = logins_.get();
   for (auto& of_one : listeners) {
@@ -161,22 +180,39 @@ void Server::StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<cons
   });
 }
 
-// Gives each worker a listener for each address. A port that the kernel picks for the first worker is used by all.
-bool Server::ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error) {
+// Gives each worker at least one listener for each address.
+bool Server::ListenEverywhere(std::vector<Fd> passed, ListenersOfWorkers* per_worker, std::string* error) {
+  std::vector<std::vector<Fd>> passed_of(settings_.listen.size());
+  for (Fd& socket : passed) {
+    const auto at = std::ranges::find(settings_.listen, LocalEndpoint(socket.get()));
+    assert(at != settings_.listen.end());
+    passed_of[static_cast<std::size_t>(at - settings_.listen.begin())].push_back(std::move(socket));
+  }
   // Checks all addresses first: the settings may have 0.0.0.0 and 127.0.0.1 with the same port, and after listening on
   // one the other would be found in use.
-  for (const Endpoint& at : settings_.listen) {
-    if (at.port == 0 || !InUse(at)) continue;
+  for (std::size_t i = 0; i < settings_.listen.size(); ++i) {
+    const Endpoint& at = settings_.listen[i];
+    if (!passed_of[i].empty() || at.port == 0 || !InUse(at)) continue;
     *error = "cannot listen on " + at.ToString() + ": the address is in use by another program";
     return false;
   }
-  for (Endpoint& at : settings_.listen) {
-    for (std::vector<Fd>& listeners : *per_worker) {
-      Fd socket = Listen(at, error);
-      if (!socket.valid()) return false;
-      at.port = LocalEndpoint(socket.get()).port;
-      listeners.push_back(std::move(socket));
+  for (std::size_t i = 0; i < settings_.listen.size(); ++i) {
+    const bool open = passed_of[i].empty();
+    if (!(open ? OpenListeners(i, per_worker, error) : ShareOut(std::move(passed_of[i]), i, per_worker, error))) {
+      return false;
     }
+  }
+  return true;
+}
+
+// A port that the kernel picks for the first worker is used by all.
+bool Server::OpenListeners(std::size_t address, ListenersOfWorkers* per_worker, std::string* error) {
+  Endpoint& at = settings_.listen[address];
+  for (auto& listeners : *per_worker) {
+    Fd socket = Listen(at, error);
+    if (!socket.valid()) return false;
+    at.port = LocalEndpoint(socket.get()).port;
+    listeners.push_back({std::move(socket), address});
   }
   return true;
 }

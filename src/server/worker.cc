@@ -45,7 +45,7 @@ SessionRow RowOf(const SessionView& session, std::uint32_t worker, TimePoint now
 }  // namespace
 
 Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, Semaphore& news,
-               std::vector<Fd> listeners)
+               std::vector<ListeningSocket> listeners)
     : number_(number),
       log_(log),
       shared_(shared),
@@ -87,15 +87,16 @@ Worker::Worker(std::size_t number, const Settings& settings, Log& log, WorkersSh
                       .clock = clock_}},
       sessions_(settings.connections_max),
       desk_(news),
-      accepted_from_(listeners.size()) {
+      accepted_from_(settings.listen.size()) {
   if (settings.admin.listeners() > 0) {
     recent_.emplace(kRecentSessions);
     targets_.emplace(kTargetsCounted, RandomKey());
   }
   bool registered = poller_.AddReader(wake_.fd(), {kTagWake, {}});
-  for (Fd& socket : listeners) {
-    listeners_.push_back({std::move(socket)});
-    const Listener& listener = listeners_.back();
+  for (ListeningSocket& listener : listeners) {
+    listeners_.push_back({std::move(listener.socket), listener.address, listener.shared});
+  }
+  for (const Listener& listener : listeners_) {
     registered = poller_.AddListener(listener.socket.get(), CookieOf(listener)) && registered;
   }
   if (!registered) throw std::system_error(std::make_error_code(std::errc::not_enough_memory), "epoll_ctl");
@@ -341,12 +342,17 @@ void Worker::BeginDrain() {
   }
 }
 
-// The backlog of its drain is empty. A suspended listener keeps its port, for Resume.
+// The backlog of its drain is empty. A suspended listener keeps its port, for Resume. What is shared keeps its backlog,
+// too: it is somebody else's.
 void Worker::EndListening(Listener& listener) {
+  if (std::exchange(listener.suspended, true)) {
+    if (phase_ != Phase::kSuspended) listener.socket.Close();
+    return;
+  }
+  // It would report a hang-up in every turn, and a shared one, whose descriptor alone is closed, its connections.
+  poller_.Remove(listener.socket.get());
   if (phase_ != Phase::kSuspended) return listener.socket.Close();
-  if (std::exchange(listener.suspended, true)) return;
-  poller_.Remove(listener.socket.get());  // it would report a hang-up in every turn
-  StopListening(listener.socket.get());
+  if (!listener.shared) StopListening(listener.socket.get());
   listener.ready = false;
   listener.watched = true;
 }
@@ -359,8 +365,8 @@ void Worker::Resume() {
     if (!std::exchange(listener.suspended, false)) continue;
     listener.batch = 1;
     const int socket = listener.socket.get();
-    if (ListenAgain(socket) && poller_.AddListener(socket, CookieOf(listener))) continue;
-    StopListening(socket);
+    if ((listener.shared || ListenAgain(socket)) && poller_.AddListener(socket, CookieOf(listener))) continue;
+    if (!listener.shared) StopListening(socket);
     listener.suspended = true;
     log_.Write(LogLine(LogLevel::kError, "cannot-listen").Number("worker", number_).Text("reason", "out of memory"));
   }
@@ -469,6 +475,13 @@ void Worker::ExpireDeadlines() {
   meters_.SettleDue(clock_.now());
 }
 
+// A pause removes the listener, so that a shared one reports its connections to other workers.
+void Worker::Watch(Listener& listener, bool on) {
+  if (!on) poller_.Remove(listener.socket.get());
+  listener.watched = on && poller_.AddListener(listener.socket.get(), CookieOf(listener));
+  if (on && !listener.watched) accept_retry_ = clock_.now() + kAcceptRetryDelay;
+}
+
 void Worker::AcceptAll() {
   for (Listener& listener : listeners_) {
     if (!listener.socket.valid() || listener.suspended) continue;
@@ -477,10 +490,7 @@ void Worker::AcceptAll() {
     const bool ready = std::exchange(listener.ready, false) || !listener.watched || listener.backlog_left;
     if (!ready) listener.batch = 1;
     if (ready && !accepting_paused()) AcceptFrom(listener);
-    if (listener.watched == accepting_paused()) {
-      listener.watched = !listener.watched;
-      poller_.SetListening(listener.socket.get(), CookieOf(listener), listener.watched);
-    }
+    if (listener.watched == accepting_paused()) Watch(listener, !listener.watched);
     if (listener.backlog_left == 0) EndListening(listener);
   }
 }
@@ -493,7 +503,7 @@ void Worker::AcceptFrom(Listener& listener) {
     const bool taken = accepted.status == Accepted::Status::kTaken;
     if (taken && listener.backlog_left) --*listener.backlog_left;
     if (taken && admission != Admission::kFlood && Admit(accepted, admission)) {
-      ++accepted_from_[CookieOf(listener).handle.slot];
+      ++accepted_from_[listener.address];
       continue;
     }
     permits_.Return();

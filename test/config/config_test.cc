@@ -738,6 +738,17 @@ TEST_CASE("config: an address beyond loopback without users or named clients is 
   Good({"--listen=0.0.0.0:1080", "--user=alice:open-sesame"});
 }
 
+TEST_CASE("config: the addresses of passed sockets replace the default, join the others, and make no open proxy") {
+  const Endpoint local = *Endpoint::Parse("127.0.0.1:7");
+  const RunningGateway passed{.passed = {local, local}};
+  CHECK(Parse({}, 4, passed).settings.listen == std::vector<Endpoint>{local});
+  CHECK(Parse({"--listen=127.0.0.1:7", "--listen=[::1]:8"}, 4, passed).settings.listen ==
+        std::vector<Endpoint>{local, *Endpoint::Parse("[::1]:8")});
+  const RunningGateway open{.passed = {*Endpoint::Parse("0.0.0.0:1080")}};
+  CHECK(Contains(Parse({}, 4, open).error, "listen 0.0.0.0:1080: anyone"));
+  CHECK(Parse({"--allow=client 192.0.2.0/24"}, 4, open).error == "");
+}
+
 TEST_CASE("config: the files that were read are listed") {
   const File file("include more*\n");
   const std::string more = file.folder.Write("more", "workers 1\n");

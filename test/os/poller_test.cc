@@ -183,7 +183,7 @@ TEST_CASE("poller: a reader has no event for space to write until that is asked 
   CHECK(poller.At(0).events.closing);
 }
 
-TEST_CASE("poller: a listener is reported while a connection waits, except while it is switched off") {
+TEST_CASE("poller: a listener is reported while a connection waits, except while it is removed") {
   Poller poller;
   const Listening listening = ListenAlone({*IpAddress::Parse("127.0.0.1"), 0});
   REQUIRE(listening.fault == Fault::kNone);
@@ -195,9 +195,9 @@ TEST_CASE("poller: a listener is reported while a connection waits, except while
     REQUIRE(poller.Wait(unit::kTestTimeout) == 1);
     CHECK(poller.At(0).cookie.tag == 6);
   }
-  poller.SetListening(listener, {6, {}}, false);
+  poller.Remove(listener);
   CHECK(poller.Wait(0ns) == 0);
-  poller.SetListening(listener, {6, {}}, true);
+  REQUIRE(poller.AddListener(listener, {6, {}}));
   CHECK(poller.Wait(unit::kTestTimeout) == 1);
   CHECK(Accept(listener).status == Accepted::Status::kTaken);
   CHECK(poller.Wait(0ns) == 0);

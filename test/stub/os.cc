@@ -15,6 +15,7 @@
 #include "penstock/os/process.h"
 #include "penstock/os/random.h"
 #include "penstock/os/route.h"
+#include "penstock/os/service_manager.h"
 #include "penstock/os/socket.h"
 #include "penstock/os/terminal.h"
 #include "penstock/os/thread.h"
@@ -35,6 +36,7 @@ std::chrono::milliseconds TimeOfDay() { Absent(); }
 LocalTime LocalTimeAt(std::chrono::seconds) { Absent(); }
 std::chrono::seconds StartOfDay(int, int, int) { Absent(); }
 
+Fd Fd::Duplicate() const { Absent(); }
 void Fd::Close() { Absent(); }
 
 FileStamp StampOf(const std::string&) { Absent(); }
@@ -89,7 +91,6 @@ bool Poller::Add(int, Cookie) { Absent(); }
 void Poller::WatchWrites(int, Cookie) { Absent(); }
 bool Poller::AddListener(int, Cookie) { Absent(); }
 void Poller::Remove(int) { Absent(); }
-void Poller::SetListening(int, Cookie, bool) { Absent(); }
 bool Poller::AddReader(int, Cookie) { Absent(); }
 int Poller::Wait(std::optional<std::chrono::nanoseconds>) { Absent(); }
 Poller::Event Poller::At(int) const { Absent(); }
@@ -100,6 +101,10 @@ void WakeUp::Clear() const { Absent(); }
 std::optional<std::string> BecomeUser(const std::string&) { Absent(); }
 void ForbidNewPrivileges() { Absent(); }
 void AllowDumps(bool) { Absent(); }
+
+PassedSockets TakePassedSockets() { Absent(); }
+ServiceManager::ServiceManager() { Absent(); }
+void ServiceManager::Tell(std::string_view) const { Absent(); }
 
 std::size_t RaiseDescriptorLimit() { Absent(); }
 std::uint32_t ProcessId() { Absent(); }
@@ -114,6 +119,7 @@ RouteTable::RouteTable() { Absent(); }
 RouteKind RouteTable::KindOf(const IpAddress&, const Source*) { Absent(); }
 
 Fd Listen(const Endpoint&, std::string*) { Absent(); }
+bool AdoptListener(int) { Absent(); }
 bool InUse(const Endpoint&) { Absent(); }
 void StopListening(int) { Absent(); }
 bool ListenAgain(int) { Absent(); }

@@ -67,11 +67,12 @@ std::string LogFile::Text() const {
   }
 }
 
-TestGateway::TestGateway(Settings settings, int log_fd) : before_(Descriptors()) {
+TestGateway::TestGateway(Settings settings, int log_fd, std::vector<Fd> passed) : before_(Descriptors()) {
+  for (std::size_t i = 0; i < passed.size(); ++i) --before_["socket"];  // they are closed with the gateway
   threads_before_ = Threads();
   log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.policy.log_level);
   std::string error;
-  server_ = Server::Start(std::move(settings), *log_, &error);
+  server_ = Server::Start(std::move(settings), *log_, &error, std::move(passed));
   if (server_ == nullptr) throw std::runtime_error(error);
   at_rest_ = Held();
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/policy/settings.h"
 #include "penstock/server/server.h"
@@ -36,7 +37,7 @@ class LogFile {
 
 class TestGateway {
  public:
-  explicit TestGateway(Settings settings = TestSettings(), int log_fd = -1);
+  explicit TestGateway(Settings settings = TestSettings(), int log_fd = -1, std::vector<Fd> passed = {});
   ~TestGateway();
   TestGateway(const TestGateway&) = delete;
   TestGateway& operator=(const TestGateway&) = delete;

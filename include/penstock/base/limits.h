@@ -265,6 +265,8 @@ inline constexpr int kAcceptsPerTurn = 64;
 inline constexpr std::uint32_t kPolicyUpdatesPerTurn = 64;  // of a new policy
 inline constexpr std::uint32_t kSurveyedPerTurn = 256;  // slots of sessions that are listed or ended for an operator
 inline constexpr std::chrono::milliseconds kAnswerTimeout{1'000};  // of a worker that is asked (server/surveyor.h)
+inline constexpr std::chrono::seconds kNotifyTimeout{5};           // of the service manager, to take a message
+inline constexpr std::chrono::seconds kStatusInterval{10};         // between two reports of the state of the service
 inline constexpr std::size_t kPermitsPerBatch = 64;                // that a worker leases in advance (server/permits.h)
 inline constexpr std::chrono::milliseconds kAcceptRetryDelay{
     100};  // without descriptors or memory, unless a session ends

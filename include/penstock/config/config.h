@@ -45,10 +45,11 @@ struct CommandLine {
   bool exposes_password = false;  // --user is on the command line, so the process list shows a password
 };
 
-// The settings of a running gateway that a reload does not change and that decide whether it is an open proxy.
+// What is known of a gateway before its options are read, and decides whether it is an open proxy.
 struct RunningGateway {
-  std::vector<Endpoint> listening;
-  bool trust_loopback = true;
+  std::vector<Endpoint> listening;  // if it runs: a reload changes neither these
+  bool trust_loopback = true;       // nor this
+  std::vector<Endpoint> passed{};  // addresses of sockets that it has been passed; they replace the default of --listen
 };
 
 // `count` and `arguments` are those of main; `cpus` is the default number of workers. The command line takes precedence

@@ -25,6 +25,9 @@ class Fd {
   bool valid() const { return fd_ >= 0; }
   int get() const { return fd_; }
 
+  // Another descriptor of the same open file; not valid() if there is none left (F_DUPFD_CLOEXEC, fcntl(2)).
+  Fd Duplicate() const;
+
   // Closes the descriptor, if there is one. Ignores the errors of close(2), for none can be acted on. Does not retry
   // after EINTR: Linux has released the descriptor by then.
   void Close();

@@ -77,11 +77,9 @@ class Poller {
   void WatchWrites(int fd, Cookie cookie);
 
   // Registers a listening socket, level-triggered: an event comes in every Wait while a connection is in its backlog.
-  // So its owner need not find out that the backlog is empty, which costs an accept(2). False as Add.
+  // So its owner need not find out that the backlog is empty, which costs an accept(2). Of several pollers that have
+  // the same socket, one or some report a connection (EPOLLEXCLUSIVE, epoll_ctl(2)). False as Add.
   [[nodiscard]] bool AddListener(int fd, Cookie cookie);
-
-  // Reports an `fd` of AddListener, with the same `cookie`, from now on, or does not.
-  void SetListening(int fd, Cookie cookie, bool on);
 
   // Forgets `fd`, so that it can be added again.
   void Remove(int fd);

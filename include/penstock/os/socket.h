@@ -33,6 +33,10 @@ struct KeepAlive {
 // that names the address.
 Fd Listen(const Endpoint& at, std::string* error);
 
+// Makes `listener`, which another program has made, one like those of Listen, except for what only a new socket can be
+// given. False if it is no listening TCP socket.
+[[nodiscard]] bool AdoptListener(int listener);
+
 // True exactly when another socket is bound to `at`. Without this check, SO_REUSEPORT lets a second gateway of the same
 // user share the port unnoticed.
 bool InUse(const Endpoint& at);

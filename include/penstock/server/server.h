@@ -48,8 +48,9 @@ class Server {
  public:
   // Listens, drops privileges if the settings name a user, and starts the workers. On failure returns null, with a
   // sentence that names the cause in `*error`. `log` must outlive the server. Sets connections_max to what the
-  // descriptor limit allows if it is 0 or more than that.
-  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error);
+  // descriptor limit allows if it is 0 or more than that. An address of the settings that a `passed` socket has, one of
+  // AdoptListener, is not opened: the passed ones serve it, however many they are.
+  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error, std::vector<Fd> passed = {});
 
   ~Server();  // Stop(), then joins the threads
   Server(const Server&) = delete;
@@ -107,9 +108,9 @@ class Server {
     return shared_.accounts.ListAll(TimeOfDay(), after, limit);
   }
 
-  // Suspend accepts the connections that are in the backlog now, and then refuses clients until Resume; the listeners
-  // keep their ports, and sessions continue. Every worker that answers the next Survey has done it. False if the
-  // gateway drains or stops: it does not serve again. Any thread.
+  // Suspend accepts the connections that are in the backlog now, and then refuses clients until Resume, or lets them
+  // wait in a passed socket; the listeners keep their ports, and sessions continue. Every worker that answers the next
+  // Survey has done it. False if the gateway drains or stops: it does not serve again. Any thread.
   bool Suspend() { return Change(Phase::kServing, Phase::kSuspended); }
   bool Resume() { return Change(Phase::kSuspended, Phase::kServing); }
 
@@ -144,10 +145,12 @@ class Server {
  private:
   Server(Settings settings, Log& log);
   Policy WithDefaults(Policy policy) const;
-  bool Open(std::string* error);
-  bool ListenEverywhere(std::vector<std::vector<Fd>>* per_worker, std::string* error);
-  void SteerConnections(const std::vector<std::vector<Fd>>& per_worker, std::span<const unsigned> cpus);
-  void StartWorkers(std::vector<std::vector<Fd>> listeners, std::span<const unsigned> cpus);
+  using ListenersOfWorkers = std::vector<std::vector<ListeningSocket>>;
+  bool Open(std::vector<Fd> passed, std::string* error);
+  bool ListenEverywhere(std::vector<Fd> passed, ListenersOfWorkers* per_worker, std::string* error);
+  bool OpenListeners(std::size_t address, ListenersOfWorkers* per_worker, std::string* error);
+  void SteerConnections(const ListenersOfWorkers& per_worker, std::span<const unsigned> cpus);
+  void StartWorkers(ListenersOfWorkers listeners, std::span<const unsigned> cpus);
   void ConfigureAccounts(const Policy& policy);  // before it is put where workers take it
   void Enter(Phase phase);
   bool Change(Phase from, Phase to);

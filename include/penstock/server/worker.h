@@ -105,13 +105,20 @@ struct WorkersShared {
   Accounts accounts;
 };
 
+// A listening socket as a worker gets it.
+struct ListeningSocket {
+  Fd socket;
+  std::size_t address = 0;  // its index in Settings::listen
+  bool shared = false;      // with another program, or another worker: it may be closed, but not shut down
+};
+
 class Worker {
  public:
   // `number` is from 0 to settings.workers - 1. `listeners` are non-blocking. `settings`, `log`, `shared` and `news`,
   // to which its desk reports, must outlive the worker. Throws std::system_error if the system has no descriptor or
   // memory for its poller.
   Worker(std::size_t number, const Settings& settings, Log& log, WorkersShared& shared, Semaphore& news,
-         std::vector<Fd> listeners);
+         std::vector<ListeningSocket> listeners);
   ~Worker();
 
   // Serves until the phase is kStopping, or is kDraining and the backlog and all sessions have ended.
@@ -132,10 +139,12 @@ class Worker {
  private:
   struct Listener {
     Fd socket;                                  // closed once it has drained
+    std::size_t address;                        // its index in Settings::listen
+    bool shared;                                // it is not shut down: clients of a suspended gateway wait
     bool ready = false;                         // a connection waits in the backlog, as of this turn's wait
     bool watched = true;                        // the poller reports it; not while accepting is paused
     int batch = 1;                              // the maximum of connections to accept in the next turn
-    bool suspended = false;                     // it does not listen, but keeps its port
+    bool suspended = false;                     // it does not listen, but keeps its port; if shared, it only waits
     std::optional<std::size_t> backlog_left{};  // draining: connections still to accept, of the backlog at its start
   };
 
@@ -170,6 +179,7 @@ class Worker {
   void EndListening(Listener& listener);
   void Resume();
   bool listening() const;
+  void Watch(Listener& listener, bool on);
   void AcceptAll();
   void AcceptFrom(Listener& listener);
   bool TakePermit(Listener& listener);
