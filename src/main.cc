@@ -40,6 +40,7 @@
 #include "penstock/os/poller.h"
 #include "penstock/os/privileges.h"
 #include "penstock/os/process.h"
+#include "penstock/os/sandbox.h"
 #include "penstock/os/service_manager.h"
 #include "penstock/os/socket.h"
 #include "penstock/os/thread.h"
@@ -74,6 +75,12 @@ void LogStart(const Server& server, Log& log) {
   for (const Endpoint& at : server.listening()) {
     log.Write(LogLine(LogLevel::kNotice, "listen").Address("at", at));
   }
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::size_t end = path.rfind('/');
+  if (end == std::string::npos) return ".";
+  return end == 0 ? "/" : path.substr(0, end);
 }
 
 std::vector<Endpoint> AddressesOf(std::span<const Fd> sockets) {
@@ -204,14 +211,16 @@ class Program : public Operations {
   int Run() {
     std::string error;
     options_.Put(line_.given);
-    server_ = Server::Start(line_.settings, log_, &error, std::move(passed_));
+    server_ =
+        Server::Start(line_.settings, log_, &error, {.passed = std::move(passed_), .confine = [this] { Confine(); }});
     if (server_ == nullptr || !StartAdmin(&error)) {
       log_.Write(LogLine(LogLevel::kError, "cannot-start").Text("reason", error));
       return kExitFailure;
     }
-    AllowDumps(line_.core_dumps);
+    if (line_.settings.sandbox == SandboxMode::kReport) ConfineThread(ThreadKind::kOther);
     LogAdmin();
     LogStart(*server_, log_);
+    LogSandbox();
     if (line_.exposes_password) {
       log_.Write(LogLine(LogLevel::kWarn, "password-on-command-line")
                      .Text("meaning", "every user of this host can read it: use --users FILE"));
@@ -238,6 +247,50 @@ class Program : public Operations {
   bool reading() const { return reader_.busy(); }
 
  private:
+  // After a change of user, which makes the process dumpable again.
+  void Confine() {
+    AllowDumps(line_.core_dumps);
+    const Settings& settings = line_.settings;
+    ConfineNewThreads(settings.sandbox, [this](int call, const std::string& thread) {
+      log_.Write(LogLine(LogLevel::kWarn, "sandbox-would-refuse")
+                     .Number("call", static_cast<std::uint64_t>(call))
+                     .Text("thread", thread));
+    });
+    if (settings.sandbox != SandboxMode::kOn) return;
+    SandboxFolders folders;
+    folders.files = line_.files;
+    for (const std::string& file : {settings.names.resolv_conf, settings.names.hosts_file})
+      folders.files.push_back(file);
+    folders.files.emplace_back("/etc/localtime");
+    folders.read = line_.directories;
+    // For process metrics, the quota of pipes, and TZ.
+    for (const char* const path : {"/proc/self", "/proc/stat", "/proc/sys/fs", "/usr/share/zoneinfo"}) {
+      folders.read.emplace_back(path);
+    }
+    if (!settings.state_dir.empty()) folders.write.push_back(settings.state_dir);
+    for (const std::string& socket : settings.admin.sockets) folders.write.push_back(FolderOf(socket));
+    sandbox_ = ConfineProcess(folders);
+  }
+
+  void LogSandbox() {
+    const SandboxMode mode = line_.settings.sandbox;
+    if (mode != SandboxMode::kOn) {
+      const std::string_view word = mode == SandboxMode::kOff ? "off" : "report";
+      return log_.Write(LogLine(LogLevel::kNotice, "sandbox").Text("mode", word));
+    }
+    if (!sandbox_.seccomp || sandbox_.landlock == 0) {
+      const std::string_view missing = sandbox_.seccomp         ? "landlock"
+                                       : sandbox_.landlock == 0 ? "seccomp, landlock"
+                                                                : "seccomp";
+      log_.Write(LogLine(LogLevel::kWarn, "sandbox-incomplete")
+                     .Text("missing", missing)
+                     .Text("meaning", "this kernel does not have it, or a container forbids it"));
+    }
+    log_.Write(LogLine(LogLevel::kNotice, "sandbox")
+                   .Text("mode", "on")
+                   .Number("landlock", static_cast<std::uint64_t>(sandbox_.landlock)));
+  }
+
   // After privileges have been dropped: the Unix socket and its file belong to the user of --run-as.
   bool StartAdmin(std::string* error) {
     const AdminSettings& settings = server_->settings().admin;
@@ -360,6 +413,7 @@ class Program : public Operations {
   std::vector<Fd> passed_;  // until the server has them
   const std::vector<Endpoint> passed_at_;
   const ServiceManager manager_;
+  SandboxParts sandbox_;
   const Fd signals_ = BlockSignals();  // before the log has a thread
   Log log_;
   SharedBox<std::vector<OptionValue>> options_{{}};  // as of the last reload

@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/os/sandbox.h"
 #include "test/support/process.h"
 
 namespace {
@@ -30,6 +31,8 @@ extern "C" void OnAlarm(int /*signal*/) {
 class Watchdog : public doctest::IReporter {
  public:
   explicit Watchdog(const doctest::ContextOptions& /*options*/) {
+    // All gateways of the tests have workers as confined as in the program. Sanitizers need more than these may do.
+    if (!penstock::test::IsSanitized()) penstock::ConfineNewThreads(penstock::SandboxMode::kOn);
     std::cout << std::unitbuf;  // the output before a test that hangs is not lost
   }
 

@@ -81,6 +81,18 @@ Error SetCpuAffinity(const Directive& directive, Settings& settings) {
   return std::nullopt;
 }
 
+constexpr std::pair<SandboxMode, std::string_view> kSandboxModes[] = {
+    {SandboxMode::kOn, "on"}, {SandboxMode::kOff, "off"}, {SandboxMode::kReport, "report"}};
+
+Error SetSandbox(const Directive& directive, Settings& settings) {
+  for (const auto& [mode, word] : kSandboxModes) {
+    if (directive.value != word) continue;
+    settings.sandbox = mode;
+    return std::nullopt;
+  }
+  return NotAccepted(directive, "on, off or report");
+}
+
 Error SetRunAs(const Directive& directive, Settings& settings) {
   if (directive.value.empty()) return NotAccepted(directive, "the name of a user");
   settings.run_as = directive.value;
@@ -261,6 +273,8 @@ constexpr Option kOptions[] = {
     {"login-threads", "N", "Number of threads that verify password hashes (half of the usable CPUs, at least one)",
      SetThreads<&Settings::login_threads>},
     {"run-as", "USER", "Drop privileges to this user after binding (the user who starts it)", SetRunAs},
+    {"sandbox", "on|off|report", "Give up files and system calls that are not needed, or report their use (%)",
+     SetSandbox, [](const Settings&) { return std::string("on"); }},
     {"allow-core-dumps", nullptr, "Allow core files, which hold all memory of the process, passwords included",
      [](const Directive&, CommandLine& line) {
        line.core_dumps = true;

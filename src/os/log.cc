@@ -268,13 +268,22 @@ Log::~Log() {
   ended ? thread_.Join() : thread_.Detach();
 }
 
+void Log::Begin() {
+  const std::lock_guard lock(writer_->mutex);
+  StartThread();
+}
+
+void Log::StartThread() {
+  if (!thread_.running()) thread_ = Thread("log", [shared = writer_] { shared->Run(); });
+}
+
 void Log::Write(const LogLine& line) {
   if (!wants(line.level())) return;
   Writer& writer = *writer_;
   const LogOutput output(line, writer.format.load(std::memory_order_relaxed));
   {
     const std::lock_guard lock(writer.mutex);
-    if (!thread_.running()) thread_ = Thread("log", [shared = writer_] { shared->Run(); });
+    StartThread();
     if (writer.queue.size() + output.text().size() > kLogQueueBytes) {
       writer.lost.fetch_add(1, std::memory_order_relaxed);
       ++writer.untold;

@@ -11,9 +11,10 @@ namespace penstock {
 
 static_assert(kCpusMax == CPU_SETSIZE);
 
-Thread::Thread(const char* name, std::function<void()> body)
-    : thread_([name, body = std::move(body)] {
+Thread::Thread(const char* name, std::function<void()> body, ThreadKind kind)
+    : thread_([name, body = std::move(body), kind] {
         ::pthread_setname_np(::pthread_self(), name);
+        ConfineThread(kind);
         body();
       }) {}
 

@@ -75,13 +75,13 @@ bool ShareOut(std::vector<Fd> sockets, std::size_t address, std::vector<std::vec
 
 }  // namespace
 
-std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error, std::vector<Fd> passed) {
+std::unique_ptr<Server> Server::Start(Settings settings, Log& log, std::string* error, ServerStart start) {
   IgnoreBrokenPipes();
   GiveBackBlocksFrom(kSlabChunkBytes);  // memory of many sessions returns to the system when they have ended
   const std::size_t asked = settings.connections_max;
-  if (!FitToSystem(settings, passed.size(), error)) return nullptr;
+  if (!FitToSystem(settings, start.passed.size(), error)) return nullptr;
   std::unique_ptr<Server> server(new Server(std::move(settings), log));
-  if (!server->Open(std::move(passed), error)) return nullptr;
+  if (!server->Open(std::move(start), error)) return nullptr;
   // After Open: the first line starts the log's thread, which would keep capabilities that Open drops (privileges.h).
   if (asked > server->settings().connections_max) {
     log.Write(LogLine(LogLevel::kWarn, "max-connections-lowered")
@@ -121,15 +121,17 @@ Server::~Server() {
 
 // Listens before it drops privileges, for ports below 1024 need root. Reads the quota of pipes afterwards, for it does
 // not hold for root (pipe(7)).
-bool Server::Open(std::vector<Fd> passed, std::string* error) try {
+bool Server::Open(ServerStart start, std::string* error) try {
   ListenersOfWorkers listeners(settings_.workers);
-  if (!ListenEverywhere(std::move(passed), &listeners, error)) return false;
+  if (!ListenEverywhere(std::move(start.passed), &listeners, error)) return false;
   if (!settings_.run_as.empty()) {
     if (const auto failure = BecomeUser(settings_.run_as)) {
       *error = *failure;
       return false;
     }
   }
+  if (start.confine) start.confine();
+  log_.Begin();
   ConfigureAccounts(*shared_.policy.Take());
   if (!settings_.state_dir.empty() && !bookkeeper_.Open(settings_.state_dir, error)) return false;
   const auto placement = PlaceWorkers(settings_.cpu_affinity, settings_.workers, UsableCpus());
@@ -167,12 +169,15 @@ void Server::StartWorkers(ListenersOfWorkers listeners, std::span<const unsigned
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const auto cpu = cpus.empty() ? std::nullopt : std::optional(cpus[i]);
     running_.fetch_add(1, std::memory_order_relaxed);
-    threads_.emplace_back("worker", [this, cpu, &worker = *workers_[i]] {
-      if (cpu) StayOnCpu(*cpu);
-      worker.Run();
-      running_.fetch_sub(1, std::memory_order_release);
-      finished_.Raise();
-    });
+    threads_.emplace_back(
+        "worker",
+        [this, cpu, &worker = *workers_[i]] {
+          if (cpu) StayOnCpu(*cpu);
+          worker.Run();
+          running_.fetch_sub(1, std::memory_order_release);
+          finished_.Raise();
+        },
+        ThreadKind::kWorker);
   }
   threads_.emplace_back("name-files", [this] { shared_.name_files.Run(); });
   bookkeeper_.Start(settings_.accounts_save_interval, [this] {

@@ -15,6 +15,7 @@
 #include "penstock/os/process.h"
 #include "penstock/os/random.h"
 #include "penstock/os/route.h"
+#include "penstock/os/sandbox.h"
 #include "penstock/os/service_manager.h"
 #include "penstock/os/socket.h"
 #include "penstock/os/terminal.h"
@@ -69,6 +70,7 @@ LogLine& LogLine::Address(std::string_view, const Endpoint&) { Absent(); }
 LogLine& LogLine::Seconds(std::string_view, std::chrono::nanoseconds) { Absent(); }
 Log::Log(int, LogLevel level, LogFormat) : level_(level) { Absent(); }
 Log::~Log() { Absent(); }
+void Log::Begin() { Absent(); }
 void Log::Write(const LogLine&) { Absent(); }
 LogFormat Log::format() const { Absent(); }
 void Log::set_format(LogFormat) { Absent(); }
@@ -101,6 +103,10 @@ void WakeUp::Clear() const { Absent(); }
 std::optional<std::string> BecomeUser(const std::string&) { Absent(); }
 void ForbidNewPrivileges() { Absent(); }
 void AllowDumps(bool) { Absent(); }
+
+void ConfineNewThreads(SandboxMode, SandboxReport) { Absent(); }
+SandboxParts ConfineProcess(const SandboxFolders&) { Absent(); }
+void ConfineThread(ThreadKind) { Absent(); }
 
 PassedSockets TakePassedSockets() { Absent(); }
 ServiceManager::ServiceManager() { Absent(); }
@@ -144,7 +150,7 @@ std::chrono::milliseconds UnansweredFor(int) { Absent(); }
 Families HostFamilies() { Absent(); }
 std::vector<IpAddress> HostAddresses() { Absent(); }
 
-Thread::Thread(const char*, std::function<void()>) { Absent(); }
+Thread::Thread(const char*, std::function<void()>, ThreadKind) { Absent(); }
 void Thread::Join() { Absent(); }
 void Thread::Detach() { Absent(); }
 void StopRequest::Raise() { Absent(); }

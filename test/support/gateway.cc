@@ -72,7 +72,7 @@ TestGateway::TestGateway(Settings settings, int log_fd, std::vector<Fd> passed) 
   threads_before_ = Threads();
   log_ = std::make_unique<Log>(log_fd < 0 ? log_file_.fd() : log_fd, settings.policy.log_level);
   std::string error;
-  server_ = Server::Start(std::move(settings), *log_, &error, std::move(passed));
+  server_ = Server::Start(std::move(settings), *log_, &error, {.passed = std::move(passed)});
   if (server_ == nullptr) throw std::runtime_error(error);
   at_rest_ = Held();
 }

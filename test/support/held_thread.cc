@@ -1,6 +1,6 @@
 #include "test/support/held_thread.h"
 
-#include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,7 +23,7 @@ std::atomic<Gate> gate{Gate::kOpen};
 void Hold(int) {
   const int before = errno;
   gate = Gate::kHeld;
-  while (gate != Gate::kReleased) ::poll(nullptr, 0, 1);
+  while (gate != Gate::kReleased) ::sched_yield();
   gate = Gate::kOpen;
   errno = before;
 }
@@ -38,26 +38,47 @@ pid_t ThreadNamed(std::string_view name) {
   return 0;
 }
 
-}  // namespace
+void (*called)() = nullptr;
+std::atomic<bool> returned{false};
 
-HeldThread::HeldThread(std::string_view name) {
+void Call(int) {
+  const int before = errno;
+  called();
+  returned = true;
+  errno = before;
+}
+
+// Lets the thread of this name call `handler`.
+void Interrupt(std::string_view name, void (*handler)(int)) {
   // A thread that has just been started has not named itself yet.
   pid_t thread = 0;
   if (!WaitUntil([&] { return (thread = ThreadNamed(name)) != 0; })) {
     throw std::runtime_error("no thread is called " + std::string(name));
   }
   struct sigaction action {};
-  action.sa_handler = Hold;
+  action.sa_handler = handler;
   ::sigaction(SIGUSR1, &action, nullptr);
+  if (::tgkill(::getpid(), thread, SIGUSR1) != 0) throw std::runtime_error("cannot interrupt " + std::string(name));
+}
+
+}  // namespace
+
+HeldThread::HeldThread(std::string_view name) {
   gate = Gate::kCalled;
-  if (::tgkill(::getpid(), thread, SIGUSR1) != 0 || !WaitUntil([] { return gate == Gate::kHeld; })) {
-    throw std::runtime_error("cannot hold " + std::string(name));
-  }
+  Interrupt(name, Hold);
+  if (!WaitUntil([] { return gate == Gate::kHeld; })) throw std::runtime_error("cannot hold " + std::string(name));
 }
 
 HeldThread::~HeldThread() {
   gate = Gate::kReleased;
   static_cast<void>(WaitUntil([] { return gate == Gate::kOpen; }));
+}
+
+void CallIn(std::string_view name, void (*act)()) {
+  called = act;
+  returned = false;
+  Interrupt(name, Call);
+  if (!WaitUntil([] { return returned.load(); })) throw std::runtime_error("no return from " + std::string(name));
 }
 
 }  // namespace penstock::test

@@ -1,6 +1,6 @@
 // Log lines of "key=value" fields or of JSON, one for each event, written to a descriptor without blocking the caller.
-// One Log per process; any thread. A thread of the Log writes the lines. It starts with the first line, so log nothing
-// before privileges are dropped: a thread keeps the capabilities that it starts with.
+// One Log per process; any thread. A thread of the Log writes the lines. It starts with the first line or Begin(), so
+// call neither before privileges are dropped: a thread keeps the capabilities that it starts with.
 // Invariant: a line is written whole or is lost; only a disk that fills up can cut one, which then counts as lost. If
 // the reader is too slow or writing fails, lines are lost, and their number is logged as soon as writing works again.
 // Deliberately not here: what to log, and rotation (a service manager or a pipe to another program does it).
@@ -90,6 +90,9 @@ class Log {
   LogFormat format() const;
   void set_format(LogFormat format);  // of lines from now on
 
+  // Starts the thread, unless a line has. Call it before a worker writes one: workers start no threads (sandbox.h).
+  void Begin();
+
   // Queues a line, with the time of day in front. Takes a lock while it copies the line.
   void Write(const LogLine& line);
 
@@ -97,6 +100,8 @@ class Log {
   std::uint64_t lost() const;
 
  private:
+  void StartThread();  // with the lock
+
   struct Writer;
 
   std::atomic<LogLevel> level_;

@@ -1,5 +1,6 @@
 // The service manager that has started this process, such as systemd: the sockets that it passes, and the socket on
-// which it is told the state of the service. sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) without their library.
+// which it is told the state of the service. sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3) without their
+// library.
 // Owned by main; its thread only, before others are started: it changes the environment.
 // Invariant: variables are removed once they have been read, so no other program takes them for its own.
 // Does not: know what there is to tell (server/service_report.h).

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "penstock/os/sandbox.h"
+
 namespace penstock {
 
 class Thread {
@@ -18,8 +20,8 @@ class Thread {
   Thread() = default;
 
   // Runs `body` in a new thread. `name`, at most 15 bytes, is shown by top(1) and perf(1). Throws std::system_error if
-  // the system has no thread left.
-  Thread(const char* name, std::function<void()> body);
+  // the system has no thread left. `kind` says what the sandbox leaves to it.
+  Thread(const char* name, std::function<void()> body, ThreadKind kind = ThreadKind::kOther);
 
   bool running() const { return thread_.joinable(); }  // started, and neither joined nor detached
   void Join();                                         // waits until `body` has returned

@@ -16,6 +16,7 @@
 #include "penstock/base/limits.h"
 #include "penstock/base/names.h"
 #include "penstock/base/secret.h"
+#include "penstock/os/sandbox.h"
 #include "penstock/os/socket.h"
 #include "penstock/policy/guard.h"
 #include "penstock/policy/policy.h"
@@ -57,6 +58,8 @@ struct Settings {
   CpuAffinity cpu_affinity;
   std::size_t login_threads = 1;  // threads that verify password hashes
   std::string run_as;             // drop privileges to this user after binding; empty: keep them
+
+  SandboxMode sandbox = SandboxMode::kOn;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);   // from accept to the whole request
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);     // from the request to the target's answer

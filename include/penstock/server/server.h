@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,13 +45,22 @@ struct DescriptorBudget {
 // Divides `descriptors` among `workers`, each with `listeners` listening sockets.
 DescriptorBudget BudgetFor(std::size_t descriptors, std::size_t workers, std::size_t listeners);
 
+// What only a program gives a server.
+struct ServerStart {
+  // Sockets of AdoptListener, whose addresses are among those of the settings. Each address is served by its own,
+  // however many they are, and not opened again.
+  std::vector<Fd> passed{};
+
+  // Called once privileges have been dropped, and before any thread is started.
+  std::function<void()> confine{};
+};
+
 class Server {
  public:
   // Listens, drops privileges if the settings name a user, and starts the workers. On failure returns null, with a
   // sentence that names the cause in `*error`. `log` must outlive the server. Sets connections_max to what the
-  // descriptor limit allows if it is 0 or more than that. An address of the settings that a `passed` socket has, one of
-  // AdoptListener, is not opened: the passed ones serve it, however many they are.
-  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error, std::vector<Fd> passed = {});
+  // descriptor limit allows if it is 0 or more than that.
+  static std::unique_ptr<Server> Start(Settings settings, Log& log, std::string* error, ServerStart start = {});
 
   ~Server();  // Stop(), then joins the threads
   Server(const Server&) = delete;
@@ -146,7 +156,7 @@ class Server {
   Server(Settings settings, Log& log);
   Policy WithDefaults(Policy policy) const;
   using ListenersOfWorkers = std::vector<std::vector<ListeningSocket>>;
-  bool Open(std::vector<Fd> passed, std::string* error);
+  bool Open(ServerStart start, std::string* error);
   bool ListenEverywhere(std::vector<Fd> passed, ListenersOfWorkers* per_worker, std::string* error);
   bool OpenListeners(std::size_t address, ListenersOfWorkers* per_worker, std::string* error);
   void SteerConnections(const ListenersOfWorkers& per_worker, std::span<const unsigned> cpus);
