@@ -78,10 +78,10 @@ void Accounts::Configure(std::shared_ptr<const Users> users, const UserLimits& d
   users_.swap(users);  // the old table is freed after the lock
   defaults_ = defaults;
   for (auto& [user, account] : accounts_) {
-    // A user who is no longer configured keeps his limits. They must be watched while he has sessions: one that waits
-    // for more of his quota waits for its end.
+    // A user who is no longer configured keeps his limits. They must be watched: a session that waits for more of his
+    // quota waits for its end, and a worker that has not taken the new policy yet may still admit him.
     if (users_ != nullptr && users_->Find(user) != nullptr) SetLimits(account, LimitsOf(user), now);
-    watched |= account.sessions_ > 0 && account.limits_.changes();
+    watched |= account.limits_.changes();
     Look(account, now);
   }
   watched_.store(watched, std::memory_order_relaxed);
@@ -243,7 +243,7 @@ void Accounts::Restore(const AccountRecord& record, milliseconds time_of_day) {
   account.failed_logins_ = record.failed_logins;
   account.first_seen_ = record.first_seen;
   account.last_seen_ = record.last_seen;
-  account.quota_.SetUsed(static_cast<std::int64_t>(record.quota_used));
+  account.quota_.SetUsed(static_cast<std::int64_t>(std::min(record.quota_used, std::uint64_t{QuotaPool::kUsedMax})));
   // A user who is not configured now may be again before the period ends.
   account.quota_ends_ = account.quota_.limited() ? std::min(account.quota_ends_, record.quota_ends) : record.quota_ends;
   Look(account, Moment(time_of_day));

@@ -1,6 +1,7 @@
 #include "penstock/relay/quota.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "penstock/base/limits.h"
@@ -28,6 +29,7 @@ void QuotaPool::SetLimit(std::int64_t limit) {
 }
 
 void QuotaPool::SetUsed(std::int64_t used) {
+  assert(used >= 0 && used <= kUsedMax);
   const std::int64_t more = used - used_.load(std::memory_order_relaxed);
   used_.fetch_add(more, std::memory_order_relaxed);
   left_.fetch_sub(more, std::memory_order_relaxed);

@@ -205,13 +205,12 @@ TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is use
   CHECK(lease.Available() == 1'000);
 }
 
-TEST_CASE("accounts: the limits of a user whom a reload removes are watched until his sessions have ended") {
+TEST_CASE("accounts: the limits of a user whom a reload removes are watched, and end his sessions") {
   const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
   Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
-  const auto others = UsersOf("bob:{plain}x\n");
-  accounts.Configure(others, {}, Monday(12));
+  accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
   CHECK(accounts.watched());
   QuotaLease lease(alice.quota());
   REQUIRE(lease.Available() == 1'000);
@@ -219,9 +218,22 @@ TEST_CASE("accounts: the limits of a user whom a reload removes are watched unti
   lease.Settle();
   accounts.Watch(Monday(12));
   CHECK(accounts.endings() == 1);
-  accounts.Release(alice, kClient, Monday(12));
-  accounts.Configure(others, {}, Monday(12));
-  CHECK_FALSE(accounts.watched());
+}
+
+TEST_CASE("accounts: a removed user whom a worker with the policy before still admits is watched") {
+  const test::InZone utc("UTC0");
+  Accounts accounts;
+  accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
+  accounts.Release(*accounts.Admit("alice", 0, kClient, Monday(12)).account, kClient, Monday(12));
+  accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
+  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  CHECK(accounts.watched());
+  QuotaLease lease(alice.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(1'000);
+  lease.Settle();
+  accounts.Watch(Monday(12));
+  CHECK(accounts.endings() == 1);
 }
 
 TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
@@ -235,6 +247,34 @@ TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
     accounts.Configure(UsersOf("alice:{plain}x\n"), Limit("quota", "1k per day"), now);
     accounts.Restore(kept, now);
     CHECK(RowOf(accounts, "alice").kept.quota_used == (later ? 0 : 900));
+  }
+}
+
+TEST_CASE("accounts: a number in a damaged file that no quota can reach neither wraps nor refuses others") {
+  const test::InZone utc("UTC0");
+  for (const std::uint64_t used : {std::uint64_t{1} << 62, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+    CAPTURE(used);
+    Accounts accounts;
+    accounts.Configure(UsersOf("alice:{plain}x\nbob:{plain}x\n  quota none\n"), Limit("quota", "1k per day"),
+                       Monday(12));
+    for (const char* const user : {"alice", "bob"}) {
+      AccountRecord kept{.user = user};
+      kept.quota_used = used;
+      kept.quota_ends = std::chrono::floor<std::chrono::seconds>(Monday(24));
+      accounts.Restore(kept, Monday(12));
+    }
+    CHECK(RefusalOf(accounts, "alice", Monday(12)) == UserRefusal::kQuota);
+    CHECK(RowOf(accounts, "alice").kept.quota_used > 1'000);
+    Account* const bob = accounts.Admit("bob", 0, kClient, Monday(12)).account;
+    REQUIRE(bob != nullptr);
+    QuotaLease lease(bob->quota());
+    REQUIRE(lease.Available() > 0);
+    lease.Charge(1'000);
+    lease.Settle();
+    CHECK(bob->refusal() == UserRefusal::kNone);
+    accounts.Watch(Monday(24));
+    CHECK(RefusalOf(accounts, "alice", Monday(24)) == UserRefusal::kNone);
+    CHECK(RowOf(accounts, "alice").kept.quota_used == 0);
   }
 }
 

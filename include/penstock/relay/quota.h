@@ -20,6 +20,9 @@ class QuotaPool {
   // Without a limit there is so much left that nobody uses it up.
   static constexpr std::int64_t kUnlimited = std::int64_t{1} << 62;
 
+  // What may be set as used: more than any limit, and so far from kUnlimited that no traffic gets there.
+  static constexpr std::int64_t kUsedMax = kUnlimited / 2;
+
   // Takes some of what is left, at least `at_least` if anything is; 0: nothing is left. `at_least` is at most the
   // length of a datagram.
   std::int64_t Lease(std::int64_t at_least);
@@ -32,8 +35,8 @@ class QuotaPool {
   bool over() const { return used() >= limit_.load(std::memory_order_relaxed); }
   bool limited() const { return limit_.load(std::memory_order_relaxed) != kUnlimited; }
 
-  // For the owner of the account, one thread at a time: sets the limit, at most kUnlimited; and what is used, for
-  // example 0 at the start of a period.
+  // For the owner of the account, one thread at a time: sets the limit, at most kUnlimited; and what is used, at most
+  // kUsedMax, for example 0 at the start of a period.
   void SetLimit(std::int64_t limit);
   void SetUsed(std::int64_t used);
 
