@@ -87,7 +87,7 @@ bool Throttle::Settle(const EachWay<std::size_t>& taken, const EachWay<bool>& un
 }
 
 bool Throttle::Pass(Way way, std::size_t bytes, TimePoint now) {
-  if (lease_ != nullptr && lease_->Available(bytes) < bytes) return false;
+  if (!QuotaHolds(bytes)) return false;
   if (AllowFrom(way, now, now - kThrottleCredit) == 0) return false;
   ChargeQuota(bytes);
   Charge(way, bytes, now);

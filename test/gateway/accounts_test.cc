@@ -292,6 +292,8 @@ TEST_CASE("quota: an association ends, too, a datagram past it at most") {
   CHECK(RowOf(gateway, "alice").kept.quota_used == 100'000);
   CHECK(Ended(gateway, SessionEnd::kQuota) == 1);
 }
+  CHECK(gateway.Count(&Counters::udp_over_quota) == 1);
+  CHECK(gateway.Count(&Counters::udp_over_limit) == 0);
 
 TEST_CASE("quota: a reload sets one for running sessions, and one that raises it lets the user in again") {
   Settings settings = SettingsFor(kTwoUsers);

@@ -146,6 +146,7 @@ struct Counters {
   Counter udp_too_long;     // an answer that does not fit a datagram with its header
   Counter udp_full;         // the send buffer of a socket was full
   Counter udp_over_limit;   // more than the bandwidth of its session or user
+  Counter udp_over_quota;   // more than its user has left of the quota
   Counter udp_unreachable;  // refused by the kernel: no route, no socket, a local firewall
 
   // Names.
@@ -327,6 +328,7 @@ constexpr void ForEach(Owner& c, Visit visit) {
   visit(kDropped.With(R"(reason="too-long")"), c.udp_too_long);
   visit(kDropped.With(R"(reason="buffer-full")"), c.udp_full);
   visit(kDropped.With(R"(reason="over-limit")"), c.udp_over_limit);
+  visit(kDropped.With(R"(reason="quota")"), c.udp_over_quota);
   visit(kDropped.With(R"(reason="unreachable")"), c.udp_unreachable);
 
   constexpr SeriesName kNames{"dns_lookups_total",

@@ -63,6 +63,9 @@ class Throttle {
   // it. Datagrams come in bursts, so they may use the credit even after a rest.
   bool Pass(Way way, std::size_t bytes, TimePoint now);
 
+  // False if the quota is why Pass has returned false.
+  bool QuotaHolds(std::size_t bytes) const { return lease_ == nullptr || lease_->Available(bytes) >= bytes; }
+
   // The time from which `way` may take bytes; not later than now if it may at once. Public for tests.
   TimePoint Due(Way way) const;
 

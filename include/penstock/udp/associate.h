@@ -142,10 +142,11 @@ struct AssociateTools {
   Throttle* throttle;      // null: no bandwidth limit
   TimePoint now;
 
-  // True if `bytes` bytes of data may pass now. Otherwise counts a datagram that exceeds the bandwidth; drop it.
+  // True if `bytes` bytes of data may pass now. Otherwise counts a datagram that exceeds the bandwidth or the quota;
+  // drop it.
   bool Pass(Way way, std::size_t bytes) const {
     if (throttle == nullptr || throttle->Pass(way, bytes, now)) return true;
-    counters.udp_over_limit.Add();
+    (throttle->QuotaHolds(bytes) ? counters.udp_over_limit : counters.udp_over_quota).Add();
     return false;
   }
 };
