@@ -396,7 +396,7 @@ void Worker::ApplyPolicy() {
 void Worker::ApplyUserLimits() {
   if (limited_next_ == Handle::kNoSlot) return;
   limited_next_ = sessions_.ForSome(limited_next_, kPolicyUpdatesPerTurn,
-                                    [this](Session& session) { Schedule(session, session.OnUserLimits()); });
+                                    [this](Session& session) { Schedule(session, session.OnUserLimits(tools_)); });
 }
 
 void Worker::DeliverLogins() {

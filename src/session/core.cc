@@ -45,6 +45,25 @@ TargetName SessionCore::target_name() const {
   return AddressInName(asked) ? TargetName() : TargetName{asked, name.get() + asked.size() + 1};
 }
 
+UserRefusal SessionCore::user_refusal() const {
+  return meter != nullptr ? meter->account().refusal() : UserRefusal::kNone;
+}
+
+void SessionCore::NoteDenied(const AccessVerdict& verdict, const SessionTools& tools) {
+  decider = verdict.decider();
+  const Denial by = verdict.by_guard ? Denial::kGuard : verdict.rule != nullptr ? Denial::kRule : Denial::kDefault;
+  tools.counters().denied[static_cast<std::size_t>(by)].Add();
+  if (!tools.log.wants(LogLevel::kInfo)) return;
+  LogLine line(LogLevel::kInfo, "denied");
+  line.Address("client", client);
+  if (user != nullptr) line.Text("user", user.get());
+  line.Text("command", Describe(*command));
+  line.Text("asked", name != nullptr ? name.get() : target.ip.ToString()).Number("port", port);
+  line.Text("rule", Describe(decider));
+  if (by == Denial::kRule) line.Text("where", verdict.rule->where);
+  tools.log.Write(line);
+}
+
 bool SessionCore::Send(std::span<const std::uint8_t> bytes) const {
   const IoResult sent = penstock::Send(socket.get(), bytes);
   return sent.status == IoStatus::kDone && sent.bytes == bytes.size();
@@ -89,6 +108,24 @@ void SessionCore::CountRelayEnd(Counters& counters) const {
     case SessionEnd::kHandshakeExpired:
     case SessionEnd::kExhausted:
       assert(false);  // it ends a handshake, before the relay
+  }
+}
+
+void CountRefusal(UserRefusal refusal, Counters& counters) {
+  switch (refusal) {
+    case UserRefusal::kNone:
+    case UserRefusal::kNoMemory:
+      return;
+    case UserRefusal::kSessions:
+      return counters.over_user_limit.Add();
+    case UserRefusal::kClients:
+      return counters.over_clients.Add();
+    case UserRefusal::kExpired:
+      return counters.user_expired.Add();
+    case UserRefusal::kHours:
+      return counters.outside_hours.Add();
+    case UserRefusal::kQuota:
+      return counters.over_quota.Add();
   }
 }
 

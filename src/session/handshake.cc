@@ -13,27 +13,6 @@
 #include "penstock/os/socket.h"
 
 namespace penstock {
-namespace {
-
-void CountRefusal(UserRefusal refusal, Counters& counters) {
-  switch (refusal) {
-    case UserRefusal::kNone:
-    case UserRefusal::kNoMemory:
-      return;
-    case UserRefusal::kSessions:
-      return counters.over_user_limit.Add();
-    case UserRefusal::kClients:
-      return counters.over_clients.Add();
-    case UserRefusal::kExpired:
-      return counters.user_expired.Add();
-    case UserRefusal::kHours:
-      return counters.outside_hours.Add();
-    case UserRefusal::kQuota:
-      return counters.over_quota.Add();
-  }
-}
-
-}  // namespace
 
 using socks5::Decoded;
 
@@ -281,20 +260,7 @@ Handshake::Progress Handshake::RefuseUser(const SessionTools& tools) {
 }
 
 Handshake::Progress Handshake::Deny(const AccessVerdict& verdict, const SessionTools& tools) {
-  core_.decider = verdict.decider();
-  const Denial by = verdict.by_guard ? Denial::kGuard : verdict.rule != nullptr ? Denial::kRule : Denial::kDefault;
-  tools.counters().denied[static_cast<std::size_t>(by)].Add();
-  if (tools.log.wants(LogLevel::kInfo)) {
-    LogLine line(LogLevel::kInfo, "denied");
-    line.Address("client", core_.client);
-    if (core_.user != nullptr) line.Text("user", core_.user.get());
-    line.Text("command", Describe(*core_.command));
-    line.Text("asked", core_.name != nullptr ? core_.name.get() : core_.target.ip.ToString())
-        .Number("port", core_.port);
-    line.Text("rule", Describe(verdict.decider()));
-    if (by == Denial::kRule) line.Text("where", verdict.rule->where);
-    tools.log.Write(line);
-  }
+  core_.NoteDenied(verdict, tools);
   return Refuse(Outcome::kDenied, tools);
 }
 
@@ -416,6 +382,10 @@ Handshake::Progress Handshake::BeginCommand(const socks5::Request& request, cons
   const bool client_over_limit =
       core_.admission == Admission::kOverConnections || core_.admission == Admission::kOverRate;
   if (client_over_limit) return Refuse(Outcome::kOverLimit, tools);
+  if (user_refusal_ == UserRefusal::kNone) {  // when the login was accepted
+    user_refusal_ = core_.user_refusal();
+    CountRefusal(user_refusal_, tools.counters());
+  }
   if (user_refusal_ != UserRefusal::kNone) return RefuseUser(tools);
   switch (request.command) {
     case Command::kConnect:

@@ -128,7 +128,7 @@ Session::Next Session::OnDeadline(const SessionTools& tools) {
 // If there is no memory for a throttle, a session that had no limit continues without one.
 Session::Next Session::OnPolicy(const SessionTools& tools) {
   if (core_.state() != State::kRelay && core_.state() != State::kAssociated) return Next::kWait;
-  if (MustEnd(tools)) {
+  if (Denied(tools)) {
     Abort(End::kForbidden);
     return Next::kRelease;
   }
@@ -141,28 +141,30 @@ Session::Next Session::OnPolicy(const SessionTools& tools) {
   return Next::kWait;
 }
 
-Session::Next Session::OnUserLimits() {
+Session::Next Session::OnUserLimits(const SessionTools& tools) {
   const bool moves = core_.state() == State::kRelay || core_.state() == State::kAssociated;
-  const End end = moves ? UserEnd() : End::kNone;
-  if (end == End::kNone) return Next::kWait;
-  Abort(end);
+  const bool waits = core_.state() == State::kConnecting || core_.state() == State::kBinding;
+  const UserRefusal refusal = moves || waits ? core_.user_refusal() : UserRefusal::kNone;
+  if (refusal == UserRefusal::kNone) return Next::kWait;
+  if (waits) {
+    CountRefusal(refusal, tools.counters());
+    const Next next = Refuse(Outcome::kDenied, EndOf(refusal), tools);
+    return next == Next::kRelease ? next : Drive(tools);
+  }
+  Abort(EndOf(refusal));
   return Next::kRelease;
 }
 
-// How the session ends because its user may have none any more; kNone if he may.
-Session::End Session::UserEnd() const {
-  return core_.meter != nullptr ? EndOf(core_.meter->account().refusal()) : End::kNone;
-}
-
-bool Session::MustEnd(const SessionTools& tools) const { return tools.policy->reload_ends_denied && Forbidden(tools); }
-
-// True if the current policy denies this session. A name is not stored if there are neither rules nor a log that use
-// it; then only the address is evaluated.
-bool Session::Forbidden(const SessionTools& tools) const {
-  if (!core_.login_valid(tools)) return true;
+// The verdict of the current policy if it denies this session, and a reload ends those that are. A name is not stored
+// if there are neither rules nor a log that use it; then only the address is evaluated.
+std::optional<AccessVerdict> Session::Denied(const SessionTools& tools) const {
+  if (!tools.policy->reload_ends_denied) return std::nullopt;
+  if (!core_.login_valid(tools)) return AccessVerdict();
   const Access access = core_.access(tools);
-  if (core_.command == Command::kUdpAssociate) return !access.EvaluateCommand().allowed;
-  return !access.EvaluateAddress(core_.target_name(), core_.target.ip, core_.port).allowed;
+  const AccessVerdict verdict = core_.command == Command::kUdpAssociate
+                                    ? access.EvaluateCommand()
+                                    : access.EvaluateAddress(core_.target_name(), core_.target.ip, core_.port);
+  return verdict.allowed ? std::nullopt : std::optional(verdict);
 }
 
 // Ends a relay with resets: a transfer that is cut short must not look complete.
@@ -359,7 +361,7 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   target_ = std::move(connection.socket);
   target_attempt_ = connection.attempt;
   core_.target = connection.peer;
-  if (const End end = DeniedEnd(tools); end != End::kNone) {
+  if (const End end = NoteDenied(tools); end != End::kNone) {
     AbortOnClose(target_.get());
     target_.Close();
     return Refuse(Outcome::kDenied, end, tools);
@@ -390,10 +392,16 @@ Session::Next Session::BeginRelay(const SessionTools& tools) {
   return Next::kWait;
 }
 
-// How a session ends whose request a reload has denied during the handshake, or whose user has reached a limit since;
-// kNone if neither.
-Session::End Session::DeniedEnd(const SessionTools& tools) const {
-  return MustEnd(tools) ? End::kForbidden : UserEnd();
+// How a session ends whose request a reload has denied during the handshake, or whose user has reached a limit since,
+// which is counted; kNone if neither.
+Session::End Session::NoteDenied(const SessionTools& tools) {
+  if (const auto verdict = Denied(tools)) {
+    core_.NoteDenied(*verdict, tools);
+    return End::kForbidden;
+  }
+  const UserRefusal refusal = core_.user_refusal();
+  CountRefusal(refusal, tools.counters());
+  return EndOf(refusal);
 }
 
 Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tools) {
@@ -404,7 +412,7 @@ Session::Next Session::Refuse(Outcome outcome, End end, const SessionTools& tool
 
 // DST.ADDR of the request is ignored (associate.h).
 Session::Next Session::BeginAssociation(const SessionTools& tools) {
-  if (const End end = DeniedEnd(tools); end != End::kNone) return Refuse(Outcome::kDenied, end, tools);
+  if (const End end = NoteDenied(tools); end != End::kNone) return Refuse(Outcome::kDenied, end, tools);
   const AssociateTools lent = associate_tools(tools);
   Association* association =
       BeginThrottle(tools) ? tools.associations.associations.Acquire(core_.handle, kTagUdp) : nullptr;

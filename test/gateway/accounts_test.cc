@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -377,6 +378,43 @@ TEST_CASE("expires: a session that is connecting when the user expires is refuse
   CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
   CHECK(gateway.WaitForSessions(0));
   CHECK(Ended(gateway, SessionEnd::kExpired) == 1);
+  CHECK(gateway.Count(&Counters::user_expired) == 1);
+}
+
+TEST_CASE("expires: a request after the user has expired is refused and counted by that limit") {
+  Settings settings = SettingsFor(kTwoUsers);
+  const TestGateway gateway(settings);
+  const TargetListener listener;
+  const Peer connecting = LoggedIn(gateway, "alice");
+  const Peer associating = LoggedIn(gateway, "alice");
+  const Peer binding = LoggedIn(gateway, "alice");
+  settings.policy.user_limits = Limit("expires", "2020-01-31");
+  gateway.server().Reload(settings.policy);
+  connecting.Send(ConnectRequest(listener.at()));
+  associating.Send(AssociateRequest());
+  binding.Send(BindRequest(kLoopback));
+  CHECK(Hex(connecting.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(Hex(associating.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(Hex(binding.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(gateway.WaitForSessions(0));
+  CHECK(Ended(gateway, SessionEnd::kExpired) == 3);
+  CHECK(gateway.Count(&Counters::user_expired) == 3);
+}
+
+TEST_CASE("expires: a BIND that waits for its peer ends with the user, not with its timeout") {
+  Settings settings = SettingsFor(kTwoUsers);
+  settings.bind_timeout = std::chrono::hours(1);
+  const TestGateway gateway(settings);
+  const Peer client = LoggedIn(gateway, "alice");
+  client.Send(BindRequest(kLoopback));
+  const Endpoint bound = ReceiveBound(client);
+  settings.policy.user_limits = Limit("expires", "2020-01-31");
+  gateway.server().Reload(settings.policy);
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(gateway.WaitForSessions(0));
+  CHECK_THROWS_AS(Peer::To(bound), std::runtime_error);
+  CHECK(Ended(gateway, SessionEnd::kExpired) == 1);
+  CHECK(gateway.Count(&Counters::user_expired) == 1);
 }
 
 TEST_CASE("max-clients: a user has sessions from so many clients at a time") {

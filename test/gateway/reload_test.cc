@@ -237,6 +237,23 @@ TEST_CASE("reload-ends-denied: more denied sessions than one turn handles all en
   PingPong(allowed, 1);
 }
 
+TEST_CASE("reload-ends-denied: a request that is denied when its peer connects is counted by what denies it") {
+  const TestGateway gateway;
+  const Peer client = gateway.Client();
+  client.Send(kGreeting + BindRequest({kLoopback.ip, 7}));
+  CHECK(Hex(client.Receive(2)) == Hex(kChosenNone));
+  const Endpoint at = ReceiveBound(client);
+  RuleText text;
+  REQUIRE_FALSE(text.AddRule(false, "port 7", "test"));
+  gateway.server().Reload(
+      {.users = nullptr, .rules = std::make_shared<const RuleSet>(text), .limits = {}, .reload_ends_denied = true});
+  const Peer peer = Peer::To(at);
+  CHECK(Hex(client.ReceiveToEnd()) == Hex(Refusal(2)));
+  CHECK(gateway.WaitForSessions(0));
+  const Counters counters = gateway.server().Survey().counters;
+  CHECK(counters.denied[static_cast<std::size_t>(Denial::kRule)].value() == 1);
+}
+
 TEST_CASE("a client that was accepted without a login is refused after a reload that adds users") {
   const TempDirectory folder;
   const std::string path = folder.Write("penstock.conf", "log-level info\n");

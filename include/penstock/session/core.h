@@ -107,6 +107,9 @@ static_assert(std::tuple_size_v<decltype(Counters::ended)> == static_cast<std::s
 // How a session ends that its user may not have; kNone if he may.
 SessionEnd EndOf(UserRefusal refusal);
 
+// Counts a request that is refused for a limit of its user, by the limit.
+void CountRefusal(UserRefusal refusal, Counters& counters);
+
 // The word for it in the log, such as "client-left".
 std::string_view Describe(SessionEnd end);
 
@@ -155,6 +158,12 @@ struct SessionCore {
 
   // True if the current policy has no users, or if the credential of this session's login is still that of its user.
   bool login_valid(const SessionTools& tools) const;
+
+  // The limit that all sessions of this user have reached; kNone if he may go on, or there was no login.
+  UserRefusal user_refusal() const;
+
+  // Counts and logs what denies the request. `command` must be set.
+  void NoteDenied(const AccessVerdict& verdict, const SessionTools& tools);
 
   // Sends a message of the handshake. False if not all of it was accepted by the send buffer: the client then either
   // broke or does not read its answers, and the session ends.

@@ -134,8 +134,9 @@ class Session {
   // says so (Policy::reload_ends_denied).
   Next OnPolicy(const SessionTools& tools);
 
-  // Users have reached a limit that all their sessions share (Accounts::endings): ends the session if its user has.
-  Next OnUserLimits();
+  // Users have reached a limit that all their sessions share (Accounts::endings): ends the session if its user has, and
+  // refuses a request that waits for a target or a peer.
+  Next OnUserLimits(const SessionTools& tools);
 
   // The gateway stops: the session ends, a relay with a reset. The worker calls Finish next.
   void Stop() { Abort(End::kStopped); }
@@ -182,11 +183,9 @@ class Session {
   Next BeginClosing(const SessionTools& tools);
   Next EndWith(End end);
   void Abort(End end);
-  End DeniedEnd(const SessionTools& tools) const;
+  End NoteDenied(const SessionTools& tools);
   Next Refuse(Outcome outcome, End end, const SessionTools& tools);
-  bool MustEnd(const SessionTools& tools) const;
-  End UserEnd() const;
-  bool Forbidden(const SessionTools& tools) const;
+  std::optional<AccessVerdict> Denied(const SessionTools& tools) const;
   void ReturnHandshake(const SessionTools& tools);
 
   Next CheckIdle(const SessionTools& tools);
