@@ -177,6 +177,14 @@ Fd LockFolder(const std::string& path, std::string* error) {
   return Fd();
 }
 
+std::optional<std::string> ExposureOf(const Fd& folder) {
+  struct stat status;
+  if (::fstat(folder.get(), &status) != 0) return std::nullopt;
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) return "others than its owner may write to it";
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) return "it belongs to another user";
+  return std::nullopt;
+}
+
 std::optional<std::string> FindFiles(const std::string& pattern, std::vector<std::string>* paths,
                                      std::vector<std::string>* folders) {
   if (pattern.find_first_of("*?[") == std::string::npos) {

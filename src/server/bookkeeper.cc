@@ -16,6 +16,9 @@ bool Bookkeeper::Open(const std::string& folder, std::string* error) {
   path_ = folder + "/accounts";
   backup_ = path_ + ".old";
   const bool loaded = folder_.valid() && Load(error);
+  if (const auto exposure = loaded ? ExposureOf(folder_) : std::nullopt) {
+    log_.Write(LogLine(LogLevel::kWarn, "state-dir-exposed").Text("file", folder).Text("reason", *exposure));
+  }
   if (!loaded) *error = "state-dir: " + *error;
   return loaded;
 }

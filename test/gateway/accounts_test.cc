@@ -292,9 +292,9 @@ TEST_CASE("quota: an association ends, too, a datagram past it at most") {
   CHECK(RowOf(gateway, "alice").kept.usage == Usage{.bytes = {100'000, 0}, .datagrams = {100, 0}});
   CHECK(RowOf(gateway, "alice").kept.quota_used == 100'000);
   CHECK(Ended(gateway, SessionEnd::kQuota) == 1);
-}
   CHECK(gateway.Count(&Counters::udp_over_quota) == 1);
   CHECK(gateway.Count(&Counters::udp_over_limit) == 0);
+}
 
 TEST_CASE("quota: a reload sets one for running sessions, and one that raises it lets the user in again") {
   Settings settings = SettingsFor(kTwoUsers);
@@ -466,6 +466,20 @@ TEST_CASE("--state-dir: a damaged file is named in the log, put aside, and the o
         std::string::npos);
   CHECK(gateway.LogText().find(" warn accounts-restored file=" + directory.PathOf("./accounts.old")) !=
         std::string::npos);
+}
+
+TEST_CASE("--state-dir: a directory that others may write to is named in the log") {
+  for (const bool exposed : {false, true}) {
+    CAPTURE(exposed);
+    const TempDirectory directory;
+    REQUIRE(::chmod(directory.PathOf(".").c_str(), exposed ? 0777 : 0700) == 0);
+    Settings settings = SettingsFor(kTwoUsers);
+    settings.state_dir = directory.PathOf(".");
+    const TestGateway gateway(settings);
+    const std::string line =
+        " warn state-dir-exposed file=" + directory.PathOf(".") + " reason=\"others than its owner";
+    CHECK((gateway.LogText().find(line) != std::string::npos) == exposed);
+  }
 }
 
 TEST_CASE("--state-dir: kill -9 loses nothing that was saved, and the next start goes on from there") {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -119,6 +120,24 @@ TEST_CASE("file: a directory is locked by one process at a time, until the descr
   CHECK(LockFolder(path, &error).valid());
   CHECK_FALSE(LockFolder(path + "absent", &error).valid());
   CHECK(error == "cannot use " + path + "absent: No such file or directory");
+}
+
+TEST_CASE("file: a directory is exposed if others may write to it, or if it belongs to another user") {
+  const test::TempDirectory directory;
+  const std::string path = directory.PathOf("");
+  std::string error;
+  const Fd folder = LockFolder(path, &error);
+  REQUIRE(folder.valid());
+  CHECK(ExposureOf(folder) == std::nullopt);
+  for (const mode_t mode : {0720U, 0702U}) {
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    CHECK(ExposureOf(folder) == "others than its owner may write to it");
+  }
+  REQUIRE(::chmod(path.c_str(), 0755) == 0);
+  CHECK(ExposureOf(folder) == std::nullopt);
+  if (::chown(path.c_str(), 65'534, 65'534) == 0 && ::geteuid() == 0) {
+    CHECK(ExposureOf(folder) == "it belongs to another user");
+  }
 }
 
 TEST_CASE("file: the stamp changes when the file does") {

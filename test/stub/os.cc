@@ -48,6 +48,7 @@ bool WriteAll(int, std::string_view) { Absent(); }
 std::optional<std::string> ReplaceFile(const std::string&, const std::string&, std::string_view) { Absent(); }
 std::optional<std::string> RenameFile(const std::string&, const std::string&) { Absent(); }
 Fd LockFolder(const std::string&, std::string*) { Absent(); }
+std::optional<std::string> ExposureOf(const Fd&) { Absent(); }
 std::optional<std::string> FindFiles(const std::string&, std::vector<std::string>*, std::vector<std::string>*) {
   Absent();
 }

@@ -59,6 +59,10 @@ std::optional<std::string> RenameFile(const std::string& from, const std::string
 // if there is no such directory, it is not writable, or another process has locked it.
 Fd LockFolder(const std::string& path, std::string* error);
 
+// Why others may replace files in an opened directory: its permissions, or its owner, who is neither root nor the user
+// of this process. Nothing if they may not.
+std::optional<std::string> ExposureOf(const Fd& folder);
+
 // Appends the paths that match `pattern` (glob(7)) to `paths`, sorted, and the directories that were searched to
 // `folders`. A pattern without wildcards is appended whether or not the file exists: reading it will tell. Returns the
 // reason if a directory cannot be searched; nothing on success, or if it does not exist.

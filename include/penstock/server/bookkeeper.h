@@ -33,7 +33,7 @@ class Bookkeeper {
   ~Bookkeeper() { Stop(); }
 
   // Restores the accounts from `folder`, and saves them there from Start on. False if the directory or a file in it
-  // cannot be used, with a sentence in `*error`.
+  // cannot be used, with a sentence in `*error`. Warns if others may replace the files.
   [[nodiscard]] bool Open(const std::string& folder, std::string* error);
 
   // Starts the thread. It saves at this interval if there is a directory, and while there is something to watch it does
