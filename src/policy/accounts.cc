@@ -234,7 +234,10 @@ std::vector<UserRow> Accounts::ListAll(milliseconds time_of_day, std::string_vie
 
 void Accounts::Restore(const AccountRecord& record, milliseconds time_of_day) {
   const std::lock_guard lock(mutex_);
-  Account& account = Find(record.user, time_of_day);
+  // Without a clock of its own a host may start in the past. A period that ends there would begin anew, with nothing
+  // used, once the clock is set.
+  const milliseconds now = std::max(time_of_day, record.last_seen);
+  Account& account = Find(record.user, now);
   for (const Way way : kWays) {
     account.bytes_.of(way).store(record.usage.bytes.of(way), std::memory_order_relaxed);
     account.datagrams_.of(way).store(record.usage.datagrams.of(way), std::memory_order_relaxed);

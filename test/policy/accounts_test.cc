@@ -278,6 +278,50 @@ TEST_CASE("accounts: a number in a damaged file that no quota can reach neither 
   }
 }
 
+TEST_CASE("accounts: a clock that leaps ahead begins one period, and one that is set back begins none") {
+  const test::InZone utc("UTC0");
+  Accounts accounts;
+  accounts.Configure(UsersOf("alice:{plain}x\n"), Limit("quota", "1k per day"), Monday(12));
+  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  QuotaLease lease(alice.quota());
+  const auto use = [&](std::size_t bytes) {
+    REQUIRE(lease.Available() >= bytes);
+    lease.Charge(bytes);
+    lease.Settle();
+  };
+  const auto used_at = [&](milliseconds now) {
+    accounts.Watch(now);
+    return RowOf(accounts, "alice").kept.quota_used;
+  };
+  use(300);
+  CHECK(used_at(Monday(24 * 40)) == 0);
+  use(200);
+  CHECK(used_at(Monday(24 * 40 + 1)) == 200);
+  CHECK(used_at(Monday(12)) == 200);
+  CHECK(used_at(Monday(-24 * 400)) == 200);
+  CHECK(used_at(Monday(24 * 41 - 1)) == 200);
+  CHECK(used_at(Monday(24 * 41)) == 0);
+  use(100);
+  CHECK(used_at(Monday(24 * 41) - milliseconds(1)) == 100);  // set back over the start of the period
+  CHECK(used_at(Monday(24 * 41)) == 100);
+}
+
+TEST_CASE("accounts: a start with a clock that is behind does not reset what was used of a quota") {
+  const test::InZone utc("UTC0");
+  AccountRecord kept{.user = "alice", .last_seen = Monday(12)};
+  kept.quota_used = 900;
+  kept.quota_ends = std::chrono::floor<std::chrono::seconds>(Monday(24));
+  Accounts accounts;
+  const milliseconds behind = Monday(-24 * 400);
+  accounts.Configure(UsersOf("alice:{plain}x\n"), Limit("quota", "1k per day"), behind);
+  accounts.Restore(kept, behind);
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 900);
+  accounts.Watch(Monday(13));  // the clock is set
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 900);
+  accounts.Watch(Monday(24));
+  CHECK(RowOf(accounts, "alice").kept.quota_used == 0);
+}
+
 TEST_CASE("accounts: a user who has expired, or is not served at this hour, is refused, and what runs ends") {
   const test::InZone utc("UTC0");
   Accounts accounts;
