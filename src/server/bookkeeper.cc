@@ -60,31 +60,35 @@ bool Bookkeeper::Load(std::string* error) {
 void Bookkeeper::Start(std::chrono::milliseconds save_interval, std::function<void()> wake) {
   save_interval_ = save_interval;
   wake_ = std::move(wake);
-  thread_ = Thread("accounts", [this] { Run(); });
+  watch_ = Thread("user-limits", [this] { Watch(); });
+  if (folder_.valid()) saver_ = Thread("accounts", [this] { SaveRegularly(); });
 }
 
 void Bookkeeper::Stop() {
-  if (!thread_.running()) return;
-  stopping_.store(true, std::memory_order_release);
-  news_.Post();
-  thread_.Join();
+  if (watch_.running()) {
+    stopping_.store(true, std::memory_order_release);
+    news_.Post();
+    watch_.Join();
+  }
+  if (saver_.running()) {
+    stop_saving_.Raise();
+    saver_.Join();
+  }
 }
 
-void Bookkeeper::Run() {
+void Bookkeeper::Watch() {
   constexpr std::chrono::nanoseconds kLong = std::chrono::hours(1);
   std::uint32_t endings = accounts_.endings();
-  TimePoint saved = SteadyNow();
   while (!stopping_.load(std::memory_order_acquire)) {
-    std::chrono::nanoseconds timeout = accounts_.watched() ? kUsersWatchInterval : kLong;
-    if (folder_.valid()) timeout = std::min(timeout, std::chrono::nanoseconds(saved + save_interval_ - SteadyNow()));
-    static_cast<void>(news_.WaitFor(std::max(timeout, std::chrono::nanoseconds(0))));
+    static_cast<void>(news_.WaitFor(accounts_.watched() ? kUsersWatchInterval : kLong));
     if (accounts_.watched()) accounts_.Watch(TimeOfDay());
     const std::uint32_t before = std::exchange(endings, accounts_.endings());
     if (endings != before) wake_();
-    if (SteadyNow() - saved < save_interval_) continue;
-    SaveIfChanged();
-    saved = SteadyNow();
   }
+}
+
+void Bookkeeper::SaveRegularly() {
+  while (!stop_saving_.WaitFor(save_interval_)) SaveIfChanged();
   SaveIfChanged();
 }
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -13,8 +14,10 @@
 
 #include <doctest/doctest.h>
 
+#include "penstock/os/clock.h"
 #include "penstock/os/file.h"
 #include "penstock/server/account_file.h"
+#include "test/support/held_thread.h"
 #include "test/support/temp_directory.h"
 #include "test/support/wait.h"
 
@@ -177,6 +180,29 @@ TEST_CASE("bookkeeper: a directory that is missing or in use, or a file that can
   Books unreadable(directory);
   CHECK_FALSE(unreadable.opened());
   CHECK(unreadable.error().starts_with("state-dir: cannot read " + directory.PathOf("./accounts")));
+}
+
+TEST_CASE("bookkeeper: while a slow disk delays saving, the limits of users are watched") {
+  const test::TempDirectory directory;
+  Accounts accounts;
+  const Fd null(::memfd_create("log", MFD_CLOEXEC));
+  Log log(null.get(), LogLevel::kInfo);
+  Bookkeeper bookkeeper(accounts, log);
+  std::string error;
+  REQUIRE_MESSAGE(bookkeeper.Open(directory.PathOf("."), &error), error);
+  UserLimits limits;
+  REQUIRE_FALSE(limits.Set("quota", "1k per month").has_value());
+  accounts.Configure(nullptr, limits, TimeOfDay());
+  Account& alice = *accounts.Admit("alice", 0, kClient, TimeOfDay()).account;
+  std::atomic<bool> woken{false};
+  bookkeeper.Start(std::chrono::hours(1), [&] { woken = true; });
+  const test::HeldThread saving("accounts");
+  QuotaLease lease(alice.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(1'000);
+  lease.Settle();
+  bookkeeper.Wake();
+  CHECK(WaitUntil([&] { return woken.load(); }));
 }
 
 }  // namespace
