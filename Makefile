@@ -337,9 +337,13 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 DOC = $(DESTDIR)$(PREFIX)/share/doc/penstock
 SYSTEMD = $(DESTDIR)$(PREFIX)/lib/systemd/system
 SYSUSERS = $(DESTDIR)$(PREFIX)/lib/sysusers.d
+# Where each shell looks for completions; scripts/completions makes them.
+BASH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put in front)
 	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(MAN)/man5' '$(MAN)/man8' '$(DOC)' '$(DESTDIR)$(PREFIX)/share/penstock' \
-	  '$(SYSTEMD)' '$(SYSUSERS)'
+	  '$(SYSTEMD)' '$(SYSUSERS)' '$(BASH_COMPLETIONS)' '$(ZSH_COMPLETIONS)' '$(FISH_COMPLETIONS)'
 	$(INSTALL) -m 755 $(BUILD)/release/penstock '$(DESTDIR)$(PREFIX)/bin/penstock'
 	$(INSTALL) -m 644 scripts/penstock.conf '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf'
 	$(INSTALL) -m 644 scripts/grafana/penstock.json '$(DOC)/grafana.json'
@@ -349,12 +353,17 @@ install: release ## install the gateway under PREFIX=/usr/local (DESTDIR= is put
 	sed 's|/usr/local|$(PREFIX)|' scripts/systemd/penstock.service >'$(SYSTEMD)/penstock.service'
 	$(INSTALL) -m 644 scripts/systemd/penstock.socket '$(SYSTEMD)/penstock.socket'
 	$(INSTALL) -m 644 scripts/systemd/penstock.sysusers '$(SYSUSERS)/penstock.conf'
-	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' '$(SYSTEMD)/penstock.service'
+	scripts/completions bash $(BUILD)/release/penstock >'$(BASH_COMPLETIONS)/penstock'
+	scripts/completions zsh $(BUILD)/release/penstock >'$(ZSH_COMPLETIONS)/_penstock'
+	scripts/completions fish $(BUILD)/release/penstock >'$(FISH_COMPLETIONS)/penstock.fish'
+	chmod 644 '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' '$(SYSTEMD)/penstock.service' \
+	  '$(BASH_COMPLETIONS)/penstock' '$(ZSH_COMPLETIONS)/_penstock' '$(FISH_COMPLETIONS)/penstock.fish'
 
 uninstall: ## remove what `make install` installed
 	rm -f '$(DESTDIR)$(PREFIX)/bin/penstock' '$(MAN)/man8/penstock.8' '$(MAN)/man5/penstock.conf.5' \
 	  '$(DESTDIR)$(PREFIX)/share/penstock/penstock.conf' '$(DOC)/grafana.json' '$(DOC)/alerts.yml' \
-	  '$(SYSTEMD)/penstock.service' '$(SYSTEMD)/penstock.socket' '$(SYSUSERS)/penstock.conf'
+	  '$(SYSTEMD)/penstock.service' '$(SYSTEMD)/penstock.socket' '$(SYSUSERS)/penstock.conf' \
+	  '$(BASH_COMPLETIONS)/penstock' '$(ZSH_COMPLETIONS)/_penstock' '$(FISH_COMPLETIONS)/penstock.fish'
 	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock' '$(DOC)'
 
 clean: ## remove everything that was built
