@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::size_t kProcBytesMax = 1024 * 1024;  // of /proc/stat: a line for each CPU and one for all interrupts
 
-// Field `index` of `text`, from 0, as a number; nothing if there is none.
-std::optional<std::uint64_t> Field(std::string_view text, std::size_t index) {
+// The number in field `index` of `text`, from 0; nothing if there is none.
+std::optional<std::uint64_t> NumberAt(std::string_view text, std::size_t index) {
   for (; index > 0; --index) {
     const std::size_t blank = text.find(' ');
     if (blank == std::string_view::npos) return std::nullopt;
@@ -67,8 +67,8 @@ std::optional<std::chrono::milliseconds> StartTime() {
   const std::size_t name_end = own->rfind(')');
   const std::size_t boot = host->find("\nbtime ");
   if (name_end == std::string::npos || boot == std::string::npos) return std::nullopt;
-  const auto ticks = Field(std::string_view(*own).substr(name_end), 20);
-  const auto booted = Field(std::string_view(*host).substr(boot), 1);
+  const auto ticks = NumberAt(std::string_view(*own).substr(name_end), 20);
+  const auto booted = NumberAt(std::string_view(*host).substr(boot), 1);
   const auto ticks_per_second = ::sysconf(_SC_CLK_TCK);
   if (!ticks || !booted || ticks_per_second <= 0) return std::nullopt;
   return std::chrono::seconds(*booted) +
@@ -82,8 +82,8 @@ ProcessUsage ReadProcessUsage() {
   usage.cpu = CpuTime();
   if (const auto pages = ReadFile("/proc/self/statm", kProcBytesMax)) {
     const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    if (const auto all = Field(*pages, 0)) usage.virtual_bytes = *all * page_bytes;
-    if (const auto resident = Field(*pages, 1)) usage.resident_bytes = *resident * page_bytes;
+    if (const auto all = NumberAt(*pages, 0)) usage.virtual_bytes = *all * page_bytes;
+    if (const auto resident = NumberAt(*pages, 1)) usage.resident_bytes = *resident * page_bytes;
   }
   usage.descriptors = OpenDescriptors();
   usage.descriptors_max = DescriptorLimit();

@@ -10,11 +10,10 @@
 #include "penstock/policy/guard.h"
 
 namespace penstock {
-namespace {
 
 // An array of up to `kMax` values.
 template <class Value, std::size_t kMax>
-struct Few {
+struct RuleSet::Few {
   void Add(Value value) {
     assert(count < kMax);
     values[count++] = value;
@@ -27,8 +26,6 @@ struct Few {
   std::array<Value, kMax> values;  // the first `count` are valid; the others are not initialised
   std::size_t count = 0;
 };
-
-}  // namespace
 
 // The lists that a query is in.
 struct RuleSet::Facts {

@@ -9,22 +9,22 @@
 namespace penstock {
 namespace {
 
-struct Parsed {
+struct ParsedQuery {
   std::string error;
   SessionQuery query;
 };
 
-Parsed Parse(std::string_view query, bool for_list = true) {
+ParsedQuery Parse(std::string_view query, bool for_list = true) {
   const std::string text = "GET /x?" + std::string(query) + " HTTP/1.1\r\nHost: x\r\n\r\n";
   Request request;
   REQUIRE(ParseRequest(text, &request).status == ParseResult::Status::kComplete);
-  Parsed parsed;
+  ParsedQuery parsed;
   parsed.error = ParseSessionQuery(request, for_list, &parsed.query).value_or("");
   return parsed;
 }
 
 TEST_CASE("session_query: without parameters it is a list of all, up to the default limit") {
-  const Parsed all = Parse("");
+  const ParsedQuery all = Parse("");
   CHECK(all.error == "");
   CHECK_FALSE(all.query.filters);
   CHECK(all.query.limit == kRowsDefault);

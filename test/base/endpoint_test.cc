@@ -9,17 +9,13 @@
 #include <doctest/doctest.h>
 
 #include "penstock/base/limits.h"
+#include "test/support/address.h"
 
 namespace penstock {
 namespace {
 
 using namespace std::string_view_literals;
-
-IpAddress Ip(std::string_view text) {
-  const auto ip = IpAddress::Parse(text);
-  REQUIRE_MESSAGE(ip.has_value(), text);
-  return *ip;
-}
+using test::Ip;
 
 TEST_CASE("endpoint: addresses are parsed as by inet_pton(3), and written in one form") {
   const struct {

@@ -9,10 +9,12 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/address.h"
+
 namespace penstock {
 namespace {
 
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+using test::Ip;
 Prefix Block(std::string_view text) { return Prefix::Parse(text).value(); }
 
 TEST_CASE("prefix: blocks are parsed, and written in one form") {

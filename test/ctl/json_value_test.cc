@@ -7,17 +7,13 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/json.h"
+
 namespace penstock {
 namespace {
 
 using Kind = JsonValue::Kind;
-
-JsonValue Good(std::string_view text) {
-  CAPTURE(text);
-  const auto value = JsonValue::Parse(text);
-  REQUIRE(value);
-  return *value;
-}
+using test::ReadJson;
 
 std::string Repeated(std::string_view part, std::size_t count) {
   std::string text;
@@ -26,13 +22,13 @@ std::string Repeated(std::string_view part, std::size_t count) {
 }
 
 TEST_CASE("json value: each kind is read, with blanks around it") {
-  CHECK(Good("null").is_null());
-  CHECK(Good(" true\r\n").is_true());
-  CHECK(Good("false").kind() == Kind::kFalse);
-  CHECK(Good("\"x\"").text() == "x");
-  CHECK(Good("[]").kind() == Kind::kArray);
-  CHECK(Good("{ }").kind() == Kind::kObject);
-  const JsonValue value = Good(R"({"a":[1, 2 ,{"b":null}],"c":{"d":"e"}, "c":7})");
+  CHECK(ReadJson("null").is_null());
+  CHECK(ReadJson(" true\r\n").is_true());
+  CHECK(ReadJson("false").kind() == Kind::kFalse);
+  CHECK(ReadJson("\"x\"").text() == "x");
+  CHECK(ReadJson("[]").kind() == Kind::kArray);
+  CHECK(ReadJson("{ }").kind() == Kind::kObject);
+  const JsonValue value = ReadJson(R"({"a":[1, 2 ,{"b":null}],"c":{"d":"e"}, "c":7})");
   CHECK(value["a"].items().size() == 3);
   CHECK(value["a"].items()[2]["b"].is_null());
   CHECK(value["c"]["d"].text() == "e");  // the first of two
@@ -40,7 +36,7 @@ TEST_CASE("json value: each kind is read, with blanks around it") {
 }
 
 TEST_CASE("json value: what is missing reads as nothing") {
-  const JsonValue value = Good(R"({"a":"x","n":3})");
+  const JsonValue value = ReadJson(R"({"a":"x","n":3})");
   CHECK(value["b"].is_null());
   CHECK(value["b"]["c"]["d"].text().empty());
   CHECK(value["a"].items().empty());
@@ -49,23 +45,23 @@ TEST_CASE("json value: what is missing reads as nothing") {
 }
 
 TEST_CASE("json value: numbers are exact up to 64 bits") {
-  CHECK(Good("18446744073709551615").whole() == std::numeric_limits<std::uint64_t>::max());
-  CHECK(Good("18446744073709551616").whole() == std::numeric_limits<std::uint64_t>::max());
-  CHECK(Good("12.345").whole() == 12);
-  CHECK(Good("12.345").number() == doctest::Approx(12.345));
-  CHECK(Good("-0.5").number() == doctest::Approx(-0.5));
-  CHECK(Good("-1").whole() == 0);
-  CHECK(Good("1e3").number() == 1000);
-  CHECK(Good("1e300").number() == JsonValue::kNumberMax);
-  CHECK(Good("-1e18").number() == -JsonValue::kNumberMax);
-  CHECK(Good("1e999").number() == 0);
-  CHECK(Good("-12.50E+1").text() == "-12.50E+1");
+  CHECK(ReadJson("18446744073709551615").whole() == std::numeric_limits<std::uint64_t>::max());
+  CHECK(ReadJson("18446744073709551616").whole() == std::numeric_limits<std::uint64_t>::max());
+  CHECK(ReadJson("12.345").whole() == 12);
+  CHECK(ReadJson("12.345").number() == doctest::Approx(12.345));
+  CHECK(ReadJson("-0.5").number() == doctest::Approx(-0.5));
+  CHECK(ReadJson("-1").whole() == 0);
+  CHECK(ReadJson("1e3").number() == 1000);
+  CHECK(ReadJson("1e300").number() == JsonValue::kNumberMax);
+  CHECK(ReadJson("-1e18").number() == -JsonValue::kNumberMax);
+  CHECK(ReadJson("1e999").number() == 0);
+  CHECK(ReadJson("-12.50E+1").text() == "-12.50E+1");
 }
 
 TEST_CASE("json value: escapes become the characters that they mean") {
-  CHECK(Good(R"("\"\\\/\b\f\n\r\t")").text() == "\"\\/\b\f\n\r\t");
-  CHECK(Good(R"("\u0041\u00e9\u20AC\ud83d\udEB0")").text() == "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\xb0");
-  CHECK(Good(R"("\u0000x")").text() == std::string("\0x", 2));
+  CHECK(ReadJson(R"("\"\\\/\b\f\n\r\t")").text() == "\"\\/\b\f\n\r\t");
+  CHECK(ReadJson(R"("\u0041\u00e9\u20AC\ud83d\udEB0")").text() == "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\xb0");
+  CHECK(ReadJson(R"("\u0000x")").text() == std::string("\0x", 2));
 }
 
 TEST_CASE("json value: anything else is an error") {

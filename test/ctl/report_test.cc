@@ -6,16 +6,13 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/json.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-
-JsonValue Read(std::string_view text) {
-  const auto value = JsonValue::Parse(text);
-  REQUIRE(value);
-  return *value;
-}
+using test::ReadJson;
 
 bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
@@ -26,7 +23,7 @@ bool IsPrintable(std::string_view text) {
 
 TEST_CASE("report: the status has a line for each thing") {
   const std::string text =
-      StatusReport(Read(R"({"version":"1.2.3","pid":7,"uptime":7980.5,"phase":"serving","ready":true,"reason":null,
+      StatusReport(ReadJson(R"({"version":"1.2.3","pid":7,"uptime":7980.5,"phase":"serving","ready":true,"reason":null,
         "listening":["127.0.0.1:1080","[::1]:1080"],"workers":2,"sessions":{"live":3,"states":{"nego":0,"relay":3}},
         "limits":[{"name":"max-connections","used":3,"limit":12}],"memory":{"resident":1048576},
         "totals":{"accepted":9,"refused":1,"up":2048,"down":0,"logins_failed":0,"datagrams_up":0,"datagrams_down":5},
@@ -43,27 +40,27 @@ TEST_CASE("report: the status has a line for each thing") {
 }
 
 TEST_CASE("report: what a gateway does not tell is a dash") {
-  const JsonValue nothing = Read("{}");
+  const JsonValue nothing = ReadJson("{}");
   CHECK(Contains(StatusReport(nothing, 0s), "memory     -\n"));
   CHECK(SessionsReport(nothing, 80) == "no session\n");
   CHECK(RecentReport(nothing, 0s, 80) == "no session has ended\n");
   CHECK(UsersReport(nothing, 0s, 80) == "no user\n");
   CHECK(TargetsReport(nothing, 80) == "no target\n");
-  CHECK(Contains(SessionsReport(Read(R"({"sessions":[{}]})"), 0), "-   -"));
+  CHECK(Contains(SessionsReport(ReadJson(R"({"sessions":[{}]})"), 0), "-   -"));
 }
 
 TEST_CASE("report: nothing that a client sends moves the cursor") {
   const std::string row = R"({"id":"0-1-2","client":"192.0.2.1:4","user":"\u001b[2J\r\n","command":"connect",
       "asked":"\u009bx\u0000:80","target":null,"state":"relay","up":1536,"down":0,"rate":1024,"age":3.5,
       "reply":"succeeded","end":"closed","duration":1.5,"time":10.0})";
-  const std::string sessions = SessionsReport(Read("{\"sessions\":[" + row + "],\"next\":\"0-1-2\"}"), 0);
+  const std::string sessions = SessionsReport(ReadJson("{\"sessions\":[" + row + "],\"next\":\"0-1-2\"}"), 0);
   CHECK(IsPrintable(sessions));
   CHECK(Contains(sessions, "\\x1b[2J\\x0d\\x0a"));
   CHECK(Contains(sessions, "\\xc2\\x9bx\\x00:80"));
   CHECK(Contains(sessions, "1.50 KiB"));
   CHECK(Contains(sessions, "1.00 KiB/s  3.5s\n"));
   CHECK(Contains(sessions, "There are more"));
-  const std::string recent = RecentReport(Read("{\"recent\":[" + row + "]}"), 15s, 0);
+  const std::string recent = RecentReport(ReadJson("{\"recent\":[" + row + "]}"), 15s, 0);
   CHECK(IsPrintable(recent));
   CHECK(Contains(recent, "5.0s ago  192.0.2.1:4"));
 }
@@ -80,14 +77,15 @@ TEST_CASE("report: a refusal is the error of the body, or what the status means"
 }
 
 TEST_CASE("report: a list says that rows are missing") {
-  CHECK(Gap(Read(R"({"sessions":[],"complete":false})")) == "This is not all: a worker did not answer in time.\n");
-  CHECK(Gap(Read(R"({"sessions":[],"complete":true})")) == "");
-  CHECK(Gap(Read(R"({"users":[]})")) == "");
+  CHECK(Gap(ReadJson(R"({"sessions":[],"complete":false})")) == "This is not all: a worker did not answer in time.\n");
+  CHECK(Gap(ReadJson(R"({"sessions":[],"complete":true})")) == "");
+  CHECK(Gap(ReadJson(R"({"users":[]})")) == "");
 }
 
 TEST_CASE("report: a user's limits are words") {
   const std::string text = UsersReport(
-      Read(R"({"users":[{"user":"alice","sessions":1,"sessions_total":5,"up":0,"down":1024,"clients":1,"max_clients":3,
+      ReadJson(
+          R"({"users":[{"user":"alice","sessions":1,"sessions_total":5,"up":0,"down":1024,"clients":1,"max_clients":3,
         "quota":{"limit":2048,"used":1024,"period":"month","resets":7300},"expires":"2027-01-31","hours":null,
         "last_seen":95.0,"logins_failed":0}]})"),
       100s, 0);

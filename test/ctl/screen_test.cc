@@ -8,22 +8,19 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/json.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
-
-JsonValue Read(const std::string& text) {
-  const auto value = JsonValue::Parse(text);
-  REQUIRE(value);
-  return *value;
-}
+using test::ReadJson;
 
 JsonValue Info(int accepted, int up) {
-  return Read(R"({"version":"1.2.3","start_time":5.0,"uptime":60.0,"phase":"serving","reason":null,"workers":2,
+  return ReadJson(R"({"version":"1.2.3","start_time":5.0,"uptime":60.0,"phase":"serving","reason":null,"workers":2,
       "sessions":{"live":2},"limits":[{"name":"far","used":1,"limit":100},{"name":"near","used":9,"limit":10}],
       "totals":{"accepted":)" +
-              std::to_string(accepted) + R"(,"up":)" + std::to_string(up) + R"(,"down":0}})");
+                  std::to_string(accepted) + R"(,"up":)" + std::to_string(up) + R"(,"down":0}})");
 }
 
 JsonValue Sessions(const std::vector<std::string>& ids) {
@@ -33,7 +30,7 @@ JsonValue Sessions(const std::vector<std::string>& ids) {
             R"(","client":"192.0.2.1:4711","user":"a\u001b[2J","command":"connect","asked":"example.com:443",
             "target":"192.0.2.9:443","state":"relay","up":1024,"down":2048,"rate":1000,"age":5.0})";
   }
-  return Read("{\"sessions\":[" + rows + "],\"next\":null}");
+  return ReadJson("{\"sessions\":[" + rows + "],\"next\":null}");
 }
 
 // The lines of a frame, without the sequences that Screen may write; any other control character stays.
@@ -90,15 +87,15 @@ TEST_CASE("screen: rates come from the last two answers") {
   screen.SetInfo(Info(16, 1'000'000), TimePoint(3s));
   CHECK(Lines(screen.Frame({120, 24}))[1] ==
         "traffic  4.00 Mbit/s up, 0 bit/s down, 3 new sessions/s; in all 977 KiB up, 0 B down");
-  JsonValue other = Read(R"({"start_time":9.0,"totals":{"accepted":1,"up":0,"down":0}})");
+  JsonValue other = ReadJson(R"({"start_time":9.0,"totals":{"accepted":1,"up":0,"down":0}})");
   screen.SetInfo(other, TimePoint(4s));  // another gateway, or one that has been restarted
   CHECK(Lines(screen.Frame({120, 24}))[1].starts_with("traffic  -;"));
 }
 
 TEST_CASE("screen: the load of a worker is its time in turns") {
   Screen screen;
-  screen.SetWorkers(Read(R"({"workers":[{"busy":1.0},{"busy":3.0}]})"), TimePoint(1s));
-  screen.SetWorkers(Read(R"({"workers":[{"busy":1.5},{"busy":3.0}]})"), TimePoint(2s));
+  screen.SetWorkers(ReadJson(R"({"workers":[{"busy":1.0},{"busy":3.0}]})"), TimePoint(1s));
+  screen.SetWorkers(ReadJson(R"({"workers":[{"busy":1.5},{"busy":3.0}]})"), TimePoint(2s));
   CHECK(Lines(screen.Frame({120, 24}))[2] == "workers  0: 50%  1: 0%");
 }
 

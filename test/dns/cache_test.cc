@@ -6,12 +6,14 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/start.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 
-const TimePoint kStart = TimePoint{} + 1h;
+using test::kStart;
 
 FamilyAnswer Found(int count, const std::string& prefix) {
   FamilyAnswer answer{NameStatus::kFound, {}};

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/dns_answer.h"
 #include "test/support/dns_server.h"
 #include "test/support/wait.h"
 
@@ -14,7 +15,8 @@ namespace {
 
 using Behaviour = test::DnsServer::Behaviour;
 using Progress = DnsExchange::Progress;
-using Strings = std::vector<std::string>;
+using test::Strings;
+using test::Texts;
 
 Progress Run(Poller& poller, DnsExchange& exchange) {
   const test::Stopwatch watch;
@@ -26,12 +28,6 @@ Progress Run(Poller& poller, DnsExchange& exchange) {
     }
   }
   return Progress::kWaiting;
-}
-
-Strings Texts(const DnsAnswer& answer) {
-  Strings texts;
-  for (const IpAddress& address : answer.list()) texts.push_back(address.ToString());
-  return texts;
 }
 
 }  // namespace

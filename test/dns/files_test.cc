@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/dns_answer.h"
 #include "test/support/temp_directory.h"
 #include "test/support/wait.h"
 
@@ -31,7 +32,7 @@ std::vector<std::string> AddressesOf(const Hosts& hosts, std::string_view name) 
   return addresses;
 }
 
-using Strings = std::vector<std::string>;
+using test::Strings;
 
 }  // namespace
 

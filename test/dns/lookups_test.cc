@@ -15,6 +15,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/dns_answer.h"
 #include "test/support/dns_server.h"
 #include "test/support/wait.h"
 
@@ -23,26 +24,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using Behaviour = test::DnsServer::Behaviour;
-using Strings = std::vector<std::string>;
-
-constexpr auto kA = DnsType::kA;
-constexpr auto kAaaa = DnsType::kAaaa;
+using test::kA;
+using test::kAaaa;
+using test::Strings;
+using test::Texts;
 
 Cookie WaiterOf(std::uint32_t number) { return {1, {number, 1}}; }
 
-// An answer as text: "no name", "no answer", or its addresses.
-Strings Texts(const std::optional<NameAnswer>& answer) {
-  if (!answer) return {"nothing"};
-  if (answer->status == NameStatus::kNoName) return {"no name"};
-  if (answer->status == NameStatus::kNoAnswer) return {"no answer"};
-  Strings texts;
-  for (const IpAddress& address : answer->list()) texts.push_back(address.ToString());
-  return texts;
-}
-
 // Lookups at test servers. Sockets are real; time passes only in Advance, so that no test waits for it.
-struct Bench {
-  explicit Bench(const std::string& resolv_conf, std::size_t attempts_max = kNameAttemptsMax)
+struct LookupsBench {
+  explicit LookupsBench(const std::string& resolv_conf, std::size_t attempts_max = kNameAttemptsMax)
       : lookups(ParseResolvConf(resolv_conf), poller, clock, counters, 1, attempts_max) {}
 
   void Advance(std::chrono::milliseconds duration) {
@@ -111,7 +102,7 @@ TEST_CASE("both families are queried together and come in one answer") {
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
   server.Alias("alias.example", "www.example");
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   const long descriptors = Descriptors();
   CHECK(bench.Ask("www.example") == Strings{"2001:db8::1", "192.0.2.1"});
   CHECK(bench.Ask("alias.example") == Strings{"2001:db8::1", "192.0.2.1"});
@@ -126,7 +117,7 @@ TEST_CASE("a family that the host does not have is not queried") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   bench.lookups.SetFamilies({.v4 = true, .v6 = false});
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   CHECK(server.Queries() == 1);
@@ -140,7 +131,7 @@ TEST_CASE("a name is queried once for all its waiters") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   for (std::uint32_t number = 0; number < 100; ++number)
     REQUIRE(bench.lookups.Wait("www.example", WaiterOf(number), 0));
   REQUIRE(server.AwaitQueries("www.example", kA, 1));
@@ -163,7 +154,7 @@ TEST_CASE("a late family is not waited for, and its answer is cached") {
   server.Add("www.example", "192.0.2.1");
   server.Add("www.example", "2001:db8::1");
   server.Behave("www.example", kAaaa, Behaviour::kHold);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(bench.Pump([&] { return bench.Due() == kFamilyGraceDelay.count(); }));
   bench.Advance(kFamilyGraceDelay - 1ms);
@@ -185,7 +176,7 @@ TEST_CASE("a family without addresses does not start the grace delay of the othe
   test::DnsServer server;
   server.Add("www.example", "2001:db8::1");
   server.Behave("www.example", kAaaa, Behaviour::kHold);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(server.AwaitQueries("www.example", kA, 1));
   REQUIRE(server.AwaitQueries("www.example", kAaaa, 1));
@@ -200,7 +191,7 @@ TEST_CASE("after a silent server the next one is asked; other questions skip it 
   test::DnsServer server;
   silent.BehaveAlways(Behaviour::kSilent);
   for (const char* name : {"a.example", "b.example", "c.example"}) server.Add(name, "192.0.2.1");
-  Bench bench(silent.ResolvConf("", {server.endpoint()}));
+  LookupsBench bench(silent.ResolvConf("", {server.endpoint()}));
   bench.lookups.SetFamilies({.v4 = true, .v6 = false});
   REQUIRE(bench.lookups.Wait("a.example", WaiterOf(0), 0));
   CHECK(bench.Due() == kNextNameAttemptDelay.count());
@@ -230,7 +221,7 @@ TEST_CASE("an unreachable or failing server costs no time") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   SUBCASE("nobody listens") {
-    Bench bench("nameserver " + ClosedPort().ToString() + '\n' + server.ResolvConf());
+    LookupsBench bench("nameserver " + ClosedPort().ToString() + '\n' + server.ResolvConf());
     CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   }
   SUBCASE("it reports a failure, or the stream ends early") {
@@ -239,7 +230,7 @@ TEST_CASE("an unreachable or failing server costs no time") {
       CAPTURE(static_cast<int>(behaviour));
       test::DnsServer failing;
       failing.BehaveAlways(behaviour);
-      Bench bench(failing.ResolvConf("", {server.endpoint()}));
+      LookupsBench bench(failing.ResolvConf("", {server.endpoint()}));
       CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
       CHECK(failing.Queries("www.example", kA) == (behaviour == Behaviour::kBreakStream ? 2 : 1));
     }
@@ -249,7 +240,7 @@ TEST_CASE("an unreachable or failing server costs no time") {
 TEST_CASE("if all servers fail, there is no answer at once, and for a second") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kServerFailure);
-  Bench bench(server.ResolvConf("attempts:5", {ClosedPort()}));
+  LookupsBench bench(server.ResolvConf("attempts:5", {ClosedPort()}));
   CHECK(bench.Ask("www.example") == Strings{"no answer"});
   CHECK(server.Queries() == 2);
   server.BehaveAlways(Behaviour::kAnswer);
@@ -263,7 +254,7 @@ TEST_CASE("a family without an answer does not hide the other one") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.Behave("www.example", kAaaa, Behaviour::kServerFailure);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   server.Behave("none.example", kAaaa, Behaviour::kServerFailure);
   CHECK(bench.Ask("none.example") == Strings{"no answer"});
@@ -272,7 +263,7 @@ TEST_CASE("a family without an answer does not hide the other one") {
 TEST_CASE("a silent name ends after all attempts have timed out") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
-  Bench bench(server.ResolvConf("timeout:3 attempts:2"));
+  LookupsBench bench(server.ResolvConf("timeout:3 attempts:2"));
   const long descriptors = Descriptors();
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(server.AwaitQueries("www.example", kA, 1));
@@ -293,7 +284,7 @@ TEST_CASE("a late answer to the first attempt still counts") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
-  Bench bench(server.ResolvConf("timeout:3 attempts:1"));
+  LookupsBench bench(server.ResolvConf("timeout:3 attempts:1"));
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(server.AwaitQueries("www.example", kA, 1));
   REQUIRE(server.AwaitQueries("www.example", kAaaa, 1));
@@ -306,7 +297,7 @@ TEST_CASE("a late answer to the first attempt still counts") {
 TEST_CASE("rotate spreads questions over the servers") {
   test::DnsServer first;
   test::DnsServer second;
-  Bench bench(first.ResolvConf("rotate", {second.endpoint()}));
+  LookupsBench bench(first.ResolvConf("rotate", {second.endpoint()}));
   for (int number = 0; number < 10; ++number) bench.Ask("n" + std::to_string(number) + ".example");
   CHECK(first.Queries() == 10);
   CHECK(second.Queries() == 10);
@@ -316,7 +307,7 @@ TEST_CASE("addresses are cached for their TTL") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1", 10s);
   server.SetSoa(100s, 100s);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   server.Remove("www.example");
   server.Add("www.example", "192.0.2.2", 0s);
@@ -334,7 +325,7 @@ TEST_CASE("NXDOMAIN is cached as its SOA says, and not without an SOA") {
   test::DnsServer server;
   server.SetSoa(20s, 10s);
   server.Behave("bare.example", Behaviour::kNoSoa);
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   CHECK(bench.Ask("www.example") == Strings{"no name"});
   bench.Advance(10s - 1ms);
   CHECK(Texts(bench.lookups.Find("www.example")) == Strings{"no name"});
@@ -349,7 +340,7 @@ TEST_CASE("NXDOMAIN is cached as its SOA says, and not without an SOA") {
 TEST_CASE("five clients with slow names do not starve a sixth") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
-  Bench bench(server.ResolvConf("timeout:1 attempts:1"));
+  LookupsBench bench(server.ResolvConf("timeout:1 attempts:1"));
   std::vector<std::size_t> answered(6);  // lookups that were given up
   const auto ask = [&](std::size_t share, std::size_t number) {
     const std::string name = 'n' + std::to_string(number) + ".of" + std::to_string(share) + ".example";
@@ -373,7 +364,7 @@ TEST_CASE("five clients with slow names do not starve a sixth") {
 TEST_CASE("the number of lookups is bounded, and the share with the most makes room") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
-  Bench bench(server.ResolvConf("timeout:1 attempts:1"));
+  LookupsBench bench(server.ResolvConf("timeout:1 attempts:1"));
   bench.WaitForSilentNames(kLookupsMax, 0);
   CHECK_FALSE(bench.lookups.Wait("one.more.example", WaiterOf(0), 0).has_value());
   CHECK(bench.lookups.Wait("n1.silent.example", WaiterOf(0), 0).has_value());  // to join is still possible
@@ -396,7 +387,7 @@ TEST_CASE("1,000 names of silent servers do not delay another client's name, and
     server.Add(name, "192.0.2.1");
     server.Behave(name, Behaviour::kAnswer);
   }
-  Bench bench(server.ResolvConf());
+  LookupsBench bench(server.ResolvConf());
   const long descriptors = Descriptors();
   bench.WaitForSilentNames(1000, 0);
   CHECK(Descriptors() == descriptors + static_cast<long>(kNameAttemptsMax));
@@ -440,7 +431,7 @@ TEST_CASE("a name that one client asked for behind a thousand others is not dela
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kSilent);
   server.Behave("www.example", Behaviour::kAnswer);
-  Bench bench(server.ResolvConf(), 16);
+  LookupsBench bench(server.ResolvConf(), 16);
   bench.WaitForSilentNames(1000, 0);
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 1));
@@ -451,7 +442,7 @@ TEST_CASE("a name that one client asked for behind a thousand others is not dela
 TEST_CASE("names are answered while names of silent servers keep coming") {
   test::DnsServer server;
   server.BehaveAlways(Behaviour::kSilent);
-  Bench bench(server.ResolvConf(), 64);
+  LookupsBench bench(server.ResolvConf(), 64);
   std::uint32_t number = 0;
   for (int round = 0; round < 150; ++round) {  // 6 s, with 250 silent names a second, which would hold 3,000 sockets
     for (int silent = 0; silent < 10; ++silent) {
@@ -479,7 +470,7 @@ TEST_CASE("the number of open sockets is bounded") {
   server.BehaveAlways(Behaviour::kSilent);
   for (const std::size_t attempts_max : {std::size_t{2}, std::size_t{5}, std::size_t{16}}) {
     CAPTURE(attempts_max);
-    Bench bench(server.ResolvConf("attempts:3"), attempts_max);
+    LookupsBench bench(server.ResolvConf("attempts:3"), attempts_max);
     const long most = Descriptors() + static_cast<long>(attempts_max);
     for (std::uint32_t number = 1; number <= 20; ++number) {
       const std::string name = 'n' + std::to_string(number) + ".silent.example";
@@ -503,7 +494,7 @@ TEST_CASE("a question that lost its socket asks again after the usual delay") {
   test::DnsServer server;
   server.Add("slow.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kSilent);
-  Bench bench(server.ResolvConf(), 4);
+  LookupsBench bench(server.ResolvConf(), 4);
   REQUIRE(bench.lookups.Wait("slow.example", WaiterOf(0), 0));
   REQUIRE(server.AwaitQueries("slow.example", kA, 1));
   bench.Advance(kNameAttemptTurn);
@@ -518,7 +509,7 @@ TEST_CASE("a share with few attempts loses none to shares with more") {
   test::DnsServer server;
   server.Add("slow.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
-  Bench bench(server.ResolvConf(), 16);
+  LookupsBench bench(server.ResolvConf(), 16);
   REQUIRE(bench.lookups.Wait("slow.example", WaiterOf(0), 1));
   REQUIRE(server.AwaitQueries("slow.example", kA, 1));
   REQUIRE(server.AwaitQueries("slow.example", kAaaa, 1));
@@ -536,7 +527,7 @@ TEST_CASE("a silent server becomes suspect even if no attempt lives until its ti
   server.BehaveAlways(Behaviour::kSilent);
   server.Behave("www.example", Behaviour::kAnswer);
   server.Add("www.example", "192.0.2.1");
-  Bench bench(silent.ResolvConf("", {server.endpoint()}), 4);
+  LookupsBench bench(silent.ResolvConf("", {server.endpoint()}), 4);
   for (std::uint32_t number = 1; number <= 30; ++number) {
     const std::string name = 'n' + std::to_string(number) + ".silent.example";
     REQUIRE(bench.lookups.Wait(name, WaiterOf(number), 0));
@@ -551,7 +542,7 @@ TEST_CASE("a lookup without waiters is dropped at once") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   server.BehaveAlways(Behaviour::kHold);
-  Bench bench(server.ResolvConf(), 4);
+  LookupsBench bench(server.ResolvConf(), 4);
   const long descriptors = Descriptors();
   std::vector<NameLookups::Ticket> tickets;
   for (std::uint32_t number = 0; number < 5; ++number) {
@@ -580,7 +571,7 @@ TEST_CASE("a waiter that withdraws late is not yielded") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
   SUBCASE("the answer is ready") {
-    Bench bench(server.ResolvConf());
+    LookupsBench bench(server.ResolvConf());
     const auto ticket = bench.lookups.Wait("www.example", WaiterOf(0), 0).value();
     REQUIRE(bench.Pump([&] { return bench.Due() == 0; }));
     bench.lookups.Withdraw(ticket);
@@ -589,7 +580,7 @@ TEST_CASE("a waiter that withdraws late is not yielded") {
   }
   SUBCASE("one family was answered, and the other is still being queried") {
     server.Behave("www.example", kAaaa, Behaviour::kHold);
-    Bench bench(server.ResolvConf());
+    LookupsBench bench(server.ResolvConf());
     const auto ticket = bench.lookups.Wait("www.example", WaiterOf(0), 0).value();
     REQUIRE(bench.Pump([&] { return bench.Due() == kFamilyGraceDelay.count(); }));
     bench.Advance(kFamilyGraceDelay);
@@ -611,7 +602,7 @@ TEST_CASE("waiting, withdrawing, answers and time in random order") {
     CAPTURE(seed);
     std::mt19937 random(seed);
     const auto below = [&](std::size_t bound) { return static_cast<int>(random() % bound); };
-    Bench bench(server.ResolvConf("timeout:1"), 6);
+    LookupsBench bench(server.ResolvConf("timeout:1"), 6);
     const long before = Descriptors();
     std::map<std::uint32_t, NameLookups::Ticket> waiting;
     const auto take = [&] {
@@ -650,7 +641,7 @@ TEST_CASE("waiting, withdrawing, answers and time in random order") {
 TEST_CASE("without descriptors questions wait, then fail") {
   test::DnsServer server;
   server.Add("www.example", "192.0.2.1");
-  Bench bench(server.ResolvConf("timeout:1 attempts:2"));
+  LookupsBench bench(server.ResolvConf("timeout:1 attempts:2"));
   rlimit before;
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   const auto limit = [&](rlim_t descriptors) {
@@ -688,7 +679,7 @@ TEST_CASE("new servers take over questions under way, and the cache is cleared")
   old.Behave("www.example", Behaviour::kHold);
   fresh.Add("known.example", "192.0.2.2");
   fresh.Add("www.example", "192.0.2.2");
-  Bench bench(old.ResolvConf());
+  LookupsBench bench(old.ResolvConf());
   CHECK(bench.Ask("known.example") == Strings{"192.0.2.1"});
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(old.AwaitQueries("www.example", kA, 1));
@@ -704,7 +695,7 @@ TEST_CASE("a late answer of a former server goes to its waiters and is not cache
   old.Add("www.example", "192.0.2.1");
   old.BehaveAlways(Behaviour::kHold);
   fresh.Add("www.example", "192.0.2.2");
-  Bench bench(old.ResolvConf());
+  LookupsBench bench(old.ResolvConf());
   REQUIRE(bench.lookups.Wait("www.example", WaiterOf(0), 0));
   REQUIRE(old.AwaitQueries("www.example", kA, 1));
   REQUIRE(old.AwaitQueries("www.example", kAaaa, 1));
@@ -719,7 +710,7 @@ TEST_CASE("destruction with lookups under way") {
   server.BehaveAlways(Behaviour::kHold);
   const long descriptors = Descriptors();
   {
-    Bench bench(server.ResolvConf());
+    LookupsBench bench(server.ResolvConf());
     for (std::uint32_t number = 0; number < 300; ++number) {
       REQUIRE(bench.lookups.Wait('n' + std::to_string(number), WaiterOf(number), 0));
     }

@@ -7,19 +7,22 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/dns_answer.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 using Bytes = std::vector<std::uint8_t>;
 using Kind = DnsAnswer::Kind;
-using Strings = std::vector<std::string>;
+using test::Strings;
+using test::Texts;
 
 constexpr std::uint16_t kId = 0x1234;
-constexpr std::uint16_t kA = 1;
-constexpr std::uint16_t kCname = 5;
-constexpr std::uint16_t kSoa = 6;
-constexpr std::uint16_t kAaaa = 28;
+constexpr std::uint16_t kTypeA = 1;
+constexpr std::uint16_t kTypeCname = 5;
+constexpr std::uint16_t kTypeSoa = 6;
+constexpr std::uint16_t kTypeAaaa = 28;
 
 // Builds an answer to a query, record by record.
 class Message {
@@ -56,20 +59,20 @@ class Message {
   }
 
   Message& A(std::string_view name, std::string_view address, std::uint32_t ttl = 300) {
-    return Record(0, name, kA, ttl, AddressBytes(address));
+    return Record(0, name, kTypeA, ttl, AddressBytes(address));
   }
   Message& Aaaa(std::string_view name, std::string_view address, std::uint32_t ttl = 300) {
-    return Record(0, name, kAaaa, ttl, AddressBytes(address));
+    return Record(0, name, kTypeAaaa, ttl, AddressBytes(address));
   }
   Message& Cname(std::string_view name, std::string_view target, std::uint32_t ttl = 300) {
-    return Record(0, name, kCname, ttl, Name(target));
+    return Record(0, name, kTypeCname, ttl, Name(target));
   }
   Message& Soa(std::uint32_t ttl, std::uint32_t minimum) {
     Bytes rdata = Name("ns.example");
     for (const std::uint8_t byte : Name("root.example")) rdata.push_back(byte);
     rdata.resize(rdata.size() + 16);
     for (int shift = 24; shift >= 0; shift -= 8) rdata.push_back(static_cast<std::uint8_t>(minimum >> shift));
-    return Record(1, "example", kSoa, ttl, rdata);
+    return Record(1, "example", kTypeSoa, ttl, rdata);
   }
 
   void Set16(std::size_t at, std::uint16_t value) {
@@ -90,12 +93,6 @@ class Message {
 
 const DnsQuery kQueryA = EncodeQuery("www.example", DnsType::kA, kId);
 const DnsQuery kQueryAaaa = EncodeQuery("www.example", DnsType::kAaaa, kId);
-
-Strings Texts(const DnsAnswer& answer) {
-  Strings texts;
-  for (const IpAddress& address : answer.list()) texts.push_back(address.ToString());
-  return texts;
-}
 
 // Decodes from a heap block of exactly its size, so that the address sanitizer reports a read past it.
 DnsAnswer Decode(const Bytes& message, const DnsQuery& query) {
@@ -209,14 +206,15 @@ TEST_CASE("only records at the end of the CNAME chain are used") {
                                         .Cname("@", "a.example")
                                         .A("@", "203.0.113.2")
                                         .Aaaa("a.example", "2001:db8::1")
-                                        .Record(0, "a.example", kA, 300, {203, 0, 113, 3}, 3)
+                                        .Record(0, "a.example", kTypeA, 300, {203, 0, 113, 3}, 3)
                                         .A("a.example", "192.0.2.1")
                                         .bytes,
                                     kQueryA);
     CHECK(Texts(answer) == Strings{"192.0.2.1"});
   }
   SUBCASE("the authority section is ignored") {
-    CHECK(Decode(Message(kQueryA).Record(1, "@", kA, 300, {203, 0, 113, 1}).bytes, kQueryA).kind == Kind::kNoAddress);
+    CHECK(Decode(Message(kQueryA).Record(1, "@", kTypeA, 300, {203, 0, 113, 1}).bytes, kQueryA).kind ==
+          Kind::kNoAddress);
   }
   SUBCASE("a loop is a failure") {
     const Message circle = Message(kQueryA).Cname("@", "a.example").Cname("a.example", "www.example");
@@ -260,7 +258,7 @@ TEST_CASE("NXDOMAIN and no data are told apart, and both expire by RFC 2308") {
   CHECK(Decode(alias.bytes, kQueryA).kind == Kind::kNoName);
   CHECK(Decode(alias.bytes, kQueryA).ttl == 5s);
   // A truncated SOA is ignored.
-  CHECK(Decode(Message(kQueryA, 0x8183).Record(1, "example", kSoa, 60, {0, 0, 1, 2}).bytes, kQueryA).ttl == 0s);
+  CHECK(Decode(Message(kQueryA, 0x8183).Record(1, "example", kTypeSoa, 60, {0, 0, 1, 2}).bytes, kQueryA).ttl == 0s);
 }
 
 TEST_CASE("other RCODEs are failures of the server") {
@@ -311,8 +309,8 @@ TEST_CASE("a message that does not answer the query is foreign") {
   CHECK(foreign([](Message& message) { message.Set16(2, 0xa980); }));  // another OPCODE
   CHECK(foreign([](Message& message) { message.Set16(4, 0); }));
   CHECK(foreign([](Message& message) { message.Set16(4, 2); }));
-  CHECK(foreign([](Message& message) { message.Set16(25, kAaaa); }));  // QTYPE
-  CHECK(foreign([](Message& message) { message.Set16(27, 3); }));      // QCLASS
+  CHECK(foreign([](Message& message) { message.Set16(25, kTypeAaaa); }));  // QTYPE
+  CHECK(foreign([](Message& message) { message.Set16(27, 3); }));          // QCLASS
   CHECK(foreign([](Message& message) { message.bytes.push_back(0); }));
   CHECK(Decode(Message(kQueryAaaa).A("@", "192.0.2.1").bytes, kQueryA).kind == Kind::kForeign);
   CHECK(Decode(good.bytes, EncodeQuery("wwx.example", DnsType::kA, kId)).kind == Kind::kForeign);
@@ -323,9 +321,9 @@ TEST_CASE("a message that does not answer the query is foreign") {
 }
 
 TEST_CASE("an address of the wrong size makes a message malformed") {
-  CHECK(Decode(Message(kQueryA).Record(0, "@", kA, 300, {192, 0, 2}).bytes, kQueryA).kind == Kind::kForeign);
-  CHECK(Decode(Message(kQueryA).Record(0, "@", kA, 300, Bytes(16)).bytes, kQueryA).kind == Kind::kForeign);
-  CHECK(Decode(Message(kQueryAaaa).Record(0, "@", kAaaa, 300, Bytes(4)).bytes, kQueryAaaa).kind == Kind::kForeign);
+  CHECK(Decode(Message(kQueryA).Record(0, "@", kTypeA, 300, {192, 0, 2}).bytes, kQueryA).kind == Kind::kForeign);
+  CHECK(Decode(Message(kQueryA).Record(0, "@", kTypeA, 300, Bytes(16)).bytes, kQueryA).kind == Kind::kForeign);
+  CHECK(Decode(Message(kQueryAaaa).Record(0, "@", kTypeAaaa, 300, Bytes(4)).bytes, kQueryAaaa).kind == Kind::kForeign);
 }
 
 TEST_CASE("a message truncated anywhere is foreign") {

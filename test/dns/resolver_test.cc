@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/dns_answer.h"
 #include "test/support/dns_server.h"
 #include "test/support/temp_directory.h"
 #include "test/support/wait.h"
@@ -19,24 +20,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using Behaviour = test::DnsServer::Behaviour;
-using Strings = std::vector<std::string>;
-
-constexpr auto kA = DnsType::kA;
-
-Strings Texts(const std::optional<NameAnswer>& answer) {
-  if (!answer) return {"nothing"};
-  if (answer->status == NameStatus::kNoName) return {"no name"};
-  if (answer->status == NameStatus::kNoAnswer) return {"no answer"};
-  if (answer->status == NameStatus::kDenied) return {"denied", std::string(answer->name)};
-  Strings texts;
-  for (const IpAddress& address : answer->list()) texts.push_back(address.ToString());
-  return texts;
-}
+using test::kA;
+using test::Strings;
+using test::Texts;
 
 // A resolver with its own files and a test server. Time passes only in Advance.
-struct Bench {
+struct ResolverBench {
   // `rest` follows the line with the server in resolv.conf.
-  explicit Bench(std::string_view rest = "", std::string_view hosts = "") {
+  explicit ResolverBench(std::string_view rest = "", std::string_view hosts = "") {
     WriteResolvConf(rest);
     settings.hosts_file = directory.Write("hosts", hosts);
     settings.families = Families{};
@@ -88,7 +79,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("special names are answered without a query") {
-  Bench bench("search example\n", "192.0.2.1 localhost www.localhost\n");
+  ResolverBench bench("search example\n", "192.0.2.1 localhost www.localhost\n");
   for (const char* name : {"localhost", "LOCALHOST", "localhost.", "www.localhost", "a.b.LocalHost."}) {
     CAPTURE(name);
     CHECK(Texts(bench.resolver->Resolve(name, {})) == Strings{"::1", "127.0.0.1"});
@@ -104,7 +95,7 @@ TEST_CASE("special names are answered without a query") {
 }
 
 TEST_CASE("the hosts file wins over the name servers") {
-  Bench bench("search example\n", "192.0.2.1 www.example WWW\n2001:db8::1 www.example\n");
+  ResolverBench bench("search example\n", "192.0.2.1 www.example WWW\n2001:db8::1 www.example\n");
   bench.server.Add("www.example", "203.0.113.1");
   CHECK(bench.Ask("www.example") == Strings{"2001:db8::1", "192.0.2.1"});
   CHECK(bench.Ask("WWW.example.") == Strings{"2001:db8::1", "192.0.2.1"});
@@ -113,7 +104,7 @@ TEST_CASE("the hosts file wins over the name servers") {
 }
 
 TEST_CASE("a name is queried, then cached") {
-  Bench bench;
+  ResolverBench bench;
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.Add("www.example", "2001:db8::1");
   CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
@@ -134,7 +125,7 @@ TEST_CASE("a name is queried, then cached") {
 }
 
 TEST_CASE("next_deadline is now while an answer is ready") {
-  Bench bench;
+  ResolverBench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   CHECK_FALSE(bench.resolver->next_deadline().has_value());
   CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
@@ -152,7 +143,7 @@ TEST_CASE("next_deadline is now while an answer is ready") {
 
 TEST_CASE("a name with at least ndots dots is queried as it is first, any other last") {
   SUBCASE("one dot is enough") {
-    Bench bench("search a.example b.example\n");
+    ResolverBench bench("search a.example b.example\n");
     bench.server.Add("www.b.example", "192.0.2.1");
     bench.server.Add("x.y.b.example", "192.0.2.2");
     CHECK(bench.Ask("www") == Strings{"192.0.2.1"});
@@ -167,7 +158,7 @@ TEST_CASE("a name with at least ndots dots is queried as it is first, any other 
     CHECK(bench.server.Queries() == queries);
   }
   SUBCASE("ndots is configurable") {
-    Bench bench("search example\noptions ndots:2\n");
+    ResolverBench bench("search example\noptions ndots:2\n");
     bench.server.Add("www.test", "192.0.2.1");
     CHECK(bench.Ask("www.test") == Strings{"192.0.2.1"});
     CHECK(bench.server.Queries("www.test.example", kA) == 1);
@@ -176,20 +167,20 @@ TEST_CASE("a name with at least ndots dots is queried as it is first, any other 
     CHECK(bench.server.Queries("a.b.test.example", kA) == 0);
   }
   SUBCASE("a final dot makes it absolute") {
-    Bench bench("search example\n");
+    ResolverBench bench("search example\n");
     bench.server.Add("www.example", "192.0.2.1");
     CHECK(bench.Ask("www.") == Strings{"no name"});
     CHECK(bench.Ask("www") == Strings{"192.0.2.1"});
   }
   SUBCASE("nowhere") {
-    Bench bench("search a.example b.example\n");
+    ResolverBench bench("search a.example b.example\n");
     CHECK(bench.Ask("www") == Strings{"no name"});
     CHECK(bench.server.Queries("www.a.example", kA) == 1);
     CHECK(bench.server.Queries("www.b.example", kA) == 1);
     CHECK(bench.server.Queries("www", kA) == 1);
   }
   SUBCASE("a candidate that is too long is skipped") {
-    Bench bench("search " + std::string(60, 'x') + ".example example\n");
+    ResolverBench bench("search " + std::string(60, 'x') + ".example example\n");
     const std::string label(60, 'a');
     const std::string name = label + '.' + label + '.' + label + ".b";
     bench.server.Add(name + ".example", "192.0.2.1");
@@ -198,7 +189,7 @@ TEST_CASE("a name with at least ndots dots is queried as it is first, any other 
 }
 
 TEST_CASE("a broken search domain is skipped, but no wildcard replaces a name whose servers are down") {
-  Bench bench("search a.example b.example\n");
+  ResolverBench bench("search a.example b.example\n");
   bench.server.Behave("www.a.example", Behaviour::kServerFailure);
   bench.server.Add("www.b.example", "192.0.2.1");
   CHECK(bench.Ask("www") == Strings{"192.0.2.1"});
@@ -211,7 +202,7 @@ TEST_CASE("a broken search domain is skipped, but no wildcard replaces a name wh
 }
 
 TEST_CASE("waiters for different names share the lookup of a common candidate") {
-  Bench bench("search a.example\n");
+  ResolverBench bench("search a.example\n");
   bench.server.Add("www.a.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
   CHECK_FALSE(bench.resolver->Resolve("www", {1, {1, 1}}).has_value());
@@ -236,7 +227,7 @@ TEST_CASE("candidates that a filter denies are not queried") {
     bool Allows(std::string_view name) const override { return std::ranges::find(denied, name) == denied.end(); }
     Strings denied;
   };
-  Bench bench("search one two three\n");
+  ResolverBench bench("search one two three\n");
   bench.server.Add("www.one", "192.0.2.1");
   bench.server.Add("www.two", "192.0.2.2");
   const auto ask = [&](std::string_view name, const Filter& filter) {
@@ -258,7 +249,7 @@ TEST_CASE("candidates that a filter denies are not queried") {
 }
 
 TEST_CASE("a search keeps the search list that it began with") {
-  Bench bench("search one two\n");
+  ResolverBench bench("search one two\n");
   bench.server.Add("www.two", "192.0.2.2");
   CHECK_FALSE(bench.resolver->Resolve("www", {1, {5, 5}}).has_value());
   bench.WriteResolvConf("search three four five\n");
@@ -273,7 +264,7 @@ TEST_CASE("a search keeps the search list that it began with") {
 }
 
 TEST_CASE("changed files take effect while it runs") {
-  Bench bench("", "192.0.2.1 www.example\n");
+  ResolverBench bench("", "192.0.2.1 www.example\n");
   bench.server.Add("www.example", "192.0.2.2");
   CHECK(bench.Ask("www.example") == Strings{"192.0.2.1"});
   bench.directory.Write("hosts", "");
@@ -287,7 +278,7 @@ TEST_CASE("changed files take effect while it runs") {
 
 TEST_CASE("any number of waiters for one name are answered") {
   constexpr std::uint32_t kMany = 20'000;
-  Bench bench;
+  ResolverBench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   for (std::uint32_t number = 0; number < kMany; ++number) {
     REQUIRE_FALSE(bench.resolver->Resolve("www.example", {1, {number, 1}}).has_value());
@@ -306,7 +297,7 @@ TEST_CASE("any number of waiters for one name are answered") {
 }
 
 TEST_CASE("all addresses of an IPv6 prefix are one client, and different clients have different shares") {
-  Bench bench;
+  ResolverBench bench;
   const auto share = [&](const std::string& client) { return bench.resolver->ShareOf(*IpAddress::Parse(client)); };
   CHECK(share("2001:db8::1") == share("2001:db8::ffff:1"));
   int others = 0;
@@ -317,7 +308,7 @@ TEST_CASE("all addresses of an IPv6 prefix are one client, and different clients
 }
 
 TEST_CASE("a withdrawn waiter is not yielded, and its lookup is dropped if it was the only one") {
-  Bench bench("search a.example\n");
+  ResolverBench bench("search a.example\n");
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.BehaveAlways(Behaviour::kHold);
   bench.resolver->Withdraw({1, {1, 1}});  // does not wait: nothing
@@ -378,7 +369,7 @@ TEST_CASE("a withdrawn waiter is not yielded, and its lookup is dropped if it wa
 }
 
 TEST_CASE("waiters whose cookies differ in the tag alone are two") {
-  Bench bench;
+  ResolverBench bench;
   bench.server.Add("www.example", "192.0.2.1");
   bench.server.Behave("mail.example", Behaviour::kHold);
   CHECK_FALSE(bench.resolver->Resolve("www.example", {1, {5, 5}}).has_value());
@@ -391,7 +382,7 @@ TEST_CASE("waiters whose cookies differ in the tag alone are two") {
 }
 
 TEST_CASE("the number of sockets is that of the settings") {
-  Bench bench;
+  ResolverBench bench;
   bench.server.BehaveAlways(Behaviour::kSilent);
   bench.settings.attempts_max = 4;
   bench.resolver.emplace(bench.settings, *bench.files, bench.poller, bench.clock, bench.counters, std::uint8_t{9});

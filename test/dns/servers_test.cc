@@ -6,12 +6,14 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/start.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 
-const TimePoint kStart = TimePoint{} + 1h;
+using test::kStart;
 
 NameServers Three(int attempts) {
   NameServers servers;

@@ -176,8 +176,6 @@ TEST_CASE("admin: single bytes do not extend the time of a request") {
   }));
 }
 
-std::size_t Sockets() { return Descriptors()["socket"]; }
-
 TEST_CASE("admin: a reader that takes nothing of its answer is reset; others are served meanwhile") {
   AdminSettings settings = TestAdminSettings();
   settings.timeout = milliseconds(500);

@@ -375,8 +375,8 @@ TEST_CASE("UDP: the guard denies remote clients the addresses that only this hos
 
 // --- Names ---------------------------------------------------------------------------------------------------------
 
-struct NamedGateway {
-  explicit NamedGateway(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.IgnoreSockets(); }
+struct GatewayOfBothFamilies {
+  explicit GatewayOfBothFamilies(const DnsServer& dns) : gateway(SettingsFor(dns)) { gateway.IgnoreSockets(); }
 
   Settings SettingsFor(const DnsServer& dns) const {
     Settings settings = BothFamilies();
@@ -409,7 +409,7 @@ TEST_CASE("names and addresses can be mixed as targets; a name that is an addres
   DnsServer dns;
   dns.Add("four.example", "127.0.0.1");
   dns.Add("six.example", "::1");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpClient client(named.gateway);
   const UdpPeer target;
   const UdpPeer target6(kLoopback6);
@@ -434,7 +434,7 @@ TEST_CASE("datagrams wait in order for a slow name server and do not delay datag
   DnsServer dns;
   AddHeld(dns, "slow.example");
   dns.Add("fast.example", "127.0.0.1");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpClient client(named.gateway);
   const UdpPeer slow;
   const UdpPeer target;
@@ -452,7 +452,7 @@ TEST_CASE("the queue of datagrams that wait for names is bounded; cached names d
   DnsServer dns;
   AddHeld(dns, "slow.example");
   dns.Add("cached.example", "127.0.0.1");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpClient client(named.gateway);
   const UdpPeer slow;
   const UdpPeer target;
@@ -474,7 +474,7 @@ TEST_CASE("the queue of datagrams that wait for names is bounded; cached names d
 TEST_CASE("a full queue of waiting datagrams drops one client's datagrams to admit another client's") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpPeer lost;
   const UdpPeer kept;
   const std::string name = "slow.example";
@@ -508,7 +508,7 @@ TEST_CASE("an address without a route is skipped for the name's next address") {
   DnsServer dns;
   dns.Add("both.example", "fe80::1");  // without a zone it has no route
   dns.Add("both.example", "127.0.0.1");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpClient client(named.gateway, 1);
   const UdpPeer target;
   for (int i = 0; i < 3; ++i) {
@@ -522,7 +522,7 @@ TEST_CASE("of a name's addresses those of the client's family are preferred") {
   DnsServer dns;
   dns.Add("both.example", "::1");
   dns.Add("both.example", "127.0.0.1");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   for (const std::size_t index : {0U, 1U}) {
     CAPTURE(index);
     const UdpClient client(named.gateway, index);
@@ -537,7 +537,7 @@ TEST_CASE("of a name's addresses those of the client's family are preferred") {
 TEST_CASE("the end of an association drops its waiting datagrams and frees their space in the queue") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpPeer slow;
   for (std::size_t waited = 0; waited <= kWaitingDatagramsPerWorker; waited += kWaitingDatagramsPerAssociation) {
     {
@@ -559,7 +559,7 @@ TEST_CASE("an association that ends while its waiting datagrams are sent frees e
           doctest::skip(::geteuid() != 0)) {
   DnsServer dns;
   AddHeld(dns, "slow.example");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   named.gateway.EnlargeReceiveBuffers(2 * kTurnBytes);
   const UdpPeer slow;
   UdpClient client(named.gateway);
@@ -591,7 +591,7 @@ TEST_CASE(
     "a name without an address is counted; a client that leaves with a waiting datagram affects no other client") {
   DnsServer dns;
   AddHeld(dns, "slow.example");
-  const NamedGateway named(dns);
+  const GatewayOfBothFamilies named(dns);
   const UdpPeer target;
   const UdpClient staying(named.gateway);
   staying.Send("x", "gone.example", target.at().port);

@@ -21,8 +21,6 @@ namespace {
 
 TEST_SUITE_BEGIN("associate");
 
-std::size_t Sockets() { return Descriptors()["socket"]; }
-
 // Sockets of this process that have UDP_GRO.
 std::size_t GroSockets() {
   std::size_t count = 0;
@@ -40,12 +38,6 @@ std::size_t Occurrences(std::string_view text, std::string_view sought) {
   return count;
 }
 
-// The log of the gateway once a session has ended.
-std::string SessionLine(const TestGateway& gateway) {
-  CHECK(WaitUntil([&] { return gateway.LogText().find(" info session ") != std::string::npos; }));
-  return gateway.LogText();
-}
-
 TEST_CASE("an association ends at once when its control connection is closed, half-closed or reset") {
   const UdpPeer target;
   for (int how = 0; how < 3; ++how) {
@@ -59,7 +51,7 @@ TEST_CASE("an association ends at once when its control connection is closed, ha
     if (how == 2) client.control().Abort();
     CHECK(gateway.WaitForSessions(0));
     CHECK(watch.elapsed() < kTestTimeout / 2);
-    const std::string line = SessionLine(gateway);
+    const std::string line = gateway.SessionLine();
     CAPTURE(line);
     CHECK(line.find(" command=udp-associate asked=0.0.0.0 reply=0 up=4 down=4 datagrams-up=1 datagrams-down=1 ") !=
           std::string::npos);
@@ -87,7 +79,7 @@ TEST_CASE("--udp-idle-timeout: an association ends once no datagram has arrived 
     CHECK(idle.control().ReceiveToEnd().empty());
     CHECK(busy.control().ReceiveToEnd().empty());
     CHECK(watch.elapsed() >= last + 2 * deadline);
-    CHECK(SessionLine(gateway).find(" end=idle") != std::string::npos);
+    CHECK(gateway.SessionLine().find(" end=idle") != std::string::npos);
     return true;
   });
 }

@@ -20,9 +20,6 @@ namespace {
 
 TEST_SUITE_BEGIN("bind");
 
-constexpr std::size_t kMiB = 1024 * 1024;
-constexpr milliseconds kShort{200};
-
 const Endpoint kUnexpected = *Endpoint::Parse("127.0.0.2:0");
 
 // A client whose BIND waits for a peer, and the address on which the gateway listens for it.

@@ -11,8 +11,6 @@ namespace {
 
 TEST_SUITE_BEGIN("deadlines");
 
-constexpr milliseconds kShort{200};
-
 Settings WithHandshakeTimeout(milliseconds timeout) {
   Settings settings = TestSettings();
   settings.handshake_timeout = timeout;

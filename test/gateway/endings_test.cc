@@ -13,8 +13,6 @@ namespace {
 
 TEST_SUITE_BEGIN("endings");
 
-constexpr std::size_t kMiB = 1024 * 1024;
-
 TEST_CASE("a client that has half-closed receives the whole answer") {
   const TestGateway gateway;
   const TargetListener listener;

@@ -19,13 +19,6 @@ void SendInPieces(const TestGateway& gateway, const Peer& client, const std::vec
   }
 }
 
-void ExpectBothWays(const Peer& client, const Peer& target) {
-  client.Send("question");
-  CHECK(target.Receive(8) == "question");
-  target.Send("answer");
-  CHECK(client.Receive(6) == "answer");
-}
-
 TEST_CASE("CONNECT to an IPv4 address: BND is the real address of the gateway's socket") {
   const TestGateway gateway;
   const TargetListener listener;

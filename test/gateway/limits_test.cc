@@ -33,11 +33,6 @@ Policy With(const Limits& limits) {
   return policy;
 }
 
-// A line is logged after the event that it reports.
-bool Logged(const TestGateway& gateway, std::string_view text) {
-  return WaitUntil([&] { return gateway.LogText().find(text) != std::string::npos; });
-}
-
 // The largest number of bytes that a limit of `rate` can have passed since `begun`.
 std::uint64_t MostSince(Clock::time_point begun, std::uint64_t rate) {
   const std::chrono::duration<double> passed = Clock::now() - begun;
@@ -77,9 +72,9 @@ TEST_CASE("--max-connections-per-client holds across workers; a client over it g
     }
     CHECK(gateway.WaitForSessions(8));
     CHECK(gateway.Count(&Counters::over_client_limit) == 8);
-    CHECK(Logged(gateway, "reply=1 "));
-    CHECK(Logged(gateway, "end=over-limit"));
-    CHECK(Logged(gateway, "warn client-flood client=127.0.0.1:"));
+    CHECK(gateway.WaitForLog("reply=1 "));
+    CHECK(gateway.WaitForLog("end=over-limit"));
+    CHECK(gateway.WaitForLog("warn client-flood client=127.0.0.1:"));
 
     // Other clients and live sessions are not affected, and a session that ends makes room for another.
     const Peer other = Peer::FromTo(*Endpoint::Parse("127.0.0.2:0"), gateway.at());
@@ -323,18 +318,12 @@ Settings LimitedUsers(const Limits& limits, std::size_t workers = 1) {
   return settings;
 }
 
-// The bytes that a client sends to log in as `user`, up to its request.
-std::string Login(const std::string& user) {
-  return "05 01 02 01"_hex + std::string(1, static_cast<char>(user.size())) + user + "\x06" + "sesame";
-}
-const std::string kLoggedIn = "05 02 01 00"_hex;
-
 TestGateway::Session OpenAs(const std::string& user, const TestGateway& gateway, const TargetListener& listener) {
   TestGateway::Session session;
   session.client = gateway.Client();
-  session.client.Send(Login(user) + ConnectRequest(listener.at()));
+  session.client.Send(LoginOf(user, "sesame") + ConnectRequest(listener.at()));
   session.target = listener.Accept();
-  CHECK(Hex(session.client.Receive(14)) == Hex(kLoggedIn + Success(session.target.remote())));
+  CHECK(Hex(session.client.Receive(14)) == Hex(kLoginAccepted + Success(session.target.remote())));
   return session;
 }
 
@@ -346,8 +335,8 @@ TEST_CASE("--max-connections-per-user holds across workers; a user over it gets 
   const std::string requests[] = {ConnectRequest(listener.at()), AssociateRequest()};
   for (const std::string& request : requests) {
     const Peer client = gateway.Client();
-    client.Send(Login("alice") + request);
-    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoggedIn + Refusal(1)));
+    client.Send(LoginOf("alice", "sesame") + request);
+    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoginAccepted + Refusal(1)));
   }
   CHECK(gateway.Count(&Counters::over_user_limit) == 2);
   sessions.push_back(OpenAs("bob", gateway, listener));
@@ -358,11 +347,11 @@ TEST_CASE("--max-connections-per-user holds across workers; a user over it gets 
   CHECK(gateway.WaitForSessions(4));
   {
     const Peer waiting = gateway.Client();
-    waiting.Send(Login("alice"));
-    CHECK(Hex(waiting.Receive(4)) == Hex(kLoggedIn));
+    waiting.Send(LoginOf("alice", "sesame"));
+    CHECK(Hex(waiting.Receive(4)) == Hex(kLoginAccepted));
     const Peer client = gateway.Client();
-    client.Send(Login("alice") + ConnectRequest(listener.at()));
-    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoggedIn + Refusal(1)));
+    client.Send(LoginOf("alice", "sesame") + ConnectRequest(listener.at()));
+    CHECK(Hex(client.ReceiveToEnd()) == Hex(kLoginAccepted + Refusal(1)));
   }
   CHECK(gateway.WaitForSessions(4));
   sessions.push_back(OpenAs("alice", gateway, listener));

@@ -14,8 +14,6 @@ namespace {
 
 TEST_SUITE_BEGIN("refusals");
 
-constexpr milliseconds kShort{200};
-
 // All that a new client receives which sends `bytes` and then nothing more.
 std::string AnswerToBytes(const TestGateway& gateway, const std::string& bytes) {
   const Peer client = gateway.Client();
@@ -185,12 +183,12 @@ TEST_CASE("CONNECT: the guard denies the same to remote clients over IPv6" * doc
 
 // --- The refusal arrives -------------------------------------------------------------------------------------------
 
-struct Refused {
+struct RefusedInput {
   std::string what;
   std::string bytes;
   std::string answer;
 };
-const Refused kRefused[] = {
+const RefusedInput kRefusedInputs[] = {
     {"greeting", "05 00"_hex, "05 ff"_hex},
     {"offer", "05 01 02"_hex, "05 ff"_hex},
     {"version", kGreeting + "04"_hex, kChosenNone + Refusal(1)},
@@ -200,7 +198,7 @@ const Refused kRefused[] = {
 
 TEST_CASE("a client that sends garbage behind refused input receives the whole refusal and then the end") {
   const TestGateway gateway;
-  for (const Refused& refused : kRefused) {
+  for (const RefusedInput& refused : kRefusedInputs) {
     CAPTURE(refused.what);
     const Peer client = gateway.Client();
     client.Send(refused.bytes + std::string(kLingerBytesMax / 2, 'x'));
@@ -209,7 +207,7 @@ TEST_CASE("a client that sends garbage behind refused input receives the whole r
 }
 
 TEST_CASE("a client that continues to send after its refusal can still read all of it") {
-  for (const Refused& refused : kRefused) {
+  for (const RefusedInput& refused : kRefusedInputs) {
     CAPTURE(refused.what);
     BeforeDeadline([&](milliseconds deadline) {
       Settings settings = TestSettings();
@@ -230,7 +228,7 @@ TEST_CASE("a client that continues to send after its refusal can still read all 
 }
 
 TEST_CASE("a refused client that sends nothing more is closed after the linger time") {
-  for (const Refused& refused : kRefused) {
+  for (const RefusedInput& refused : kRefusedInputs) {
     CAPTURE(refused.what);
     BeforeDeadline([&](milliseconds deadline) {
       Settings settings = TestSettings();
@@ -256,7 +254,7 @@ TEST_CASE("a refused client that sends without end is closed") {
   settings.handshake_timeout = kShort;
   const TestGateway gateway(settings);
   std::uint64_t refusals = 0;
-  for (const Refused& refused : kRefused) {
+  for (const RefusedInput& refused : kRefusedInputs) {
     CAPTURE(refused.what);
     const Peer client = gateway.Client();
     client.Send(refused.bytes);

@@ -26,8 +26,6 @@ namespace {
 
 TEST_SUITE_BEGIN("relay");
 
-constexpr std::size_t kMiB = 1024 * 1024;
-
 TEST_CASE("streams of every size arrive intact, in both directions at once") {
   const TestGateway gateway;
   const TargetListener listener;

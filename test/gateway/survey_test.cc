@@ -78,15 +78,6 @@ std::string LowerCounter(const Totals& before, const Totals& now) {
   return lower;
 }
 
-std::string Login(std::string_view password) {
-  return "05 01 02"_hex +
-         "\x01\x05"
-         "alice" +
-         static_cast<char>(password.size()) + std::string(password);
-}
-
-const std::string kLoginAccepted = "05 02 01 00"_hex;
-
 Settings SettingsWithUsers(std::size_t workers) {
   Users::Draft draft(RandomKey());
   std::string error;
@@ -104,7 +95,7 @@ void RunClients(const TestGateway& gateway, std::uint64_t seed, const std::atomi
   const UdpPeer udp_target;
   const auto logged_in = [&] {
     Peer client = gateway.Client();
-    client.Send(Login("right"));
+    client.Send(LoginOf("alice", "right"));
     if (client.Receive(4) != kLoginAccepted) throw std::runtime_error("the login was not accepted");
     return client;
   };
@@ -129,7 +120,7 @@ void RunClients(const TestGateway& gateway, std::uint64_t seed, const std::atomi
       }
       case 2: {  // wrong password
         const Peer client = gateway.Client();
-        client.Send(Login("wrong"));
+        client.Send(LoginOf("alice", "wrong"));
         client.ReceiveToClose();
         break;
       }
@@ -272,7 +263,7 @@ TEST_CASE("survey: a row says who asked for what, and how much has been moved") 
   const TestGateway gateway(settings);
   const TargetListener listener;
   const Peer client = gateway.Client();
-  client.Send(Login("right") + ConnectRequest("Target.example", listener.at().port));
+  client.Send(LoginOf("alice", "right") + ConnectRequest("Target.example", listener.at().port));
   const Peer target = listener.Accept();
   client.Receive(4 + 10);
   client.Send("12345");

@@ -7,15 +7,18 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/address.h"
+#include "test/support/start.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 using Verdict = Backoff::Verdict;
 
-const TimePoint kStart = TimePoint{} + 1h;
+using test::kStart;
 
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+using test::Ip;
 
 IpAddress Numbered(std::uint32_t number) {
   const std::array<std::uint8_t, 4> bytes = {10, static_cast<std::uint8_t>(number >> 16),

@@ -18,13 +18,15 @@
 #include "penstock/base/digest.h"
 #include "penstock/base/limits.h"
 #include "penstock/os/random.h"
+#include "test/support/address.h"
+#include "test/support/start.h"
 
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 
-const TimePoint kStart = TimePoint{} + 1h;
+using test::kStart;
 
 // The hash of "open-sesame", at low cost.
 const std::string kHash = "$y$j75$9OYLlxXeEK6sBVotPlSEZ/$K8w0WmUC4LRXM.3RANSg6ao7cGVus8kV2osQYaWnBJ.";
@@ -32,7 +34,7 @@ const std::string kOtherHash = "$2b$04$58iUCgdRsqHdCxR3ONb2e.ha7dzucVOuShZIl1UQO
 // The hash of "open-sesame", at the usual cost.
 const std::string kSlowHash = "$y$j9T$as3cP3NJxFYs2SoMt26Ks1$Y3LR8shBDVYegOngQ73nywcoItP4c6RnZ.CdLLlXD5.";
 
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+using test::Ip;
 
 std::shared_ptr<const Users> Table(std::string_view text) {
   static const DigestKey kKey = RandomKey();  // one for all tables, as the program has it

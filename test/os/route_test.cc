@@ -13,12 +13,13 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/address.h"
 #include "test/support/network.h"
 
 namespace penstock {
 namespace {
 
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+using test::Ip;
 
 // A message of the kernel: a header and what follows.
 template <class Payload>

@@ -5,12 +5,14 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/start.h"
+
 namespace penstock {
 namespace {
 
 using std::chrono::milliseconds;
 
-const TimePoint kStart{std::chrono::hours(1)};
+using test::kStart;
 
 TimePoint After(int ms) { return kStart + milliseconds(ms); }
 

@@ -18,6 +18,7 @@
 #include "penstock/os/random.h"
 #include "penstock/policy/meter.h"
 #include "test/support/sockets.h"
+#include "test/support/start.h"
 #include "test/support/time_zone.h"
 
 namespace penstock {
@@ -26,9 +27,9 @@ namespace {
 using std::chrono::milliseconds;
 using unit::Ip;
 
-const TimePoint kStart = TimePoint(std::chrono::hours(1));
+using test::kStart;
 constexpr milliseconds kDay{1'790'000'000'000};
-const IpAddress kClient = *IpAddress::Parse("192.0.2.7");
+const IpAddress kClientOfUser = *IpAddress::Parse("192.0.2.7");
 
 UserRow RowOf(const Accounts& accounts, std::string_view user) {
   for (UserRow& row : accounts.List()) {
@@ -39,14 +40,14 @@ UserRow RowOf(const Accounts& accounts, std::string_view user) {
 
 TEST_CASE("accounts: a user has one account, whose address does not change") {
   Accounts accounts;
-  Account* const alice = accounts.Admit("alice", 0, kClient, kDay).account;
+  Account* const alice = accounts.Admit("alice", 0, kClientOfUser, kDay).account;
   REQUIRE(alice != nullptr);
-  Account* const nul = accounts.Admit(std::string_view("alice\0", 6), 0, kClient, kDay).account;
+  Account* const nul = accounts.Admit(std::string_view("alice\0", 6), 0, kClientOfUser, kDay).account;
   for (int i = 0; i < 1'000; ++i) {
-    REQUIRE(accounts.Admit("user" + std::to_string(i), 0, kClient, kDay).account != nullptr);
+    REQUIRE(accounts.Admit("user" + std::to_string(i), 0, kClientOfUser, kDay).account != nullptr);
   }
-  CHECK(accounts.Admit("alice", 0, kClient, kDay).account == alice);
-  CHECK(accounts.Admit("Alice", 0, kClient, kDay).account != alice);
+  CHECK(accounts.Admit("alice", 0, kClientOfUser, kDay).account == alice);
+  CHECK(accounts.Admit("Alice", 0, kClientOfUser, kDay).account != alice);
   CHECK(nul != alice);
 }
 
@@ -54,7 +55,7 @@ TEST_CASE("accounts: a user has as many sessions as the limit, and a changed lim
   Accounts accounts;
   Account* account = nullptr;
   const auto admits = [&](std::uint32_t max) {
-    const auto admitted = accounts.Admit("alice", max, kClient, kDay);
+    const auto admitted = accounts.Admit("alice", max, kClientOfUser, kDay);
     CHECK((admitted.refusal == UserRefusal::kSessions) == (admitted.account == nullptr));
     if (admitted.account != nullptr) account = admitted.account;
     return admitted.account != nullptr;
@@ -65,7 +66,7 @@ TEST_CASE("accounts: a user has as many sessions as the limit, and a changed lim
   CHECK(admits(0));  // no limit, but counted
   CHECK(admits(4));
   CHECK_FALSE(admits(2));
-  for (int i = 0; i < 3; ++i) accounts.Release(*account, kClient, kDay);
+  for (int i = 0; i < 3; ++i) accounts.Release(*account, kClientOfUser, kDay);
   CHECK(admits(2));
   CHECK_FALSE(admits(2));
 }
@@ -74,14 +75,14 @@ TEST_CASE("accounts: an account stays when its sessions have ended, and remember
   Accounts accounts;
   accounts.NoteFailedLogin("alice", kDay);
   accounts.NoteFailedLogin("", kDay);  // somebody who is not configured
-  Account& alice = *accounts.Admit("alice", 0, kClient, kDay + milliseconds(1)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, kDay + milliseconds(1)).account;
   accounts.Admit("alice", 0, Ip("2001:db8::1"), kDay + milliseconds(2));
   accounts.Admit("alice", 0, Ip("2001:db8::2"), kDay + milliseconds(3));  // of the same /64
   CHECK(RowOf(accounts, "alice").clients == 2);
   CHECK(RowOf(accounts, "alice").sessions == 3);
   accounts.Add(alice, {.bytes = {10, 20}, .datagrams = {1, 2}});
   accounts.Add(alice, {.bytes = {1, 2}, .datagrams = {}});
-  accounts.Release(alice, kClient, kDay + milliseconds(4));
+  accounts.Release(alice, kClientOfUser, kDay + milliseconds(4));
   CHECK(RowOf(accounts, "alice").clients == 1);
   accounts.Release(alice, Ip("2001:db8::1"), kDay + milliseconds(5));
   accounts.Release(alice, Ip("2001:db8::1"), kDay + milliseconds(6));
@@ -108,7 +109,7 @@ TEST_CASE("accounts: an account that was kept goes on from there") {
   accounts.Restore(kept, kDay);
   CHECK_FALSE(accounts.TakeChanged());
   CHECK(RowOf(accounts, "alice").kept == kept);
-  Account& alice = *accounts.Admit("alice", 1, kClient, kDay + milliseconds(8)).account;
+  Account& alice = *accounts.Admit("alice", 1, kClientOfUser, kDay + milliseconds(8)).account;
   CHECK(accounts.TakeChanged());
   CHECK_FALSE(accounts.TakeChanged());
   accounts.Add(alice, {});
@@ -140,8 +141,8 @@ milliseconds Monday(int hours, int minutes = 0) {
 }
 
 UserRefusal RefusalOf(Accounts& accounts, std::string_view user, milliseconds at) {
-  const auto admitted = accounts.Admit(user, 0, kClient, at);
-  if (admitted.account != nullptr) accounts.Release(*admitted.account, kClient, at);
+  const auto admitted = accounts.Admit(user, 0, kClientOfUser, at);
+  if (admitted.account != nullptr) accounts.Release(*admitted.account, kClientOfUser, at);
   return admitted.refusal;
 }
 
@@ -150,7 +151,7 @@ TEST_CASE("accounts: a quota refuses its user until the period ends, and ends wh
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\nbob:{plain}x\n  quota none\n"), Limit("quota", "1k per day"), Monday(12));
   CHECK(accounts.watched());
-  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   QuotaLease lease(alice.quota());
   REQUIRE(lease.Available() == 1'000);
   lease.Charge(999);
@@ -184,7 +185,7 @@ TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is use
   const auto users = UsersOf("alice:{plain}x\n");
   const auto configure = [&](std::string_view quota) { accounts.Configure(users, Limit("quota", quota), Monday(12)); };
   configure("1k per month");
-  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   QuotaLease lease(alice.quota());
   REQUIRE(lease.Available() == 1'000);
   lease.Charge(600);
@@ -209,7 +210,7 @@ TEST_CASE("accounts: the limits of a user whom a reload removes are watched, and
   const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
-  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
   CHECK(accounts.watched());
   QuotaLease lease(alice.quota());
@@ -224,9 +225,9 @@ TEST_CASE("accounts: a removed user whom a worker with the policy before still a
   const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
-  accounts.Release(*accounts.Admit("alice", 0, kClient, Monday(12)).account, kClient, Monday(12));
+  accounts.Release(*accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account, kClientOfUser, Monday(12));
   accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
-  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   CHECK(accounts.watched());
   QuotaLease lease(alice.quota());
   REQUIRE(lease.Available() == 1'000);
@@ -265,7 +266,7 @@ TEST_CASE("accounts: a number in a damaged file that no quota can reach neither 
     }
     CHECK(RefusalOf(accounts, "alice", Monday(12)) == UserRefusal::kQuota);
     CHECK(RowOf(accounts, "alice").kept.quota_used > 1'000);
-    Account* const bob = accounts.Admit("bob", 0, kClient, Monday(12)).account;
+    Account* const bob = accounts.Admit("bob", 0, kClientOfUser, Monday(12)).account;
     REQUIRE(bob != nullptr);
     QuotaLease lease(bob->quota());
     REQUIRE(lease.Available() > 0);
@@ -282,7 +283,7 @@ TEST_CASE("accounts: a clock that leaps ahead begins one period, and one that is
   const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n"), Limit("quota", "1k per day"), Monday(12));
-  Account& alice = *accounts.Admit("alice", 0, kClient, Monday(12)).account;
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   QuotaLease lease(alice.quota());
   const auto use = [&](std::size_t bytes) {
     REQUIRE(lease.Available() >= bytes);
@@ -331,7 +332,7 @@ TEST_CASE("accounts: a user who has expired, or is not served at this hour, is r
   accounts.Configure(users, {}, Monday(8));
   CHECK(RefusalOf(accounts, "alice", Monday(8)) == UserRefusal::kNone);
   CHECK(RefusalOf(accounts, "carol", Monday(8)) == UserRefusal::kHours);
-  Account& bob = *accounts.Admit("bob", 0, kClient, Monday(8)).account;
+  Account& bob = *accounts.Admit("bob", 0, kClientOfUser, Monday(8)).account;
   accounts.Watch(Monday(17, 59));
   CHECK(bob.refusal() == UserRefusal::kNone);
   CHECK(accounts.endings() == 0);
@@ -349,14 +350,14 @@ TEST_CASE("accounts: max-clients counts clients, not sessions, and one that leav
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n max-clients 2\n"), {}, kDay);
   CHECK_FALSE(accounts.watched());
-  Account& alice = *accounts.Admit("alice", 0, kClient, kDay).account;
-  CHECK(accounts.Admit("alice", 0, kClient, kDay).account == &alice);
+  Account& alice = *accounts.Admit("alice", 0, kClientOfUser, kDay).account;
+  CHECK(accounts.Admit("alice", 0, kClientOfUser, kDay).account == &alice);
   CHECK(accounts.Admit("alice", 0, Ip("2001:db8::1"), kDay).account == &alice);
   CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).refusal == UserRefusal::kClients);
   CHECK(accounts.Admit("alice", 0, Ip("2001:db8::2"), kDay).account == &alice);
-  accounts.Release(alice, kClient, kDay);
+  accounts.Release(alice, kClientOfUser, kDay);
   CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).refusal == UserRefusal::kClients);
-  accounts.Release(alice, kClient, kDay);
+  accounts.Release(alice, kClientOfUser, kDay);
   CHECK(accounts.Admit("alice", 0, Ip("192.0.2.8"), kDay).account == &alice);
 }
 
@@ -365,7 +366,7 @@ TEST_CASE("accounts: the list has the configured users who were never seen, with
   Accounts accounts;
   accounts.Configure(UsersOf("zoe:{plain}x\nbob:{plain}x\n quota 5G per week\n"), Limit("max-clients", "3"),
                      Monday(12));
-  accounts.Admit("bob", 0, kClient, Monday(12));
+  accounts.Admit("bob", 0, kClientOfUser, Monday(12));
   accounts.Configure(UsersOf("zoe:{plain}x\namy:{plain}x\n"), {}, Monday(12));
   const auto rows = accounts.ListAll(Monday(12));
   REQUIRE(rows.size() == 3);
@@ -381,7 +382,7 @@ TEST_CASE("accounts: the parts of a list are together the list") {
   std::string text;
   for (int i = 0; i < 700; ++i) text += "user" + std::to_string(i) + ":{plain}x\n";
   accounts.Configure(UsersOf(text), {}, kDay);
-  for (int i = 0; i < 700; i += 2) accounts.Admit("user" + std::to_string(i), 0, kClient, kDay);
+  for (int i = 0; i < 700; i += 2) accounts.Admit("user" + std::to_string(i), 0, kClientOfUser, kDay);
   accounts.NoteFailedLogin("", kDay);
   for (const std::size_t limit : {std::size_t{1}, std::size_t{7}, std::size_t{700}, std::size_t{701}}) {
     CAPTURE(limit);
@@ -459,11 +460,11 @@ TEST_CASE("accounts: many threads at once never admit too many") {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 5'000; ++i) {
-        Account* const account = accounts.Admit("alice", 2, kClient, kDay).account;
+        Account* const account = accounts.Admit("alice", 2, kClientOfUser, kDay).account;
         if (account == nullptr) continue;
         if (++in > 2) too_many = true;
         --in;
-        accounts.Release(*account, kClient, kDay);
+        accounts.Release(*account, kClientOfUser, kDay);
       }
     });
   }
@@ -475,9 +476,9 @@ TEST_CASE("accounts: many threads at once never admit too many") {
 TEST_CASE("meters: an account hears of bytes at the next settling, and at once when the session ends") {
   Accounts accounts;
   Meters meters(accounts);
-  Meter* const meter = meters.Admit("alice", 0, kClient).meter;
+  Meter* const meter = meters.Admit("alice", 0, kClientOfUser).meter;
   REQUIRE(meter != nullptr);
-  CHECK(meters.Admit("alice", 0, kClient).meter == meter);
+  CHECK(meters.Admit("alice", 0, kClientOfUser).meter == meter);
   CHECK_FALSE(meters.next().has_value());
 
   meters.Count(*meter, {.bytes = {5, 0}, .datagrams = {}}, kStart);
@@ -490,10 +491,10 @@ TEST_CASE("meters: an account hears of bytes at the next settling, and at once w
   CHECK_FALSE(meters.next().has_value());
 
   meters.Count(*meter, {.bytes = {1, 0}, .datagrams = {}}, kStart);
-  meters.Release(*meter, kClient, kStart);
+  meters.Release(*meter, kClientOfUser, kStart);
   CHECK(RowOf(accounts, "alice").kept.usage.bytes.up == 6);
   CHECK(RowOf(accounts, "alice").sessions == 1);
-  meters.Release(*meter, kClient, kStart);
+  meters.Release(*meter, kClientOfUser, kStart);
   meters.SettleDue(kStart + kSettleInterval);
   CHECK_FALSE(meters.next().has_value());
   CHECK(RowOf(accounts, "alice").kept.usage == Usage{.bytes = {6, 7}, .datagrams = {0, 1}});
@@ -502,12 +503,12 @@ TEST_CASE("meters: an account hears of bytes at the next settling, and at once w
 TEST_CASE("meters: a user who comes back before the settling keeps his meter") {
   Accounts accounts;
   Meters meters(accounts);
-  Meter* const meter = meters.Admit("alice", 0, kClient).meter;
-  meters.Release(*meter, kClient, kStart);
-  CHECK(meters.Admit("alice", 0, kClient).meter == meter);
+  Meter* const meter = meters.Admit("alice", 0, kClientOfUser).meter;
+  meters.Release(*meter, kClientOfUser, kStart);
+  CHECK(meters.Admit("alice", 0, kClientOfUser).meter == meter);
   meters.SettleDue(kStart + kSettleInterval);
   meters.Count(*meter, {.bytes = {3, 0}, .datagrams = {}}, kStart);
-  meters.Release(*meter, kClient, kStart);
+  meters.Release(*meter, kClientOfUser, kStart);
   CHECK(RowOf(accounts, "alice").kept.usage.bytes.up == 3);
 }
 

@@ -10,12 +10,13 @@
 
 #include "penstock/base/prefix.h"
 #include "penstock/os/socket.h"
+#include "test/support/address.h"
 #include "test/support/network.h"
 
 namespace penstock {
 namespace {
 
-IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
+using test::Ip;
 
 const std::string_view kPublic[] = {
     "1.1.1.1",

@@ -7,15 +7,19 @@
 
 #include <doctest/doctest.h>
 
+#include "test/support/address.h"
+#include "test/support/start.h"
+
 namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
 
-const TimePoint kStart{std::chrono::hours(1)};
+using test::Ip;
+using test::kStart;
+
 constexpr DigestKey kKey{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
 const IpAddress kClient = Ip("192.0.2.1");
 const IpAddress kOther = Ip("192.0.2.2");
 

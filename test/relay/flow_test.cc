@@ -27,14 +27,14 @@ constexpr Events kReadable{.readable = true};
 constexpr Events kWritable{.writable = true};
 
 // One flow: what `giver` sends can be read from `source`, and what is written to `sink` arrives at `taker`.
-struct Rig {
-  explicit Rig(int in_bytes = 0, int out_bytes = 0, std::size_t pending_buffers_max = 8, bool sink_delays = false)
+struct FlowRig {
+  explicit FlowRig(int in_bytes = 0, int out_bytes = 0, std::size_t pending_buffers_max = 8, bool sink_delays = false)
       : tools(pending_buffers_max), in(TcpPair(in_bytes)), out(TcpPair(out_bytes)), flow(sink_delays) {
     REQUIRE(poller.Add(source(), {0, {}}));
     REQUIRE(poller.Add(sink(), {1, {}}));
     Look();
   }
-  ~Rig() { flow.Release(tools.All()); }
+  ~FlowRig() { flow.Release(tools.All()); }
 
   int source() const { return in.near.get(); }
   int sink() const { return out.near.get(); }
@@ -120,7 +120,7 @@ struct Rig {
 };
 
 TEST_CASE("flow: messages are passed on in order, each byte once") {
-  Rig rig;
+  FlowRig rig;
   std::string all;
   for (int i = 0; i < 50; ++i) {
     const std::string message = Pattern(static_cast<std::size_t>(1 + i * i));
@@ -138,7 +138,7 @@ TEST_CASE("flow: messages are passed on in order, each byte once") {
 }
 
 TEST_CASE("flow: after a short read the end that an edge has reported is not read") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(unit::SendSome(rig.giver().get(), "last") == 4);
   unit::WaitUntilArrived(rig.giver());
   // The source has not ended: a read for the end would return EAGAIN, and the flow would stay open.
@@ -149,7 +149,7 @@ TEST_CASE("flow: after a short read the end that an edge has reported is not rea
 }
 
 TEST_CASE("flow: a sink that delays small segments gets TCP_NODELAY before the second send") {
-  Rig rig(0, 0, 8, true);
+  FlowRig rig(0, 0, 8, true);
   const auto delays = [&] {
     int no_delay = 0;
     socklen_t size = sizeof no_delay;
@@ -168,7 +168,7 @@ TEST_CASE("flow: a sink that delays small segments gets TCP_NODELAY before the s
 TEST_CASE("flow: a large transfer is passed on whole") {
   for (const int buffer : {kNarrow, 0, kWide}) {
     CAPTURE(buffer);
-    Rig rig(buffer, buffer);
+    FlowRig rig(buffer, buffer);
     const std::string much = Pattern(buffer == kNarrow ? 300'000 : 6'000'000);
     std::size_t sent = 0;
     std::string got = unit::Collect(
@@ -188,7 +188,7 @@ TEST_CASE("flow: a large transfer is passed on whole") {
 }
 
 TEST_CASE("flow: without an edge nothing is read") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("abc")).bytes == 3);
   unit::WaitUntilArrived(rig.giver());
   rig.Step();  // no event was passed to the flow
@@ -198,7 +198,7 @@ TEST_CASE("flow: without an edge nothing is read") {
 }
 
 TEST_CASE("flow: a short read clears the latch, so later bytes need a new edge") {
-  Rig rig;
+  FlowRig rig;
   rig.Pass("abc");
   REQUIRE(Send(rig.giver().get(), Bytes("def")).bytes == 3);
   unit::WaitUntilArrived(rig.giver());
@@ -209,7 +209,7 @@ TEST_CASE("flow: a short read clears the latch, so later bytes need a new edge")
 }
 
 TEST_CASE("flow: a latch that is wrongly true is harmless") {
-  Rig rig(kWide, kNarrow);
+  FlowRig rig(kWide, kNarrow);
   rig.flow.OnSource(kReadable);
   rig.Step();
   CHECK(rig.flow.open());
@@ -226,7 +226,7 @@ TEST_CASE("flow: a latch that is wrongly true is harmless") {
 }
 
 TEST_CASE("flow: bytes and an end in one event are read to the end in one turn") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
   rig.Turn();
@@ -235,7 +235,7 @@ TEST_CASE("flow: bytes and an end in one event are read to the end in one turn")
 }
 
 TEST_CASE("flow: an end whose event follows that of the bytes ends the flow then") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
   rig.flow.OnSource(kReadable);  // the event of the bytes alone
@@ -249,13 +249,13 @@ TEST_CASE("flow: an end whose event follows that of the bytes ends the flow then
 TEST_CASE("flow: an end without bytes ends the flow, whether it copies, splices or peeks") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig;
+    FlowRig rig;
     if (bulk) rig.MakeBulk();
     rig.Finish();
     rig.Turn();
     CHECK(rig.flow.state() == FlowState::kEnded);
   }
-  Rig peeking(0, 0, 0);
+  FlowRig peeking(0, 0, 0);
   peeking.Finish();
   peeking.Turn();
   CHECK(peeking.flow.state() == FlowState::kEnded);
@@ -264,7 +264,7 @@ TEST_CASE("flow: an end without bytes ends the flow, whether it copies, splices 
 TEST_CASE("flow: bytes that a full sink does not take are held, and no more are read until they are sent") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kNarrow);
+    FlowRig rig(kWide, kNarrow);
     if (bulk) rig.MakeBulk();
     const std::uint64_t before = rig.flow.bytes();
     const std::string sent = rig.FillUntilHeld();
@@ -287,7 +287,7 @@ TEST_CASE("flow: bytes that a full sink does not take are held, and no more are 
 TEST_CASE("flow: it ends only once the sink has taken everything") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kNarrow);
+    FlowRig rig(kWide, kNarrow);
     if (bulk) rig.MakeBulk();
     const std::string sent = rig.FillUntilHeld();
     rig.Finish();
@@ -300,7 +300,7 @@ TEST_CASE("flow: it ends only once the sink has taken everything") {
 
 TEST_CASE("flow: full copies in a row make it splice; with short copies between them it copies") {
   SUBCASE("two full copies") {
-    Rig rig(kWide, kWide);
+    FlowRig rig(kWide, kWide);
     const std::string much = Pattern(2 * kCopyBytes);
     REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
     unit::WaitUntilArrived(rig.giver());
@@ -311,7 +311,7 @@ TEST_CASE("flow: full copies in a row make it splice; with short copies between 
     CHECK(rig.IsBulk());
   }
   SUBCASE("full and short copies alternate") {
-    Rig rig(kWide, kWide);
+    FlowRig rig(kWide, kWide);
     for (int i = 0; i < 4; ++i) {
       rig.Pass(Pattern(kCopyBytes + 1));
       rig.Take(kCopyBytes + 1);
@@ -322,7 +322,7 @@ TEST_CASE("flow: full copies in a row make it splice; with short copies between 
 
 TEST_CASE("flow: a run of small splices makes it copy again; a large splice ends the run") {
   SUBCASE("eight small splices") {
-    Rig rig(kWide, kWide);
+    FlowRig rig(kWide, kWide);
     rig.MakeBulk();
     for (int i = 0; i < 8; ++i) {
       rig.Pass("small");
@@ -333,7 +333,7 @@ TEST_CASE("flow: a run of small splices makes it copy again; a large splice ends
     CHECK(rig.tools.pipes.idle() == 1);
   }
   SUBCASE("seven small splices, a large one, and seven small ones") {
-    Rig rig(kWide, kWide);
+    FlowRig rig(kWide, kWide);
     rig.MakeBulk();
     for (int i = 0; i < 15; ++i) {
       const std::string message = Pattern(i == 7 ? kCopyBytes : 5);
@@ -345,7 +345,7 @@ TEST_CASE("flow: a run of small splices makes it copy again; a large splice ends
 }
 
 TEST_CASE("flow: a pipe is lent only while bytes are inside") {
-  Rig rig(kWide, kWide);
+  FlowRig rig(kWide, kWide);
   rig.MakeBulk();
   rig.Pass(Pattern(100'000));
   CHECK(rig.tools.pipes.lent() == 0);
@@ -355,7 +355,7 @@ TEST_CASE("flow: a pipe is lent only while bytes are inside") {
 }
 
 TEST_CASE("flow: without a pipe it copies, and counts the missing pipe") {
-  Rig rig(kWide, kWide);
+  FlowRig rig(kWide, kWide);
   rig.MakeBulk();
   const std::string much = Pattern(500'000);
   REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
@@ -375,7 +375,7 @@ TEST_CASE("flow: without a pipe it copies, and counts the missing pipe") {
 }
 
 TEST_CASE("flow: without pending buffers it takes from the source only what the sink has taken") {
-  Rig rig(kNarrow, kNarrow, 0);
+  FlowRig rig(kNarrow, kNarrow, 0);
   const std::string much = Pattern(200'000);
   std::size_t sent = 0;
   REQUIRE(WaitUntil([&] {  // until no more bytes move
@@ -404,7 +404,7 @@ TEST_CASE("flow: without pending buffers it takes from the source only what the 
 }
 
 TEST_CASE("flow: without pending buffers a reset still follows the bytes before it") {
-  Rig rig(0, 0, 0);
+  FlowRig rig(0, 0, 0);
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Break();
   CHECK(rig.TakeAll() == "last words");
@@ -414,7 +414,7 @@ TEST_CASE("flow: without pending buffers a reset still follows the bytes before 
 TEST_CASE("flow: after a reset of the source it is broken once the sink has taken the earlier bytes") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kNarrow);
+    FlowRig rig(kWide, kNarrow);
     if (bulk) rig.MakeBulk();
     const std::string sent = rig.FillUntilHeld();
     rig.Break();
@@ -428,7 +428,7 @@ TEST_CASE("flow: after a reset of the source it is broken once the sink has take
 TEST_CASE("flow: after a few bytes and a reset of the source it is broken in the same turn") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig;
+    FlowRig rig;
     if (bulk) rig.MakeBulk();
     REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
     rig.Break();
@@ -441,7 +441,7 @@ TEST_CASE("flow: after a few bytes and a reset of the source it is broken in the
 TEST_CASE("flow: a broken sink abandons it, and what was lent is returned") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kNarrow);
+    FlowRig rig(kWide, kNarrow);
     if (bulk) rig.MakeBulk();
     const std::size_t idle = rig.tools.pipes.idle();
     rig.FillUntilHeld();
@@ -461,7 +461,7 @@ TEST_CASE("flow: a broken sink abandons it, and what was lent is returned") {
 
 TEST_CASE("flow: an idle sink that breaks abandons it at the next bytes") {
   for (const std::size_t pending_buffers : {8U, 0U}) {
-    Rig rig(0, 0, pending_buffers);
+    FlowRig rig(0, 0, pending_buffers);
     unit::Reset(rig.taker());
     REQUIRE(WaitFor(rig.sink(), POLLHUP));
     rig.Pass("nobody reads this");
@@ -470,13 +470,13 @@ TEST_CASE("flow: an idle sink that breaks abandons it at the next bytes") {
 }
 
 TEST_CASE("flow: Abandon drops what it holds, and does not change a final state") {
-  Rig rig(kWide, kNarrow);
+  FlowRig rig(kWide, kNarrow);
   rig.FillUntilHeld();
   rig.flow.Abandon(rig.tools.All());
   CHECK(rig.flow.state() == FlowState::kAbandoned);
   CHECK(rig.tools.pending_buffers.lent() + rig.tools.pipes.lent() == 0);
 
-  Rig ended;
+  FlowRig ended;
   ended.Finish();
   ended.Turn();
   ended.flow.Abandon(ended.tools.All());
@@ -484,7 +484,7 @@ TEST_CASE("flow: Abandon drops what it holds, and does not change a final state"
 }
 
 TEST_CASE("flow: Release returns what it holds; a pipe with bytes inside is closed") {
-  Rig rig(kWide, kNarrow);
+  FlowRig rig(kWide, kNarrow);
   rig.MakeBulk();
   rig.FillUntilHeld();
   REQUIRE(rig.tools.pipes.lent() == 1);
@@ -496,7 +496,7 @@ TEST_CASE("flow: Release returns what it holds; a pipe with bytes inside is clos
 
 TEST_CASE("flow: a turn moves its quantum and reports that it is unfinished" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
-  Rig rig(kWide, kWide);
+  FlowRig rig(kWide, kWide);
   const std::string much = Pattern(2 * kTurnBytes + 100'000);
   REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
   REQUIRE(WaitUntil([&] { return unit::Readable(rig.source()) == much.size(); }));
@@ -515,7 +515,7 @@ TEST_CASE("flow: a turn moves its quantum and reports that it is unfinished" *
 }
 
 TEST_CASE("flow: early bytes are sent first") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(Send(rig.giver().get(), Bytes(" then the rest")).bytes == 14);
   unit::WaitUntilArrived(rig.giver());
   REQUIRE(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
@@ -524,7 +524,7 @@ TEST_CASE("flow: early bytes are sent first") {
 }
 
 TEST_CASE("flow: early bytes that the sink does not take yet are held") {
-  Rig rig(kWide, kNarrow);
+  FlowRig rig(kWide, kNarrow);
   std::string filler = Pattern(kWide);
   filler.resize(unit::SendSome(rig.sink(), filler));
   const std::string early = Pattern(kHandshakeBytes);
@@ -536,7 +536,7 @@ TEST_CASE("flow: early bytes that the sink does not take yet are held") {
 }
 
 TEST_CASE("flow: early bytes need a pending buffer only if the sink does not take them") {
-  Rig rig(0, kNarrow, 0);
+  FlowRig rig(0, kNarrow, 0);
   CHECK(rig.flow.SendEarly(rig.sink(), {}, rig.tools.All()));
   CHECK(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
   CHECK(rig.flow.bytes() == 5);
@@ -548,7 +548,7 @@ TEST_CASE("flow: early bytes need a pending buffer only if the sink does not tak
 }
 
 TEST_CASE("flow: early bytes for a broken sink abandon it") {
-  Rig rig;
+  FlowRig rig;
   unit::Reset(rig.taker());
   REQUIRE(WaitFor(rig.sink(), POLLHUP));
   CHECK(rig.flow.SendEarly(rig.sink(), Bytes("early"), rig.tools.All()));
@@ -556,7 +556,7 @@ TEST_CASE("flow: early bytes for a broken sink abandon it") {
 }
 
 TEST_CASE("flow: after OnSourceBroken an end of the source counts as a reset") {
-  Rig rig;
+  FlowRig rig;
   REQUIRE(Send(rig.giver().get(), Bytes("last words")).bytes == 10);
   rig.Finish();
   rig.flow.OnSourceBroken();
@@ -568,7 +568,7 @@ TEST_CASE("flow: after OnSourceBroken an end of the source counts as a reset") {
 TEST_CASE("flow: an urgent byte is a byte of the stream, in its place") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kWide);
+    FlowRig rig(kWide, kWide);
     if (bulk) rig.MakeBulk();
     for (int i = 0; i < 3; ++i) {
       rig.Pass("ab");
@@ -585,7 +585,7 @@ TEST_CASE("flow: an urgent byte is a byte of the stream, in its place") {
 }
 
 TEST_CASE("flow: bytes behind an urgent byte are not lost if the end arrives before its edge is passed on") {
-  Rig rig(kWide, kWide);
+  FlowRig rig(kWide, kWide);
   rig.MakeBulk();
   const std::string before = Pattern(100'000);
   REQUIRE(unit::SendSome(rig.giver().get(), before) == before.size());
@@ -601,7 +601,7 @@ TEST_CASE("flow: bytes behind an urgent byte are not lost if the end arrives bef
 
 TEST_CASE("flow: bytes around an urgent byte keep their order in one read") {
   for (const std::size_t pending_buffers : {8U, 0U}) {
-    Rig rig(0, 0, pending_buffers);
+    FlowRig rig(0, 0, pending_buffers);
     REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
     REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
     REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);
@@ -615,8 +615,9 @@ TEST_CASE("flow: bytes around an urgent byte keep their order in one read") {
 enum class Taking { kCopy, kSplice, kPeek };
 constexpr Taking kTakings[] = {Taking::kCopy, Taking::kSplice, Taking::kPeek};
 
-struct LimitedRig : Rig {
-  explicit LimitedRig(Taking taking, int out_bytes = kWide) : Rig(kWide, out_bytes, taking == Taking::kPeek ? 0 : 8) {
+struct LimitedFlowRig : FlowRig {
+  explicit LimitedFlowRig(Taking taking, int out_bytes = kWide)
+      : FlowRig(kWide, out_bytes, taking == Taking::kPeek ? 0 : 8) {
     if (taking == Taking::kSplice) MakeBulk();
     before = flow.bytes();
   }
@@ -635,7 +636,7 @@ TEST_CASE("flow: no more is read than the allowance, and what is left needs no e
     for (const std::size_t allowance : {1U, 7U, 100U, 4096U, 16384U, 20000U}) {
       CAPTURE(static_cast<int>(taking));
       CAPTURE(allowance);
-      LimitedRig rig(taking);
+      LimitedFlowRig rig(taking);
       const std::string message = Pattern(std::min<std::size_t>(10 * allowance + 3, 100'000));
       rig.Send(message);
       std::size_t taken = 0;
@@ -657,7 +658,7 @@ TEST_CASE("flow: no more is read than the allowance, and what is left needs no e
 TEST_CASE("flow: with an allowance of 0 nothing is read and nothing is lost") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
-    LimitedRig rig(taking);
+    LimitedFlowRig rig(taking);
     CHECK(rig.Step(0) == 0);
     CHECK_FALSE(rig.flow.unfinished());  // there are no bytes
     rig.Send("message");
@@ -675,7 +676,7 @@ TEST_CASE("flow: with an allowance of 0 nothing is read and nothing is lost") {
 TEST_CASE("flow: a read of exactly the allowance does not prove the source empty") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
-    LimitedRig rig(taking);
+    LimitedFlowRig rig(taking);
     rig.Send("message");
     CHECK(rig.Step(7) == 7);
     CHECK(rig.flow.unfinished());  // there may be more
@@ -693,7 +694,7 @@ TEST_CASE("flow: an end or a reset keeps its place behind bytes that the allowan
     for (const bool broken : {false, true}) {
       CAPTURE(static_cast<int>(taking));
       CAPTURE(broken);
-      LimitedRig rig(taking);
+      LimitedFlowRig rig(taking);
       rig.Send("last words");
       broken ? rig.Break() : rig.Finish();
       rig.Look();
@@ -717,7 +718,7 @@ TEST_CASE("flow: an end or a reset keeps its place behind bytes that the allowan
 TEST_CASE("flow: held bytes are already counted and are sent with an allowance of 0") {
   for (const bool bulk : {false, true}) {
     CAPTURE(bulk);
-    Rig rig(kWide, kNarrow);
+    FlowRig rig(kWide, kNarrow);
     if (bulk) rig.MakeBulk();
     const std::string sent = rig.FillUntilHeld();
     const std::size_t unread = unit::Readable(rig.source());
@@ -737,7 +738,7 @@ TEST_CASE("flow: held bytes are already counted and are sent with an allowance o
 }
 
 TEST_CASE("flow: with a full sink it waits for the sink, not for an allowance") {
-  Rig rig(kWide, kNarrow);
+  FlowRig rig(kWide, kNarrow);
   rig.FillUntilHeld();
   rig.flow.OnSource(kReadable);
   CHECK_FALSE(rig.flow.wants_read());
@@ -747,7 +748,7 @@ TEST_CASE("flow: with a full sink it waits for the sink, not for an allowance") 
 
 TEST_CASE("flow: an allowance larger than the quantum does not make the turn longer" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
-  Rig rig(kWide, kWide);
+  FlowRig rig(kWide, kWide);
   const std::string much = Pattern(2 * kTurnBytes + 100'000);
   REQUIRE(unit::SendSome(rig.giver().get(), much) == much.size());
   REQUIRE(WaitUntil([&] { return unit::Readable(rig.source()) == much.size(); }));
@@ -758,14 +759,14 @@ TEST_CASE("flow: an allowance larger than the quantum does not make the turn lon
 }
 
 TEST_CASE("flow: under an allowance bulk is still spliced") {
-  LimitedRig rig(Taking::kSplice);
+  LimitedFlowRig rig(Taking::kSplice);
   const std::string message = Pattern(50'000);
   rig.Send(message);
   for (int i = 0; i < 20; ++i) CHECK(rig.Step(100) == 100);
   CHECK((rig.Take(message.size()) == message));
   CHECK(rig.IsBulk());
 
-  LimitedRig copying(Taking::kCopy);
+  LimitedFlowRig copying(Taking::kCopy);
   copying.Send(message);
   for (int i = 0; i < 2; ++i) CHECK(copying.Step(1500) == 1500);
   CHECK((copying.Take(message.size()) == message));
@@ -773,7 +774,7 @@ TEST_CASE("flow: under an allowance bulk is still spliced") {
 }
 
 TEST_CASE("flow: under an allowance small messages are copied, too") {
-  LimitedRig rig(Taking::kSplice);
+  LimitedFlowRig rig(Taking::kSplice);
   for (int i = 0; i < 8; ++i) {
     rig.Send("small");
     CHECK(rig.Step(1500) == 5);
@@ -785,7 +786,7 @@ TEST_CASE("flow: under an allowance small messages are copied, too") {
 TEST_CASE("flow: under an allowance an urgent byte is a byte of the stream, in its place") {
   for (const Taking taking : kTakings) {
     CAPTURE(static_cast<int>(taking));
-    LimitedRig rig(taking);
+    LimitedFlowRig rig(taking);
     REQUIRE(Send(rig.giver().get(), Bytes("ab")).bytes == 2);
     REQUIRE(::send(rig.giver().get(), "!", 1, MSG_OOB) == 1);
     REQUIRE(Send(rig.giver().get(), Bytes("cd")).bytes == 2);

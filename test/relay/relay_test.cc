@@ -24,14 +24,14 @@ using unit::WaitFor;
 using unit::WaitUntil;
 
 // A relay between a client and a target, both of which are the test's.
-struct Rig {
-  explicit Rig(int client_bytes = 0, int target_bytes = 0, std::string_view early = {})
+struct RelayRig {
+  explicit RelayRig(int client_bytes = 0, int target_bytes = 0, std::string_view early = {})
       : client_side(TcpPair(client_bytes)), target_side(TcpPair(target_bytes)) {
     REQUIRE(poller.Add(client_side.near.get(), {0, {}}));
     REQUIRE(poller.Add(target_side.near.get(), {1, {}}));
     REQUIRE(relay.Begin({.writable = true}, {.writable = true}, target_side.near.get(), Bytes(early), tools.All()));
   }
-  ~Rig() { relay.Release(tools.All()); }
+  ~RelayRig() { relay.Release(tools.All()); }
 
   Fd& client() { return client_side.far; }
   Fd& target() { return target_side.far; }
@@ -123,12 +123,12 @@ struct Sides {
   Fd& to;
   bool client;  // `from` is the client
 };
-Sides ClientFirst(Rig& rig) { return {rig.client(), rig.target(), true}; }
-Sides TargetFirst(Rig& rig) { return {rig.target(), rig.client(), false}; }
-constexpr Sides (*kBothWays[])(Rig&) = {ClientFirst, TargetFirst};
+Sides ClientFirst(RelayRig& rig) { return {rig.client(), rig.target(), true}; }
+Sides TargetFirst(RelayRig& rig) { return {rig.target(), rig.client(), false}; }
+constexpr Sides (*kBothWays[])(RelayRig&) = {ClientFirst, TargetFirst};
 
 TEST_CASE("relay: both directions work at the same time") {
-  Rig rig;
+  RelayRig rig;
   for (int i = 0; i < 10; ++i) {
     SendTo(rig.client(), "question " + std::to_string(i));
     CHECK(rig.Take(rig.target(), 10) == "question " + std::to_string(i));
@@ -144,7 +144,7 @@ TEST_CASE("relay: both directions work at the same time") {
 }
 
 TEST_CASE("relay: what the client sent behind its request arrives first and once") {
-  Rig rig(0, 0, "early ");
+  RelayRig rig(0, 0, "early ");
   SendTo(rig.client(), "and late");
   CHECK(rig.Take(rig.target(), 14) == "early and late");
   CHECK(rig.relay.bytes_up() == 14);
@@ -161,7 +161,7 @@ TEST_CASE("relay: it does not begin without a pending buffer for early bytes tha
 
 TEST_CASE("relay: a half-close leaves the other direction open") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "question");
@@ -185,7 +185,7 @@ TEST_CASE("relay: a half-close leaves the other direction open") {
 
 TEST_CASE("relay: the last bytes and the end that an edge reported with them leave in one segment") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "last");
@@ -199,7 +199,7 @@ TEST_CASE("relay: the last bytes and the end that an edge reported with them lea
 }
 
 TEST_CASE("relay: both sides may half-close at once, behind their last bytes") {
-  Rig rig;
+  RelayRig rig;
   SendTo(rig.client(), "question");
   SendTo(rig.target(), "answer");
   ShutdownSend(rig.client().get());
@@ -215,7 +215,7 @@ TEST_CASE("relay: both sides may half-close at once, behind their last bytes") {
 
 TEST_CASE("relay: a large transfer before a clean end arrives whole") {
   for (const auto way : kBothWays) {
-    Rig rig(kWide, kWide);
+    RelayRig rig(kWide, kWide);
     const Sides sides = way(rig);
     const std::string sent = rig.SendMuch(sides.from, Pattern(3'000'000));
     ShutdownSend(sides.from.get());
@@ -226,7 +226,7 @@ TEST_CASE("relay: a large transfer before a clean end arrives whole") {
 TEST_CASE("relay: the bytes of a side that resets are delivered, few or many, and no end") {
   for (const auto way : kBothWays) {
     for (const bool much : {false, true}) {
-      Rig rig(kWide, kWide);
+      RelayRig rig(kWide, kWide);
       const Sides sides = way(rig);
       CAPTURE(sides.client);
       CAPTURE(much);
@@ -247,9 +247,9 @@ TEST_CASE("relay: the bytes of a side that resets are delivered, few or many, an
 
 TEST_CASE("relay: the bytes of a side that resets are delivered to a slow reader") {
   for (const auto way : kBothWays) {
-    Rig probe;
+    RelayRig probe;
     const bool from_client = way(probe).client;
-    Rig rig(from_client ? kWide : kNarrow, from_client ? kNarrow : kWide);
+    RelayRig rig(from_client ? kWide : kNarrow, from_client ? kNarrow : kWide);
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     const std::string sent = rig.SendMuch(sides.from, Pattern(500'000));
@@ -266,9 +266,9 @@ TEST_CASE("relay: the bytes of a side that resets are delivered to a slow reader
 TEST_CASE("relay: a reset drops the bytes that were on their way to that side") {
   for (const auto way : kBothWays) {
     for (const bool bulk : {false, true}) {
-      Rig probe;
+      RelayRig probe;
       const bool from_client = way(probe).client;
-      Rig rig(from_client ? kNarrow : kWide, from_client ? kWide : kNarrow);
+      RelayRig rig(from_client ? kNarrow : kWide, from_client ? kWide : kNarrow);
       const Sides sides = way(rig);  // `from` resets while `to` sends
       CAPTURE(sides.client);
       rig.SendMuch(sides.to, Pattern(bulk ? 1'000'000 : 100'000));
@@ -284,7 +284,7 @@ TEST_CASE("relay: a reset drops the bytes that were on their way to that side") 
 
 TEST_CASE("relay: after a reset that a write finds first, the bytes before it are delivered, and no clean end") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "last words");
@@ -299,7 +299,7 @@ TEST_CASE("relay: after a reset that a write finds first, the bytes before it ar
 }
 
 TEST_CASE("relay: a target that answers, closes and then resets breaks the relay after its answer and its end") {
-  Rig rig;
+  RelayRig rig;
   SendTo(rig.client(), "question");
   CHECK(rig.Take(rig.target(), 8) == "question");
   SendTo(rig.target(), "answer");
@@ -315,7 +315,7 @@ TEST_CASE("relay: a target that answers, closes and then resets breaks the relay
 }
 
 TEST_CASE("relay: the answer of a target that closes and resets reaches a slow client whole") {
-  Rig rig(kNarrow, kWide);
+  RelayRig rig(kNarrow, kWide);
   const std::string answer = rig.SendMuch(rig.target(), Pattern(500'000));
   rig.target().Close();
   SendTo(rig.client(), "more");
@@ -331,7 +331,7 @@ TEST_CASE("relay: the answer of a target that closes and resets reaches a slow c
 
 TEST_CASE("relay: a side that half-closes and then resets breaks the relay") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "question");
@@ -353,7 +353,7 @@ TEST_CASE("relay: a side that half-closes and then resets breaks the relay") {
 TEST_CASE("relay: more than a turn's quantum is unfinished, and needs no edge" *
           doctest::skip(unit::BufferBytesMax() < 2 * kTurnBytes + 100'000)) {
   for (const auto way : kBothWays) {
-    Rig rig(kWide, kWide);
+    RelayRig rig(kWide, kWide);
     const Sides sides = way(rig);
     const std::string much = Pattern(2 * kTurnBytes + 100'000);
     const Fd& near = (sides.client ? rig.client_side : rig.target_side).near;
@@ -367,7 +367,7 @@ TEST_CASE("relay: more than a turn's quantum is unfinished, and needs no edge" *
 }
 
 TEST_CASE("relay: each direction takes no more than its allowance, and returns what is left") {
-  Rig rig;
+  RelayRig rig;
   SendTo(rig.client(), "question");
   SendTo(rig.target(), "a long answer");
   unit::WaitUntilArrived(rig.client());
@@ -396,7 +396,7 @@ TEST_CASE("relay: each direction takes no more than its allowance, and returns w
 
 TEST_CASE("relay: a direction with an allowance of 0 ends when its sink breaks") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     // `from` sends, is throttled, and `to` resets: there is no receiver any more.
@@ -415,7 +415,7 @@ TEST_CASE("relay: a direction with an allowance of 0 ends when its sink breaks")
 
 TEST_CASE("relay: the throttled bytes of a side that resets are delivered, and no end") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     CAPTURE(sides.client);
     SendTo(sides.from, "last words");
@@ -434,7 +434,7 @@ TEST_CASE("relay: the throttled bytes of a side that resets are delivered, and n
 
 TEST_CASE("relay: a clean end waits for the throttled bytes before it, too") {
   for (const auto way : kBothWays) {
-    Rig rig;
+    RelayRig rig;
     const Sides sides = way(rig);
     SendTo(sides.from, "last words");
     ShutdownSend(sides.from.get());

@@ -13,6 +13,7 @@
 #include "penstock/base/limits.h"
 #include "penstock/relay/relay.h"
 #include "test/support/rig.h"
+#include "test/support/start.h"
 
 namespace penstock {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-const TimePoint kStart{std::chrono::hours(1)};
+using test::kStart;
 constexpr std::uint64_t kMegabyte = 1'000'000;
 constexpr Rate kNone;
 
@@ -450,15 +451,15 @@ TEST_CASE("throttle: a bucket that many threads share loses no time") {
 
 // --- With a relay --------------------------------------------------------------------------------------------------
 
-struct RelayRig {
-  explicit RelayRig(const Rates& rates, UserBuckets* user = nullptr)
+struct LimitedRelayRig {
+  explicit LimitedRelayRig(const Rates& rates, UserBuckets* user = nullptr)
       : client(unit::TcpPair(unit::kWide)), target(unit::TcpPair(unit::kWide)), limited(rates, user) {
     tools.clock.Set(kStart);
     REQUIRE(poller.Add(client.near.get(), {0, {}}));
     REQUIRE(poller.Add(target.near.get(), {1, {}}));
     REQUIRE(relay.Begin({.writable = true}, {.writable = true}, target.near.get(), {}, tools.All()));
   }
-  ~RelayRig() { relay.Release(tools.All()); }
+  ~LimitedRelayRig() { relay.Release(tools.All()); }
 
   void Look() {
     const int count = poller.Wait(0ns);
@@ -495,7 +496,7 @@ TEST_CASE("throttle: a relay that has used up its allowance needs nothing but a 
   UserBuckets user;
   const Rates rows[] = {{Rate(kMegabyte), kNone}, {kNone, Rate(10 * kMegabyte)}};  // quanta of 50,000 bytes
   for (const Rates& rates : rows) {
-    RelayRig rig(rates, &user);
+    LimitedRelayRig rig(rates, &user);
     const std::string much = unit::Pattern(120'000);
     rig.SendUp(much);
     CHECK(rig.Step() == Relay::Progress::kWaiting);
@@ -524,7 +525,7 @@ TEST_CASE("throttle: a relay that has used up its allowance needs nothing but a 
 }
 
 TEST_CASE("throttle: a relay below its rate does not wait") {
-  RelayRig rig({Rate(kMegabyte), kNone});
+  LimitedRelayRig rig({Rate(kMegabyte), kNone});
   for (int i = 0; i < 10; ++i) {
     rig.SendUp("a message");
     CHECK(rig.Step() == Relay::Progress::kWaiting);
@@ -536,14 +537,14 @@ TEST_CASE("throttle: a relay below its rate does not wait") {
 
 TEST_CASE("throttle: a relay with nothing to move does not queue") {
   UserBuckets user;
-  RelayRig idle({kNone, Rate(kMegabyte)}, &user);
+  LimitedRelayRig idle({kNone, Rate(kMegabyte)}, &user);
   Limited other({kNone, Rate(kMegabyte)}, &user);
   for (int i = 0; i < 10; ++i) CHECK(idle.Step() == Relay::Progress::kWaiting);
   CHECK(other.Allow(Way::kUp, kStart) > 0);
 }
 
 TEST_CASE("throttle: a direction that waits does not delay the other") {
-  RelayRig rig({Rate(kMegabyte), kNone});
+  LimitedRelayRig rig({Rate(kMegabyte), kNone});
   rig.SendUp(unit::Pattern(120'000));
   CHECK(rig.Step() == Relay::Progress::kWaiting);
   REQUIRE(unit::SendSome(rig.target.far.get(), "answer") == 6);
@@ -554,7 +555,7 @@ TEST_CASE("throttle: a direction that waits does not delay the other") {
 }
 
 TEST_CASE("throttle: a relay that had to wait ends after its last bytes") {
-  RelayRig rig({Rate(kMegabyte), kNone});
+  LimitedRelayRig rig({Rate(kMegabyte), kNone});
   rig.SendUp(unit::Pattern(60'000));
   ShutdownSend(rig.client.far.get());
   ShutdownSend(rig.target.far.get());

@@ -15,8 +15,8 @@ namespace penstock {
 namespace {
 
 // The part of a worker that deals with permits.
-struct Worker {
-  Worker(Permits& permits, std::size_t batch) : lease(permits, wake, batch) {}
+struct PermitTaker {
+  PermitTaker(Permits& permits, std::size_t batch) : lease(permits, wake, batch) {}
 
   bool IsWoken() const {
     pollfd woken{wake.fd(), POLLIN, 0};
@@ -37,7 +37,7 @@ struct Worker {
 
 TEST_CASE("permits: no more are taken than there are, and a worker that finds none can wait") {
   Permits permits(3);
-  Worker worker(permits, 2);
+  PermitTaker worker(permits, 2);
   for (int i = 0; i < 3; ++i) CHECK(worker.lease.Take());
   CHECK_FALSE(worker.lease.Take());
   CHECK_FALSE(worker.lease.waiting());
@@ -57,8 +57,8 @@ TEST_CASE("permits: no more are taken than there are, and a worker that finds no
 
 TEST_CASE("permits: a worker that waits gets the unused permits of another") {
   Permits permits(8);
-  Worker rich(permits, 8);
-  Worker poor(permits, 8);
+  PermitTaker rich(permits, 8);
+  PermitTaker poor(permits, 8);
   CHECK(rich.lease.Take());  // its lease has seven more
   CHECK_FALSE(poor.lease.Take());
   poor.lease.Wait();
@@ -73,9 +73,9 @@ TEST_CASE("permits: a worker that waits gets the unused permits of another") {
 
 TEST_CASE("permits: the worker that has waited longest gets the next permit, from whichever worker") {
   Permits permits(2);
-  Worker first(permits, 1);
-  Worker second(permits, 1);
-  Worker third(permits, 1);
+  PermitTaker first(permits, 1);
+  PermitTaker second(permits, 1);
+  PermitTaker third(permits, 1);
   CHECK(third.lease.Take());
   CHECK(second.lease.Take());
   first.lease.Wait();
@@ -100,9 +100,9 @@ TEST_CASE("permits: the worker that has waited longest gets the next permit, fro
 
 TEST_CASE("permits: a granted permit that is not used goes to the next waiting worker") {
   Permits permits(1);
-  Worker first(permits, 1);
-  Worker second(permits, 1);
-  Worker third(permits, 1);
+  PermitTaker first(permits, 1);
+  PermitTaker second(permits, 1);
+  PermitTaker third(permits, 1);
   CHECK(third.lease.Take());
   first.lease.Wait();
   second.lease.Wait();
@@ -119,9 +119,9 @@ TEST_CASE("permits: a granted permit that is not used goes to the next waiting w
 
 TEST_CASE("permits: a worker that ends leaves its permits to the others") {
   Permits permits(4);
-  Worker staying(permits, 1);
+  PermitTaker staying(permits, 1);
   {
-    Worker going(permits, 4);
+    PermitTaker going(permits, 4);
     CHECK(going.lease.Take());
     going.lease.Return();
     staying.lease.Wait();
@@ -129,7 +129,7 @@ TEST_CASE("permits: a worker that ends leaves its permits to the others") {
   }
   staying.OnWake(1);
   {
-    Worker taking(permits, 4);
+    PermitTaker taking(permits, 4);
     CHECK(taking.lease.Take());
     staying.lease.Return();
     taking.lease.Return();
@@ -148,7 +148,7 @@ TEST_CASE("permits: many workers at once never hold too many permits, and none w
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      Worker worker(permits, 3);
+      PermitTaker worker(permits, 3);
       int mine = 0;
       const auto turn = [&] {
         worker.wake.Clear();

@@ -21,11 +21,12 @@ using unit::WaitUntil;
 
 constexpr std::uint8_t kListenerTag = 9;
 constexpr std::uint8_t kRetryTag = 8;
-const Handle kOwner{17, 4};
 
 // The worker's part for a wait. Time passes only when the test advances it.
-struct Rig {
-  explicit Rig(PortRange range = {}) : ports(range) {}
+struct BindWaitRig {
+  static constexpr Handle kOwner{17, 4};
+
+  explicit BindWaitRig(PortRange range = {}) : ports(range) {}
 
   Fault ListenFor(const std::vector<std::string_view>& peers) {
     std::vector<IpAddress> ips;
@@ -66,7 +67,7 @@ struct Rig {
 };
 
 void ExpectPeerFrom(std::string_view ip) {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.ListenFor({ip}) == Fault::kNone);
   CHECK(rig.wait.listening());
   const Endpoint at = rig.wait.at();
@@ -91,7 +92,7 @@ TEST_CASE("bind_wait: the expected peer is accepted over IPv6, and the listener 
 }
 
 TEST_CASE("bind_wait: other peers are reset and counted, and the wait continues") {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1", "127.0.0.3"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
   const Peer unexpected = Peer::FromTo(At("127.0.0.2:0"), at);
@@ -104,7 +105,7 @@ TEST_CASE("bind_wait: other peers are reset and counted, and the wait continues"
 }
 
 TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
   const Endpoint at = rig.wait.at();
   std::vector<Peer> unexpected;
@@ -122,7 +123,7 @@ TEST_CASE("bind_wait: one turn checks kBindPeersPerTurn peers at most") {
 }
 
 TEST_CASE("bind_wait: a wait for any peer accepts only peers that the client may reach") {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.wait.ListenForAnyPeer(At("127.0.0.1:0"), rig.tools()) == Fault::kNone);
   rig.client = Ip("192.0.2.1");
   const Endpoint at = rig.wait.at();
@@ -135,14 +136,14 @@ TEST_CASE("bind_wait: a wait for any peer accepts only peers that the client may
 }
 
 TEST_CASE("bind_wait: it listens on the address towards the first peer that has a route" * doctest::skip(!HasV6())) {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.ListenFor({"255.255.255.255", "::1", "127.0.0.1"}) == Fault::kNone);
   CHECK(rig.wait.at().ip == Ip("::1"));
-  CHECK(Rig().ListenFor({"255.255.255.255"}) != Fault::kNone);
+  CHECK(BindWaitRig().ListenFor({"255.255.255.255"}) != Fault::kNone);
 }
 
 TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and accepts the peer at the retry") {
-  Rig rig;
+  BindWaitRig rig;
   REQUIRE(rig.ListenFor({"127.0.0.1"}) == Fault::kNone);
   const Peer peer = Peer::To(rig.wait.at());
   {
@@ -155,16 +156,16 @@ TEST_CASE("bind_wait: without a descriptor for the peer it pauses, and accepts t
   const auto cookie = rig.retries.Expire(rig.clock.now() + kAttemptDelay);
   REQUIRE(cookie);
   CHECK(cookie->tag == kRetryTag);
-  CHECK(cookie->handle == kOwner);
+  CHECK(cookie->handle == BindWaitRig::kOwner);
   CHECK(rig.Step() == Progress::kAccepted);
 }
 
 TEST_CASE("bind_wait: without a descriptor or a free port there is no listener") {
   const test::ClosedPort taken;
-  Rig full({taken.at().port, taken.at().port});
+  BindWaitRig full({taken.at().port, taken.at().port});
   CHECK(full.ListenFor({"127.0.0.1"}) == Fault::kOther);
   CHECK_FALSE(full.wait.listening());
-  Rig rig;
+  BindWaitRig rig;
   const unit::NoDescriptors none;
   CHECK(rig.ListenFor({"127.0.0.1"}) == Fault::kExhausted);
   CHECK(rig.wait.ListenForAnyPeer(At("127.0.0.1:0"), rig.tools()) == Fault::kExhausted);

@@ -27,16 +27,17 @@ using unit::WaitUntil;
 
 constexpr std::uint8_t kFirstTag = 10;
 constexpr std::uint8_t kDelayTag = 9;
-const Handle kOwner{17, 4};
 
 // The worker's part for a dialer. Time passes only when the test advances it.
-struct Rig {
+struct DialerRig {
+  static constexpr Handle kOwner{17, 4};
+
   void Begin(const std::vector<std::string_view>& addresses, std::uint16_t port) {
     std::vector<IpAddress> ips;
     for (const std::string_view text : addresses) ips.push_back(Ip(text));
     dialer.Begin(ips, port, tools());
   }
-  ~Rig() { dialer.Stop(tools()); }
+  ~DialerRig() { dialer.Stop(tools()); }
   DialTools tools() { return {poller, delays, clock, *further_attempts, 0}; }
 
   void Look() {
@@ -90,7 +91,7 @@ Endpoint On(std::string_view ip, std::uint16_t port) { return {Ip(ip), port}; }
 
 TEST_CASE("dialer: the only address connects") {
   const TargetListener target;
-  Rig rig;
+  DialerRig rig;
   CHECK(rig.dialer.status() == Status::kIdle);
   rig.Begin({"127.0.0.1"}, target.at().port);
   CHECK(rig.dialer.status() == Status::kConnecting);
@@ -106,7 +107,7 @@ TEST_CASE("dialer: the only address connects") {
 
 TEST_CASE("dialer: a refused connection is the fault kRefused") {
   const test::ClosedPort closed;
-  Rig rig;
+  DialerRig rig;
   rig.Begin({"127.0.0.1"}, closed.at().port);
   CHECK(rig.UntilDecided() == Status::kFailed);
   CHECK(rig.dialer.fault() == Fault::kRefused);
@@ -114,7 +115,7 @@ TEST_CASE("dialer: a refused connection is the fault kRefused") {
 
 TEST_CASE("dialer: a target that accepts, sends and resets before its edge is read is connected and broken") {
   const TargetListener target;
-  Rig rig;
+  DialerRig rig;
   rig.Begin({"127.0.0.1"}, target.at().port);
   test::Peer accepted = target.Accept();
   accepted.Send("last words");
@@ -127,7 +128,7 @@ TEST_CASE("dialer: a target that accepts, sends and resets before its edge is re
 
 TEST_CASE("dialer: a refused address makes the next one start at once") {
   const TargetListener target(At("127.0.0.3:0"));
-  Rig rig;
+  DialerRig rig;
   rig.Begin({"127.0.0.1", "127.0.0.2", "127.0.0.3"}, target.at().port);
   CHECK(rig.UntilDecided() == Status::kConnected);
   CHECK(rig.dialer.peer() == target.at());
@@ -137,7 +138,7 @@ TEST_CASE("dialer: a refused address makes the next one start at once") {
 
 TEST_CASE("dialer: an address without a route makes the next one start at once") {
   const TargetListener target;
-  Rig rig;
+  DialerRig rig;
   rig.Begin({"255.255.255.255", "127.0.0.1"}, target.at().port);
   CHECK(rig.UntilDecided() == Status::kConnected);
   CHECK(rig.dialer.peer() == target.at());
@@ -147,7 +148,7 @@ TEST_CASE("dialer: a silent address gets the attempt delay, then the next one st
   WithPort([](std::uint16_t port) {
     SilentTarget silent(On("127.0.0.1", port));
     const TargetListener target(On("127.0.0.2", port));
-    Rig rig;
+    DialerRig rig;
     rig.Begin({"127.0.0.1", "127.0.0.2"}, port);
     REQUIRE(rig.delays.next().has_value());
     CHECK(*rig.delays.next() == rig.clock.now() + kAttemptDelay);
@@ -166,7 +167,7 @@ TEST_CASE("dialer: the first attempt that connects wins, also a late one, and th
   WithPort([](std::uint16_t port) {
     SilentTarget late(On("127.0.0.1", port));
     const SilentTarget never(On("127.0.0.2", port));
-    Rig rig;
+    DialerRig rig;
     rig.Begin({"127.0.0.1", "127.0.0.2"}, port);
     REQUIRE(rig.PassDelay());
     CHECK_FALSE(rig.PassDelay());  // there is no third address
@@ -183,7 +184,7 @@ TEST_CASE("dialer: a refused address starts the next one while an earlier one is
   WithPort([](std::uint16_t port) {
     const SilentTarget silent(On("127.0.0.1", port));
     const TargetListener target(On("127.0.0.3", port));
-    Rig rig;
+    DialerRig rig;
     rig.Begin({"127.0.0.1", "127.0.0.2", "127.0.0.3"}, port);  // silent, refused, good
     REQUIRE(rig.PassDelay());
     CHECK(rig.UntilDecided() == Status::kConnected);
@@ -194,7 +195,7 @@ TEST_CASE("dialer: a refused address starts the next one while an earlier one is
 TEST_CASE("dialer: it does not fail while one attempt is under way, although the others failed") {
   WithPort([](std::uint16_t port) {
     const SilentTarget silent(On("127.0.0.1", port));
-    Rig rig;
+    DialerRig rig;
     rig.Begin({"127.0.0.1", "127.0.0.2"}, port);
     REQUIRE(rig.PassDelay());
     CHECK(WaitUntil([&] {
@@ -210,12 +211,12 @@ TEST_CASE("dialer: families alternate, and the family of the first address is fi
   WithPort([](std::uint16_t port) {
     const TargetListener v4(On("127.0.0.2", port));
     const TargetListener v6(On("::1", port));
-    Rig first_v4;
+    DialerRig first_v4;
     first_v4.Begin({"127.0.0.1", "127.0.0.2", "::1"}, port);  // the first is refused
     CHECK(first_v4.UntilDecided() == Status::kConnected);
     CHECK(first_v4.dialer.peer() == v6.at());
 
-    Rig first_v6;
+    DialerRig first_v6;
     first_v6.Begin({"2001:db8::1", "::1", "127.0.0.2"}, port);  // the first has no route or is silent
     first_v6.PassDelay();
     CHECK(first_v6.UntilDecided() == Status::kConnected);
@@ -226,7 +227,7 @@ TEST_CASE("dialer: families alternate, and the family of the first address is fi
 TEST_CASE("dialer: of more addresses than the limit, some of each family are tried" * doctest::skip(!HasV6())) {
   WithPort([](std::uint16_t port) {
     const TargetListener v6(On("::1", port));
-    Rig rig;
+    DialerRig rig;
     std::vector<std::string_view> addresses(2 * kAddressesPerName, "127.0.0.1");
     addresses.push_back("::1");
     rig.Begin(addresses, port);
@@ -239,7 +240,7 @@ TEST_CASE("dialer: at most kAddressesPerName addresses are tried, of one family 
   WithPort([](std::uint16_t port) {
     const TargetListener target(On("127.0.0.2", port));
     for (const bool beyond : {false, true}) {
-      Rig rig;
+      DialerRig rig;
       std::vector<std::string_view> addresses(kAddressesPerName - (beyond ? 0 : 1), "127.0.0.1");
       addresses.push_back("127.0.0.2");
       rig.Begin(addresses, port);
@@ -255,7 +256,7 @@ TEST_CASE("dialer: each address is connected from its own source") {
     const Source refused{Ip("127.0.0.5"), {}, {}};
     const Source good{Ip("127.0.0.2"), {}, {}};
     const Source* const sources[] = {&refused, nullptr, &good};  // &refused has no IPv6 address for the first
-    Rig rig;
+    DialerRig rig;
     rig.dialer.Begin(addresses, port, rig.tools(), sources);
     CHECK(rig.UntilDecided() == Status::kConnected);
     CHECK(rig.dialer.peer() == target.at());
@@ -268,7 +269,7 @@ TEST_CASE("dialer: an address of a family that its source does not have is not t
   const IpAddress address = target.at().ip;
   const Source v6{{}, Ip("::1"), {}};
   const Source* const sources[] = {&v6};
-  Rig rig;
+  DialerRig rig;
   rig.dialer.Begin({&address, 1}, target.at().port, rig.tools(), sources);
   CHECK(rig.dialer.status() == Status::kFailed);
   CHECK(rig.dialer.fault() == Fault::kNoFamily);
@@ -276,7 +277,7 @@ TEST_CASE("dialer: an address of a family that its source does not have is not t
 }
 
 TEST_CASE("dialer: without descriptors it fails at once with kExhausted") {
-  Rig rig;
+  DialerRig rig;
   const unit::NoDescriptors none;
   rig.Begin({"127.0.0.1", "127.0.0.2"}, 80);
   CHECK(rig.dialer.status() == Status::kFailed);
@@ -287,7 +288,7 @@ TEST_CASE("dialer: at most kAttemptsAtOnce attempts are under way, however many 
   const SilentTarget silent;
   const std::size_t before = test::Descriptors()["socket"];
   {
-    Rig rig;
+    DialerRig rig;
     rig.Begin(std::vector<std::string_view>(kAddressesPerName, "127.0.0.1"), silent.at().port);
     for (std::size_t attempts = 1; attempts < kAttemptsAtOnce; ++attempts) REQUIRE(rig.PassDelay());
     rig.PassDelay();
@@ -302,9 +303,9 @@ TEST_CASE("dialer: attempts beside the first are taken from a shared budget and 
   FairShares shared(3);
   const std::size_t before = test::Descriptors()["socket"];
   {
-    std::vector<std::unique_ptr<Rig>> rigs;
+    std::vector<std::unique_ptr<DialerRig>> rigs;
     for (int i = 0; i < 5; ++i) {
-      rigs.push_back(std::make_unique<Rig>());
+      rigs.push_back(std::make_unique<DialerRig>());
       rigs.back()->further_attempts = &shared;
       rigs.back()->Begin(std::vector<std::string_view>(kAddressesPerName, "127.0.0.1"), silent.at().port);
     }
@@ -330,7 +331,7 @@ TEST_CASE("dialer: attempts beside the first are taken from a shared budget and 
 TEST_CASE("dialer: an attempt beside the first is returned to the budget when one connects") {
   SilentTarget silent;
   FairShares shared(2);
-  Rig rig;
+  DialerRig rig;
   rig.further_attempts = &shared;
   rig.Begin({"127.0.0.1", "127.0.0.1"}, silent.at().port);
   REQUIRE(rig.PassDelay());
@@ -342,7 +343,7 @@ TEST_CASE("dialer: an attempt beside the first is returned to the budget when on
 
 TEST_CASE("dialer: events of attempts that do not exist change nothing") {
   const SilentTarget silent;
-  Rig rig;
+  DialerRig rig;
   rig.Begin({"127.0.0.1", "127.0.0.1"}, silent.at().port);
   rig.dialer.OnEvent(1, {.writable = true}, rig.tools());  // not started yet
   rig.dialer.OnEvent(15, {.writable = true}, rig.tools());

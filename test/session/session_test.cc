@@ -22,9 +22,9 @@ namespace {
 using namespace std::chrono_literals;
 
 // A session with everything that a worker lends it, and the worker's part of a turn.
-struct Rig {
-  explicit Rig(Settings chosen = {}) : settings(std::move(chosen)) { REQUIRE(session.Begin(session_tools)); }
-  ~Rig() {
+struct SessionRig {
+  explicit SessionRig(Settings chosen = {}) : settings(std::move(chosen)) { REQUIRE(session.Begin(session_tools)); }
+  ~SessionRig() {
     session.Stop();
     session.Finish(session_tools);
   }
@@ -84,7 +84,7 @@ struct Rig {
 };
 
 TEST_CASE("session: events of a losing attempt do not affect the target") {
-  Rig rig;
+  SessionRig rig;
   const Fd listener = unit::MustListen(unit::At("127.0.0.1:0"));
   const std::uint16_t port = LocalEndpoint(listener.get()).port;
   const std::string handshake{5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, static_cast<char>(port >> 8), static_cast<char>(port)};
@@ -114,7 +114,7 @@ TEST_CASE("session: no password is left in the buffer of a handshake") {
   REQUIRE(draft.AddPair(SecretView("alice:open-sesame"), "--user", &error));
   Settings settings;
   settings.policy.users = draft.Finish();
-  Rig rig(std::move(settings));
+  SessionRig rig(std::move(settings));
   const Handshake* const handshake = rig.handshakes.Resolve({0, 0});
   REQUIRE(handshake != nullptr);
   const std::string_view memory(reinterpret_cast<const char*>(handshake), sizeof *handshake);

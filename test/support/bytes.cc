@@ -11,12 +11,6 @@ namespace {
 
 std::string Port(std::uint16_t port) { return {static_cast<char>(port >> 8), static_cast<char>(port & 0xff)}; }
 
-std::string AddressAndPort(const Endpoint& endpoint) {
-  const auto bytes = endpoint.ip.bytes();
-  return std::string(1, endpoint.ip.is_v4() ? '\1' : '\4') + std::string(bytes.begin(), bytes.end()) +
-         Port(endpoint.port);
-}
-
 }  // namespace
 
 std::string Hex(std::string_view bytes) {
@@ -47,16 +41,30 @@ std::string FromHex(std::string_view text) {
   return bytes;
 }
 
+std::string AddressAndPort(const Endpoint& target) {
+  const auto bytes = target.ip.bytes();
+  return std::string(1, target.ip.is_v4() ? '\1' : '\4') + std::string(bytes.begin(), bytes.end()) + Port(target.port);
+}
+
+std::string AddressAndPort(std::string_view name, std::uint16_t port) {
+  return "03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
+}
+
 std::string ConnectRequest(const Endpoint& target) { return "05 01 00"_hex + AddressAndPort(target); }
 
 std::string ConnectRequest(std::string_view name, std::uint16_t port) {
-  return "05 01 00 03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
+  return "05 01 00"_hex + AddressAndPort(name, port);
 }
 
 std::string BindRequest(const Endpoint& peer) { return "05 02 00"_hex + AddressAndPort(peer); }
 
 std::string BindRequest(std::string_view name, std::uint16_t port) {
-  return "05 02 00 03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
+  return "05 02 00"_hex + AddressAndPort(name, port);
+}
+
+std::string LoginOf(std::string_view user, std::string_view password) {
+  return "05 01 02 01"_hex + static_cast<char>(user.size()) + std::string(user) + static_cast<char>(password.size()) +
+         std::string(password);
 }
 
 std::string Refusal(std::uint8_t rep) { return "05"_hex + static_cast<char>(rep) + "00 01 00 00 00 00 00 00"_hex; }

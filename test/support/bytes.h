@@ -12,6 +12,8 @@
 
 namespace penstock::test {
 
+inline constexpr std::size_t kMiB = 1024 * 1024;
+
 // Returns the bytes as text such as "05 01 00".
 std::string Hex(std::string_view bytes);
 
@@ -31,6 +33,14 @@ std::string ConnectRequest(std::string_view name, std::uint16_t port);
 
 std::string BindRequest(const Endpoint& peer);
 std::string BindRequest(std::string_view name, std::uint16_t port);
+
+// ATYP, DST.ADDR and DST.PORT.
+std::string AddressAndPort(const Endpoint& target);
+std::string AddressAndPort(std::string_view name, std::uint16_t port);
+
+// The greeting of a client that offers only a login, with its credentials (RFC 1929), and the answer if they are right.
+std::string LoginOf(std::string_view user, std::string_view password);
+inline const std::string kLoginAccepted = "05 02 01 00"_hex;
 
 // A refusal with this REP; BND is 0.0.0.0:0, as in every refusal.
 std::string Refusal(std::uint8_t rep);

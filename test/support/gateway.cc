@@ -109,6 +109,17 @@ TestGateway::Session TestGateway::Open(const TargetListener& target, Peer::Buffe
   return session;
 }
 
+bool TestGateway::WaitForLog(std::string_view text) const {
+  return WaitUntil([&] { return LogText().find(text) != std::string::npos; });
+}
+
+std::string TestGateway::SessionLine() const {
+  REQUIRE(WaitForLog(" info session "));
+  const std::string text = LogText();
+  const std::size_t at = text.find(" info session ");
+  return text.substr(at, text.find('\n', at) - at);
+}
+
 std::size_t TestGateway::UnreadFrom(const Peer& client) const {
   int unread = 0;
   const int fd = OtherEndOf(client.local());
@@ -164,6 +175,13 @@ void TestGateway::ExpectAtRest() const {
   // A client that has left while it was in the backlog is accepted, and ends, after the last session.
   static_cast<void>(WaitUntil([&] { return Held() == at_rest; }));
   CHECK(ToText(Held()) == ToText(at_rest));
+}
+
+void ExpectBothWays(const Peer& client, const Peer& target) {
+  client.Send("question");
+  CHECK(target.Receive(8) == "question");
+  target.Send("answer");
+  CHECK(client.Receive(6) == "answer");
 }
 
 }  // namespace penstock::test

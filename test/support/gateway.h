@@ -46,6 +46,10 @@ class TestGateway {
   Log& log() const { return *log_; }
   const Endpoint& at(std::size_t index = 0) const { return server_->listening()[index]; }
   std::string LogText() const { return log_file_.Text(); }
+  // A line is logged after the event that it reports.
+  [[nodiscard]] bool WaitForLog(std::string_view text) const;
+  // The line of the first session that ends; waits for it.
+  std::string SessionLine() const;
 
   Peer Client(Peer::Buffers buffers = {}) const { return Peer::To(at(), buffers); }
 
@@ -94,5 +98,8 @@ class TestGateway {
   bool ignore_sockets_ = false;
   bool draining_ = false;
 };
+
+// Expects each of the two to receive what the other sends.
+void ExpectBothWays(const Peer& client, const Peer& target);
 
 }  // namespace penstock::test

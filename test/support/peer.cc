@@ -2,7 +2,6 @@
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -24,8 +23,6 @@ namespace penstock::test {
 namespace {
 
 [[noreturn]] void Fail(const std::string& what) { throw std::runtime_error(what); }
-
-[[noreturn]] void FailErrno(const std::string& what) { Fail(what + ": " + std::strerror(errno)); }
 
 Fd NewSocket(const Endpoint& like, int type = SOCK_STREAM) {
   Fd socket(::socket(like.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
@@ -69,6 +66,8 @@ std::string Shown(std::string_view bytes) {
 }
 
 }  // namespace
+
+void FailErrno(const std::string& what) { Fail(what + ": " + std::strerror(errno)); }
 
 std::vector<IpAddress> OutsideAddresses() {
   std::vector<IpAddress> addresses = HostAddresses();

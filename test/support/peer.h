@@ -25,6 +25,9 @@ inline const Endpoint kLoopback6 = *Endpoint::Parse("[::1]:0");
 std::vector<IpAddress> OutsideAddresses();
 std::optional<IpAddress> OutsideAddress(bool v4);
 
+// Throws a std::runtime_error that says what failed, and errno.
+[[noreturn]] void FailErrno(const std::string& what);
+
 class Peer {
  public:
   Peer() = default;

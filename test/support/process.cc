@@ -43,6 +43,8 @@ std::string ToText(const std::map<std::string, std::size_t>& descriptors) {
   return text;
 }
 
+std::size_t Sockets() { return Descriptors()["socket"]; }
+
 std::size_t PipeEnds() { return Descriptors()["pipe"]; }
 
 std::size_t Threads() {

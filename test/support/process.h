@@ -18,6 +18,8 @@ namespace penstock::test {
 std::map<std::string, std::size_t> Descriptors();
 std::string ToText(const std::map<std::string, std::size_t>& descriptors);
 
+std::size_t Sockets();
+
 // Descriptors of pipes; each pipe has two.
 std::size_t PipeEnds();
 

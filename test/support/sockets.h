@@ -27,10 +27,13 @@
 #include "penstock/os/fd.h"
 #include "penstock/os/io.h"
 #include "penstock/os/socket.h"
+#include "test/support/address.h"
 #include "test/support/wait.h"
 
 namespace penstock::unit {
 
+using test::At;
+using test::Ip;
 using test::kTestTimeout;
 using test::WaitUntil;
 
@@ -81,10 +84,6 @@ inline std::size_t BufferBytesMax() {
   std::ifstream("/proc/sys/net/core/wmem_max") >> send;
   return std::min(receive, send);
 }
-
-inline Endpoint At(std::string_view text) { return Endpoint::Parse(text).value(); }
-
-inline IpAddress Ip(std::string_view text) { return IpAddress::Parse(text).value(); }
 
 // True if this host has IPv6, at least on loopback; tests that need it are skipped if not.
 inline bool HasV6() {

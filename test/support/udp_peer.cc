@@ -18,16 +18,6 @@
 namespace penstock::test {
 namespace {
 
-[[noreturn]] void FailErrno(const std::string& what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
-
-std::string Port(std::uint16_t port) { return {static_cast<char>(port >> 8), static_cast<char>(port & 0xff)}; }
-
-std::string AddressAndPort(const Endpoint& endpoint) {
-  const auto bytes = endpoint.ip.bytes();
-  return std::string(1, endpoint.ip.is_v4() ? '\1' : '\4') + std::string(bytes.begin(), bytes.end()) +
-         Port(endpoint.port);
-}
-
 // Decodes the ATYP, address and port at the beginning of `bytes`; `size` is set to their length.
 Endpoint ReadAddressAndPort(std::string_view bytes, std::size_t& size) {
   const std::size_t address_bytes = !bytes.empty() && bytes[0] == 1 ? 4 : 16;
@@ -117,9 +107,7 @@ std::string UdpHeader(const Endpoint& target, std::uint8_t fragment) {
   return "00 00"_hex + static_cast<char>(fragment) + AddressAndPort(target);
 }
 
-std::string UdpHeader(std::string_view name, std::uint16_t port) {
-  return "00 00 00 03"_hex + static_cast<char>(name.size()) + std::string(name) + Port(port);
-}
+std::string UdpHeader(std::string_view name, std::uint16_t port) { return "00 00 00"_hex + AddressAndPort(name, port); }
 
 std::string AssociateRequest(const Endpoint& claimed) { return "05 03 00"_hex + AddressAndPort(claimed); }
 

@@ -13,6 +13,9 @@ using std::chrono::milliseconds;
 // The timeout of every wait. Only a failing test waits this long.
 inline constexpr milliseconds kTestTimeout{20'000};
 
+// A timeout of the gateway whose end a test waits for.
+inline constexpr milliseconds kShort{200};
+
 // True as soon as `condition` is true; false if it is not within `timeout`.
 template <class Condition>
 [[nodiscard]] bool WaitUntil(Condition condition, milliseconds timeout = kTestTimeout) {

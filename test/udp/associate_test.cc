@@ -21,11 +21,11 @@ constexpr std::uint8_t kFirstTag = 9;
 const Handle kSession{17, 4};
 
 // The worker's part for an association. Time passes only when the test advances it.
-struct Rig {
-  explicit Rig(std::uint16_t requested_port = 0) {
+struct AssociationRig {
+  explicit AssociationRig(std::uint16_t requested_port = 0) {
     REQUIRE(association.Open(At("127.0.0.1:0"), requested_port, tools()) == Fault::kNone);
   }
-  ~Rig() {
+  ~AssociationRig() {
     association.Release(pool, resolver, counters);
     pool.associations.Release(association.self());
   }
@@ -77,7 +77,7 @@ struct Rig {
 };
 
 TEST_CASE("associate: another port takes over only once the first has been silent for kUdpPortMemory") {
-  Rig rig;
+  AssociationRig rig;
   const UdpPeer first;
   const UdpPeer second;
   CHECK(rig.Takes(first));
@@ -103,7 +103,7 @@ TEST_CASE("associate: another port takes over only once the first has been silen
 TEST_CASE("associate: the port that the request names takes over at once and is never taken over") {
   const UdpPeer named;
   const UdpPeer other;
-  Rig rig(named.at().port);
+  AssociationRig rig(named.at().port);
   CHECK(rig.Takes(other));  // the named port might never send
   CHECK(rig.Takes(named));
   CHECK_FALSE(rig.Takes(other));
@@ -115,7 +115,7 @@ TEST_CASE("associate: the port that the request names takes over at once and is 
 TEST_CASE("associate: the named port takes over in the middle of a batch") {
   const UdpPeer named;
   const UdpPeer other;
-  Rig rig(named.at().port);
+  AssociationRig rig(named.at().port);
   const Endpoint bound = rig.association.Bound(rig.tools());
   for (const UdpPeer* peer : {&other, &named, &other}) peer->Send(UdpHeader(rig.target.at()) + "x", bound);
   REQUIRE(rig.Until([&] { return rig.counters.udp_foreign.value() == 1; }));

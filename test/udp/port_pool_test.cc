@@ -15,8 +15,8 @@ using unit::Ip;
 const IpAddress kClient = Ip("192.0.2.1");
 
 // A pool of `count` ports, of which other programs use those in `of_others`.
-struct Rig {
-  explicit Rig(std::uint16_t count) : pool({40'000, static_cast<std::uint16_t>(40'000 + count - 1)}) {}
+struct PortPoolRig {
+  explicit PortPoolRig(std::uint16_t count) : pool({40'000, static_cast<std::uint16_t>(40'000 + count - 1)}) {}
 
   Fault Open(const IpAddress& client = kClient) {
     PortLease lease;
@@ -59,7 +59,7 @@ TEST_CASE("port_pool: without a range the kernel picks each port") {
 
 TEST_CASE("port_pool: in a full range one request makes kPortAttempts attempts, and later ones none for a while") {
   constexpr std::uint16_t kPorts = 8'000;
-  Rig rig(kPorts);
+  PortPoolRig rig(kPorts);
   rig.TakeAllForOthers(kPorts);
   CHECK(rig.Open() == Fault::kOther);
   CHECK(rig.attempts == kPortAttempts);
@@ -75,7 +75,7 @@ TEST_CASE("port_pool: in a full range one request makes kPortAttempts attempts, 
 }
 
 TEST_CASE("port_pool: each port of a small range is tried once") {
-  Rig rig(16);
+  PortPoolRig rig(16);
   rig.TakeAllForOthers(15);
   CHECK(rig.Open() == Fault::kNone);
   CHECK(rig.opened.front() == 40'015);
@@ -87,7 +87,7 @@ TEST_CASE("port_pool: each port of a small range is tried once") {
 }
 
 TEST_CASE("port_pool: after a failure a returned port makes Open try again at once") {
-  Rig rig(4);
+  PortPoolRig rig(4);
   CHECK(rig.Open() == Fault::kNone);
   rig.of_others = {40'000, 40'001, 40'002, 40'003};
   CHECK(rig.Open() == Fault::kOther);
@@ -98,7 +98,7 @@ TEST_CASE("port_pool: after a failure a returned port makes Open try again at on
 }
 
 TEST_CASE("port_pool: one client leaves ports to others, and can open as many again after it has closed them") {
-  Rig rig(64);
+  PortPoolRig rig(64);
   while (rig.Open() == Fault::kNone) {
   }
   CHECK(rig.opened.size() == 48);
@@ -111,7 +111,7 @@ TEST_CASE("port_pool: one client leaves ports to others, and can open as many ag
 }
 
 TEST_CASE("port_pool: a fault that is not about the port ends the search and costs no port") {
-  Rig rig(2);
+  PortPoolRig rig(2);
   PortLease lease;
   for (int i = 0; i < 3; ++i) {
     int attempts = 0;

@@ -127,6 +127,8 @@ class RuleSet {
   };
   static constexpr std::uint32_t kNoList = 0xffffffff;
 
+  template <class Value, std::size_t kMax>
+  struct Few;
   struct Facts;
   struct Merge;
 
