@@ -332,7 +332,7 @@ floors: ## check rooms, floors and doors: which files may include which
 
 # --- installation -----------------------------------------------------------------------------
 
-.PHONY: install uninstall clean help
+.PHONY: install uninstall deb clean help
 MAN = $(DESTDIR)$(PREFIX)/share/man
 DOC = $(DESTDIR)$(PREFIX)/share/doc/penstock
 SYSTEMD = $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -365,6 +365,10 @@ uninstall: ## remove what `make install` installed
 	  '$(SYSTEMD)/penstock.service' '$(SYSTEMD)/penstock.socket' '$(SYSUSERS)/penstock.conf' \
 	  '$(BASH_COMPLETIONS)/penstock' '$(ZSH_COMPLETIONS)/_penstock' '$(FISH_COMPLETIONS)/penstock.fish'
 	-rmdir '$(DESTDIR)$(PREFIX)/share/penstock' '$(DOC)'
+
+deb: ## build build/deb/penstock_*.deb, a package for Debian
+	@CXX='$(CXX)' scripts/deps deb
+	@CXX='$(CXX)' scripts/deb '$(BUILD)/deb'
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
