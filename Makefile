@@ -42,7 +42,19 @@ FUZZ_NAMES   := $(patsubst test/fuzz/%_fuzz.cc,%,$(sort $(wildcard test/fuzz/*_f
 FORMAT_FILES := $(sort $(wildcard src/*.cc src/*/*.cc include/penstock/*.h include/penstock/*/*.h test/*.cc \
                   test/*/*.cc test/*/*.h scripts/*/*.cc scripts/*/*.h))
 PAGE_FILES   := $(sort $(wildcard src/admin/page/*))
-SUITES       := $(if $(UNIT_SRCS),unit) $(if $(GATEWAY_SRCS),gateway)
+SUITES       := $(if $(GATEWAY_SRCS),gateway) $(if $(UNIT_SRCS),unit)
+
+# A unit is a folder that is compiled as one file, because the headers of the standard library take most of the time: 27
+# files of scenarios take 92 s to parse, and 8 s as one. So names in the anonymous namespaces of a folder must differ.
+# Debug builds have units only in CI: whoever edits one file of a folder compiles that file alone.
+UNIT_FLAVOURS := release asan tsan $(if $(filter 1 true yes,$(CI)),debug)
+folders_of = $(sort $(patsubst %/,%,$(dir $(1))))
+UNITS := $(call folders_of,$(wildcard src/*/*.cc) $(wildcard test/support/*.cc) $(UNIT_SRCS) $(GATEWAY_SRCS))
+
+# `$(call compiled,FILES,UNITS)`: what FILES are compiled as: unit/FOLDER if UNITS has their folder, else obj/FILE.
+compiled = $(addprefix unit/,$(filter $(2),$(call folders_of,$(1)))) $(patsubst %.cc,obj/%,$(filter-out $(2:=/%),$(1)))
+# `$(call objects,FLAVOUR,FILES)`
+objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(call compiled,$(2),$(if $(filter $(1),$(UNIT_FLAVOURS)),$(UNITS))))
 
 # --- options ----------------------------------------------------------------------------------
 
@@ -98,18 +110,13 @@ fuzz_MODULES := $(call closure,$(call modules_of,$(FUZZ_NAMES:%=test/fuzz/%_fuzz
 fuzz_LIB_OBJS := $(patsubst %.cc,$(BUILD)/fuzz/obj/%.o,$(filter $(fuzz_MODULES:%=src/%.cc),$(LIB_SRCS)))
 endif
 
-# The flavours for sanitizers compile each room as one unit, because the headers of the standard library take most of the
-# time. The thread sanitizer only runs the unit tests of rooms that start threads or are called by several.
-UNITS := $(sort $(foreach room,$(ROOMS),$(if $(wildcard src/$(room)/*.cc),$(room))))
-ROOMLESS := $(filter-out src/main.cc,$(sort $(wildcard src/*.cc)))
-asan_LIB_OBJS := $(UNITS:%=$(BUILD)/asan/unit/%.o) $(ROOMLESS:%.cc=$(BUILD)/asan/obj/%.o)
-tsan_LIB_OBJS := $(UNITS:%=$(BUILD)/tsan/unit/%.o) $(ROOMLESS:%.cc=$(BUILD)/tsan/obj/%.o)
+# The thread sanitizer only runs the unit tests of rooms that start threads or are called by several.
 tsan_UNIT_SRCS := $(sort $(foreach room,admin dns login os policy server,$(wildcard test/$(room)/*_test.cc)))
 tsan_FUZZ_NAMES :=
 
 $(BUILD)/unit/%.cc: FORCE
 	@mkdir -p $(@D)
-	@printf '#include "%s"\n' $(sort $(wildcard src/$*/*.cc)) >$@.new
+	@printf '#include "%s"\n' $(sort $(wildcard $*/*.cc)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # --- rules of one flavour ---------------------------------------------------------------------
@@ -120,12 +127,12 @@ $(1)_AR ?= $$(AR)
 $(1)_DIR := $$(BUILD)/$(1)
 $(1)_COMPILE = $$($(1)_CXX) -Iinclude -I. $$(CPPFLAGS) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(TEST_FLAGS) $$(CXXFLAGS)
 $(1)_LINK = $$($(1)_CXX) $$(COMMON_FLAGS) $$($(1)_FLAGS) $$(CXXFLAGS) -Wl,--as-needed $$($(1)_LDFLAGS) $$(LDFLAGS)
-$(1)_LIB_OBJS ?= $$(LIB_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
-$(1)_SUPPORT_OBJS := $$(SUPPORT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_LIB_OBJS ?= $$(call objects,$(1),$$(LIB_SRCS))
+$(1)_SUPPORT_OBJS := $$(call objects,$(1),$$(SUPPORT_SRCS))
 $(1)_UNIT_SRCS ?= $$(UNIT_SRCS)
 $(1)_FUZZ_NAMES ?= $$(FUZZ_NAMES)
-$(1)_UNIT_OBJS := $$($(1)_UNIT_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
-$(1)_GATEWAY_OBJS := $$(GATEWAY_SRCS:%.cc=$$($(1)_DIR)/obj/%.o)
+$(1)_UNIT_OBJS := $$(call objects,$(1),$$($(1)_UNIT_SRCS))
+$(1)_GATEWAY_OBJS := $$(call objects,$(1),$$(GATEWAY_SRCS))
 
 $$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
 	@mkdir -p $$(@D)
@@ -134,13 +141,13 @@ $$($(1)_DIR)/obj/%.o: %.cc $$($(1)_DIR)/flags
 
 $$($(1)_DIR)/unit/%.o: $$(BUILD)/unit/%.cc $$($(1)_DIR)/flags
 	@mkdir -p $$(@D)
-	$$(if $$(Q),@echo '  CXX  $(1) src/$$*/')
+	$$(if $$(Q),@echo '  CXX  $(1) $$*/')
 	$$(Q)$$($(1)_COMPILE) -MMD -MP -MF $$(@:.o=.d) -c -o $$@ $$<
 
 # The object contains them.
-$$($(1)_DIR)/obj/src/admin/page.o $$($(1)_DIR)/unit/admin.o: $$(PAGE_FILES)
+$$($(1)_DIR)/obj/src/admin/page.o $$($(1)_DIR)/unit/src/admin.o: $$(PAGE_FILES)
 
-$$($(1)_DIR)/obj/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
+$$($(1)_DIR)/obj/test/%.o $$($(1)_DIR)/unit/test/%.o: private TEST_FLAGS := $$($(1)_TEST_FLAGS)
 
 # The archive is always rebuilt as a whole, also if the list of its members has changed. ar "q" keeps files of the
 # same name in different rooms; "r" would replace one with the other.
@@ -172,23 +179,23 @@ $$($(1)_DIR)/flags: FORCE
 	$$(call stamp,$$@,$$($(1)_COMPILE) | $$($(1)_TEST_FLAGS) | $$($(1)_LINK) $$(PENSTOCK_LDLIBS) $$(LDLIBS))
 
 $$($(1)_DIR)/members: FORCE
-	$$(call stamp,$$@,$$(LIB_SRCS))
+	$$(call stamp,$$@,$$($(1)_LIB_OBJS))
 
 $$($(1)_DIR)/test-members: FORCE
-	$$(call stamp,$$@,$$(UNIT_SRCS) $$(GATEWAY_SRCS) $$(SUPPORT_SRCS))
+	$$(call stamp,$$@,$$($(1)_UNIT_OBJS) $$($(1)_GATEWAY_OBJS) $$($(1)_SUPPORT_OBJS))
 
 .PHONY: $(1)-tests
 $(1)-tests: $$(SUITES:%=$$($(1)_DIR)/test/%) $$($(1)_FUZZ_NAMES:%=$$($(1)_DIR)/replay/%)
 	@:
 
 # scripts/bench.d is a folder, not a list of dependencies.
--include $$(filter-out %/bench.d,$$(wildcard $$($(1)_DIR)/unit/*.d $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d))
+-include $$(filter-out %/bench.d,$$(wildcard $$($(1)_DIR)/unit/*/*.d $$($(1)_DIR)/obj/*/*.d $$($(1)_DIR)/obj/*/*/*.d))
 endef
 
 $(foreach flavour,$(FLAVOURS),$(eval $(call FLAVOUR_RULES,$(flavour))))
 
 # All rooms above os/, and main, with a stub instead of os/. It is linked and never run.
-STUB_OBJS := $(patsubst %.cc,$(debug_DIR)/obj/%.o,$(filter-out src/os/%,$(LIB_SRCS)) src/main.cc test/stub/os.cc)
+STUB_OBJS := $(call objects,debug,$(filter-out src/os/%,$(LIB_SRCS)) src/main.cc test/stub/os.cc)
 $(debug_DIR)/test/stub-link: $(STUB_OBJS) $(debug_DIR)/members
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LINK $@')
@@ -305,9 +312,9 @@ lint: ## run clang-tidy on src/, shellcheck on scripts and mandoc on manual page
 	@scripts/lint
 
 # Only the syntax is checked, which gives all warnings. A stamp for each file skips those that have not changed.
-CLANG_CHECKED := $(UNITS:%=$(BUILD)/clang/unit/%.ok) \
-  $(patsubst %.cc,$(BUILD)/clang/%.ok,$(wildcard src/*.cc) $(SUPPORT_SRCS) $(UNIT_SRCS) $(GATEWAY_SRCS) \
-    $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) $(wildcard test/fuzz/replay.cc scripts/bench.d/*.cc))
+CLANG_CHECKED := $(patsubst %,$(BUILD)/clang/%.ok,$(call compiled,$(LIB_SRCS) src/main.cc $(SUPPORT_SRCS) \
+  $(UNIT_SRCS) $(GATEWAY_SRCS) $(FUZZ_NAMES:%=test/fuzz/%_fuzz.cc) \
+  $(wildcard test/fuzz/replay.cc scripts/bench.d/*.cc),$(UNITS)))
 
 .PHONY: clang-check
 clang-check: $(CLANG_CHECKED) ## check with clang++ all that g++ builds; a warning is an error
@@ -319,10 +326,10 @@ define CHECK_WITH_CLANG
 	@touch $@
 endef
 
-$(BUILD)/clang/%.ok: %.cc ; $(CHECK_WITH_CLANG)
+$(BUILD)/clang/obj/%.ok: %.cc ; $(CHECK_WITH_CLANG)
 $(BUILD)/clang/unit/%.ok: $(BUILD)/unit/%.cc ; $(CHECK_WITH_CLANG)
 
--include $(filter-out %/bench.d,$(wildcard $(BUILD)/clang/*/*.d $(BUILD)/clang/*/*/*.d))
+-include $(filter-out %/bench.d,$(wildcard $(BUILD)/clang/*/*/*.d $(BUILD)/clang/*/*/*/*.d))
 
 stub-link: $(debug_DIR)/test/stub-link ## link all rooms above os/ without it, and check which symbols they need
 	@scripts/floors --objects $(debug_DIR)
