@@ -1,6 +1,5 @@
 #include "penstock/os/sandbox.h"
 
-#include <asm/termbits.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -223,7 +222,7 @@ class Filter {
     if (kind == ThreadKind::kOther) {
       for (const Rule& rule : RulesOfOthers()) Add(rule);
     }
-    for (const long call : kDeadly) {
+    for (const auto call : kDeadly) {
       Jump(BPF_JEQ, static_cast<std::uint32_t>(call), 0, 1);
       Return(refused_.value_or(SECCOMP_RET_KILL_PROCESS));
     }

@@ -1,6 +1,7 @@
 #include "penstock/server/service_report.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "penstock/base/limits.h"
 
@@ -15,7 +16,7 @@ std::chrono::nanoseconds IntervalFor(const ServiceManager& manager) {
 
 std::string MegabitsPerSecond(std::uint64_t bytes, std::chrono::nanoseconds time) {
   const double seconds = std::max(std::chrono::duration<double>(time).count(), 1e-3);
-  return std::to_string(static_cast<std::uint64_t>(static_cast<double>(bytes) * 8e-6 / seconds + 0.5)) + " Mbit/s";
+  return std::to_string(std::llround(static_cast<double>(bytes) * 8e-6 / seconds)) + " Mbit/s";
 }
 
 }  // namespace
