@@ -1,7 +1,6 @@
 #include "penstock/server/service_report.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "penstock/base/limits.h"
 
@@ -14,9 +13,11 @@ std::chrono::nanoseconds IntervalFor(const ServiceManager& manager) {
   return manager.watchdog() ? std::min<std::chrono::nanoseconds>(*manager.watchdog() / 2, longest) : longest;
 }
 
+// A bit a microsecond is one.
 std::string MegabitsPerSecond(std::uint64_t bytes, std::chrono::nanoseconds time) {
-  const double seconds = std::max(std::chrono::duration<double>(time).count(), 1e-3);
-  return std::to_string(std::llround(static_cast<double>(bytes) * 8e-6 / seconds)) + " Mbit/s";
+  const auto micros =
+      static_cast<std::uint64_t>(std::max(time / std::chrono::microseconds(1), std::chrono::nanoseconds::rep{1}));
+  return std::to_string((8 * bytes + micros / 2) / micros) + " Mbit/s";
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Listening sockets that the gateway has not opened itself: a service manager passes them.
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -37,11 +36,15 @@ struct Passed {
 };
 
 TEST_CASE("passed: one socket serves several workers, and several sockets serve one") {
-  for (const auto& [sockets, workers] : {std::pair<std::size_t, std::size_t>{1, 3}, {5, 2}, {3, 1}, {2, 2}}) {
-    CAPTURE(sockets);
-    CAPTURE(workers);
-    Passed passed(sockets);
-    passed.settings.workers = workers;
+  struct Row {
+    std::size_t sockets;
+    std::size_t workers;
+  };
+  for (const Row& row : {Row{1, 3}, Row{5, 2}, Row{3, 1}, Row{2, 2}}) {
+    CAPTURE(row.sockets);
+    CAPTURE(row.workers);
+    Passed passed(row.sockets);
+    passed.settings.workers = row.workers;
     const TestGateway gateway(passed.settings, -1, passed.Copies());
     const TargetListener target;
     std::vector<TestGateway::Session> open;
