@@ -269,6 +269,16 @@ std::optional<std::string_view> Request::Parameter(std::string_view name) const 
   return std::nullopt;
 }
 
+std::optional<std::string> Request::QueryMistake() const {
+  for (auto parameter = query.begin(); parameter != query.end(); ++parameter) {
+    const std::string& name = parameter->first;
+    if (parameter->second.empty()) return name + " has no value";
+    const auto same = [&name](const auto& other) { return other.first == name; };
+    if (std::find_if(query.begin(), parameter, same) != parameter) return name + " is given twice";
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string_view> Request::Header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (SameButForCase(key, name)) return value;

@@ -89,17 +89,14 @@ bool IsIn(std::span<const std::string_view> names, std::string_view name) {
 std::optional<std::string> ParseSessionQuery(const Request& request, bool for_list, SessionQuery* query) {
   constexpr std::array<std::string_view, 5> kFilters{"client", "user", "target", "state", "command"};
   constexpr std::array<std::string_view, 3> kOfList{"limit", "after", "sort"};
-  for (auto parameter = request.query.begin(); parameter != request.query.end(); ++parameter) {
-    const std::string& name = parameter->first;
-    const std::string& value = parameter->second;
+  for (const auto& parameter : request.query) {
+    if (IsIn(kFilters, parameter.first) || (for_list && IsIn(kOfList, parameter.first))) continue;
+    return "there is no parameter '" + parameter.first + "'; " + OneOf(kFilters) +
+           (for_list ? ", limit, after, sort" : "") + " is accepted";
+  }
+  if (auto mistake = request.QueryMistake()) return mistake;
+  for (const auto& [name, value] : request.query) {
     const bool filters = IsIn(kFilters, name);
-    if (!filters && !(for_list && IsIn(kOfList, name))) {
-      return "there is no parameter '" + name + "'; " + OneOf(kFilters) + (for_list ? ", limit, after, sort" : "") +
-             " is accepted";
-    }
-    if (value.empty()) return name + " has no value";
-    const auto same = [&name](const auto& other) { return other.first == name; };
-    if (std::find_if(request.query.begin(), parameter, same) != parameter) return name + " is given twice";
     Error error = filters ? SetFilter(name, value, query->filter) : SetOfList(name, value, *query);
     if (error) return error;
     query->filters |= filters;

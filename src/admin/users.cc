@@ -57,6 +57,7 @@ void PutRow(const UserRow& row, Json& json) {
 Response List(const Server& server, const Request& request) {
   std::size_t limit = kRowsDefault;
   std::string_view after;
+  if (const auto mistake = request.QueryMistake()) return JsonError(400, *mistake);
   for (const auto& [name, value] : request.query) {
     const auto number = ParseNumber(value, 1, kRowsMax);
     if (name == "limit" && number) {

@@ -537,6 +537,16 @@ TEST_CASE("GET /api/v1/users answers with the accounts as JSON") {
   CHECK(answer.find("Content-Type: application/json\r\n") != std::string::npos);
   CHECK(answer.find(R"({"users":[{"user":"alice","sessions":0,)") != std::string::npos);
   CHECK(answer.find(R"({"user":"bob","sessions":0,)") != std::string::npos);
+  CHECK(AskAdmin(gateway, "/api/v1/users?after=alice&limit=1").find(R"({"users":[{"user":"bob",)") !=
+        std::string::npos);
+}
+
+TEST_CASE("GET /api/v1/users accepts no parameter twice, empty or of another list") {
+  const TestGateway gateway(SettingsFor(kTwoUsers));
+  for (const std::string query : {"after=a&after=b", "limit=1&limit=1", "after=", "limit=", "limit=0", "client=::1"}) {
+    CAPTURE(query);
+    CHECK(AskAdmin(gateway, "/api/v1/users?" + query).find("HTTP/1.1 400 ") == 0);
+  }
 }
 
 TEST_SUITE_END();

@@ -43,6 +43,9 @@ struct Request {
   // compared by case, that of a header is not.
   std::optional<std::string_view> Parameter(std::string_view name) const;
   std::optional<std::string_view> Header(std::string_view name) const;
+
+  // What no route accepts of its parameters: one that is given twice, or has no value. Nothing if there is none.
+  std::optional<std::string> QueryMistake() const;
 };
 
 struct ParseResult {

@@ -347,12 +347,20 @@ async function refresh() {
   reading = false;
 }
 
+function missing(name, answer) {
+  if (answer.complete === false) return 'A worker did not answer: its rows are missing.';
+  return name === 'users' && answer.next ? 'These are the first users by name: there are more.' : '';
+}
+
 async function readTable(name) {
   const { table } = tables[name];
   try {
     const answer = await get(api + pathOf(name));
     if (answer === null) table.say(notAvailable);
-    else table.update(answer[name], name === 'sessions' && answer.next ? latest?.info?.sessions.live : null);
+    else {
+      const total = name === 'sessions' && answer.next ? latest?.info?.sessions.live : null;
+      table.update(answer[name], total, missing(name, answer));
+    }
   } catch (error) {
     table.fail(connected ? `Cannot be read: ${error.message}` : 'Disconnected: these rows may be old.');
   }

@@ -15,6 +15,7 @@ export class Table {
     this.search = '';
     this.rows = [];
     this.total = null;
+    this.missing = '';
     this.trouble = '';
     this.elements = new Map();
     this.body = element('tbody');
@@ -47,10 +48,11 @@ export class Table {
     this.draw();
   }
 
-  // `total`: the rows that exist, if not all were read.
-  update(rows, total = null) {
+  // `total`: the rows that exist, if not all were read; `missing`: a sentence about rows that are not among them.
+  update(rows, total = null, missing = '') {
     this.rows = rows;
     this.total = total;
+    this.missing = missing;
     this.trouble = '';
     this.draw();
   }
@@ -129,7 +131,7 @@ export class Table {
     const parts = [`${count(shown)} of ${count(all)} ${this.noun}`];
     if (this.search !== '') parts.push(`${count(matching)} match the search`);
     if (this.total !== null && this.total > this.rows.length) parts.push(`${count(this.rows.length)} were read`);
-    return `${parts.join(', ')}.`;
+    return `${parts.join(', ')}. ${this.missing}`.trim();
   }
 
   rowFor(id) {
