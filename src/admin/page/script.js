@@ -347,7 +347,7 @@ async function refresh() {
   reading = false;
 }
 
-function missing(name, answer) {
+function absentRows(name, answer) {
   if (answer.complete === false) return 'A worker did not answer: its rows are missing.';
   return name === 'users' && answer.next ? 'These are the first users by name: there are more.' : '';
 }
@@ -359,7 +359,7 @@ async function readTable(name) {
     if (answer === null) table.say(notAvailable);
     else {
       const total = name === 'sessions' && answer.next ? latest?.info?.sessions.live : null;
-      table.update(answer[name], total, missing(name, answer));
+      table.update(answer[name], total, absentRows(name, answer));
     }
   } catch (error) {
     table.fail(connected ? `Cannot be read: ${error.message}` : 'Disconnected: these rows may be old.');
