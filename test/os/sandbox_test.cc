@@ -141,6 +141,7 @@ TEST_CASE("sandbox: a worker can do what it needs, and nothing of what an intrud
 }
 
 TEST_CASE("sandbox: without it, the same acts have other results") {
+  if (test::IsSanitized()) return;
   const auto free = [] {
     ConfineNewThreads(SandboxMode::kOff);
     ConfineThread(ThreadKind::kWorker);
