@@ -206,19 +206,24 @@ TEST_CASE("accounts: a reload raises, lowers or removes a quota, and what is use
   CHECK(lease.Available() == 1'000);
 }
 
+// The account is watched: once all of its quota, 1,000 bytes, is used, its sessions are to end.
+void ExpectQuotaEnds(Accounts& accounts, Account& account) {
+  CHECK(accounts.watched());
+  QuotaLease lease(account.quota());
+  REQUIRE(lease.Available() == 1'000);
+  lease.Charge(1'000);
+  lease.Settle();
+  accounts.Watch(Monday(12));
+  CHECK(accounts.endings() == 1);
+}
+
 TEST_CASE("accounts: the limits of a user whom a reload removes are watched, and end his sessions") {
   const test::InZone utc("UTC0");
   Accounts accounts;
   accounts.Configure(UsersOf("alice:{plain}x\n  quota 1k per day\n"), {}, Monday(12));
   Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
   accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
-  CHECK(accounts.watched());
-  QuotaLease lease(alice.quota());
-  REQUIRE(lease.Available() == 1'000);
-  lease.Charge(1'000);
-  lease.Settle();
-  accounts.Watch(Monday(12));
-  CHECK(accounts.endings() == 1);
+  ExpectQuotaEnds(accounts, alice);
 }
 
 TEST_CASE("accounts: a removed user whom a worker with the policy before still admits is watched") {
@@ -228,13 +233,7 @@ TEST_CASE("accounts: a removed user whom a worker with the policy before still a
   accounts.Release(*accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account, kClientOfUser, Monday(12));
   accounts.Configure(UsersOf("bob:{plain}x\n"), {}, Monday(12));
   Account& alice = *accounts.Admit("alice", 0, kClientOfUser, Monday(12)).account;
-  CHECK(accounts.watched());
-  QuotaLease lease(alice.quota());
-  REQUIRE(lease.Available() == 1'000);
-  lease.Charge(1'000);
-  lease.Settle();
-  accounts.Watch(Monday(12));
-  CHECK(accounts.endings() == 1);
+  ExpectQuotaEnds(accounts, alice);
 }
 
 TEST_CASE("accounts: what was used of a quota is kept until its period ends") {
