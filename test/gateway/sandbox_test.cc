@@ -30,8 +30,8 @@ void TryAll() {
   errors[3] = error(reinterpret_cast<long>(::mmap(nullptr, 1, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)));
 }
 
-TEST_CASE("sandbox: a worker that was taken over opens nothing and starts nothing, and its gateway serves on") {
-  if (IsSanitized()) return;
+TEST_CASE("sandbox: a worker that was taken over opens nothing and starts nothing, and its gateway serves on" *
+          doctest::skip(IsSanitized())) {
   const TestGateway gateway;
   const TargetListener target;
   const auto session = gateway.Open(target);
@@ -43,8 +43,7 @@ TEST_CASE("sandbox: a worker that was taken over opens nothing and starts nothin
   PingPong(session, 1);
 }
 
-TEST_CASE("sandbox: a worker that calls what only an intruder calls ends the process") {
-  if (IsSanitized()) return;
+TEST_CASE("sandbox: a worker that calls what only an intruder calls ends the process" * doctest::skip(IsSanitized())) {
   const auto ends = [](void (*act)()) {
     const pid_t child = ::fork();
     if (child == 0) {

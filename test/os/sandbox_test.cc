@@ -132,16 +132,16 @@ constexpr Act kActs[] = {
     {"kernel module", [] { return Result(::syscall(SYS_init_module, nullptr, 0, "")); }, kKilled},
 };
 
-TEST_CASE("sandbox: a worker can do what it needs, and nothing of what an intruder would try") {
-  if (test::IsSanitized()) return;  // their libraries make calls of their own
+// Sanitizers have libraries and threads that make calls of their own.
+TEST_CASE("sandbox: a worker can do what it needs, and nothing of what an intruder would try" *
+          doctest::skip(test::IsSanitized())) {
   for (const Act& act : kActs) {
     CAPTURE(act.name);
     CHECK(InChild(BecomeWorker, act.act) == act.result);
   }
 }
 
-TEST_CASE("sandbox: without it, the same acts have other results") {
-  if (test::IsSanitized()) return;
+TEST_CASE("sandbox: without it, the same acts have other results" * doctest::skip(test::IsSanitized())) {
   const auto free = [] {
     ConfineNewThreads(SandboxMode::kOff);
     ConfineThread(ThreadKind::kWorker);
@@ -153,8 +153,8 @@ TEST_CASE("sandbox: without it, the same acts have other results") {
   }
 }
 
-TEST_CASE("sandbox: a process opens only what is beneath its folders, and writes only where it may") {
-  if (test::IsSanitized()) return;
+TEST_CASE("sandbox: a process opens only what is beneath its folders, and writes only where it may" *
+          doctest::skip(test::IsSanitized())) {
   const test::TempDirectory inside;
   const test::TempDirectory state;
   const test::TempDirectory outside;
@@ -187,8 +187,8 @@ TEST_CASE("sandbox: a process opens only what is beneath its folders, and writes
   CHECK(InChild(confine, [] { return Result(::kill(::getppid(), 0)); }) == ENOSYS);
 }
 
-TEST_CASE("sandbox: a confined process starts threads, and its workers are confined further") {
-  if (test::IsSanitized()) return;
+TEST_CASE("sandbox: a confined process starts threads, and its workers are confined further" *
+          doctest::skip(test::IsSanitized())) {
   const auto confine = [] {
     ConfineNewThreads(SandboxMode::kOn);
     if (!ConfineProcess({.files = {}, .read = {"/proc/self"}, .write = {}}).seccomp) ::_exit(99);
@@ -206,8 +206,8 @@ TEST_CASE("sandbox: a confined process starts threads, and its workers are confi
   CHECK(InChild(confine, opens(ThreadKind::kWorker)) == ENOSYS);
 }
 
-TEST_CASE("sandbox: a report names the call and the thread once, and the call succeeds") {
-  if (test::IsSanitized()) return;
+TEST_CASE("sandbox: a report names the call and the thread once, and the call succeeds" *
+          doctest::skip(test::IsSanitized())) {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   const Fd reader(ends[0]);
